@@ -1,0 +1,40 @@
+# make run    environment, corpus, training, evaluation: everything, and where to look afterwards
+# make test   the same environment, and the tests
+
+PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
+BIN     := $(CURDIR)/.venv/bin
+STAMP   := .venv/.installed
+
+export PATH := $(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test environment
+.DEFAULT_GOAL := run
+
+run: environment
+	@dvc repro
+	@python -m ssl_lib summary
+
+test: environment
+	@python -m pytest
+
+environment: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; \
+	found=""; \
+	for candidate in $(PYTHONS); do \
+		if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			found="$$candidate"; break; \
+		fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Python 3.11 or newer with its venv module is needed: install it, then run make again." >&2; exit 1; \
+	fi; \
+	if [ ! -x $(BIN)/python ]; then echo "Making .venv with $$found"; "$$found" -m venv .venv; fi; \
+	echo "Installing what constraints.txt pins (minutes the first time)"; \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'; \
+	touch $@

@@ -1,0 +1,351 @@
+"""Settings: `params.yaml`, read once at the entry point into typed, strict, frozen objects.
+
+Every default stands here; `params.yaml` shows all of them with the values of the default run, and a test holds the two
+together.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0.0)]
+Rate = Annotated[float, Field(gt=0.0, le=10.0)]
+
+OBJECTIVES = ("mlm", "ntp", "contrastive", "denoising", "numerical")
+BEST_VALUES = "tuning/best.yaml"
+Digits = Literal["as_is", "single", "left3", "right3"]
+NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
+ValueHead = Literal["regression", "mantissa_exponent", "mixture", "token_distance"]
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: one sentence that names the place and says what to do."""
+
+
+class SettingsError(UserError):
+    """A setting that is unknown, of the wrong type or out of range."""
+
+
+class Section(BaseModel):
+    """Base of every block of settings: immutable, no unknown keys, no silent conversion between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Source(Section):
+    """Where documents come from: `built-in`, a file, a folder, a glob, or a URL that fsspec can read."""
+
+    path: str = "built-in"
+    domain: str | None = None
+    weight: Annotated[float, Field(gt=0.0)] = 1.0
+    field: str | list[str] = "text"
+    documents: NonNegative = 0  # of the built-in generator: how many; of a file: at most this many; 0 means all
+
+
+class CorpusSettings(Section):
+    """Stage `corpus`."""
+
+    name: str = "built-in"
+    sources: Annotated[list[Source], Field(min_length=1)] = [Source(documents=48000)]
+    minimum_characters: NonNegative = 20
+    maximum_characters: Positive = 200_000
+    near_duplicate_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
+    maximum_domain_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    validation_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.03
+    test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.03
+
+
+class TokenSettings(Section):
+    """Stage `tokenize`: `encoding` is `trained`, a tiktoken name, or the path of an `encoding.json`."""
+
+    encoding: str = "trained"
+    vocabulary_size: Annotated[int, Field(ge=1400, le=1_000_000)] = 2048
+    digits: Digits = "right3"
+    workers: NonNegative = 0
+
+
+class ModelSettings(Section):
+    """The trunk that all objectives share."""
+
+    layers: Positive = 3
+    width: Positive = 128
+    heads: Positive = 4
+    context: Annotated[int, Field(ge=8)] = 128
+    number_embedding: NumberEmbedding = "fourier"
+    mode_embedding: bool = True
+    activation_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ModelSettings:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}")
+        return self
+
+
+class ObjectiveSettings(Section):
+    """What every objective has: its weight in the joint loss; 0 leaves it out."""
+
+    weight: Weight = 1.0
+
+
+class MlmSettings(ObjectiveSettings):
+    """Masked tokens: `rows` is the share of each batch that gets the masked view."""
+
+    mask_rate: Share = 0.15
+    mask_token_share: Share = 0.8
+    random_token_share: Share = 0.1
+    whole_numbers: bool = True
+    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+
+    @model_validator(mode="after")
+    def _shares(self) -> MlmSettings:
+        if self.mask_token_share + self.random_token_share > 1.0:
+            raise ValueError("mask_token_share + random_token_share must be at most 1")
+        return self
+
+
+class NtpSettings(ObjectiveSettings):
+    """Next token."""
+
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    z_loss: Weight = 0.0
+
+
+class ContrastiveSettings(ObjectiveSettings):
+    """NT-Xent between the masked and the noised view; `effective_batch` token positions are anchors in each
+    micro-batch.
+    """
+
+    temperature: Annotated[float, Field(gt=0.0, le=10.0)] = 0.07
+    learned_temperature: bool = False
+    effective_batch: Annotated[int, Field(ge=2)] = 256
+    token_weight: Weight = 1.0
+    document_weight: Weight = 1.0
+    number_weight: Weight = 1.0
+    sentence_weight: Weight = 3.0
+    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    projection: Positive = 128
+
+
+class DenoisingSettings(ObjectiveSettings):
+    """Reconstruction of corrupted positions through a bottleneck; the `*_share` settings mix the kinds of noise."""
+
+    noise_rate: Share = 0.15
+    noise_token_share: Weight = 0.4
+    random_token_share: Weight = 0.2
+    shuffle_share: Weight = 0.2
+    digit_share: Weight = 0.2
+    bottleneck: Positive = 64
+    loss: Literal["ce", "mse"] = "ce"
+    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+
+
+class NumericalSettings(ObjectiveSettings):
+    """Token type and value of the next number."""
+
+    type_weight: Weight = 1.0
+    value_weight: Weight = 1.0
+    value_head: ValueHead = "mixture"
+    components: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+class ObjectivesSettings(Section):
+    """One block per objective."""
+
+    mlm: MlmSettings = MlmSettings()
+    ntp: NtpSettings = NtpSettings()
+    contrastive: ContrastiveSettings = ContrastiveSettings()
+    denoising: DenoisingSettings = DenoisingSettings()
+    numerical: NumericalSettings = NumericalSettings()
+
+    def weights(self) -> dict[str, float]:
+        """Weight by objective, in the fixed order."""
+        return {name: getattr(self, name).weight for name in OBJECTIVES}
+
+
+class TrainingSettings(Section):
+    """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
+
+    steps: Positive = 2000
+    rows: Positive = 32
+    accumulate: Positive = 1
+    learning_rate: Rate = 0.02
+    adamw_learning_rate: Rate = 0.003
+    weight_decay: Weight = 0.0
+    warmup_steps: NonNegative = 50
+    final_learning_rate_share: Share = 0.0
+    clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    validate_every_steps: Positive = 500
+    validation_rows: Positive = 64
+    checkpoint_every_steps: Positive = 500
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    threads: NonNegative = 0
+
+
+class TuningSettings(Section):
+    """Stage `tune`: `trials` short runs of `steps` steps; `margin` is how much better than the defaults a trial must
+    be to be used.
+    """
+
+    trials: NonNegative = 6
+    steps: Positive = 60
+    workers: Positive = 1
+    margin: Share = 0.01
+    storage: str = ""
+
+
+class EvaluationSettings(Section):
+    """Stage `evaluate`."""
+
+    items: Annotated[int, Field(ge=20)] = 1000
+    loss_rows: Positive = 128
+    bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
+    probe_items: Annotated[int, Field(ge=20)] = 2000
+    baselines: Literal["none", "quick", "full"] = "quick"
+    seeds: Positive = 3
+
+
+class TrackingSettings(Section):
+    """MLflow; an empty `uri` means `mlflow.db` at the project root."""
+
+    uri: str = ""
+    experiment: str = "ssl-lib"
+    registered_model: str = "ssl-lib"
+    log_every_steps: Positive = 20
+
+
+class Settings(Section):
+    """Everything in `params.yaml`."""
+
+    seed: NonNegative = 0
+    corpus: CorpusSettings = CorpusSettings()
+    tokens: TokenSettings = TokenSettings()
+    model: ModelSettings = ModelSettings()
+    objectives: ObjectivesSettings = ObjectivesSettings()
+    training: TrainingSettings = TrainingSettings()
+    tuning: TuningSettings = TuningSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    def replaced(self, values: dict[str, Any]) -> Settings:
+        """A validated copy in which dotted keys have new values. Raises SettingsError for an unknown key or a bad
+        value.
+        """
+        tree = self.model_dump()
+        for key, value in values.items():
+            _set_dotted(tree, key, value)
+        return parse_settings(tree)
+
+
+def load_settings(path: str | Path = "params.yaml", overrides: list[str] | None = None) -> Settings:
+    """Read a YAML 1.2 file and apply `section.key=value` overrides.
+
+    Raises SettingsError, in one sentence that names the file, the dotted key, the value and what is allowed.
+    """
+    tree = _read_yaml(Path(path))
+    for override in overrides or []:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise SettingsError(f"--set {override}: write it as section.key=value")
+        _set_dotted(tree, key.strip(), _parse_scalar(text))
+    return parse_settings(tree)
+
+
+def parse_settings(tree: dict[str, Any]) -> Settings:
+    """Validate a plain tree of settings. Raises SettingsError that names the first wrong key."""
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def with_best(settings: Settings, root: Path) -> Settings:
+    """The settings with the values of `tuning/best.yaml`, if there is one. Raises SettingsError for unknown keys."""
+    path = root / BEST_VALUES
+    return settings.replaced(_read_yaml(path)) if path.exists() else settings
+
+
+def replace_folder(scratch: Path, target: Path) -> None:
+    """Put a finished scratch folder in the place of `target`; until the last rename the old content stays whole."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(scratch, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    try:
+        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path}: no such file; run from the project's root or name one with --params FILE"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise SettingsError(f"{path}, line {line}: {error.problem}; mend the YAML there") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path}: must hold sections such as `training:`, got {type(tree).__name__}")
+    return tree
+
+
+def _parse_scalar(text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return text
+
+
+def _set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    node: Any = tree
+    for parent in parents:
+        node = node.setdefault(parent, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict):
+            raise SettingsError(f"{key} is not a setting; see params.yaml for the names")
+    node[last] = value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "settings"
+    value = first.get("input")
+    if first["type"] == "extra_forbidden":
+        return f"{key} is not a setting{_nearest(first['loc'])}; see params.yaml for the names"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    shown = "" if isinstance(value, (dict, BaseModel)) else f", got {value!r}"
+    return f"{key}: {message}{shown}"
+
+
+def _nearest(location: tuple[Any, ...]) -> str:
+    import difflib
+
+    model: Any = Settings
+    for part in location[:-1]:
+        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = field.annotation if field else None
+    names = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return f" (did you mean {'.'.join(map(str, (*location[:-1], close[0])))}?)" if close else ""
