@@ -1,0 +1,215 @@
+"""Exact and near duplicates by MinHash and banding (Broder 1997, "On the resemblance and containment").
+
+Documents are compared as sets of character 16-grams of their normalised text. Sixteen characters reach over a number
+and its neighbours, so that in 350 characters one changed number leaves a near duplicate and two changed numbers make
+another document; that is what text full of numbers needs. Band keys only propose pairs: every pair is then judged by
+its exact Jaccard similarity.
+
+Memory does not grow with the corpus: keys lie in files by their top bits, and are read one slice of the hash space at
+a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, BinaryIO
+
+import numpy as np
+
+GRAM = 16  # characters of a shingle; a power of two, see shingle_hashes
+PERMUTATIONS = 128
+PARTITIONS = 64  # files of keys; few enough to be open at once anywhere
+SLICE_ENTRIES = 1 << 16  # entries that are sorted at once: 1 MiB
+LEADERS = 4096  # documents of a group, the first by rank, that its others are compared with
+MARGIN = 0.125  # an estimate so far below the threshold, four standard deviations, settles the matter
+ENTRY = np.dtype([("key", "<u8"), ("rank", "<u8")])
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_RANK_BITS = 56
+
+KEPT, EXACT, NEAR = 0, 1, 2  # what the marks of `mark_exact` and `mark_near` say
+
+
+def rank(precedence: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Order in which duplicates win, uint64: precedence (0 first), then index in the corpus. Index is below 2**56."""
+    return precedence.astype(np.uint64) << np.uint64(_RANK_BITS) | index.astype(np.uint64)
+
+
+def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of all 16-grams, uint64 [S], and where each text's own begin, uint64 [N + 1]; a short text is padded.
+
+    A polynomial hash by doubling: the hash of 2n characters is made of two of n, so 16-grams take four passes over the
+    batch.
+    """
+    padded = [text.ljust(GRAM, "\0") for text in texts]
+    lengths = np.fromiter(map(len, padded), np.int64, len(padded))
+    hashes = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32).astype(np.uint64)
+    factor, width = _MULTIPLIER, 1
+    while width < GRAM:
+        hashes = hashes[:-width] * np.uint64(factor) + hashes[width:]
+        factor, width = factor * factor & (2**64 - 1), 2 * width
+    ends = np.cumsum(lengths)
+    inside = np.ones(ends[-1], bool)
+    inside[(ends[:, None] - np.arange(1, GRAM)).ravel()] = False
+    offsets = np.concatenate([[0], np.cumsum(lengths - GRAM + 1)]).astype(np.uint64)
+    return _mix(hashes[inside[: len(hashes)]]), offsets
+
+
+def chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in groups of about 2**18 characters: hashed at once, they need a few MiB."""
+    chunk: list[str] = []
+    characters = 0
+    for text in texts:
+        chunk.append(text)
+        characters += len(text)
+        if characters >= 1 << 18:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def shingle_set(text: str) -> np.ndarray:
+    """Sorted distinct hashes of one normalised text, uint64."""
+    return np.unique(shingle_hashes([text])[0])
+
+
+def jaccard(first: np.ndarray, second: np.ndarray) -> float:
+    """Shared share of two shingle sets, in [0, 1]."""
+    both = len(np.intersect1d(first, second, assume_unique=True))
+    return both / (len(first) + len(second) - both)
+
+
+def band_rows(threshold: float) -> int:
+    """Rows of a band: the most with which a pair exactly at `threshold` is proposed with probability 0.999."""
+    for rows in range(32, 1, -1):
+        if (1 - threshold**rows) ** (PERMUTATIONS // rows) <= 0.001:
+            return rows
+    return 1
+
+
+def signatures(texts: Sequence[str]) -> np.ndarray:
+    """MinHash signatures of normalised texts, uint32 [N, PERMUTATIONS]; equal columns estimate the similarity."""
+    from rensa import RMinHash
+
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(*shingle_hashes(texts), PERMUTATIONS, 1)
+    return np.array(matrix.to_rows(), np.uint32)
+
+
+def band_keys(texts: Sequence[str], threshold: float) -> np.ndarray:
+    """Band keys of normalised texts, uint64 [N, bands]: documents that share a key may be near duplicates."""
+    rows = band_rows(threshold)
+    bands = PERMUTATIONS // rows
+    digests = signatures(texts)[:, : bands * rows].reshape(len(texts), bands, rows)
+    keys = np.broadcast_to(np.arange(bands, dtype=np.uint64), (len(texts), bands))
+    for row in range(rows):
+        keys = _mix(keys * np.uint64(_MULTIPLIER) + digests[:, :, row])
+    return keys
+
+
+class KeyFiles:
+    """Keys of all documents on disk, in files by their top bits: first all written, then read."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._files: list[BinaryIO] = [open(folder / f"{number:03}", "w+b") for number in range(PARTITIONS)]  # noqa: SIM115
+
+    def add(self, keys: np.ndarray, ranks: np.ndarray) -> None:
+        """Append keys, uint64 [N, bands], of documents with these ranks, uint64 [N]."""
+        entries = np.empty(keys.size, ENTRY)
+        entries["key"] = keys.ravel()
+        entries["rank"] = np.repeat(ranks, keys.shape[1])
+        _scatter(entries, entries["key"] >> np.uint64(58), self._files)
+
+    def groups(self) -> Iterator[np.ndarray]:
+        """Ranks, ascending, of each two or more documents that share a key."""
+        for file in self._files:
+            slices = min(PARTITIONS, -(-file.seek(0, 2) // (SLICE_ENTRIES * ENTRY.itemsize)))
+            file.seek(0)
+            with ExitStack() as stack:
+                parts = [stack.enter_context(TemporaryFile(dir=self._folder)) for _ in range(slices)]
+                while block := file.read(SLICE_ENTRIES * ENTRY.itemsize):
+                    entries = np.frombuffer(block, ENTRY)
+                    next_bits = entries["key"] >> np.uint64(26) & np.uint64(0xFFFFFFFF)
+                    _scatter(entries, next_bits * np.uint64(slices) >> np.uint64(32), parts)
+                for part in parts:
+                    part.seek(0)
+                    yield from _equal_keys(np.frombuffer(part.read(), ENTRY))
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._files:
+            file.close()
+
+
+def mark_exact(keys: KeyFiles, marks: np.ndarray) -> None:
+    """Mark, in `marks` (uint8, one a document), all but the first of the documents that share a key."""
+    for ranks in keys.groups():
+        marks[_indices(ranks[1:])] = EXACT
+
+
+def mark_near(keys: KeyFiles, marks: np.ndarray, threshold: float, text_of: Callable[[int], str]) -> None:
+    """Mark documents whose Jaccard similarity with one of lower rank that shares a key reaches `threshold`.
+
+    `text_of` gives the normalised text of a document by its index. Of two documents that share a key and are both kept,
+    each has been compared with the other: whoever is marked in one group need not be looked at in the next ones.
+    """
+    for ranks in keys.groups():
+        unmarked = [index for index in _indices(ranks).tolist() if marks[index] == KEPT]
+        if len(unmarked) > 1:
+            _mark_group(unmarked, marks, threshold, text_of)
+
+
+def _mark_group(indices: list[int], marks: np.ndarray, threshold: float, text_of: Callable[[int], str]) -> None:
+    leaders: list[int] = []
+    leader_signatures = np.empty((min(len(indices), LEADERS), PERMUTATIONS), np.uint32)
+    enough = (threshold - MARGIN) * PERMUTATIONS
+    places = iter(indices)
+    for texts in chunks(map(text_of, indices)):
+        for text, signature, index in zip(texts, signatures(texts), places):  # noqa: B905 - places go on in the next chunk
+            agreeing = np.count_nonzero(leader_signatures[: len(leaders)] == signature, axis=1)
+            close = [leaders[place] for place in np.flatnonzero(agreeing >= enough)]
+            if close and _near_any(shingle_set(text), close, threshold, text_of):
+                marks[index] = NEAR
+            elif len(leaders) < LEADERS:
+                leader_signatures[len(leaders)] = signature
+                leaders.append(index)
+
+
+def _near_any(shingles: np.ndarray, others: list[int], threshold: float, text_of: Callable[[int], str]) -> bool:
+    return any(_similar(shingle_set(text_of(other)), shingles, threshold) for other in others)
+
+
+def _similar(first: np.ndarray, second: np.ndarray, threshold: float) -> bool:
+    smaller, larger = sorted((len(first), len(second)))
+    return smaller >= threshold * larger and jaccard(first, second) >= threshold
+
+
+def _indices(ranks: np.ndarray) -> np.ndarray:
+    return (ranks & np.uint64((1 << _RANK_BITS) - 1)).astype(np.int64)
+
+
+def _scatter(entries: np.ndarray, places: np.ndarray, files: Sequence[IO[bytes]]) -> None:
+    """Append each entry to the file at its place."""
+    entries = entries[np.argsort(places, kind="stable")]
+    ends = np.cumsum(np.bincount(places.astype(np.intp), minlength=len(files)))
+    for file, start, end in zip(files, [0, *ends[:-1]], ends, strict=True):
+        file.write(entries[start:end].tobytes())
+
+
+def _equal_keys(entries: np.ndarray) -> Iterator[np.ndarray]:
+    entries = entries[np.lexsort((entries["rank"], entries["key"]))]
+    borders = np.flatnonzero(np.diff(entries["key"])) + 1
+    starts, ends = np.concatenate([[0], borders]), np.concatenate([borders, [len(entries)]])
+    for group in np.flatnonzero(ends - starts > 1):
+        yield entries["rank"][starts[group] : ends[group]]
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """Spread every bit over the whole word (SplitMix64, Steele et al. 2014): the files go by the top bits."""
+    values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return values ^ values >> np.uint64(31)

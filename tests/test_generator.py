@@ -1,0 +1,250 @@
+"""Laws of the built-in corpus: true, labelled, reproducible, and split by what it states."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from corpus_reader import READERS, REASONING, WORDS, Fact, facts, read_words, sentences
+
+from ssl_lib.corpus.builtin.page import Page, Template
+from ssl_lib.corpus.builtin.reasoning import FAMILIES
+from ssl_lib.corpus.builtin.role_wordings import RESERVED_ROLE_WORDINGS, ROLE_WORDINGS
+from ssl_lib.corpus.builtin.scene import RESERVED_MONEY_SIGNS, RESERVED_MONEY_WORDS, RESERVED_UNITS
+from ssl_lib.corpus.builtin.words import RESERVED_ITEMS, spell
+from ssl_lib.corpus.generator import DOMAINS, ROLES, LabelledDocument, generate, operand_split
+
+SAMPLE = 6000
+
+
+@pytest.fixture(scope="module")
+def train() -> list[LabelledDocument]:
+    return list(generate(7, SAMPLE, "train"))
+
+
+@pytest.fixture(scope="module")
+def test() -> list[LabelledDocument]:
+    return list(generate(7, 1500, "test"))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_every_stated_fact_is_true_and_belongs_to_its_split(split: str) -> None:
+    found = Counter()
+    for domain, sentence, (family, operands), holds in facts(list(generate(3, 1600, split))):
+        assert holds, (domain, sentence)
+        assert operand_split(family, *operands) == split, (domain, sentence, family, operands)
+        found[domain, family] += 1
+    for key in (
+        ("arithmetic", "addition"),
+        ("arithmetic", "subtraction"),
+        ("comparison", "comparison"),
+        ("comparison", "maximum"),
+        ("percentages", "percentage"),
+        ("units", "conversion"),
+        ("numeration", "numeration"),
+        ("sequences", "sequence"),
+        ("money", "addition"),
+        ("money", "subtraction"),
+        ("scores", "addition"),
+        ("scores", "subtraction"),
+        ("measurements", "conversion"),
+    ):
+        assert found[key] >= 5, (key, found)
+
+
+def test_tables_are_split_and_asked_rightly() -> None:
+    row = re.compile(r"(\d+)(?: \w+)? in (\d{4})")
+    seen = 0
+    for document in generate(5, 2000, "test"):
+        table: dict[str, int] = {}
+        for sentence in sentences(document.text) if document.domain == "tables" else ():
+            found = row.findall(sentence)
+            if len(found) == 3:
+                table = {year: int(number) for number, year in found}
+                assert operand_split("maximum", *table.values()) == "test"
+            elif match := re.fullmatch(r"The largest is (\d+), in (\d{4})\.", sentence):
+                assert max(table.values()) == table[match[2]] == int(match[1])
+                seen += 1
+            elif match := re.fullmatch(r"In (\d{4}) it was (\d+)\.", sentence):
+                assert table[match[1]] == int(match[2])
+                seen += 1
+    assert seen > 30
+
+
+def test_the_reader_understands_nearly_every_reasoning_sentence(train: list[LabelledDocument]) -> None:
+    read, all_sentences, unread = Counter(), Counter(), {}
+    for document in train:
+        if document.domain not in REASONING:
+            continue
+        for sentence in sentences(document.text):
+            all_sentences[document.domain] += 1
+            if any(True for reader in READERS[document.domain] for _ in reader(sentence)):
+                read[document.domain] += 1
+            else:
+                unread.setdefault(document.domain, sentence)
+    for domain, total in all_sentences.items():
+        assert read[domain] / total > (0.75 if domain in ("numeration", "sequences", "percentages") else 0.97), (
+            domain,
+            read[domain] / total,
+            unread[domain],
+        )
+
+
+def test_no_fact_of_test_occurs_in_training(train: list[LabelledDocument], test: list[LabelledDocument]) -> None:
+    training = {_same_fact(fact) for _, _, fact, _ in facts(train)}
+    asked = {_same_fact(fact) for _, _, fact, _ in facts(test)}
+    assert len(training) > 5000
+    assert len(asked) > 1000
+    assert not training & asked
+
+
+def _same_fact(fact: Fact) -> tuple:
+    family, operands = fact
+    if family in ("addition", "maximum", "comparison"):
+        return ("list" if family != "addition" else family, *sorted(operands))
+    if family == "subtraction":
+        return ("addition", *sorted((operands[1], operands[0] - operands[1])))
+    return (family, *operands)
+
+
+def test_a_fact_has_one_split_in_every_direction() -> None:
+    for first, second in ((345, 218), (7, 900), (44, 3)):
+        split = operand_split("addition", first, second)
+        assert split == operand_split("addition", second, first)
+        assert split == operand_split("subtraction", first + second, second)
+        assert split == operand_split("subtraction", first + second, first)
+    assert operand_split("maximum", 3, 9, 4) == operand_split("minimum", 9, 4, 3)
+    assert operand_split("comparison", 3, 9) == operand_split("comparison", 9, 3)
+    assert operand_split("sequence", 3, 4) == operand_split("sequence", 27, -4) == operand_split("sequence", 7, 4)
+    assert operand_split("geometric", 3, 2) == operand_split("geometric", 24, 2)
+
+
+def test_splits_have_their_shares() -> None:
+    shares = Counter(
+        operand_split("addition", first, second) for first in range(1, 200) for second in range(first, 200)
+    )
+    total = shares.total()
+    assert shares["train"] / total == pytest.approx(0.85, abs=0.01)
+    assert shares["validation"] / total == pytest.approx(0.05, abs=0.01)
+    assert shares["test"] / total == pytest.approx(0.10, abs=0.01)
+
+
+def test_labels_cover_exactly_the_numbers(train: list[LabelledDocument], test: list[LabelledDocument]) -> None:
+    numeral = re.compile(rf"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|{WORDS}|first|second|third|\w+th")
+    for document in train + test:
+        covered: set[int] = set()
+        last = 0
+        for number in document.numbers:
+            text = document.text[number.start : number.end]
+            assert numeral.fullmatch(text), (text, document.text)
+            assert number.role in ROLES
+            assert number.start >= last
+            last = number.end
+            covered |= set(range(number.start, number.end))
+        digits = {place for place, character in enumerate(document.text) if character.isdigit()}
+        assert digits <= covered, document.text
+
+
+def test_determined_spans_are_ordered_and_inside(train: list[LabelledDocument]) -> None:
+    for document in train:
+        last = 0
+        for start, end in document.determined:
+            assert last <= start < end <= len(document.text)
+            assert document.text[start:end].strip()
+            last = end
+
+
+def test_answers_are_determined(train: list[LabelledDocument]) -> None:
+    for document in train:
+        for match in re.finditer(r"(?<![\d,.])\d+ (?:\+|-) \d+ = (\d+)\.", document.text):
+            assert match.span(1) in document.determined
+
+
+def test_documents_have_the_promised_shape(train: list[LabelledDocument]) -> None:
+    assert {document.domain for document in train} == set(DOMAINS)
+    assert 200 < sum(len(document.text) for document in train) / len(train) < 400
+    counts = [len(sentences(document.text)) for document in train]
+    assert min(counts) >= 3
+    assert max(counts) <= 16  # some sentences ask and answer
+    assert len({document.text for document in train}) == len(train)
+    roles = Counter(number.role for document in train for number in document.numbers)
+    assert set(roles) == set(ROLES)
+
+
+def test_a_document_depends_on_seed_split_and_index_alone() -> None:
+    everything = list(generate(11, 30, "test"))
+    assert list(generate(11, 5, "test", start=20)) == everything[20:25]
+    assert list(islice(generate(11, 10**9, "test"), 3)) == everything[:3]
+    assert everything[0] != next(generate(12, 1, "test"))
+    assert everything[0] != next(generate(11, 1, "train"))
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1"])
+def test_another_process_with_another_hash_seed_makes_the_same_text(hash_seed: str) -> None:
+    code = "from ssl_lib.corpus.generator import generate; print([d.text for d in generate(5, 40, 'test')])"
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+    root = Path(__file__).resolve().parent.parent
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == str([document.text for document in generate(5, 40, "test")])
+
+
+def _fixed_words(wording: Template) -> re.Pattern[str]:
+    pattern = r"(?:^|(?<=[.?] ))"
+    for before, slot, _, _ in wording.slots:
+        name = slot in ("person", "firm", "city", "team", "rival")
+        pattern += re.escape(before) + (r"[A-Z]\w+ [A-Z]\w+" if name else r"[\w.,:$€#%-]+(?: [\w-]+)?")
+    return re.compile(pattern + re.escape(wording.closing))
+
+
+def test_training_never_uses_reserved_wordings_units_or_things(train: list[LabelledDocument]) -> None:
+    text = "\n".join(document.text for document in train[:2500] + list(generate(7, 500, "validation")))
+    for units in RESERVED_UNITS.values():
+        for unit in units:
+            assert f" {unit}" not in text
+    for word in (*RESERVED_ITEMS, *RESERVED_MONEY_WORDS, *RESERVED_MONEY_SIGNS):
+        assert word not in text
+    reserved = [wording for wordings in RESERVED_ROLE_WORDINGS.values() for wording in wordings]
+    reserved += [wording for family in FAMILIES.values() for wording in family.reserved]
+    for wording in reserved:
+        found = _fixed_words(wording).search(text)
+        assert found is None, (wording.source, found)
+
+
+def test_every_family_and_role_has_many_wordings() -> None:
+    for family in FAMILIES.values():
+        if family.name != "geometric":
+            assert len({wording.source for wording in family.wordings}) >= 12, family.name
+        assert family.reserved
+    for role in ROLES:
+        assert len(ROLE_WORDINGS[role]) >= 12
+        assert len(RESERVED_ROLE_WORDINGS[role]) >= 5
+        assert not set(ROLE_WORDINGS[role]) & set(RESERVED_ROLE_WORDINGS[role])
+
+
+def test_spelling_and_reading_are_inverse() -> None:
+    for number in [*range(1, 2000), *range(2000, 1_000_000, 997)]:
+        assert read_words(spell(number)) == number
+
+
+def test_an_unknown_split_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="split must be one of train, validation, test, got 'dev'"):
+        generate(0, 1, "dev")
+
+
+def test_a_page_marks_a_name_said_before() -> None:
+    from ssl_lib.corpus.builtin.page import template
+
+    page = Page()
+    page.add(template("{firm} has {a} pens."), {"firm": ("Marlow", " Foods"), "a": 3})
+    document = page.finish("tables")
+    assert document.text == "Marlow Foods has 3 pens."
+    assert [document.text[start:end] for start, end in document.determined] == [" Foods"]
+    assert [(document.text[each.start : each.end], each.role) for each in document.numbers] == [("3", "count")]
