@@ -1,0 +1,1 @@
+"""From text to tokens: numerals, encodings and the token store."""

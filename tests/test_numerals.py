@@ -1,0 +1,199 @@
+"""Laws of the number finder: spans, values, documented rules, hand-labelled truth; no text breaks or stalls it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssl_lib.tokens.numerals import FORMS, Number, find_number_arrays, find_numbers
+
+ROOT = Path(__file__).resolve().parents[1]
+TRUTH = [
+    json.loads(line) for line in (ROOT / "tests" / "numerals_truth.jsonl").read_text(encoding="utf-8").splitlines()
+]
+ROW = re.compile(r"^\| (\w+) \| .* \| `(.*)` \| `(.*)` \|$", re.M)
+RULES = [row for row in ROW.findall((ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")) if row[0] in FORMS]
+# Pieces of text between which the rules decide; their concatenations reach more branches than random characters do.
+BITS = [
+    "1", "23", "456", "7890", "0", "007", ".", ",", ":", "/", "-", "–", "−", "+", " ", "  ", "\n", "$", "€", "%",
+    "‰", "e", "E5", "×", "x", "10^",
+    "²", "½", "①", "٣", "१", "１", "'", "’", "_", "(", ")", "#", "@", "://", "www.", "million", " million", "k", "M",
+    "th", "st", "May ", "in ", "one",
+    "two", " hundred", " and ", "a ", " half", "twenty", " point ", "first", "second", " percent", " dollars",
+    "minus ", "Henry ", "VIII", "I",
+    "A", "v", "Q", "FY", "USD ", "Room ", "am", " pm", "\ud800", "\x00", "年", "é", "\u00a0", "\u202f",
+]  # fmt: skip
+TEXTS = st.one_of(st.text(max_size=80), st.lists(st.sampled_from(BITS), max_size=25).map("".join))
+
+
+def same(first: float, second: float) -> bool:
+    """Equal to a relative 1e-12, with the same sign; NaN equals NaN."""
+    if math.isnan(first) or math.isnan(second):
+        return math.isnan(first) and math.isnan(second)
+    return math.isclose(first, second, rel_tol=1e-12) and (first > 0) == (second > 0)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(TEXTS)
+def test_spans_and_values_are_consistent_on_any_text(text: str) -> None:
+    end = 0
+    for number in find_numbers(text):
+        assert isinstance(number, Number)
+        assert end <= number.start < number.end <= len(text)
+        assert text[number.start : number.end] == number.text
+        assert number.form in FORMS
+        end = number.end
+        if math.isnan(number.value):
+            assert (number.sign, number.exponent) == (0, 0)
+            assert math.isnan(number.mantissa)
+        elif number.value == 0:
+            assert (number.sign, number.exponent, number.mantissa) == (0, 0, 0.0)
+        else:
+            assert 1 <= number.mantissa < 10
+            assert same(number.value, number.sign * (number.mantissa * 10.0**number.exponent))
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS)
+def test_arrays_equal_objects(text: str) -> None:
+    columns = find_number_arrays(text)
+    numbers = find_numbers(text)
+    assert columns.start.tolist() == [number.start for number in numbers]
+    assert columns.end.tolist() == [number.end for number in numbers]
+    assert [FORMS[index] for index in columns.form] == [number.form for number in numbers]
+    for name in ("value", "sign", "exponent", "mantissa"):
+        pairs = zip(getattr(columns, name).tolist(), (getattr(number, name) for number in numbers), strict=True)
+        assert all(same(first, second) for first, second in pairs)
+    kinds = [str(column.dtype) for column in columns]
+    assert kinds == ["int64", "int64", "float64", "int8", "int16", "float64", "uint8"]
+
+
+@settings(deadline=None)
+@given(st.integers(-(10**15), 10**15))
+def test_rendered_integers_come_back(value: int) -> None:
+    for rendered in (str(value), f"{value:,}"):
+        (number,) = find_numbers(f"we saw {rendered} things")
+        assert (number.text, number.value) == (rendered, float(value))
+
+
+@settings(deadline=None)
+@given(st.floats(-1e12, 1e12, allow_nan=False).map(lambda value: round(value, 4)))
+def test_rendered_decimals_come_back(value: float) -> None:
+    for rendered in (f"{value:.4f}", f"{value:,.4f}"):
+        (number,) = find_numbers(f"we saw {rendered} things")
+        assert number.text == rendered
+        assert number.value == float(f"{value:.4f}")
+
+
+@settings(deadline=None)
+@given(st.floats(1e-300, 1e300), st.booleans())
+def test_rendered_scientific_numbers_come_back(value: float, negative: bool) -> None:
+    rendered = f"{-value if negative else value:.6e}"
+    for written in (rendered, rendered.replace("e", " × 10^")):
+        (number,) = find_numbers(f"we saw {written} things")
+        assert number.text == written
+        assert same(number.value, float(rendered))
+
+
+def read_found(found: str) -> list[tuple[str, float]]:
+    pairs = [] if found == "-" else [pair.rsplit(" = ", 1) for pair in found.split("; ")]
+    return [(text, float(value)) for text, value in pairs]
+
+
+@pytest.mark.parametrize(("form", "example", "found"), RULES, ids=[f"{row[0]}: {row[1]}" for row in RULES])
+def test_documented_rule(form: str, example: str, found: str) -> None:
+    expected, numbers = read_found(found), find_numbers(example)
+    assert [number.text for number in numbers] == [text for text, _ in expected]
+    assert all(same(number.value, value) for number, (_, value) in zip(numbers, expected, strict=True))
+    assert form in {number.form for number in numbers} or found == "-"
+
+
+def test_every_form_has_a_documented_rule() -> None:
+    assert {form for form, _, _ in RULES} == set(FORMS)
+
+
+def test_truth_is_found_with_precision_and_recall_of_99_percent() -> None:
+    assert len(TRUTH) >= 300
+    right = found_count = true_count = 0
+    for sentence in TRUTH:
+        truth = {(start, end): math.nan if value is None else value for start, end, value in sentence["numbers"]}
+        found = {(number.start, number.end): number.value for number in find_numbers(sentence["text"])}
+        right += sum(span in truth and same(value, truth[span]) for span, value in found.items())
+        found_count, true_count = found_count + len(found), true_count + len(truth)
+    assert right / found_count >= 0.99
+    assert right / true_count >= 0.99
+
+
+LONG = ["7" * 10_000, "1," * 5_000, "0." + "1" * 10_000, "1e" + "9" * 10_000, "٣" * 10_000, "-" * 10_000 + "1"]
+
+
+@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
+def test_ten_thousand_digits_take_under_50_ms(text: str) -> None:
+    find_numbers(text)
+    seconds = []
+    for _ in range(5):
+        begin = time.process_time()
+        find_numbers(text)
+        seconds.append(time.process_time() - begin)
+    assert min(seconds) < 0.05
+
+
+HOSTILE = [
+    "7", "1,", "1.", "1-", "1/", "1:", "1 ", "123 ", "123 123 1234 ", "a1", "a-1", "a", "a.", "one ", "and ", "one-",
+    "hundred ", "a hundred ",
+    "two point ", "zero ", "IV ", "XXXX", "(i)", "#", "$", "$1", "1e", "1e5-", "10^", "½", "½1", "minus ",
+    "1 million ", "://", "www.1", "@1",
+    "1a-", "-1", "1 1/2 ", "May 1 ", "12:", "twenty ", "\n1. ", "٣", "–", "1–", "aaaaaaaaaaaaaaaaaaa!.1", "T1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bit", HOSTILE, ids=range(len(HOSTILE)))
+def test_time_is_linear_on_repetition(bit: str) -> None:
+    def seconds(size: int) -> float:
+        text = bit * (size // len(bit)) + "x1"
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            find_numbers(text)
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    assert seconds(32_000) < 16 * seconds(4_000) + 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e400", math.nan),
+        ("1e-400", math.nan),
+        ("0e999999999999", 0.0),
+        ("9" * 400, math.nan),
+        ("3." + "1" * 300, 3.1111111111111112),
+    ],
+)
+def test_values_outside_float64_are_masked(text: str, value: float) -> None:
+    (number,) = find_numbers(text)
+    assert number.text == text
+    assert same(number.value, value)
+
+
+NOTHING = ["", " ", "NaN", "inf", "²", "m²", "H₂O", "no numerals here", "\ud800", "hundreds", "a second later"]
+
+
+@pytest.mark.parametrize("text", NOTHING, ids=range(len(NOTHING)))
+def test_no_number(text: str) -> None:
+    assert find_numbers(text) == []
+
+
+def test_numbers_are_frozen_values() -> None:
+    (number,) = find_numbers("it was 42 then")
+    assert number == Number("42", 7, 9, 42.0, 1, 1, 4.2, "integer")
+    with pytest.raises(AttributeError):
+        number.value = 3.0  # type: ignore[misc]
