@@ -1,0 +1,104 @@
+"""The altered view: every sentence with one of its numbers changed, for graded hard negatives (2% is not 20%).
+
+Shapes: B rows, T positions, C candidates, S changed positions, K keys of digit groups.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from ssl_lib.batches.batch import NO_NUMBER, Batch
+from ssl_lib.batches.views import View, Vocabulary, padded_ids, sentence_ids_BT
+
+LONGEST_GROUP = 3  # digits; longer groups of an encoding that does not split them are left alone
+SMALLEST_CHANGE = 0.001
+LARGEST_CHANGE = 10.0
+
+
+def clean_view(batch: Batch, vocabulary: Vocabulary, rows: int) -> View:
+    """The first `rows` rows as they are, seen from both sides; nothing is scored by position."""
+    batch = batch.first_rows(rows)
+    nothing = torch.zeros(0, dtype=torch.int64, device=batch.token_ids_BT.device)
+    return View(padded_ids(batch, vocabulary), batch.document_ids_BT, False, nothing, nothing)
+
+
+def altered_view(batch: Batch, vocabulary: Vocabulary, rows: int, generator: Generator) -> View:
+    """The first `rows` rows with one digit group changed in every sentence that has one; scored are the changed
+    positions.
+
+    The group keeps its number of digits; it changes by a factor drawn between 0.1% and 1000%, on a logarithmic scale.
+    """
+    batch = batch.first_rows(rows)
+    ids_N = padded_ids(batch, vocabulary).flatten()
+    changed_S = _one_per_sentence(batch, vocabulary, generator)
+    view_N = ids_N.clone()
+    view_N[changed_S] = _near_groups(ids_N, changed_S, batch, vocabulary, generator)
+    return View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, changed_S, ids_N[changed_S])
+
+
+def group_keys(digits: Tensor, values: Tensor, space: Tensor) -> Tensor:
+    """Where a digit group stands in `Vocabulary.groups_K`: by leading space, digits and value."""
+    return space.long() * 10_000 + digits.long() * 1000 + values.long()
+
+
+def group_table(digits_V: Tensor, values_V: Tensor, space_V: Tensor) -> Tensor:
+    """`groups_K` [20,000]: the id of every digit group of at most three digits, -1 where the vocabulary lacks it."""
+    groups_K = torch.full((20_000,), -1, dtype=torch.int64, device=digits_V.device)
+    ids_G = ((digits_V > 0) & (digits_V <= LONGEST_GROUP)).nonzero()[:, 0]
+    groups_K[group_keys(digits_V[ids_G], values_V[ids_G], space_V[ids_G])] = ids_G
+    return groups_K
+
+
+def _one_per_sentence(batch: Batch, vocabulary: Vocabulary, generator: Generator) -> Tensor:
+    """Flat positions of one digit group, drawn at random, of every sentence that has one in a number with a usable
+    value.
+    """
+    digits_BT = vocabulary.digits_V[batch.token_ids_BT]
+    sentence_BT = sentence_ids_BT(batch, vocabulary)
+    usable_BT = (
+        (digits_BT > 0)
+        & (digits_BT <= LONGEST_GROUP)
+        & batch.values_BT.isfinite()
+        & (batch.number_BT != NO_NUMBER)
+        & (sentence_BT >= 0)
+    )
+    positions_C = usable_BT.flatten().nonzero()[:, 0]
+    if not len(positions_C):
+        return positions_C
+    positions_C = positions_C[torch.randperm(len(positions_C), generator=generator).to(positions_C.device)]
+    sentences_C = sentence_BT.flatten()[positions_C]
+    rank_C = torch.arange(len(positions_C), device=positions_C.device)
+    first = torch.full((int(sentences_C.max()) + 1,), len(positions_C), device=positions_C.device)
+    first = first.scatter_reduce(0, sentences_C, rank_C, "amin")
+    return positions_C[first[first < len(positions_C)]].sort().values
+
+
+def _near_groups(
+    ids_N: Tensor, changed_S: Tensor, batch: Batch, vocabulary: Vocabulary, generator: Generator
+) -> Tensor:
+    """Ids of other groups with as many digits, their values a drawn factor away; a number's first group keeps a first
+    digit.
+    """
+    old_S = ids_N[changed_S]
+    digits_S, values_S = vocabulary.digits_V[old_S], vocabulary.values_V[old_S]
+    draw_2S = torch.rand(2, len(old_S), generator=generator, dtype=torch.float64).to(ids_N.device)
+    factor_S = 1.0 + SMALLEST_CHANGE * (LARGEST_CHANGE / SMALLEST_CHANGE) ** draw_2S[0]
+    wanted_S = torch.where(draw_2S[1] < 0.5, values_S * factor_S, values_S / factor_S).round()
+    low_S = torch.where(_leads(changed_S, batch, vocabulary), 10.0 ** (digits_S - 1).double(), 0.0)
+    high_S = 10.0 ** digits_S.double() - 1.0
+    wanted_S = wanted_S.clamp(low_S, high_S)
+    beside_S = torch.where(values_S < high_S, values_S + 1.0, values_S - 1.0)
+    new_S = vocabulary.groups_K[
+        group_keys(digits_S, torch.where(wanted_S == values_S, beside_S, wanted_S), vocabulary.space_V[old_S])
+    ]
+    return torch.where(new_S >= 0, new_S, old_S)
+
+
+def _leads(changed_S: Tensor, batch: Batch, vocabulary: Vocabulary) -> Tensor:
+    """Whether no other token of the same number stands before the position."""
+    number_N, ids_N = batch.number_BT.flatten(), batch.token_ids_BT.flatten()
+    before_S = (changed_S - 1).clamp_min(0)
+    inside_row_S = changed_S % batch.token_ids_BT.shape[1] > 0
+    written_S = (vocabulary.digits_V[ids_N[before_S]] > 0) | vocabulary.marks_V[ids_N[before_S]]
+    return ~(inside_row_S & (number_N[before_S] == number_N[changed_S]) & written_S)

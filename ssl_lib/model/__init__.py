@@ -1,0 +1,1 @@
+"""The trunk that all objectives share, and how numbers enter it."""

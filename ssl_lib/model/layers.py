@@ -1,0 +1,86 @@
+"""Attention, feed-forward and rotary positions of the trunk.
+
+Shapes: R rows, T positions, H heads, K width of a head, D width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with rotary positions (Su et al. 2021) and normalised queries and keys (Henry et al.
+    2020).
+    """
+
+    def __init__(self, width: int, heads: int, layers: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
+        nn.init.normal_(self.query_key_value.weight, std=width**-0.5)
+        nn.init.normal_(self.output.weight, std=(2 * layers * width) ** -0.5)
+
+    def forward(self, hidden_RTD: Tensor, allowed_R1TT: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        """[R, T, D] to [R, T, D]; `allowed_R1TT` is True where a position (row) may look at another (column)."""
+        rows, positions, width = hidden_RTD.shape
+        split = self.query_key_value(hidden_RTD).view(rows, positions, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        query, key = (rotate(normalise(part), rotation).to(value.dtype) for part in (query, key))
+        mixed_RHTK = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed_R1TT)
+        return self.output(mixed_RHTK.transpose(1, 2).reshape(rows, positions, width))
+
+
+class FeedForward(nn.Module):
+    """Two layers with a squared rectifier between (So et al. 2021), four times as wide inside."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.rise = nn.Linear(width, 4 * width, bias=False)
+        self.fall = nn.Linear(4 * width, width, bias=False)
+        nn.init.normal_(self.rise.weight, std=width**-0.5)
+        nn.init.normal_(self.fall.weight, std=(2 * layers * 4 * width) ** -0.5)
+
+    def forward(self, hidden_RTD: Tensor) -> Tensor:
+        """[R, T, D] to [R, T, D]."""
+        risen = functional.relu(self.rise(hidden_RTD))
+        return self.fall(risen * risen)
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each on the normalised residual stream."""
+
+    def __init__(self, width: int, heads: int, layers: int) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads, layers)
+        self.feed_forward = FeedForward(width, layers)
+
+    def forward(self, hidden_RTD: Tensor, allowed_R1TT: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        """[R, T, D] to [R, T, D]."""
+        hidden_RTD = hidden_RTD + self.attention(normalise(hidden_RTD), allowed_R1TT, rotation)
+        return hidden_RTD + self.feed_forward(normalise(hidden_RTD))
+
+
+def normalise(hidden: Tensor) -> Tensor:
+    """Layer normalisation over the last dimension, without weights: on processors it is one kernel, root-mean-square
+    norm is seven.
+    """
+    return functional.layer_norm(hidden, hidden.shape[-1:])
+
+
+def rotary_table(positions: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [T, K / 2] for rotary positions with base 10,000."""
+    frequencies = torch.exp(-math.log(10_000.0) * torch.arange(0, width, 2, device=device) / width)
+    angles = torch.arange(positions, device=device)[:, None] * frequencies
+    return angles.cos(), angles.sin()
+
+
+def rotate(part_RHTK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair of channels by its position's angle."""
+    cosine, sine = rotation
+    first, second = part_RHTK.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)

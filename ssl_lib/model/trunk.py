@@ -1,0 +1,140 @@
+"""The Transformer that every objective reads. It runs once over all views of a step.
+
+Shapes: R rows, T positions, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tiktoken
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ssl_lib.batches.views import Vocabulary
+from ssl_lib.model.layers import Block, normalise, rotary_table
+from ssl_lib.model.number_embedding import NumberTables, make_number_embedding
+from ssl_lib.tokens.encodings import SpecialIds, special_ids, token_bytes_table, vocabulary_features
+
+SPECIAL_ROWS = 8  # rows beyond vocab_size for mask, noise and padding tokens
+
+
+class TrunkShape(NamedTuple):
+    """Size of a trunk. `vocab_size` counts the entries of the encoding; rows for special tokens are added to it."""
+
+    vocab_size: int = 50257
+    width: int = 768
+    layers: int = 2
+    heads: int = 12
+    number_embedding: str = "fourier"
+    mode_embedding: bool = True
+    activation_checkpointing: bool = False
+
+
+class Trunk(nn.Module):
+    """Token ids to hidden states; the same weights serve causal and bidirectional rows.
+
+    With an `encoding`, the model knows the values of its digit groups and the ids of its special tokens; without one
+    it sees tokens
+    only, and mask, noise and padding are the three ids after `vocab_size`.
+    """
+
+    def __init__(self, shape: TrunkShape | None = None, encoding: tiktoken.Encoding | None = None) -> None:
+        super().__init__()
+        shape = shape or TrunkShape()
+        if shape.width % (2 * shape.heads):
+            raise ValueError(f"width must be a multiple of 2 * heads = {2 * shape.heads}, got {shape.width}")
+        self.shape = shape
+        rows = shape.vocab_size + SPECIAL_ROWS
+        self.embedding = nn.Embedding(rows, shape.width)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        self.mode = nn.Embedding(2, shape.width) if shape.mode_embedding else None
+        if self.mode is not None:
+            nn.init.normal_(self.mode.weight, std=0.02)
+        features = vocabulary_features(encoding) if encoding is not None else None
+        self.tables = NumberTables(rows, features)
+        self.special = special_ids(encoding) if encoding is not None else _special_after(shape.vocab_size)
+        self.register_buffer("closes_V", _sentence_ends(rows, encoding), persistent=False)
+        self.numbers = make_number_embedding(shape.number_embedding, shape.width)
+        self.blocks = nn.ModuleList(Block(shape.width, shape.heads, shape.layers) for _ in range(shape.layers))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What views must know of the encoding, on the trunk's device."""
+        special, tables = self.special, self.tables
+        return Vocabulary(
+            ordinary=min(special), mask=special.mask, noise=special.noise, padding=special.padding, end=special.end,
+            digits_V=tables.digits_V, values_V=tables.values_V, space_V=tables.space_V, marks_V=tables.point_V |
+            tables.comma_V,
+            closes_V=self.closes_V, groups_K=tables.groups_K,
+        )  # fmt: skip
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.shape.width
+
+    def forward(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
+        """Hidden states [R, T, D], normalised. `causal_R` tells which rows may look only backwards."""
+        hidden_RTD = self.embed(ids_RT, document_ids_RT, causal_R)
+        allowed_R1TT = attention_mask(document_ids_RT, causal_R)
+        rotation = rotary_table(ids_RT.shape[1], self.width // self.shape.heads, ids_RT.device)
+        for block in self.blocks:
+            if self.shape.activation_checkpointing and self.training:
+                hidden_RTD = checkpoint(block, hidden_RTD, allowed_R1TT, rotation, use_reentrant=False)
+            else:
+                hidden_RTD = block(hidden_RTD, allowed_R1TT, rotation)
+        return normalise(hidden_RTD)
+
+    def embed(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
+        """Input of the first block, [R, T, D]: token, number and mode."""
+        self._check(ids_RT)
+        matrix_VD = self.vocabulary_matrix()
+        hidden_RTD = nn.functional.embedding(ids_RT, matrix_VD)
+        hidden_RTD = normalise(hidden_RTD)
+        if self.numbers is not None:
+            hidden_RTD = hidden_RTD + self.numbers(self.tables(ids_RT, document_ids_RT))
+        if self.mode is not None:
+            hidden_RTD = hidden_RTD + self.mode(causal_R.long())[:, None, :]
+        return hidden_RTD
+
+    def vocabulary_matrix(self) -> Tensor:
+        """[V, D] shared by input and output; digit groups carry the features of their value where the number embedding
+        has them.
+        """
+        if self.numbers is None or self.numbers.vocabulary is None:
+            return self.embedding.weight
+        ids_G, added_GD = self.numbers.of_vocabulary(self.tables)
+        return self.embedding.weight.index_add(0, ids_G, added_GD.to(self.embedding.weight.dtype))
+
+    def _check(self, ids_RT: Tensor) -> None:
+        if not torch.compiler.is_compiling() and ids_RT.device.type == "cpu" and ids_RT.numel():
+            highest = int(ids_RT.max())
+            if highest >= self.embedding.num_embeddings:
+                raise ValueError(
+                    f"token id {highest} does not fit a model of vocab_size {self.shape.vocab_size}; "
+                    "make vocab_size at least the encoding's n_vocab"
+                )
+
+
+def attention_mask(document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
+    """[R, 1, T, T], True where a position may look: inside its document, and backwards only in causal rows."""
+    same_RTT = document_ids_RT[:, :, None] == document_ids_RT[:, None, :]
+    positions = document_ids_RT.shape[1]
+    past_TT = torch.ones(positions, positions, dtype=torch.bool, device=document_ids_RT.device).tril()
+    return (same_RTT & (past_TT | ~causal_R[:, None, None]))[:, None]
+
+
+def _special_after(vocab_size: int) -> SpecialIds:
+    """Mask, noise and padding follow the vocabulary; its last entry ends documents, as in GPT-2."""
+    return SpecialIds(mask=vocab_size, noise=vocab_size + 1, padding=vocab_size + 2, end=vocab_size - 1)
+
+
+def _sentence_ends(rows: int, encoding: tiktoken.Encoding | None) -> Tensor:
+    """True for entries that end with a full stop, question or exclamation mark, or a line break."""
+    closes_V = torch.zeros(rows, dtype=torch.bool)
+    if encoding is not None:
+        for token, text in enumerate(token_bytes_table(encoding)):
+            closes_V[token] = text.rstrip(b" \n").endswith((b".", b"!", b"?")) or text.endswith(b"\n")
+    return closes_V

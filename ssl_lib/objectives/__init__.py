@@ -1,0 +1,1 @@
+"""The five self-supervised objectives, one file each."""

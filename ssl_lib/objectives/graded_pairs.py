@@ -1,0 +1,114 @@
+"""Which sentences of a batch belong together, and how much: by the numbers in them.
+
+Two sentences in a row that share a quantity in another form or unit (the same significant digits, three or more)
+restate each other;
+a sentence whose number was changed is as near to the original as the two values are (grade).
+
+Shapes: B rows, T positions, M numbers, N sentences, Q pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssl_lib.batches.batch import NO_NUMBER, Batch
+from ssl_lib.batches.views import View
+from ssl_lib.model.number_embedding import NumberTables
+
+MOST_NUMBERS = 1024
+SMALLEST = 0.01  # added to values before their logarithm, as on the number scale
+
+
+class Numbers(NamedTuple):
+    """Numbers of a batch with a usable value: sentence, document, value and last flat position of each, [M]."""
+
+    sentence_M: Tensor
+    document_M: Tensor
+    value_M: Tensor
+    last_M: Tensor
+
+
+class GradedPairs(NamedTuple):
+    """Pairs of sentences [Q, 2]: `restated` say the same, `altered` are (clean, altered) with their grades [Q]."""
+
+    restated: Tensor
+    altered: Tensor
+    grades: Tensor
+
+
+def grade(decades: Tensor) -> Tensor:
+    """Similarity of two numbers that are `decades` apart: 1 when equal, 0 from a factor of eleven on, by relative
+    change.
+    """
+    change = torch.expm1(decades.clamp(max=30.0) * math.log(10.0))
+    return (1.0 - torch.log1p(1000.0 * change) / math.log(10_001.0)).clamp_min(0.0)
+
+
+def numbers_of(batch: Batch, sentence_BT: Tensor) -> tuple[Numbers, Tensor]:
+    """The numbers of a batch, at most MOST_NUMBERS, and the index of the number at every flat position (-1: none)."""
+    index_N = number_index_BT(batch).flatten()
+    inside = (index_N >= 0).nonzero()[:, 0]
+    count = int(index_N.max()) + 1 if len(inside) else 0
+    last_M = torch.zeros(count, dtype=torch.int64, device=index_N.device).scatter_reduce(
+        0, index_N[inside], inside, "amax"
+    )
+    sentence_M = sentence_BT.flatten()[last_M]
+    numbers = Numbers(sentence_M, batch.document_ids_BT.flatten()[last_M], batch.values_BT.flatten()[last_M], last_M)
+    return Numbers(*(field[:MOST_NUMBERS] for field in numbers)), torch.where(index_N < MOST_NUMBERS, index_N, -1)
+
+
+def number_index_BT(batch: Batch) -> Tensor:
+    """Index of the number with a usable value that a position belongs to, counted over the whole batch; -1 where there
+    is none.
+    """
+    flat_N = torch.where(batch.values_BT.isfinite(), batch.number_BT, NO_NUMBER).flatten()
+    row_N = torch.arange(len(flat_N), device=flat_N.device) // batch.number_BT.shape[1]
+    begins_N = torch.ones_like(flat_N, dtype=torch.bool)
+    begins_N[1:] = (flat_N[1:] != flat_N[:-1]) | (row_N[1:] != row_N[:-1])
+    begins_N &= flat_N != NO_NUMBER
+    return torch.where(flat_N == NO_NUMBER, -1, begins_N.long().cumsum(0) - 1).view_as(batch.number_BT)
+
+
+def restatements(numbers: Numbers) -> Tensor:
+    """Pairs of numbers [Q, 2] with the same significant digits, three or more, in consecutive sentences of one
+    document.
+    """
+    value_M = numbers.value_M.abs().clamp_min(1e-30)
+    mantissa_M = value_M / 10.0 ** value_M.log10().floor()
+    precise_M = ((mantissa_M * 10.0).round() - mantissa_M * 10.0).abs() > 1e-6
+    equal_MM = (mantissa_M[:, None] - mantissa_M[None, :]).abs() < 1e-9
+    next_MM = (numbers.sentence_M[None, :] == numbers.sentence_M[:, None] + 1) & (numbers.sentence_M[:, None] >= 0)
+    same_MM = numbers.document_M[:, None] == numbers.document_M[None, :]
+    return (equal_MM & next_MM & same_MM & precise_M[:, None]).nonzero()
+
+
+def graded_pairs(batch: Batch, altered: View, sentence_BT: Tensor, tables: NumberTables) -> GradedPairs:
+    """All graded pairs of a batch and its altered view; sentences by their index in `sentence_BT`."""
+    numbers, index_N = numbers_of(batch, sentence_BT)
+    changed_M = torch.zeros(len(numbers.last_M), dtype=torch.bool, device=index_N.device)
+    at_S = index_N[altered.scored_S]
+    changed_M[at_S[at_S >= 0]] = True
+    grades_M = grade(_decades(batch, altered, numbers.last_M, tables))
+    shared = restatements(numbers)
+    own_M = changed_M.nonzero()[:, 0]
+    left = torch.cat([own_M, shared[:, 0][changed_M[shared[:, 1]]]])
+    right = torch.cat([own_M, shared[:, 1][changed_M[shared[:, 1]]]])
+    sentence_M = numbers.sentence_M
+    return GradedPairs(
+        restated=torch.stack([sentence_M[shared[:, 0]], sentence_M[shared[:, 1]]], dim=1),
+        altered=torch.stack([sentence_M[left], sentence_M[right]], dim=1),
+        grades=grades_M[right],
+    )
+
+
+def _decades(batch: Batch, altered: View, last_M: Tensor, tables: NumberTables) -> Tensor:
+    """How far apart each number's values are in the two views, [M]."""
+    before, after = (
+        (tables(ids, batch.document_ids_BT).value.flatten()[last_M] + SMALLEST).log10()
+        for ids in (batch.token_ids_BT, altered.ids_RT)
+    )
+    return (after - before).abs()

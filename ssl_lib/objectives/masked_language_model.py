@@ -1,0 +1,49 @@
+"""Masked tokens: hide 15% of the positions and predict them from both sides (Devlin et al. 2019).
+
+Shapes: R rows, T positions, D width, V vocabulary, S scored positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Generator, Tensor
+
+from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.views import MASKED, View, ViewMaker, masked_view
+from ssl_lib.config import MlmSettings
+from ssl_lib.model.trunk import Trunk
+from ssl_lib.objectives.base import Head, Objective, Selection, rows_at, vocabulary_loss
+
+
+class MaskedLanguageModel(Objective):
+    """Cross-entropy on masked positions only."""
+
+    name = "mlm"
+
+    def __init__(
+        self, vocab_size: int = 50257, settings: MlmSettings | None = None, trunk: Trunk | None = None, **shape: Any
+    ) -> None:
+        super().__init__(vocab_size, trunk, **shape)
+        self.settings = settings or MlmSettings()
+        self.head = Head(self.trunk.width)
+
+    def view_makers(self) -> dict[str, ViewMaker]:
+        """The masked view."""
+        return {MASKED: lambda batch, generator: masked_view(batch, self.trunk.vocabulary, self.settings, generator)}
+
+    def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
+        """The masked positions."""
+        view = views[MASKED]
+        return {self.name: Selection(len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S})}
+
+    def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
+        """Cross-entropy of the hidden tokens."""
+        chosen = selected[self.name]
+        states_SD = self.head(rows_at(hidden[MASKED], chosen["positions"]))
+        return {self.name: vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), chosen["targets"])}
+
+    def forward(self, token_ids_BT: Tensor) -> Tensor:
+        """Logits [B, T, V] of every position, seen from both sides."""
+        return self.head(self.encode(token_ids_BT, causal=False)) @ self.trunk.vocabulary_matrix().T

@@ -1,0 +1,1 @@
+"""Optimiser, weighting, checkpoints and the training loop."""

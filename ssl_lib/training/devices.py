@@ -1,0 +1,81 @@
+"""Which device and precision to use, and the processes of a distributed run.
+
+Precision is chosen by measurement: on processors without bfloat16 units such products are up to 160 times slower than
+float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+
+from ssl_lib.config import TrainingSettings, UserError
+
+
+class Placement(NamedTuple):
+    """Where a run computes: device, whether bfloat16 autocast is on, and this process among all."""
+
+    device: torch.device
+    autocast: bool
+    rank: int = 0
+    world: int = 1
+
+    @contextlib.contextmanager
+    def precision(self) -> Iterator[None]:
+        """Autocast to bfloat16 where it pays."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
+            yield
+
+
+def place(settings: TrainingSettings) -> Placement:
+    """Choose device and precision. Raises UserError if a GPU is asked for and none is there."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("training.device is cuda, but torch sees no GPU; set training.device=auto or cpu")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    use_gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+    rank, world = process_rank()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_gpu else torch.device("cpu")
+    wanted = settings.precision == "bfloat16" or (settings.precision == "auto" and bfloat16_pays(device))
+    return Placement(device, wanted, rank, world)
+
+
+def process_rank() -> tuple[int, int]:
+    """(rank, number of processes); starts the process group if torchrun has set its variables."""
+    if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+        return 0, 1
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether a bfloat16 product takes at most two thirds of a float32 one's time, measured in milliseconds."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    times = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(256, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
+        left @ right
+        start = time.perf_counter()
+        left @ right
+        times[dtype] = time.perf_counter() - start
+    return times[torch.bfloat16] < times[torch.float32] / 1.5
+
+
+def sum_over_processes(counts: dict[str, dict[str, int]], placement: Placement) -> dict[str, dict[str, int]]:
+    """Counts added over all processes."""
+    if placement.world == 1:
+        return counts
+    flat = torch.tensor(
+        [count for parts in counts.values() for count in parts.values()], dtype=torch.int64, device=placement.device
+    )
+    dist.all_reduce(flat)
+    values = iter(flat.tolist())
+    return {name: {part: next(values) for part in parts} for name, parts in counts.items()}

@@ -1,0 +1,72 @@
+"""Objectives that share a trunk: views are made once, the trunk runs once over all of them, every objective reads its
+own.
+
+Shapes: R rows of all views together, T positions, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.views import View, ViewMaker
+from ssl_lib.objectives.base import Objective, Selection
+
+Selections = Mapping[str, Mapping[str, Selection]]
+
+
+class Prepared(NamedTuple):
+    """A micro-batch ready for the trunk: its views, and what every part of every objective scores in them."""
+
+    views: dict[str, View]
+    selected: dict[str, dict[str, Selection]]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Number of scored items by objective and part."""
+        return {name: {part: chosen.count for part, chosen in parts.items()} for name, parts in self.selected.items()}
+
+
+class ObjectiveGroup(nn.Module):
+    """Objectives on one trunk. Where two of them name the same view, the first one's settings make it."""
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        super().__init__()
+        assert len({id(objective.trunk) for objective in objectives}) == 1
+        self.trunk = objectives[0].trunk
+        self.objectives = nn.ModuleDict({objective.name: objective for objective in objectives})
+
+    def prepare(self, batch: Batch, generator: Generator) -> Prepared:
+        """Make the views and choose what is scored; nothing here depends on the weights."""
+        makers: dict[str, ViewMaker] = {}
+        for objective in self.objectives.values():
+            for name, maker in objective.view_makers().items():
+                makers.setdefault(name, maker)
+        views = {name: maker(batch, generator) for name, maker in makers.items()}
+        selected = {name: objective.select(batch, views, generator) for name, objective in self.objectives.items()}
+        return Prepared(views, selected)
+
+    def forward(self, prepared: Prepared) -> dict[str, dict[str, Tensor]]:
+        """Loss sums by objective and part."""
+        hidden = run_trunk(self.trunk, prepared.views)
+        return {
+            name: objective.loss_sums(hidden, prepared.selected[name]) for name, objective in self.objectives.items()
+        }
+
+    def part_weights(self) -> dict[str, dict[str, float]]:
+        """Weight of every part inside its objective."""
+        return {name: objective.part_weights() for name, objective in self.objectives.items()}
+
+
+def run_trunk(trunk: nn.Module, views: Mapping[str, View]) -> dict[str, Tensor]:
+    """Hidden states [R, T, D] of every view, from one pass over all rows."""
+    ids_RT = torch.cat([view.ids_RT for view in views.values()])
+    documents_RT = torch.cat([view.document_ids_RT for view in views.values()])
+    causal_R = torch.cat(
+        [torch.full((len(view.ids_RT),), view.causal, device=ids_RT.device) for view in views.values()]
+    )
+    hidden_RTD = trunk(ids_RT, documents_RT, causal_R)
+    return dict(zip(views, hidden_RTD.split([len(view.ids_RT) for view in views.values()]), strict=True))

@@ -1,0 +1,82 @@
+"""A model on disk: `model.safetensors`, `config.json`, `encoding.json`, and `run.json` beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import tiktoken
+import torch
+from torch import Tensor
+
+from ssl_lib.config import Settings, UserError, parse_settings
+from ssl_lib.objectives.base import Objective
+from ssl_lib.objectives.registry import build_objectives
+from ssl_lib.tokens.encodings import encoding as read_encoding
+from ssl_lib.tokens.encodings import save_encoding
+from ssl_lib.training.checkpoint import write_durably
+
+FILES = ("model.safetensors", "config.json", "encoding.json")
+
+
+class ModelError(UserError):
+    """A model that cannot be loaded or a text that it cannot take."""
+
+
+def save_model(
+    folder: Path, settings: Settings, encoding: tiktoken.Encoding, objectives: Mapping[str, Objective]
+) -> None:
+    """Write the trunk once, the heads of every objective, the settings that shape them, and the encoding."""
+    from safetensors.torch import save
+
+    trunk = next(iter(objectives.values())).trunk
+    tensors = {f"trunk.{key}": value for key, value in trunk.state_dict().items()}
+    for name, objective in objectives.items():
+        tensors |= {f"{name}.{key}": value for key, value in _own_state(objective).items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+    write_durably(folder / "model.safetensors", content)
+    save_encoding(encoding, folder / "encoding.json")
+    config = settings.model_dump(include={"seed", "model", "objectives", "training"})
+    write_durably(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Objective]]:
+    """What `save_model` wrote. Raises ModelError if a file is missing or holds another model."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    missing = [name for name in FILES if not (folder / name).exists()]
+    if missing:
+        raise ModelError(
+            f"{folder} holds no model ({missing[0]} is missing); run `ssl-lib train` or name another folder"
+        )
+    settings = parse_settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    encoding = read_encoding(str(folder / "encoding.json"))
+    with torch.random.fork_rng():
+        objectives = build_objectives(settings, encoding)
+    try:
+        _load(objectives, load_file(folder / "model.safetensors"))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        line = str(error).splitlines()[0]
+        raise ModelError(f"{folder / 'model.safetensors'} does not hold this model ({line})") from None
+    return settings, encoding, objectives
+
+
+def _own_state(objective: Objective) -> dict[str, Tensor]:
+    return {key: value for key, value in objective.state_dict().items() if not key.startswith("trunk.")}
+
+
+def _load(objectives: Mapping[str, Objective], tensors: dict[str, Tensor]) -> None:
+    trunk = next(iter(objectives.values())).trunk
+    trunk.load_state_dict(_under("trunk.", tensors))
+    for name, objective in objectives.items():
+        problems = objective.load_state_dict(_under(f"{name}.", tensors), strict=False)
+        wrong = problems.unexpected_keys + [key for key in problems.missing_keys if not key.startswith("trunk.")]
+        if wrong:
+            raise KeyError(f"{name}: {wrong[0]}")
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

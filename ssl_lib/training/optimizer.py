@@ -1,0 +1,81 @@
+"""Muon for the matrices of the trunk's blocks, fused AdamW for everything else, one schedule for both.
+
+Measured on two cores (docs/LOG.md): AdamW alone needs several times the tokens for the same accuracy on arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from ssl_lib.config import TrainingSettings
+from ssl_lib.model.trunk import Trunk
+from ssl_lib.training.devices import bfloat16_pays
+from ssl_lib.training.muon import Muon
+
+
+class Optimizers:
+    """The two optimisers and their common schedule; `state_dict` holds all that resuming needs."""
+
+    def __init__(self, modules: Iterable[nn.Module], settings: TrainingSettings) -> None:
+        self.settings = settings
+        matrices, others = split_parameters(modules)
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(others, lr=settings.adamw_learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+        ]
+        if matrices:
+            precision = torch.bfloat16 if bfloat16_pays(matrices[0].device) else torch.float32
+            self.optimizers.append(
+                Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, dtype=precision)
+            )
+        self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def step(self, step: int, total_steps: int) -> None:
+        """Update with the rates of `step` (from 0) and clear the gradients."""
+        share = learning_rate_share(step, total_steps, self.settings)
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate * share
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.zero_grad()
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict]:
+        """States of both optimisers."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, states: list[dict]) -> None:
+        """Restore what `state_dict` gave."""
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(matrices of trunk blocks, all other parameters), each parameter once, only those that learn."""
+    matrices: dict[int, nn.Parameter] = {}
+    others: dict[int, nn.Parameter] = {}
+    for module in modules:
+        for trunk in (part for part in module.modules() if isinstance(part, Trunk)):
+            matrices |= {id(weight): weight for weight in trunk.blocks.parameters() if weight.ndim == 2}
+    for module in modules:
+        others |= {
+            id(weight): weight for weight in module.parameters() if weight.requires_grad and id(weight) not in matrices
+        }
+    return list(matrices.values()), list(others.values())
+
+
+def learning_rate_share(step: int, total_steps: int, settings: TrainingSettings) -> float:
+    """Linear warm-up over `warmup_steps`, then a cosine down to `final_learning_rate_share`, as a share of the peak."""
+    if step < settings.warmup_steps:
+        return (step + 1) / settings.warmup_steps
+    progress = (step - settings.warmup_steps) / max(1, total_steps - settings.warmup_steps)
+    low = settings.final_learning_rate_share
+    return low + (1.0 - low) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))

@@ -1,0 +1,229 @@
+"""Stage `tune`: Optuna over the loss weights, the temperature and the learning rates. The only module that imports
+optuna.
+
+A trial is a short run. Its value is the mean over objectives of held-out loss after / before, taken without weights
+and at a fixed
+temperature, so that neither a zero weight nor a soft temperature can win by itself. The first trial is the settings as
+they are;
+another one is used only if it is better by `tuning.margin`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_lib.config import BEST_VALUES, OBJECTIVES, Settings, replace_folder
+
+if TYPE_CHECKING:
+    import optuna
+
+    from ssl_lib.tracking import NullRun, Run
+
+PRUNE_AFTER = 3  # trials before the median is worth something
+_log = logging.getLogger(__name__)
+
+
+def tune(settings: Settings, root: Path) -> dict[str, Any]:
+    """Run the trials and write `tuning/best.yaml` and `tuning/trials.csv`; returns the chosen values (empty: the
+    settings as they are).
+    """
+    import optuna
+
+    from ssl_lib.tracking import start_run
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    chosen: dict[str, float] = {}
+    study = create_study(settings, root)
+    with start_run(settings, root, "tune") as run:
+        run.log_params(settings.model_dump(include={"seed", "tuning", "model"}))
+        reap_dead_trials(study)
+        remaining = settings.tuning.trials - len(finished(study))
+        if remaining > 0:
+            if not study.trials:
+                study.enqueue_trial(current_values(settings))
+            study.optimize(_objective(settings, root, run), n_trials=remaining, callbacks=[_progress(settings)])
+        if finished(study):
+            chosen = choose(study, settings)
+            run.log({"best_score": study.best_value, "used_tuned_values": float(bool(chosen))}, step=0)
+        _write(study, chosen, root)
+        run.log_artifact(root / "tuning")
+    return chosen
+
+
+def create_study(settings: Settings, root: Path) -> optuna.Study:
+    """The study in `tuning.storage` (any Optuna URL, for several machines), or in memory; trials of equal settings are
+    shared.
+    """
+    import optuna
+
+    from ssl_lib.training.fit import run_key
+
+    sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=4)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER)
+    storage = _storage(settings.tuning.storage, root)
+    name = f"ssl-lib-{run_key(settings, settings.tuning.model_dump_json())}"
+    return optuna.create_study(
+        storage=storage, sampler=sampler, pruner=pruner, study_name=name, load_if_exists=True, direction="minimize"
+    )
+
+
+def _storage(url: str, root: Path) -> Any:
+    """Nothing for in memory, an RDB for a URL, Optuna's journal file for a path."""
+    import optuna
+
+    if not url:
+        return None
+    if "://" in url:
+        return optuna.storages.RDBStorage(
+            url, heartbeat_interval=60, failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1)
+        )
+    path = root / url
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+
+
+def reap_dead_trials(study: optuna.Study) -> None:
+    """Fail trials that a killed process has left running, and queue their values again."""
+    import optuna
+
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params, skip_if_exists=True)
+
+
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that count: complete or pruned."""
+    import optuna
+
+    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    return study.get_trials(deepcopy=False, states=states)
+
+
+def current_values(settings: Settings) -> dict[str, float]:
+    """What the settings say now for everything that is searched over."""
+    tree = settings.model_dump()
+    values = {}
+    for key in search_space(settings):
+        node: Any = tree
+        for part in key.split("."):
+            node = node[part]
+        values[key] = float(node)
+    return values
+
+
+def search_space(settings: Settings) -> dict[str, tuple[float, float]]:
+    """Dotted key and range (logarithmic) of all that is tuned: up to a factor of 4 around the settings; a weight of 0
+    stays 0.
+
+    The weight of `ntp` stays as it is where it is not 0: only ratios of weights matter.
+    """
+    weights = {f"objectives.{name}.weight": settings.objectives.weights()[name] for name in OBJECTIVES}
+    rates = {
+        "objectives.contrastive.temperature": settings.objectives.contrastive.temperature,
+        "training.learning_rate": settings.training.learning_rate,
+        "training.adamw_learning_rate": settings.training.adamw_learning_rate,
+    }
+    fixed = {"objectives.ntp.weight"}
+    return {key: (value / 4, value * 4) for key, value in (weights | rates).items() if value > 0 and key not in fixed}
+
+
+def choose(study: optuna.Study, settings: Settings) -> dict[str, float]:
+    """Values of the best trial, or nothing if it is not better than the first trial, the settings themselves, by the
+    margin.
+    """
+    first = study.trials[0]
+    start = first.value if first.value is not None else float("inf")
+    if study.best_value < start * (1.0 - settings.tuning.margin):
+        return dict(study.best_params)
+    return {}
+
+
+def _objective(settings: Settings, root: Path, run: Run | NullRun) -> Callable[[optuna.Trial], float]:
+    """One trial: a short run with proposed values, pruned at its validations."""
+    from ssl_lib.training.fit import fit
+    from ssl_lib.training.stage import open_corpora
+
+    encoding, corpora, _ = open_corpora(settings, root)
+    steps = settings.tuning.steps
+    plan = {
+        "training.steps": steps,
+        "training.validate_every_steps": max(1, steps // 3),
+        "training.warmup_steps": min(settings.training.warmup_steps, steps // 4),
+    }
+
+    def value(trial: optuna.Trial) -> float:
+        import optuna
+
+        proposed = {
+            key: trial.suggest_float(key, low, high, log=True) for key, (low, high) in search_space(settings).items()
+        }
+        with run.child(f"trial-{trial.number}") as child:
+            child.log_params(proposed)
+            try:
+                result = fit(
+                    settings.replaced(plan | proposed), encoding, corpora, child, on_validation=_reporter(trial)
+                )
+            except optuna.TrialPruned:
+                child.set_tags({"state": "pruned"})
+                pruned = True
+            else:
+                child.log({"score": result.progress.best_score}, steps)
+                pruned = False
+        if pruned:
+            raise optuna.TrialPruned
+        return result.progress.best_score
+
+    return value
+
+
+def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
+    def report(step: int, score: float) -> None:
+        import optuna
+
+        trial.report(score, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    return report
+
+
+def _progress(settings: Settings) -> Callable[[optuna.Study, optuna.trial.FrozenTrial], None]:
+    def show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        if sys.stderr.isatty():
+            state = "pruned" if trial.value is None else f"score {trial.value:.4f}"
+            print(f"trial {trial.number + 1} of {settings.tuning.trials}: {state}", file=sys.stderr)
+
+    return show
+
+
+def _write(study: optuna.Study, chosen: dict[str, float], root: Path) -> None:
+    from ruamel.yaml import YAML
+
+    scratch = root / ".tuning.tmp"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(chosen, text)
+    header = "# Values that `train` uses in place of those in params.yaml; {} means that none was better.\n"
+    (scratch / Path(BEST_VALUES).name).write_text(header + text.getvalue(), encoding="utf-8")
+    (scratch / "trials.csv").write_text(_trial_table(study), encoding="utf-8")
+    replace_folder(scratch, root / "tuning")
+
+
+def _trial_table(study: optuna.Study) -> str:
+    """Every trial as CSV: number, state, score, values."""
+    keys = sorted({key for trial in study.trials for key in trial.params})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "state", "score", *keys])
+    for trial in study.trials:
+        score = "" if trial.value is None else f"{trial.value:.6f}"
+        writer.writerow([trial.number, trial.state.name.lower(), score, *(trial.params.get(key, "") for key in keys)])
+    return text.getvalue()
