@@ -1,0 +1,6 @@
+"""When and where the stages run. Nothing imports this package; it imports ssl_lib and drives DVC."""
+
+import os
+
+# Read by Prefect when it is imported: its first start makes a database, which on a busy machine takes longer than 20 s.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")

@@ -1,0 +1,7 @@
+"""MLflow, behind a small port. The only package that imports mlflow."""
+
+from ssl_lib.tracking.registry import download_model, promote
+from ssl_lib.tracking.run import NullRun, Run, resume_run, start_run
+from ssl_lib.tracking.store import TrackingError, serve_ui
+
+__all__ = ["NullRun", "Run", "TrackingError", "download_model", "promote", "resume_run", "serve_ui", "start_run"]

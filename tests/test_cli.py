@@ -1,0 +1,152 @@
+"""The command line: what it accepts, how it fails, what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ssl_lib import cli
+from ssl_lib.locks import output_lock
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [*cli.STAGES, "predict", "embed", "numbers", "encodings", "ui", "summary"]
+
+
+def run(*words: str, cwd: Path = ROOT, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ssl_lib", *words]
+    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "params.yaml").write_text("seed: 1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches_with_an_example_that_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    assert "Example:\n  " in capsys.readouterr().out
+
+
+def test_help_answers_at_once() -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert run("--help").returncode == 0
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["no-such-command"], ["train", "--no-such-option"], ["ui", "--port", "0"], ["predict"]]
+)
+def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    assert "usage: ssl-lib" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "--set", "training.stepz=5"], "training.stepz is not a setting (did you mean training.steps?)"),
+        (["train", "--set", "objectives.mlm.mask_rate=1.5"], "objectives.mlm.mask_rate"),
+        (["train", "--set", "training.steps"], "write it as section.key=value"),
+        (["train", "--params", "absent.yaml"], "absent.yaml"),
+        (["summary"], "metrics/evaluation.json does not exist yet"),
+        (["numbers", "absent.txt"], "absent.txt cannot be read"),
+        (["embed", "latin1.txt"], "latin1.txt, line 2: not UTF-8 text"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_with_1(
+    words: list[str], expected: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "latin1.txt").write_bytes(b"one\nna\xefve\n")
+    assert cli.main(words) == 1
+    shown = capsys.readouterr().err
+    assert expected in shown
+    assert shown.count("\n") == 1
+    assert "Traceback" not in shown
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = run("train", "--debug", "--params", "absent.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_stage_gets_the_settings_and_the_root(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "stage_for_test.py").write_text(
+        "def build(settings, root):\n    (root / 'seen').write_text(f'{settings.seed} {settings.training.steps}')\n"
+    )
+    monkeypatch.syspath_prepend(str(project))
+    monkeypatch.setitem(cli.STAGES, "corpus", ("stage_for_test:build", "", "", ""))
+    assert cli.main(["corpus", "--set", "training.steps=7", "--set", "training.rows=3"]) == 0
+    assert (project / "seen").read_text() == "1 7"
+
+
+def test_second_run_of_a_stage_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with output_lock(project / ".ssl_lib" / "locks" / "train"):
+        assert cli.main(["train"]) == 1
+    assert f"process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_interrupt_exits_with_130(project: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssl_lib", "numbers", "-"],
+        cwd=project,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(2)  # past the imports, waiting for standard input
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+
+
+def test_numbers_are_json_lines_with_null_for_no_value() -> None:
+    done = run("numbers", "-", "--json", stdin="Revenue rose 12% to $3.4 million in 2024.")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["form"], row["value"]) for row in rows[:2]] == [("percent", 12.0), ("currency", 3.4e6)]
+    assert "NaN" not in done.stdout
+
+
+def test_numbers_are_a_table_for_people() -> None:
+    done = run("numbers", "-", stdin="There are 1,234 of them.")
+    assert "1,234" in done.stdout
+    assert "thousands" in done.stdout
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    text = "1 2 3 4 5 6 7 8 9\n" * 20_000
+    command = f"{sys.executable} -m ssl_lib numbers - --json | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, input=text, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_summary_shows_losses_and_tasks(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "metrics").mkdir()
+    loss = {"before": 8.3, "after": 2.0, "reduction": 0.76}
+    task = {"metric": "accuracy", "before": 0.85, "after": 0.93}
+    evaluation = {"losses": {"mlm": loss}, "downstream": {"token_classification": task}}
+    (project / "metrics" / "evaluation.json").write_text(json.dumps(evaluation))
+    assert cli.main(["summary"]) == 0
+    shown = capsys.readouterr().out
+    assert "76%" in shown
+    assert "0.930   accuracy" in shown
+    assert "report/index.html" in shown
+    assert cli.main(["summary", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == evaluation
