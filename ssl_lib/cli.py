@@ -187,6 +187,19 @@ def _add_project_commands(commands: Any) -> None:
     )
     ui.add_argument("--port", type=_port, default=5000, help="default: 5000")
     _add_settings(ui)
+    compare = _command(
+        commands,
+        "compare",
+        _compare,
+        "differences between runs, with intervals",
+        "Reads the runs' figures from MLflow and shows what differs: settings, losses, tasks with 95% intervals.\n"
+        "A run is named by its id, the beginning of its id, or its name.",
+        "ssl-lib compare 3f2a 91bc --figure difference.png",
+    )
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="two runs or more; the first is the one compared with")
+    compare.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    compare.add_argument("--figure", metavar="FILE", help="draw the differences into a .png, .svg or .pdf file")
+    _add_settings(compare)
     summary = _command(
         commands,
         "summary",
@@ -289,6 +302,16 @@ def _ui(options: argparse.Namespace) -> None:
     from ssl_lib.tracking import serve_ui
 
     serve_ui(load_settings(options.params, options.overrides), Path.cwd(), options.port)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from ssl_lib.comparison import compare, draw, show
+    from ssl_lib.config import load_settings
+
+    found = compare(load_settings(options.params, options.overrides), Path.cwd(), options.runs)
+    if options.figure:
+        draw(found, Path(options.figure))
+    print(json.dumps(found.as_json(), ensure_ascii=False)) if options.json else show(found)
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ class Source(Section):
     domain: str | None = None
     weight: Annotated[float, Field(gt=0.0)] = 1.0
     field: str | list[str] = "text"
-    documents: NonNegative = 0  # of the built-in generator: how many; of a file: at most this many; 0 means all
+    documents: NonNegative = 0  # of the built-in generator: how many; of files: at most this many; 0 means all
 
 
 class CorpusSettings(Section):

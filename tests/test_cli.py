@@ -39,15 +39,6 @@ def test_help_teaches_with_an_example_that_parses(command: str, capsys: pytest.C
     assert "Example:\n  " in capsys.readouterr().out
 
 
-def test_help_answers_at_once() -> None:
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        assert run("--help").returncode == 0
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.3
-
-
 @pytest.mark.parametrize(
     "words", [[], ["no-such-command"], ["train", "--no-such-option"], ["ui", "--port", "0"], ["predict"]]
 )

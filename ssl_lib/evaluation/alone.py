@@ -1,0 +1,46 @@
+"""Each objective trained alone, at the same steps and tokens as the joint model: what the others add, or cost.
+
+This is `evaluation.baselines: full`: it trains one model for each objective, each as long as the joint one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.evaluation.downstream import four_tasks
+from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.evaluation.statistics import TaskResult
+from ssl_lib.predictor import Predictor
+
+
+def objectives_alone(joint: Contest, settings: Settings, root: Path) -> Iterator[tuple[str, dict[str, TaskResult]]]:
+    """Objective and its four results, `before` being the twin of the joint model and `after` the objective alone.
+
+    `settings` are those that the joint model was trained with; objectives that had no part in it are left out.
+    """
+    for name, weight in settings.objectives.weights().items():
+        if weight > 0:
+            alone = train_alone(name, settings, root, joint)
+            contest = joint._replace(after=alone)
+            yield name, dict(four_tasks(contest, {}, settings.evaluation))
+
+
+def train_alone(name: str, settings: Settings, root: Path, joint: Contest) -> Predictor:
+    """The same architecture, data, seed and number of steps, with every other weight at 0."""
+    from ssl_lib.batches.datasets import PackedRows
+    from ssl_lib.tokens.store import TokenStore
+    from ssl_lib.tracking import NullRun
+    from ssl_lib.training.fit import Corpora, fit
+
+    weights: dict[str, Any] = {f"objectives.{other}.weight": float(other == name) for other in OBJECTIVES}
+    single = settings.replaced(weights)
+    train, validation = (TokenStore.open(root / "data" / "tokenized" / split) for split in ("train", "validation"))
+    corpora = Corpora(
+        PackedRows(train, single.model.context, single.seed),
+        PackedRows(validation, single.model.context, single.seed, shuffle=False),
+    )
+    result = fit(single, joint.after.encoding, corpora, NullRun())
+    return Predictor(single, joint.after.encoding, result.objectives)

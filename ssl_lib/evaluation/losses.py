@@ -1,0 +1,32 @@
+"""Held-out losses of the trained model and of its untrained twin, on the same rows with the same views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.config import Settings
+from ssl_lib.predictor import Predictor
+from ssl_lib.tokens.store import TokenStore
+from ssl_lib.training.held_out import held_out_batches
+from ssl_lib.training.held_out import held_out_losses as losses_of
+
+
+def held_out_losses(
+    after: Predictor, before: Predictor, store: TokenStore, settings: Settings
+) -> dict[str, dict[str, Any]]:
+    """`{objective: {"before", "after", "reduction", "parts": {part: {"before", "after"}}}}`, nats; reduction as a
+    share of before.
+
+    The contrastive loss of both models is taken at the same fixed temperature.
+    """
+    rows = PackedRows(store, after.context, settings.seed, shuffle=False)
+    batches = held_out_batches(rows, settings.evaluation.loss_rows)
+    first, last = (losses_of(list(model.objectives.values()), batches, model.placement) for model in (before, after))
+    return {name: _compared(first[name], last[name]) for name in last}
+
+
+def _compared(before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
+    parts = {part: {"before": before[part], "after": value} for part, value in after.items() if part != "loss"}
+    reduction = 1.0 - after["loss"] / before["loss"] if before["loss"] else 0.0
+    return {"before": before["loss"], "after": after["loss"], "reduction": reduction, "parts": parts}

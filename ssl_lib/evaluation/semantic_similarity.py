@@ -1,0 +1,96 @@
+"""Semantic similarity: does the cosine of two embeddings rank pairs as their graded similarity does? No labels are
+used to train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
+from ssl_lib.evaluation.protocol import Contest, Judged
+from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearman, spearman
+
+EXAMPLES = 8
+
+
+class GradedPair(Protocol):
+    """Two texts and their graded similarity, on any scale."""
+
+    first: str
+    second: str
+    score: float
+
+
+def cosines(model: Judged, pairs: Sequence[GradedPair]) -> NDArray[np.float64]:
+    """Cosine [N] of the two embeddings of each pair; every distinct text is embedded once."""
+    texts = sorted({text for pair in pairs for text in (pair.first, pair.second)}, key=lambda text: (len(text), text))
+    vectors_ND = np.asarray(model.embed(texts), dtype=np.float64)
+    row = {text: number for number, text in enumerate(texts)}
+    first_N, second_N = ([row[getattr(pair, side)] for pair in pairs] for side in ("first", "second"))
+    return (vectors_ND[first_N] * vectors_ND[second_N]).sum(axis=1)
+
+
+def evaluate_pairs(contest: Contest, pairs: Sequence[GradedPair]) -> TaskResult:
+    """Spearman between cosine and score, before and after, on the same pairs; word and token baselines beside them."""
+    scores_N = np.array([pair.score for pair in pairs], dtype=np.float64)
+    before_N, after_N = cosines(contest.before, pairs), cosines(contest.after, pairs)
+    estimate = paired_spearman(scores_N, before_N, after_N, contest.bootstrap_samples, contest.seed)
+    baselines = {name: spearman(scores_N, method(pairs)) for name, method in _baselines(contest.after).items()}
+    details = {
+        "points": _points(scores_N, before_N, after_N),
+        "examples": _examples(pairs, scores_N, after_N),
+        "by_kind": _by_kind(pairs, scores_N, before_N, after_N),
+    }
+    return estimate.result("spearman", len(pairs), details, baselines)
+
+
+def _baselines(model: Judged) -> dict[str, Callable[[Sequence[GradedPair]], NDArray[np.float64]]]:
+    return {
+        "bag_of_tokens": lambda pairs: bag_of_tokens_cosines(model.encoding, *_sides(pairs)),
+        "tfidf_words": lambda pairs: tfidf_cosines(*_sides(pairs), analyzer="word"),
+        "tfidf_characters": lambda pairs: tfidf_cosines(*_sides(pairs), analyzer="char_wb"),
+    }
+
+
+def _sides(pairs: Sequence[GradedPair]) -> tuple[list[str], list[str]]:
+    return [pair.first for pair in pairs], [pair.second for pair in pairs]
+
+
+def _points(scores_N: Floats, before_N: Floats, after_N: Floats) -> list[list[float]]:
+    """Score, cosine before, cosine after: at most 400 points for a picture."""
+    points_N3 = np.stack([scores_N, before_N, after_N], axis=1)
+    return points_N3[:: -(-len(points_N3) // 400)].round(4).tolist()
+
+
+def _examples(pairs: Sequence[GradedPair], scores_N: Floats, after_N: Floats) -> list[dict[str, Any]]:
+    """Pairs whose rank by cosine is nearest to, and farthest from, their rank by score."""
+    miss_N = np.abs(rankdata(scores_N) - rankdata(after_N))
+    order = miss_N.argsort(kind="stable").tolist()
+    return [
+        {
+            "first": pairs[i].first,
+            "second": pairs[i].second,
+            "score": float(scores_N[i]),
+            "cosine": round(float(after_N[i]), 3),
+        }
+        for i in [*order[: EXAMPLES // 2], *order[-EXAMPLES // 2 :]]
+    ]
+
+
+def _by_kind(
+    pairs: Sequence[GradedPair], scores_N: Floats, before_N: Floats, after_N: Floats
+) -> dict[str, dict[str, float]]:
+    """Correlations inside each kind of pair, for pairs that have a `kind`."""
+    kinds = np.array([str(getattr(pair, "kind", "")) for pair in pairs])
+    rows = {}
+    for kind in sorted(set(kinds.tolist()) - {""}):
+        here = kinds == kind
+        if here.sum() > 1:
+            before, after = spearman(scores_N[here], before_N[here]), spearman(scores_N[here], after_N[here])
+            rows[kind] = {"n": int(here.sum()), "before": before, "after": after}
+    return rows

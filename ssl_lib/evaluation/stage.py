@@ -1,0 +1,235 @@
+"""The stage itself: loads the model and its untrained twin, runs every measure, writes the files, tells MLflow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssl_lib.config import Settings, UserError
+from ssl_lib.evaluation.downstream import Ground, downstream
+from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.evaluation.statistics import TaskResult
+
+if TYPE_CHECKING:
+    from ssl_lib.tokens.store import TokenStore
+
+TASKS = ("token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction")
+MOST_VALUES, MOST_TEXTS = 1_000_000, 20_000  # of the corpus, so that memory does not grow with it
+COLUMNS = ("task", "metric", "before", "before_low", "before_high", "after", "after_low", "after_high", "n")
+
+
+class EvaluationError(UserError):
+    """What `evaluate` needs is missing or unreadable."""
+
+
+class RawTexts:
+    """The texts of one `data/raw/*.jsonl`, read anew at each pass, so that memory does not grow with the corpus."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            with self.path.open(encoding="utf-8") as lines:
+                for line in lines:
+                    yield json.loads(line)["text"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EvaluationError(f"{self.path}: cannot be read ({error}); run `ssl-lib corpus` again") from None
+
+
+def run(settings: Settings, root: Path) -> dict[str, Any]:
+    """All of the stage `evaluate`; returns the metrics that it wrote."""
+    from ssl_lib.predictor import Predictor, load
+    from ssl_lib.report import write_report
+    from ssl_lib.report.number_line import write_number_line
+    from ssl_lib.tokens.store import TokenStore
+
+    started = time.perf_counter()
+    after = load(root / "model")
+    before = Predictor.untrained(after.settings, after.encoding)
+    contest = Contest(before, after, settings.seed, settings.evaluation.bootstrap_samples)
+    test = TokenStore.open(root / "data" / "tokenized" / "test")
+    found: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    with _progress() as advance:
+        for name, result in _measures(contest, test, settings, root):
+            found[name] = result
+            seconds[name] = time.perf_counter() - started - sum(seconds.values())
+            advance(name)
+    seconds["evaluate"] = time.perf_counter() - started
+    metrics = _metrics(found, settings, root, test.meta, seconds)
+    _write(root, metrics, found, seconds)
+    write_number_line(before, after, root / "report")
+    write_report(settings, root)
+    _record(settings, root, metrics)
+    return metrics
+
+
+def _measures(contest: Contest, test: TokenStore, settings: Settings, root: Path) -> Iterator[tuple[str, Any]]:
+    from ssl_lib.evaluation.losses import held_out_losses
+
+    yield "losses", held_out_losses(contest.after, contest.before, test, settings)
+    yield from downstream(contest, _ground(root), settings.evaluation)
+    if settings.evaluation.baselines == "full":
+        from ssl_lib.evaluation.alone import objectives_alone
+
+        trained = contest.after.settings.replaced({"evaluation": settings.evaluation.model_dump()})
+        yield "objectives_alone", dict(objectives_alone(contest, trained, root))
+
+
+def _ground(root: Path) -> Ground:
+    from ssl_lib.tokens.store import TokenStore
+
+    train = TokenStore.open(root / "data" / "tokenized" / "train")
+    raw = root / "data" / "raw"
+    numbers = train.numbers[:: 1 + len(train.numbers) // MOST_VALUES]
+    held_out = list(islice(RawTexts(raw / "test.jsonl"), MOST_TEXTS))
+    return Ground(train.tokens, np.array(numbers["value"], dtype=np.float64), RawTexts(raw / "train.jsonl"), held_out)
+
+
+def _metrics(
+    found: dict[str, Any], settings: Settings, root: Path, meta: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """`metrics/evaluation.json`."""
+    number, reasoning = found["number_prediction"], found["numerical_reasoning"].details
+    tasks = {name: found[name].summary() for name in TASKS}
+    for objective, results in found.get("objectives_alone", {}).items():
+        for name, result in results.items():
+            tasks[name]["baselines"][f"{objective}_alone"] = result.after
+    return {
+        "losses": found["losses"],
+        "downstream": tasks,
+        "extrapolation": _chosen(reasoning["extrapolation"]),
+        "reserved_wordings": _chosen(reasoning["reserved_wordings"]),
+        "exact_match": _chosen(reasoning["exact_match"]),
+        "bits_per_byte": found["next_token_prediction"].details["bits_per_byte"],
+        "held_out_text": found.get("held_out_text", {}),
+        "number_prediction": number.summary() | {"after_details": number.details["all"]["after"]},
+        "probes": {name: _short(result) for name, result in found["probes"].items()},
+        "contamination": found["contamination"],
+        "corpus": {
+            "name": settings.corpus.name,
+            "split": "test",
+            "documents": meta["documents"],
+            "tokens": meta["tokens"],
+        },
+        "seconds": {"train": _seconds_of_training(root), **{name: round(value, 3) for name, value in seconds.items()}},
+    }
+
+
+def _short(result: TaskResult) -> dict[str, Any]:
+    return result.summary() | {"paper": result.details.get("paper", {})}
+
+
+def _chosen(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("before", "after", "before_ci95", "ci95", "difference_ci95", "n")
+    return {name: row[name] for name in names}
+
+
+def _seconds_of_training(root: Path) -> float:
+    """From `metrics/train.json`, wherever the training stage has put its seconds; 0 where there is none."""
+    try:
+        found = json.loads((root / "metrics" / "train.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+    seconds = found.get("seconds", 0.0)
+    return float(seconds.get("train", 0.0) if isinstance(seconds, dict) else seconds)
+
+
+def _write(root: Path, metrics: dict[str, Any], found: dict[str, Any], seconds: dict[str, float]) -> None:
+    """The three files, each complete or absent. `report/evaluation.json` has the details of every measure."""
+    details = {name: _whole(result) for name, result in found.items()}
+    _write_text(root / "metrics" / "evaluation.json", _json(metrics))
+    _write_text(root / "report" / "evaluation.json", _json(details | {"seconds": seconds}))
+    _write_plot(root / "plots" / "downstream.csv", metrics["downstream"])
+
+
+def _whole(result: Any) -> Any:
+    """Results, also inside dicts, with their details."""
+    if isinstance(result, TaskResult):
+        return result.summary() | {"details": result.details}
+    return {name: _whole(part) for name, part in result.items()} if isinstance(result, dict) else result
+
+
+def _write_plot(path: Path, rows: dict[str, Any]) -> None:
+    from io import StringIO
+
+    text = StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for task, row in rows.items():
+        before, after = (row["before"], *row["before_ci95"]), (row["after"], *row["ci95"])
+        writer.writerow([task, row["metric"], *(f"{value:.6f}" for value in (*before, *after)), row["n"]])
+    _write_text(path, text.getvalue())
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def _json(tree: Any) -> str:
+    return json.dumps(_plain(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Standard JSON: tuples and arrays become lists, NumPy's numbers Python's, and what is not finite null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _record(settings: Settings, root: Path, metrics: dict[str, Any]) -> None:
+    """Figures and files into the run that trained the model, which becomes the champion if it is the best so far."""
+    from ssl_lib.tracking import promote, resume_run
+
+    try:
+        run_id = json.loads((root / "model" / "run.json").read_text(encoding="utf-8"))["run_id"]
+    except (OSError, ValueError, KeyError) as error:
+        raise EvaluationError(f"{root / 'model' / 'run.json'}: cannot be read ({error}); run `ssl-lib train`") from None
+    with resume_run(settings, root, run_id, "evaluate") as tracked:
+        tracked.log(dict(_figures("evaluation", _plain(metrics))), step=0)
+        tracked.log_artifact(root / "metrics" / "evaluation.json", "evaluation")
+        tracked.log_artifact(root / "report", "report")
+    promote(settings, root, run_id)
+
+
+def _figures(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:
+    """Leaves that are numbers, under names that MLflow allows; intervals become `.low` and `.high`."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _figures(f"{prefix}.{key}", value)
+    elif isinstance(tree, list) and len(tree) == 2:
+        yield from _figures(f"{prefix}.low", tree[0])
+        yield from _figures(f"{prefix}.high", tree[1])
+    elif isinstance(tree, (int, float)) and not isinstance(tree, bool):
+        yield prefix, float(tree)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A spinner that names the last finished measure; nothing where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("evaluate", total=None)
+        yield lambda name: bar.update(task, description=f"evaluate: {name} done")

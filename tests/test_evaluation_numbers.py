@@ -1,0 +1,176 @@
+"""Number prediction and the probes of numbers: proper scores, honest coverage, and probes that find what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from ssl_lib.corpus.items import next_token_documents
+from ssl_lib.evaluation.number_prediction import (
+    INTERVALS,
+    LEVELS,
+    UNIT,
+    Forecast,
+    absolute_error,
+    covered,
+    crps,
+    evaluate_number_prediction,
+    next_numbers,
+    to_decades,
+)
+from ssl_lib.evaluation.probes import (
+    LIST,
+    METRICS,
+    NEIGHBOURS,
+    draw_rows,
+    evaluate_probes,
+    plain_features,
+    probe_scores,
+)
+from ssl_lib.evaluation.protocol import Contest
+
+
+def _from_decades(scaled: np.ndarray) -> np.ndarray:
+    return np.sign(scaled) * (10.0 ** np.abs(scaled) - 1.0) * UNIT
+
+
+def _normal_forecast(mean: float, spread: float, count: int) -> Forecast:
+    quantiles = _from_decades(norm.ppf(LEVELS, mean, spread))
+    return Forecast(np.full(count, _from_decades(np.array(mean))), np.tile(quantiles, (count, 1)))
+
+
+def test_crps_is_near_the_closed_form_of_a_normal_forecast() -> None:
+    truth = np.random.default_rng(0).normal(3.0, 0.5, 4000)
+    scores = crps(_normal_forecast(3.0, 0.5, 4000), _from_decades(truth))
+    z = (truth - 3.0) / 0.5
+    exact = 0.5 * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
+    assert scores.mean() == pytest.approx(exact.mean(), rel=0.02)
+
+
+def test_crps_prefers_the_true_spread_and_a_sure_right_forecast_scores_zero() -> None:
+    values = _from_decades(np.random.default_rng(1).normal(3.0, 0.5, 4000))
+    honest, boastful, timid = (crps(_normal_forecast(3.0, s, 4000), values).mean() for s in (0.5, 0.1, 2.0))
+    assert honest < boastful
+    assert honest < timid
+    sure = Forecast(values, np.tile(values[:, None], (1, len(LEVELS))))
+    assert crps(sure, values).max() == 0.0
+    assert covered(sure, values, 0.5).all()
+
+
+def test_coverage_of_a_true_forecast_is_its_level() -> None:
+    values = _from_decades(np.random.default_rng(2).normal(3.0, 0.5, 8000))
+    for interval in INTERVALS:
+        assert covered(_normal_forecast(3.0, 0.5, 8000), values, interval).mean() == pytest.approx(interval, abs=0.02)
+
+
+def test_decades_are_signed_and_defined_at_zero() -> None:
+    assert to_decades([0.0, 0.09, -0.09, 99.99]).tolist() == pytest.approx([0.0, 1.0, -1.0, 4.0])
+    assert absolute_error(_normal_forecast(4.0, 1.0, 1), np.array([-99.99])).tolist() == pytest.approx([8.0])
+
+
+class Prediction(NamedTuple):
+    """What a forecaster says of one text."""
+
+    value: float
+    intervals: dict[float, tuple[float, float]]
+
+
+class Constant:
+    """Forecasts the same for every text."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def predict_numbers(self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)) -> list[Prediction]:
+        spread = {p: (self.value / (1 + p), self.value * (1 + p)) for p in intervals}
+        return [Prediction(self.value, spread) for _ in texts]
+
+
+class Reader(Constant):
+    """Knows the number that follows each prompt."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        self.values = values
+
+    def predict_numbers(self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)) -> list[Prediction]:
+        return [Prediction(self.values[t], dict.fromkeys(intervals, (self.values[t],) * 2)) for t in texts]
+
+
+def test_number_prediction_of_a_knowing_and_a_constant_model() -> None:
+    numbers = next_numbers(next_token_documents(60, 0, "test"), 150, seed=0)
+    reader = Reader(dict(zip(numbers.prompts, numbers.values, strict=True)))
+    result = evaluate_number_prediction(Contest(Constant(100.0), reader, 0, 200), numbers, numbers.values)
+    assert result.after == 0.0 < result.baselines["marginal"]
+    assert not result.higher_is_better
+    row = result.details["determined"]["after"]
+    assert (row["exponent_accuracy"], row["coverage"]["0.9"], row["within_1_percent"]) == (1.0, 1.0, 1.0)
+    assert result.details["all"]["before"]["crps_decades"] > 0.1
+    assert result.details["determined"]["n"] + result.details["free"]["n"] == result.n == 150
+
+
+def test_prompts_end_right_before_a_number_that_is_not_in_them() -> None:
+    documents = next_token_documents(40, 1, "test")
+    numbers = next_numbers(documents, 10_000, seed=0)
+    for prompt, shown, owner in zip(numbers.prompts, numbers.shown, numbers.owner, strict=True):
+        text = documents[owner].text
+        assert text.startswith(prompt)
+        assert text[len(prompt) :].startswith(shown)
+        assert prompt.endswith(" ")
+        assert shown[0].isdigit()
+
+
+@pytest.mark.parametrize("count", [20, 200, 3000])
+def test_lists_hold_five_different_integers_half_of_them_neighbours(count: int) -> None:
+    integers = np.random.default_rng(0).permutation(10 * count)[:count]
+    rows = draw_rows("list_maximum", integers, 400, np.random.default_rng(1))
+    assert rows.indices.shape == (400, LIST)
+    assert all(len(set(row)) == LIST for row in rows.indices.tolist())
+    assert np.isin(rows.indices, integers).all()
+    assert (rows.indices[np.arange(400), rows.targets.astype(int)] == rows.indices.max(axis=1)).all()
+    if count == 3000:
+        spread = np.ptp(np.searchsorted(np.sort(integers), rows.indices), axis=1)
+        assert 0.4 < (spread < NEIGHBOURS).mean() < 0.6
+
+
+def test_probes_find_a_value_that_is_there_and_none_in_noise() -> None:
+    values = np.linspace(-1, 1, 100, dtype=np.float32)[:, None]
+    features = {"value": values, "noise": np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)}
+    scores = {task: probe_scores(features, task, seed=0, seeds=2, steps=150) for task in METRICS}
+    assert scores["list_maximum"]["value"].mean() > 0.95
+    assert scores["list_maximum"]["noise"].mean() < 0.4
+    assert np.sqrt(scores["decoding"]["value"].mean()) < 6.0 < np.sqrt(scores["decoding"]["noise"].mean())
+    assert np.sqrt(scores["addition"]["value"].mean()) < 10.0 < np.sqrt(scores["addition"]["noise"].mean())
+
+
+def test_members_of_a_probe_share_nothing_but_the_data() -> None:
+    digits = plain_features(100)["digits"]
+    noise = np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
+    alone = probe_scores({"digits": digits}, "decoding", seed=0, seeds=1, steps=20)["digits"]
+    beside = probe_scores({"noise": noise, "digits": digits}, "decoding", seed=0, seeds=1, steps=20)["digits"]
+    assert beside == pytest.approx(alone, rel=1e-3, abs=1e-3)
+
+
+class Digits:
+    """States that are the digits of the text."""
+
+    def token_states(self, texts: Sequence[str]) -> list:
+        class States(NamedTuple):
+            states: np.ndarray
+            spans: np.ndarray
+
+        table = plain_features(100)["digits"]
+        return [States(table[int(text)][None], np.array([[0, len(text)]])) for text in texts]
+
+
+def test_probe_results_name_task_and_range_with_the_paper_beside_them() -> None:
+    results = evaluate_probes(Contest(Digits(), Digits(), 0, 100), seeds=2, ranges=(100,), steps=10)
+    assert set(results) == {"list_maximum/100", "decoding/100", "addition/100"}
+    result = results["decoding/100"]
+    assert result.before == result.after == result.baselines["digits"]
+    assert result.details["paper"]["BERT"] == 3.2
+    assert not result.higher_is_better
+    assert result.difference_ci95 == (0.0, 0.0)

@@ -1,0 +1,123 @@
+"""The whole stage on a small corpus and a model that has learned nothing: files, keys, and that it repeats."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssl_lib.config import Settings, UserError
+from ssl_lib.corpus.generator import generate
+from ssl_lib.evaluation import evaluate
+from ssl_lib.evaluation.stage import RawTexts
+from ssl_lib.predictor import Predictor
+from ssl_lib.tokens.encodings import encoding
+from ssl_lib.tokens.store import tokenize
+
+SETTINGS = Settings().replaced(
+    {
+        "tokens.vocabulary_size": 1400,
+        "model.layers": 1,
+        "model.width": 32,
+        "model.heads": 2,
+        "model.context": 64,
+        "training.device": "cpu",
+        "evaluation.items": 36,
+        "evaluation.probe_items": 60,
+        "evaluation.bootstrap_samples": 100,
+        "evaluation.loss_rows": 8,
+        "evaluation.seeds": 1,
+    }
+)
+TASKS = {"token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose model is the untrained one of another seed."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "data" / "raw").mkdir(parents=True)
+    for split, documents in (("train", 300), ("validation", 30), ("test", 60)):
+        rows = ({"text": d.text, "source": "built-in", "domain": d.domain} for d in generate(0, documents, split))
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (root / "data" / "raw" / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    tokenize(SETTINGS, root)
+    chosen = encoding(root / "data" / "tokenized" / "encoding.json")
+    Predictor.untrained(SETTINGS.replaced({"seed": 5}), chosen).save(root / "model")
+    identity = {"run_id": "none", "experiment_id": "0", "tracking_uri": ""}
+    (root / "model" / "run.json").write_text(json.dumps(identity), encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def metrics(root: Path) -> dict[str, Any]:
+    return evaluate(SETTINGS, root)
+
+
+def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[str, Any]) -> None:
+    written = json.loads((root / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
+    assert set(written["losses"]) == {"mlm", "ntp", "contrastive", "denoising", "numerical"}
+    assert all({"before", "after", "reduction"} <= set(row) for row in written["losses"].values())
+    assert set(written["downstream"]) == TASKS
+    for row in written["downstream"].values():
+        assert {"metric", "before", "after", "ci95", "before_ci95", "difference_ci95", "n", "baselines"} <= set(row)
+        assert row["ci95"][0] <= row["after"] <= row["ci95"][1]
+        assert row["before_ci95"][0] <= row["before"] <= row["before_ci95"][1]
+        assert row["n"] > 0
+    assert {"name", "split", "documents", "tokens"} == set(written["corpus"])
+    assert {"train", "evaluate"} <= set(written["seconds"])
+
+
+def test_baselines_stand_beside_every_task(metrics: dict[str, Any]) -> None:
+    rows = {name: set(row["baselines"]) for name, row in metrics["downstream"].items()}
+    assert rows["token_classification"] == {"majority", "bag_of_tokens", "char_cnn"}
+    assert rows["numerical_reasoning"] == {"chance", "majority_position", "unigram_counts", "ngram_counts"}
+    assert rows["semantic_similarity"] == {"bag_of_tokens", "tfidf_words", "tfidf_characters"}
+    assert rows["next_token_prediction"] == {"unigram_counts", "ngram_counts"}
+
+
+def test_nothing_asked_is_stated_in_training(metrics: dict[str, Any]) -> None:
+    contamination = metrics["contamination"]
+    assert contamination["numerical_reasoning"]["stated_in_training"] == 0
+    assert contamination["held_out_documents"]["texts"] == 60
+    assert set(contamination) == TASKS | {"held_out_documents"}
+
+
+def test_an_untrained_model_is_told_from_its_twin_by_no_task(metrics: dict[str, Any]) -> None:
+    reasoning = metrics["downstream"]["numerical_reasoning"]
+    assert reasoning["ci95"][0] < 0.3
+    assert reasoning["before_ci95"][0] < 0.3
+    assert metrics["downstream"]["next_token_prediction"]["after"] < 0.2
+
+
+def test_plot_and_report_are_written(root: Path, metrics: dict[str, Any]) -> None:
+    with (root / "plots" / "downstream.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["task"]: row for row in csv.DictReader(file)}
+    assert set(rows) == TASKS
+    assert float(rows["numerical_reasoning"]["after"]) == pytest.approx(
+        metrics["downstream"]["numerical_reasoning"]["after"], abs=1e-6
+    )
+    details = json.loads((root / "report" / "evaluation.json").read_text(encoding="utf-8"))
+    assert TASKS | {"number_prediction", "probes", "contamination", "losses"} <= set(details)
+    assert len(details["token_classification"]["details"]["confusion"]) == 9
+    assert len(details["probes"]) == 9
+    assert "<html" in (root / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_run_in_the_store_holds_the_figures(root: Path, metrics: dict[str, Any]) -> None:
+    import sqlite3
+
+    with sqlite3.connect(root / "mlflow.db") as store:
+        query = "select value from metrics where key = 'evaluation.downstream.semantic_similarity.after'"
+        assert store.execute(query).fetchall() == [(metrics["downstream"]["semantic_similarity"]["after"],)]
+
+
+def test_missing_texts_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run `ssl-lib corpus` again"):
+        list(RawTexts(tmp_path / "train.jsonl"))
+    (tmp_path / "bad.jsonl").write_text('{"tixt": 1}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"bad\.jsonl"):
+        list(RawTexts(tmp_path / "bad.jsonl"))

@@ -1,0 +1,223 @@
+"""The tasks, asked of models whose answers are known: one always right, one that lies, one that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tiktoken
+
+from ssl_lib.corpus.items import (
+    ChoiceItem,
+    SimilarityPair,
+    next_token_documents,
+    role_documents,
+    similarity_pairs,
+)
+from ssl_lib.evaluation.baselines import count_ngrams
+from ssl_lib.evaluation.downstream import spread_items
+from ssl_lib.evaluation.next_token import evaluate_any_text, evaluate_next_token
+from ssl_lib.evaluation.numerical_reasoning import bare, credits, evaluate_choices, evaluate_questions
+from ssl_lib.evaluation.protocol import Contest, inside
+from ssl_lib.evaluation.readers import Question, TaggedSentence
+from ssl_lib.evaluation.semantic_similarity import cosines, evaluate_pairs
+from ssl_lib.evaluation.token_classification import (
+    confusion,
+    evaluate_spans,
+    from_documents,
+    from_sentences,
+    macro_f1,
+    run_probe,
+    span_features,
+)
+from ssl_lib.tokens.encodings import encode, special_ids, train_encoding
+
+
+class Found(NamedTuple):
+    """States or predictions of one text."""
+
+    states: np.ndarray
+    correct: np.ndarray
+    nll: np.ndarray
+    spans: np.ndarray
+
+
+@dataclass
+class KnownAnswers:
+    """A model made of a book of right answers; `truth` says how it uses it: 1 tells them, -1 lies, 0 shrugs."""
+
+    encoding: tiktoken.Encoding
+    truth: int
+    answers: dict[str, str] = field(default_factory=dict)
+    labels: dict[tuple[str, int], int] = field(default_factory=dict)
+    angles: dict[str, float] = field(default_factory=dict)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        angles = np.array([self.truth * self.angles.get(text, 0.0) for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    def token_states(self, texts: Sequence[str]) -> list[Found]:
+        return [self._found(text) for text in texts]
+
+    def next_token_ranks(self, texts: Sequence[str]) -> list[Found]:
+        return [self._found(text) for text in texts]
+
+    def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> np.ndarray:
+        pairs = zip(prompts, continuations, strict=True)
+        return np.array([self.truth * float(self.answers.get(p) == c) for p, c in pairs])
+
+    def generate(self, prompts: Sequence[str], max_tokens: int = 16, stop: str = ".") -> list[str]:
+        return [self.answers.get(prompt, "").removesuffix(".") if self.truth == 1 else " never" for prompt in prompts]
+
+    def _found(self, text: str) -> Found:
+        ids = encode(self.encoding, text)
+        ends = np.cumsum([len(self.encoding.decode([token])) for token in ids])
+        spans = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)
+        labels = [self.labels.get((text, int(end)), 0) if self.truth == 1 else 0 for end in ends]
+        states = np.eye(12, dtype=np.float32)[labels]
+        right = np.full(len(ids), self.truth == 1)
+        return Found(states, right, np.full(len(ids), 0.0 if self.truth == 1 else np.log(2.0)), spans)
+
+
+@pytest.fixture(scope="module")
+def encoding() -> tiktoken.Encoding:
+    return train_encoding([d.text for d in next_token_documents(60, 0, "train")], 1400, "right3")
+
+
+def _contest(encoding: tiktoken.Encoding, before: int, after: int, **book: dict) -> Contest:
+    models = (KnownAnswers(encoding, before, **book), KnownAnswers(encoding, after, **book))
+    return Contest(*models, seed=0, bootstrap_samples=200)
+
+
+def test_perfect_lying_and_ignorant_models_reason_at_one_zero_and_chance(encoding: tiktoken.Encoding) -> None:
+    items = spread_items(90, 0)
+    book = {item.prompt: item.choices[item.answer] for item in items}
+    result = evaluate_choices(_contest(encoding, -1, 1, answers=book), items)
+    assert (result.before, result.after, result.n) == (0.0, 1.0, 90)
+    assert result.details["exact_match"]["after"] == 1.0
+    assert result.details["exact_match"]["before"] == 0.0
+    assert all(row["after"] == 1.0 and row["n"] == 10 for row in result.details["families"].values())
+    assert result.ci95[0] > result.before_ci95[1]
+    assert evaluate_choices(_contest(encoding, 0, 0, answers=book), items).after == pytest.approx(0.25)
+
+
+def test_every_choice_is_scored_in_the_place_of_its_item(encoding: tiktoken.Encoding) -> None:
+    items = [ChoiceItem("q" * length, (" 1.", " 2.", " 3.", " 4."), length % 4, "f") for length in (9, 2, 30, 7)]
+    book = {item.prompt: item.choices[item.answer] for item in items}
+    result = evaluate_choices(_contest(encoding, -1, 1, answers=book), items)
+    assert result.after == 1.0
+    assert all(row["chosen"] == row["answer"] for row in result.details["examples"])
+
+
+def test_credit_of_ties_and_of_nan() -> None:
+    item = ChoiceItem("q", (" 1.", " 2.", " 3.", " 4."), 1, "f")
+    scores = [[0, 0, 0, 0], [0, 2, 2, 0], [0, 2, 1, 0], [3, 2, 1, 0], [0, np.nan, 0, 0], [np.nan, 1, 0, 0]]
+    assert credits([item] * 6, [np.array(row, float) for row in scores]).tolist() == [0.25, 0.5, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_counts_of_ngrams_and_positions_are_beside_the_model(encoding: tiktoken.Encoding) -> None:
+    items = spread_items(18, 0)
+    end = special_ids(encoding).end
+    told = [[*encode(encoding, item.prompt + item.choices[item.answer]), end] for item in items] * 3
+    counts = count_ngrams(np.concatenate(told), encoding)
+    result = evaluate_choices(_contest(encoding, 0, 0), items, [2, 2, 1], {"ngram_counts": counts})
+    assert result.baselines["ngram_counts"] > 0.8
+    assert result.baselines["majority_position"] == np.mean([item.answer == 2 for item in items])
+    assert result.baselines["chance"] == 0.25
+
+
+def test_exact_match_of_questions_ignores_the_full_stop_and_separators(encoding: tiktoken.Encoding) -> None:
+    contest = _contest(encoding, 0, 1, answers={"q It is": " 1,012."})
+    assert evaluate_questions(contest, [Question("q", "1012")], cue=" It is").after == 1.0
+    assert bare(" 3.5. ") == "3.5"
+
+
+def test_similarity_of_a_model_whose_cosine_is_the_score(encoding: tiktoken.Encoding) -> None:
+    pairs = [SimilarityPair(f"a{i}", f"b{i}", i / 50) for i in range(50)]
+    angles = {pair.second: 1.0 - pair.score for pair in pairs}
+    result = evaluate_pairs(_contest(encoding, 0, 1, angles=angles), pairs)
+    assert result.after == pytest.approx(1.0)
+    assert result.before == 0.0
+    assert set(result.baselines) == {"bag_of_tokens", "tfidf_words", "tfidf_characters"}
+
+
+def test_cosines_do_not_depend_on_the_order_of_the_pairs(encoding: tiktoken.Encoding) -> None:
+    pairs = similarity_pairs(30, 0, "test")
+    model = KnownAnswers(encoding, 1, angles={pair.first: i / 10 for i, pair in enumerate(pairs)})
+    assert cosines(model, pairs[::-1]).tolist() == cosines(model, pairs)[::-1].tolist()
+
+
+def test_next_token_of_a_perfect_and_an_ignorant_model(encoding: tiktoken.Encoding) -> None:
+    documents = next_token_documents(20, 0, "test")
+    result = evaluate_next_token(_contest(encoding, 0, 1), documents, {})
+    assert (result.before, result.after) == (0.0, 1.0)
+    assert result.n == result.details["positions"]["determined"] > 20
+    assert result.details["positions"]["all"] > result.details["positions"]["numbers"] > 0
+    assert result.details["bits_per_byte"]["after"] == 0.0
+    assert 0.1 < result.details["bits_per_byte"]["before"] < 1.0
+    assert evaluate_any_text(_contest(encoding, 0, 1), [d.text for d in documents])["accuracy"]["after"] == 1.0
+
+
+def test_bits_per_byte_of_one_bit_a_token(encoding: tiktoken.Encoding) -> None:
+    text = "The sum of 2 and 3 is 5."
+    row = evaluate_any_text(_contest(encoding, 0, 1), [text, text])["bits_per_byte"]
+    assert row["before"] == pytest.approx(len(encode(encoding, text)) / len(text.encode()))
+
+
+def test_inside_ignores_the_space_before_a_token_and_nothing_else() -> None:
+    text = "is 345. So"
+    spans = np.array([[0, 2], [2, 6], [6, 7], [7, 10]])
+    assert inside(spans, text, [(3, 6)]).tolist() == [False, True, False, False]
+    assert inside(spans, text, [(3, 7)]).tolist() == [False, True, True, False]
+    assert inside(spans, text, [(4, 6)]).tolist() == [False, False, False, False]
+    assert inside(np.zeros((0, 2), int), text, [(4, 6)]).tolist() == []
+
+
+def _role_book(documents: Sequence) -> dict[tuple[str, int], int]:
+    roles = sorted({number.role for document in documents for number in document.numbers})
+    return {(d.text, n.end): roles.index(n.role) + 1 for d in documents for n in d.numbers}
+
+
+def test_probe_of_informative_states_is_right_and_of_constant_ones_at_majority(encoding: tiktoken.Encoding) -> None:
+    parts = {
+        split: role_documents(count, 0, split) for split, count in (("train", 60), ("validation", 20), ("test", 30))
+    }
+    book = _role_book([document for part in parts.values() for document in part])
+    spans = {split: from_documents(documents) for split, documents in parts.items()}
+    contest = _contest(encoding, 0, 1, labels=book)
+    result = evaluate_spans(contest, spans["train"], spans["validation"], spans["test"])
+    assert result.after > 0.9
+    assert result.before == result.baselines["majority"] < 0.4
+    matrix = np.array(result.details["confusion"])
+    assert matrix.sum() == result.n == len(spans["test"].labels)
+    assert np.trace(matrix) / result.n == pytest.approx(result.after)
+
+
+def test_constant_features_give_the_majority_and_one_class_is_refused() -> None:
+    labels = np.array(["a"] * 6 + ["b"] * 4)
+    features = {name: np.ones((10, 3), np.float32) for name in ("train", "validation", "test")}
+    probe = run_probe(features, {"train": labels, "validation": labels}, seed=0)
+    assert set(probe.predicted.tolist()) == {"a"}
+    assert probe.validation_accuracy == 0.6
+    with pytest.raises(ValueError, match="two classes"):
+        run_probe(features, {"train": labels[:6].repeat(2)[:10], "validation": labels}, seed=0)
+
+
+def test_span_feature_is_the_mean_of_its_own_tokens_alone(encoding: tiktoken.Encoding) -> None:
+    (sentence,) = [TaggedSentence(("In", "2024", "ended"), ("O", "year", "O"))]
+    data = from_sentences([sentence], outside="O")
+    model = KnownAnswers(encoding, 1, labels={(sentence.text, 7): 5})
+    features = span_features(model, data)
+    assert data.labels.tolist() == ["year"]
+    assert features.shape == (1, 12)
+    assert features[0, 5] > 0
+    assert features.sum() == pytest.approx(1.0)
+
+
+def test_confusion_and_macro_f1_by_hand() -> None:
+    true, predicted = np.array(["a", "a", "b", "b"]), np.array(["a", "b", "b", "b"])
+    assert confusion(true, predicted, ["a", "b", "c"]).tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert macro_f1(true, predicted, ["a", "b", "c"]) == pytest.approx((2 / 3 + 4 / 5) / 2)

@@ -1,0 +1,288 @@
+"""The report page: every figure comes from the files, every part says when it has none, and nothing is loaded."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from report_inputs import NASTY, write_inputs
+
+from ssl_lib.config import Settings
+from ssl_lib.report import guide, write_report
+from ssl_lib.report.examples import marked
+from ssl_lib.report.formats import score, span
+from ssl_lib.report.inputs import TASKS, Inputs, at, read_inputs
+from ssl_lib.report.number_line import candidates, neighbours, number_line, write_number_line, written_numbers
+from ssl_lib.report.page import render_page, sections
+from ssl_lib.report.svg import ticks
+
+VOID = {"meta", "br", "line", "circle", "path", "rect", "polyline"}
+PICTURES = {"losses", "downstream", "reasoning", "calibration", "confusion", "number_line"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Reader(HTMLParser):
+    """Elements must close in their order; collects ids, addresses, and the words of the page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.words: list[str] = []
+        self.unnamed: list[str] = []
+        self.feed(page)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids += [given["id"]] if given.get("id") else []
+        self.addresses += [
+            value or "" for key, value in attrs if key in ("src", "href", "xlink:href", "data", "action")
+        ]
+        self.unnamed += [tag] if tag in ("svg", "img") and not (given.get("aria-label") or given.get("alt")) else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in VOID, tag
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += [data] if self.open and self.open[-1] not in ("style", "script") else []
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("full")
+    write_inputs(root)
+    write_report(Settings(), root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(full: Path) -> str:
+    return (full / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_loads_nothing(page: str) -> None:
+    reader = Reader(page)
+    assert all(address.startswith("#") for address in reader.addresses)
+    assert not re.search(r"url\(|@import|<script|<link|https?://", page)
+
+
+def test_elements_balance_and_ids_are_unique_and_every_link_has_its_target(page: str) -> None:
+    reader = Reader(page)
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {address[1:] for address in reader.addresses} <= set(reader.ids)
+    assert not reader.unnamed
+
+
+def test_every_section_is_there_and_has_content(page: str, full: Path) -> None:
+    parts = sections(Settings(), read_inputs(full), "now")
+    for part in parts:
+        assert f'id="{part.id}"' in page
+        assert 'class="absent"' not in part.content(), part.id
+    assert len(parts) == 17
+
+
+@pytest.mark.parametrize(
+    "kept", [(), ("metrics/train.json",), ("metrics/evaluation.json",), ("report/evaluation.json",)]
+)
+def test_what_is_missing_costs_its_part_alone(tmp_path: Path, kept: tuple[str, ...]) -> None:
+    write_inputs(tmp_path)
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        if str(path.relative_to(tmp_path)) not in kept:
+            path.unlink()
+    text = write_report(Settings(), tmp_path).read_text(encoding="utf-8")
+    reader = Reader(text)
+    assert 'class="absent"' in text
+    for part in sections(Settings(), Inputs(), ""):
+        assert part.id in reader.ids
+    for name in {"metrics/train.json", "metrics/evaluation.json", "data/raw/manifest.json"} - set(kept):
+        assert name in reader.text
+
+
+def test_any_key_may_be_missing_or_null(full: Path) -> None:
+    inputs = read_inputs(full)
+    for field in ("evaluation", "details", "train", "manifest", "number_line", "ablation"):
+        whole = getattr(inputs, field)
+        for number, key in enumerate(whole):
+            rest = {k: v for k, v in whole.items() if k != key}
+            render_page(Settings(), replace(inputs, **{field: rest if number % 2 else rest | {key: None}}), "now")
+    for key in inputs.task(TASKS[0]):
+        rows = {task: row | {key: None} for task, row in inputs.evaluation["downstream"].items()}
+        render_page(Settings(), replace(inputs, evaluation=inputs.evaluation | {"downstream": rows}), "now")
+
+
+def test_broken_files_are_named_and_cost_their_part_alone(tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    (tmp_path / "metrics" / "train.json").write_text("{", encoding="utf-8")
+    (tmp_path / "tuning" / "best.yaml").write_text("a: [", encoding="utf-8")
+    (tmp_path / "plots" / "losses.csv").write_text("step,objective,split,loss\nx,mlm,train,1\n", encoding="utf-8")
+    text = Reader(write_report(Settings(), tmp_path).read_text(encoding="utf-8")).text
+    assert "metrics/train.json (unreadable" in text
+    assert "tuning/best.yaml (unreadable" in text
+    assert "there are no loss curves" in text
+
+
+def test_figures_of_the_page_are_those_of_the_files(page: str, full: Path) -> None:
+    text = Reader(page).text
+    tree = json.loads((full / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
+    for row in tree["downstream"].values():
+        for value, interval in ((row["after"], row["ci95"]), (row["before"], row["before_ci95"])):
+            assert score(value, row["metric"]) in text
+            assert span(interval, row["metric"]) in text
+        assert f"n = {row['n']:,}" in text
+        for value in row["baselines"].values():
+            assert score(value, row["metric"]) in text
+    for row in tree["losses"].values():
+        assert f"{row['before']:.3f}" in text
+        assert f"{row['after']:.3f}".replace("-", "−") in text
+    for row in tree["probes"].values():
+        assert score(row["after"], row["metric"]) in text
+    assert "8,192,000" in text
+    assert "00ff00ff.dir" in text
+
+
+def test_the_headline_gives_intervals_and_counts_what_the_guide_asks(page: str) -> None:
+    text = Reader(page).text
+    assert "numerical reasoning from 25.1% [23.1–27.1] to 89.1% [87.1–91.1]" in text
+    assert "2 of 4 tasks and 3 of 4 losses reach the guide's figures; 4 of 4 tasks lie clearly above" in text
+
+
+def test_rows_below_the_guide_are_marked(full: Path) -> None:
+    rows = read_inputs(full).evaluation["downstream"]
+    kinds = {task: guide.verdict_of_task(task, row).kind for task, row in rows.items()}
+    assert kinds == {
+        "token_classification": "met",
+        "numerical_reasoning": "near",
+        "semantic_similarity": "missed",
+        "next_token_prediction": "missed",
+    }
+    assert guide.verdict_of_task("numerical_reasoning", {"after": None}).kind == "missed"
+    assert not guide.above_twin({"ci95": [0.4, 0.6], "before_ci95": [0.3, 0.41]})
+    assert guide.verdict_of_loss("mlm", {"reduction": 0.58}).kind == "met"
+    assert guide.verdict_of_loss("mlm", {"reduction": 0.5799}).kind == "missed"
+
+
+def test_texts_of_examples_are_escaped(page: str) -> None:
+    assert NASTY not in page
+    assert html.escape(NASTY) in page
+    assert "alert(1)" in Reader(page).text
+
+
+def test_marked_joins_spans_that_touch_and_keeps_the_text() -> None:
+    assert marked("a<b>cd", [(3, 4), (2, 3)]) == "a&lt;<mark>b&gt;</mark>cd"
+    assert marked("plain", []) == "plain"
+
+
+def test_pictures_are_written_and_stale_ones_removed(full: Path, tmp_path: Path) -> None:
+    drawn = {path.stem: path.read_bytes() for path in (full / "report").glob("*.png")}
+    assert set(drawn) == PICTURES
+    assert all(content.startswith(b"\x89PNG") for content in drawn.values())
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "losses.png").write_bytes(b"old")
+    write_report(Settings(), tmp_path)
+    assert not list((tmp_path / "report").glob("*.png"))
+
+
+def test_a_page_is_written_whole_or_not_at_all(full: Path) -> None:
+    assert not [path.name for path in (full / "report").iterdir() if path.name.startswith(".")]
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    for low, high in ((0.0, 1e-9), (-3.3, 7.1), (1e5, 1e5 + 1), (2.0, 2.0)):
+        found = ticks(low, high)
+        assert all(low - 1e-9 * abs(low) <= value <= high + 1e-9 * abs(high) for value in found)
+        assert len(found) <= 6
+
+
+class Ordered:
+    """States that hold the logarithm of a number and some noise: a trunk that knows magnitudes."""
+
+    def token_states(self, texts: list[str]) -> list[Any]:
+        noise = np.random.default_rng(0).normal(size=(len(texts), 8)) * 0.01
+        rows = [np.r_[np.log10(float(text)), np.zeros(7)] for text in texts]
+        return [
+            type("States", (), {"states": np.stack([row, row]) + wiggle})
+            for row, wiggle in zip(rows, noise, strict=True)
+        ]
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        rows = np.array([[len(text), sum(map(ord, text)) % 7, 1.0] for text in texts], dtype=np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_the_number_line_finds_the_order_that_is_there(tmp_path: Path) -> None:
+    texts = written_numbers()
+    assert texts[0] == "0.001"
+    assert texts[-1] == "1000000000"
+    assert [float(text) for text in texts] == sorted(float(text) for text in texts)
+    found = number_line(Ordered())
+    assert found["rank_correlation"] > 0.999
+    assert found["explained"][0] > 0.99
+    assert len(found["points"]) == len(found["values"]) == len(texts)
+    written = write_number_line(Ordered(), Ordered(), tmp_path)
+    assert json.loads((tmp_path / "number_line.json").read_text(encoding="utf-8")) == written
+    assert at(written, "untrained", "values") == found["values"]
+
+
+def test_neighbours_are_the_nearest_and_never_the_number_itself() -> None:
+    found = neighbours(Ordered(), asked=["12%"], count=3)
+    texts = list(dict.fromkeys(["12%", *candidates()]))
+    vectors = Ordered().embed(texts)
+    cosines = vectors[1:] @ vectors[0]
+    (row,) = found["rows"]
+    assert row["number"] not in [text for text, _ in row["nearest"]]
+    assert [cosine for _, cosine in row["nearest"]] == pytest.approx(np.sort(cosines)[::-1][:3], abs=1e-4)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [390, 320])
+def test_nothing_overflows_on_a_phone(page: str, tmp_path: Path, width: int) -> None:
+    """The page in a frame as wide as a phone; a script of the frame's owner measures every element of it."""
+    script = """
+    const inside = document.querySelector('iframe').contentDocument, wide = [];
+    for (const one of inside.querySelectorAll('body *')) {
+      if (one.closest('.scroll') && !one.matches('.scroll')) continue;
+      const box = one.getBoundingClientRect();
+      if (box.width && (box.right > WIDTH + 0.5 || box.left < -0.5)) wide.push(one.tagName + '.' + one.className);
+    }
+    const total = inside.documentElement.scrollWidth;
+    document.body.textContent = 'RESULT ' + JSON.stringify([total, inside.querySelectorAll('body *').length, wide]);
+    """.replace("WIDTH", str(width))
+    opened = page.replace("<details>", "<details open>")
+    frame = f'<iframe srcdoc="{html.escape(opened)}" style="width:{width}px;height:900px;border:0"></iframe>'
+    target = tmp_path / "frame.html"
+    target.write_text(f"<!DOCTYPE html><body>{frame}<script>onload = () => {{{script}}}</script>", encoding="utf-8")
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --dump-dom"
+    )
+    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", target.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    found = re.search(r"RESULT (\[.*\])", html.unescape(done.stdout))
+    assert found, done.stderr[-2000:]
+    total, count, wide = json.loads(found[1])
+    assert count > 500
+    assert not wide
+    assert total <= width
