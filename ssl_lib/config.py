@@ -175,7 +175,7 @@ class TrainingSettings(Section):
     """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
 
     steps: Positive = 2000
-    rows: Positive = 32
+    rows: Positive = 8
     accumulate: Positive = 1
     learning_rate: Rate = 0.02
     adamw_learning_rate: Rate = 0.003
@@ -197,10 +197,10 @@ class TuningSettings(Section):
     be to be used.
     """
 
-    trials: NonNegative = 6
-    steps: Positive = 60
+    trials: NonNegative = 4
+    steps: Positive = 40
     workers: Positive = 1
-    margin: Share = 0.01
+    margin: Share = 0.02
     storage: str = ""
 
 
