@@ -54,7 +54,7 @@ class CorpusSettings(Section):
     """Stage `corpus`."""
 
     name: str = "built-in"
-    sources: Annotated[list[Source], Field(min_length=1)] = [Source(documents=48000)]
+    sources: Annotated[list[Source], Field(min_length=1)] = [Source(documents=24000)]
     minimum_characters: NonNegative = 20
     maximum_characters: Positive = 200_000
     near_duplicate_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
@@ -99,11 +99,12 @@ class ObjectiveSettings(Section):
 class MlmSettings(ObjectiveSettings):
     """Masked tokens: `rows` is the share of each batch that gets the masked view."""
 
+    weight: Weight = 0.1
     mask_rate: Share = 0.15
     mask_token_share: Share = 0.8
     random_token_share: Share = 0.1
     whole_numbers: bool = True
-    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
 
     @model_validator(mode="after")
     def _shares(self) -> MlmSettings:
@@ -124,20 +125,22 @@ class ContrastiveSettings(ObjectiveSettings):
     micro-batch.
     """
 
+    weight: Weight = 0.05
     temperature: Annotated[float, Field(gt=0.0, le=10.0)] = 0.07
     learned_temperature: bool = False
     effective_batch: Annotated[int, Field(ge=2)] = 256
     token_weight: Weight = 1.0
     document_weight: Weight = 1.0
     number_weight: Weight = 1.0
-    sentence_weight: Weight = 3.0
-    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    sentence_weight: Weight = 1.0
+    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
     projection: Positive = 128
 
 
 class DenoisingSettings(ObjectiveSettings):
     """Reconstruction of corrupted positions through a bottleneck; the `*_share` settings mix the kinds of noise."""
 
+    weight: Weight = 0.3
     noise_rate: Share = 0.15
     noise_token_share: Weight = 0.4
     random_token_share: Weight = 0.2
@@ -145,12 +148,13 @@ class DenoisingSettings(ObjectiveSettings):
     digit_share: Weight = 0.2
     bottleneck: Positive = 64
     loss: Literal["ce", "mse"] = "ce"
-    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
 
 
 class NumericalSettings(ObjectiveSettings):
     """Token type and value of the next number."""
 
+    weight: Weight = 0.05
     type_weight: Weight = 1.0
     value_weight: Weight = 1.0
     value_head: ValueHead = "mixture"
@@ -174,7 +178,7 @@ class ObjectivesSettings(Section):
 class TrainingSettings(Section):
     """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
 
-    steps: Positive = 2000
+    steps: Positive = 1400
     rows: Positive = 8
     accumulate: Positive = 1
     learning_rate: Rate = 0.02
@@ -184,7 +188,7 @@ class TrainingSettings(Section):
     final_learning_rate_share: Share = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     validate_every_steps: Positive = 500
-    validation_rows: Positive = 64
+    validation_rows: Positive = 32
     checkpoint_every_steps: Positive = 500
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ssl_lib.tracking import NullRun, Run
 
 RANGE = 2.0  # short runs favour what learns fast at first, so the search stays near the settings
+HIGHEST = 10.0  # what config.py allows for rates and the temperature
 PRUNE_AFTER = 3  # trials before the median is worth something
 _log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def reap_dead_trials(study: optuna.Study) -> None:
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params, skip_if_exists=True)
+        study.enqueue_trial(trial.params)
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -133,15 +134,14 @@ def search_space(settings: Settings) -> dict[str, tuple[float, float]]:
     }
     fixed = {"objectives.ntp.weight"}
     searched = {key: value for key, value in (weights | rates).items() if value > 0 and key not in fixed}
-    return {key: (value / RANGE, value * RANGE) for key, value in searched.items()}
+    return {key: (value / RANGE, min(value * RANGE, HIGHEST)) for key, value in searched.items()}
 
 
 def choose(study: optuna.Study, settings: Settings) -> dict[str, float]:
     """Values of the best trial, or nothing if it is not better than the first trial, the settings themselves, by the
     margin.
     """
-    first = study.trials[0]
-    start = first.value if first.value is not None else float("inf")
+    start = next(trial.value for trial in finished(study) if trial.value is not None)
     if study.best_value < start * (1.0 - settings.tuning.margin):
         return dict(study.best_params)
     return {}

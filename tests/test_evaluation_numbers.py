@@ -25,7 +25,7 @@ from ssl_lib.evaluation.number_prediction import (
 from ssl_lib.evaluation.probes import (
     LIST,
     METRICS,
-    NEIGHBOURS,
+    NEIGHBOUR_SHARE,
     draw_rows,
     evaluate_probes,
     plain_features,
@@ -133,7 +133,7 @@ def test_lists_hold_five_different_integers_half_of_them_neighbours(count: int) 
     assert (rows.indices[np.arange(400), rows.targets.astype(int)] == rows.indices.max(axis=1)).all()
     if count == 3000:
         spread = np.ptp(np.searchsorted(np.sort(integers), rows.indices), axis=1)
-        assert 0.4 < (spread < NEIGHBOURS).mean() < 0.6
+        assert 0.4 < (spread < NEIGHBOUR_SHARE * count).mean() < 0.6
 
 
 def test_probes_find_a_value_that_is_there_and_none_in_noise() -> None:

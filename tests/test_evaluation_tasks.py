@@ -17,8 +17,8 @@ from ssl_lib.corpus.items import (
     role_documents,
     similarity_pairs,
 )
+from ssl_lib.evaluation.asked import spread_items
 from ssl_lib.evaluation.baselines import count_ngrams
-from ssl_lib.evaluation.downstream import spread_items
 from ssl_lib.evaluation.next_token import evaluate_any_text, evaluate_next_token
 from ssl_lib.evaluation.numerical_reasoning import bare, credits, evaluate_choices, evaluate_questions
 from ssl_lib.evaluation.protocol import Contest, inside

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.evaluation.asked import Asked
 from ssl_lib.evaluation.downstream import four_tasks
 from ssl_lib.evaluation.protocol import Contest
 from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.predictor import Predictor
 
 
-def objectives_alone(joint: Contest, settings: Settings, root: Path) -> Iterator[tuple[str, dict[str, TaskResult]]]:
+def objectives_alone(
+    joint: Contest, asked: Asked, settings: Settings, root: Path
+) -> Iterator[tuple[str, dict[str, TaskResult]]]:
     """Objective and its four results, `before` being the twin of the joint model and `after` the objective alone.
 
     `settings` are those that the joint model was trained with; objectives that had no part in it are left out.
@@ -25,7 +28,7 @@ def objectives_alone(joint: Contest, settings: Settings, root: Path) -> Iterator
         if weight > 0:
             alone = train_alone(name, settings, root, joint)
             contest = joint._replace(after=alone)
-            yield name, dict(four_tasks(contest, {}, settings.evaluation))
+            yield name, dict(four_tasks(contest, asked, settings.evaluation, {}))
 
 
 def train_alone(name: str, settings: Settings, root: Path, joint: Contest) -> Predictor:

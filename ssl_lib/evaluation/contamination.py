@@ -8,7 +8,7 @@ once in 10^19 pairs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 NGRAM = 13
 BLOCK_TOKENS = 1_000_000
+FILTER_BITS = 24
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 
 
@@ -32,31 +33,51 @@ class Contamination(NamedTuple):
 
 
 def shared_ngrams(
-    texts: Sequence[Sequence[int]],
+    groups: Mapping[str, Sequence[Sequence[int]]],
     training: NDArray[np.integer],
     end: int,
     length: int = NGRAM,
     block: int = BLOCK_TOKENS,
-) -> Contamination:
-    """Count n-grams of `texts` (token ids, one sequence a text) that occur inside a document of `training`.
+) -> dict[str, Contamination]:
+    """Count n-grams of groups of texts (token ids, one sequence a text) that occur inside a document of `training`.
 
-    `training` is the flat, possibly memory-mapped, array of all training tokens, in which `end` closes each
-    document; n-grams that contain `end` are no text and are left out. Texts shorter than `length` tokens have no
-    n-gram and are counted apart.
+    `training` is the flat, possibly memory-mapped, array of all training tokens, in which `end` closes each document;
+    n-grams that contain `end` are no text and are left out. Texts shorter than `length` tokens have no n-gram and are
+    counted apart. Training is read once, whatever the number of groups.
     """
-    hashes = [_ngram_hashes(np.asarray(text, dtype=np.int64), end, length) for text in texts]
-    owners_K = np.repeat(np.arange(len(texts)), [len(h) for h in hashes])
-    own_K = np.concatenate(hashes) if hashes else np.empty(0, dtype=np.uint64)
-    known_U, index_K = np.unique(own_K, return_inverse=True)
+    hashes = {
+        name: [_ngram_hashes(np.asarray(text, dtype=np.int64), end, length) for text in texts]
+        for name, texts in groups.items()
+    }
+    known_U = np.unique(np.concatenate([np.empty(0, np.uint64), *(h for texts in hashes.values() for h in texts)]))
+    seen_U = _seen(known_U, training, end, length, block)
+    return {name: _counted(texts, known_U, seen_U) for name, texts in hashes.items()}
+
+
+def _seen(
+    known_U: NDArray[np.uint64], training: NDArray[np.integer], end: int, length: int, block: int
+) -> NDArray[np.bool_]:
+    """Which known hashes occur in training. A table of their upper bits sends away almost all that pass by."""
     seen_U = np.zeros(len(known_U), dtype=bool)
+    likely = np.zeros(1 << FILTER_BITS, dtype=bool)
+    shift = np.uint64(64 - FILTER_BITS)
+    likely[known_U >> shift] = True
     for start in range(0, len(training) if len(known_U) else 0, block):
-        piece = np.asarray(training[start : start + block + length - 1], dtype=np.int64)
-        passing = np.unique(_ngram_hashes(piece, end, length))
-        seen_U |= np.isin(known_U, passing, assume_unique=True)
-    flags = np.zeros(len(texts), dtype=bool)
-    flags[owners_K[seen_U[index_K]]] = True
-    too_short = sum(len(h) == 0 for h in hashes)
-    return Contamination(len(texts), int(flags.sum()), too_short, len(known_U), int(seen_U.sum()), flags)
+        passing = _ngram_hashes(np.asarray(training[start : start + block + length - 1], dtype=np.int64), end, length)
+        passing = passing[likely[passing >> shift]]
+        place = np.minimum(np.searchsorted(known_U, passing), len(known_U) - 1)
+        seen_U[place[known_U[place] == passing]] = True
+    return seen_U
+
+
+def _counted(
+    texts: Sequence[NDArray[np.uint64]], known_U: NDArray[np.uint64], seen_U: NDArray[np.bool_]
+) -> Contamination:
+    hits = [seen_U[np.searchsorted(known_U, hashes)] for hashes in texts]
+    flags = np.array([bool(hit.any()) for hit in hits], dtype=bool)
+    own = np.unique(np.concatenate([np.empty(0, np.uint64), *texts]))
+    shared = int(seen_U[np.searchsorted(known_U, own)].sum())
+    return Contamination(len(texts), int(flags.sum()), sum(not len(h) for h in texts), len(own), shared, flags)
 
 
 def stated(statements: Sequence[str], documents: Iterable[str]) -> NDArray[np.bool_]:

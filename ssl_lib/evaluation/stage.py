@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssl_lib.config import Settings, UserError
-from ssl_lib.evaluation.downstream import Ground, downstream
+from ssl_lib.evaluation.asked import Ground, cleared, draw
+from ssl_lib.evaluation.downstream import downstream
 from ssl_lib.evaluation.protocol import Contest
 from ssl_lib.evaluation.statistics import TaskResult
 
@@ -79,12 +80,16 @@ def _measures(contest: Contest, test: TokenStore, settings: Settings, root: Path
     from ssl_lib.evaluation.losses import held_out_losses
 
     yield "losses", held_out_losses(contest.after, contest.before, test, settings)
-    yield from downstream(contest, _ground(root), settings.evaluation)
+    ground = _ground(root)
+    yield from downstream(contest, ground, settings.evaluation)
     if settings.evaluation.baselines == "full":
         from ssl_lib.evaluation.alone import objectives_alone
 
+        asked, _ = cleared(
+            draw(settings.evaluation, contest.seed, ground), settings.evaluation, contest.after.encoding, ground
+        )
         trained = contest.after.settings.replaced({"evaluation": settings.evaluation.model_dump()})
-        yield "objectives_alone", dict(objectives_alone(contest, trained, root))
+        yield "objectives_alone", dict(objectives_alone(contest, asked, trained, root))
 
 
 def _ground(root: Path) -> Ground:

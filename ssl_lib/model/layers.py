@@ -11,9 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Of normalised queries and keys; with the usual 1 / sqrt(K) it would be sqrt(K), too little to single out one position.
-SHARPEST_LOGIT = 12.0
-
 
 class Attention(nn.Module):
     """Multi-head self-attention with rotary positions (Su et al. 2021) and normalised queries and keys (Henry et al.
@@ -25,6 +22,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
+        self.log_sharpness = nn.Parameter(torch.zeros(heads))
         nn.init.normal_(self.query_key_value.weight, std=width**-0.5)
         nn.init.normal_(self.output.weight, std=(2 * layers * width) ** -0.5)
 
@@ -34,8 +32,8 @@ class Attention(nn.Module):
         split = self.query_key_value(hidden_RTD).view(rows, positions, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
         query, key = (rotate(normalise(part), rotation).to(value.dtype) for part in (query, key))
-        sharpness = SHARPEST_LOGIT / key.shape[-1]
-        mixed_RHTK = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed_R1TT, scale=sharpness)
+        query = query * self.log_sharpness.exp()[:, None, None].to(query.dtype)
+        mixed_RHTK = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed_R1TT)
         return self.output(mixed_RHTK.transpose(1, 2).reshape(rows, positions, width))
 
 

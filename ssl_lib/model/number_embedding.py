@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ssl_lib.batches.alterations import group_table
 from ssl_lib.tokens.vocabulary import VocabularyFeatures
 
-GROUPS = 16  # a number of more digit groups than this keeps the value of its first ones: 48 digits with groups of three
+LARGEST = 1e60  # running values stop there, far above every value that is a target
 MAGNITUDES = 31  # exponents from -30 to 30
 PLACES = 48
 
@@ -75,8 +75,13 @@ class NumberTables(nn.Module):
         point, comma = self.point_V[ids_RT] & same, self.comma_V[ids_RT] & same
         running = RunningNumber(value, digits, torch.zeros_like(digits), digits > 0)
         after_point = torch.zeros_like(same)
-        for _ in range(GROUPS):
-            running, after_point = self._extend(running, after_point, digits, value, glued, point, comma)
+        for _ in range(ids_RT.shape[1]):
+            settled, (running, after_point) = (
+                running,
+                self._extend(running, after_point, digits, value, glued, point, comma),
+            )
+            if all(torch.equal(old, new) for old, new in zip(settled, running, strict=True)):
+                break
         return running._replace(present=digits > 0)
 
     @staticmethod
@@ -89,7 +94,9 @@ class NumberTables(nn.Module):
         point: Tensor,
         comma: Tensor,
     ) -> tuple[RunningNumber, Tensor]:
-        """One sweep: every position reads the state of the position before it; k sweeps settle numbers of k tokens."""
+        """One sweep: every position reads the state of the position before it. As many sweeps as the longest number has
+        tokens settle a row.
+        """
         before = RunningNumber(*(_shifted(field) for field in running))
         fraction = _shifted(after_point) | (before.fraction_digits > 0)
         separated = _shifted(comma)
@@ -111,7 +118,7 @@ class NumberTables(nn.Module):
         )
         new_fraction = torch.where(joins & fraction, places, 0)
         present = joins | passes | is_digit
-        return RunningNumber(new_value.clamp(max=1e60), new_whole, new_fraction, present), passes & point
+        return RunningNumber(new_value.clamp(max=LARGEST), new_whole, new_fraction, present), passes & point
 
 
 class NumberEmbedding(nn.Module):

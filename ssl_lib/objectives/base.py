@@ -49,6 +49,8 @@ class Objective(nn.Module):
     """Base of the objectives. `trunk` is shared when given, else made from `vocab_size` and `shape`."""
 
     name: ClassVar[str]
+    settings: Any
+    owns: ClassVar[tuple[str, ...]] = ()  # the views that its own settings shape, when other objectives read them too
 
     def __init__(self, vocab_size: int = 50257, trunk: Trunk | None = None, **shape: Any) -> None:
         super().__init__()
@@ -77,6 +79,12 @@ class Objective(nn.Module):
         ids_BT = torch.atleast_2d(token_ids_BT)
         documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
         return self.trunk(ids_BT, documents_BT, torch.full((len(ids_BT),), causal, device=ids_BT.device))
+
+
+def whole(objective: Objective) -> Any:
+    """The settings that shape an objective's views: its share of rows while training, all rows for held-out losses."""
+    settings = objective.settings
+    return settings if objective.training else settings.model_copy(update={"rows": 1.0})
 
 
 def rows_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:

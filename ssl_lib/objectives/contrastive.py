@@ -32,7 +32,7 @@ from ssl_lib.batches.views import (
 )
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import LossTerm, Objective, Selection, rows_at
+from ssl_lib.objectives.base import LossTerm, Objective, Selection, rows_at, whole
 from ssl_lib.objectives.graded_pairs import grade, graded_pairs, number_index_BT
 from ssl_lib.objectives.value_heads import to_scale
 
@@ -47,6 +47,7 @@ class ContrastiveTokenEncoder(Objective):
     """Embeddings in which what belongs together is near; calling it gives one unit-length embedding per row."""
 
     name = "contrastive"
+    owns = (CLEAN, ALTERED)
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class ContrastiveTokenEncoder(Objective):
         **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or ContrastiveSettings()
+        self.settings = settings or ContrastiveSettings(rows=1.0)
         width = self.trunk.width
         self.token_projection = nn.Linear(width, self.settings.projection)
         self.number_projection = nn.Linear(width, self.settings.projection)
@@ -71,10 +72,10 @@ class ContrastiveTokenEncoder(Objective):
         """Two augmented views of the same rows; the clean rows and the same with numbers changed, both seen from both
         sides.
         """
-        vocabulary, share = self.trunk.vocabulary, self.settings.rows
+        vocabulary, share = self.trunk.vocabulary, whole(self).rows
         return {
-            MASKED: lambda batch, generator: masked_view(batch, vocabulary, MlmSettings(), generator),
-            NOISED: lambda batch, generator: noised_view(batch, vocabulary, DenoisingSettings(), generator),
+            MASKED: lambda batch, generator: masked_view(batch, vocabulary, MlmSettings(rows=1.0), generator),
+            NOISED: lambda batch, generator: noised_view(batch, vocabulary, DenoisingSettings(rows=1.0), generator),
             CLEAN: lambda batch, generator: clean_view(batch, vocabulary, row_count(batch, share)),
             ALTERED: lambda batch, generator: altered_view(batch, vocabulary, row_count(batch, share), generator),
         }

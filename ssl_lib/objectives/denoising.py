@@ -16,7 +16,7 @@ from ssl_lib.batches.views import NOISED, View, ViewMaker, noised_view
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.layers import normalise
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Objective, Selection, rows_at, vocabulary_loss
+from ssl_lib.objectives.base import Objective, Selection, rows_at, vocabulary_loss, whole
 
 
 class DenoisingAutoencoder(Objective):
@@ -25,6 +25,7 @@ class DenoisingAutoencoder(Objective):
     """
 
     name = "denoising"
+    owns = (NOISED,)
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class DenoisingAutoencoder(Objective):
         **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or DenoisingSettings()
+        self.settings = settings or DenoisingSettings(rows=1.0)
         width = self.trunk.width
         self.to_latent = nn.Linear(width, self.settings.bottleneck)
         self.decoder = nn.Sequential(
@@ -43,7 +44,7 @@ class DenoisingAutoencoder(Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The noised view."""
-        return {NOISED: lambda batch, generator: noised_view(batch, self.trunk.vocabulary, self.settings, generator)}
+        return {NOISED: lambda batch, generator: noised_view(batch, self.trunk.vocabulary, whole(self), generator)}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
         """The positions that noise has touched."""

@@ -24,7 +24,7 @@ SMALLEST = 0.01  # added to values before their logarithm, as on the number scal
 
 
 class Numbers(NamedTuple):
-    """Numbers of a batch with a usable value: sentence, document, value and last flat position of each, [M]."""
+    """Numbers of a batch with a usable value: sentence, document, value, last flat position with a digit, each [M]."""
 
     sentence_M: Tensor
     document_M: Tensor
@@ -48,14 +48,14 @@ def grade(decades: Tensor) -> Tensor:
     return (1.0 - torch.log1p(1000.0 * change) / math.log(10_001.0)).clamp_min(0.0)
 
 
-def numbers_of(batch: Batch, sentence_BT: Tensor) -> tuple[Numbers, Tensor]:
+def numbers_of(batch: Batch, sentence_BT: Tensor, tables: NumberTables) -> tuple[Numbers, Tensor]:
     """The numbers of a batch, at most MOST_NUMBERS, and the index of the number at every flat position (-1: none)."""
     index_N = number_index_BT(batch).flatten()
     inside = (index_N >= 0).nonzero()[:, 0]
     count = int(index_N.max()) + 1 if len(inside) else 0
-    last_M = torch.zeros(count, dtype=torch.int64, device=index_N.device).scatter_reduce(
-        0, index_N[inside], inside, "amax"
-    )
+    digits_first = inside + len(index_N) * (tables.digits_V[batch.token_ids_BT.flatten()[inside]] > 0)
+    last_M = torch.zeros(count, dtype=torch.int64, device=index_N.device)
+    last_M = last_M.scatter_reduce(0, index_N[inside], digits_first, "amax") % len(index_N)
     sentence_M = sentence_BT.flatten()[last_M]
     numbers = Numbers(sentence_M, batch.document_ids_BT.flatten()[last_M], batch.values_BT.flatten()[last_M], last_M)
     return Numbers(*(field[:MOST_NUMBERS] for field in numbers)), torch.where(index_N < MOST_NUMBERS, index_N, -1)
@@ -88,7 +88,7 @@ def restatements(numbers: Numbers) -> Tensor:
 
 def graded_pairs(batch: Batch, altered: View, sentence_BT: Tensor, tables: NumberTables) -> GradedPairs:
     """All graded pairs of a batch and its altered view; sentences by their index in `sentence_BT`."""
-    numbers, index_N = numbers_of(batch, sentence_BT)
+    numbers, index_N = numbers_of(batch, sentence_BT, tables)
     changed_M = torch.zeros(len(numbers.last_M), dtype=torch.bool, device=index_N.device)
     at_S = index_N[altered.scored_S]
     changed_M[at_S[at_S >= 0]] = True

@@ -14,24 +14,25 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.views import MASKED, View, ViewMaker, masked_view
 from ssl_lib.config import MlmSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Head, Objective, Selection, rows_at, vocabulary_loss
+from ssl_lib.objectives.base import Head, Objective, Selection, rows_at, vocabulary_loss, whole
 
 
 class MaskedLanguageModel(Objective):
     """Cross-entropy on masked positions only."""
 
     name = "mlm"
+    owns = (MASKED,)
 
     def __init__(
         self, vocab_size: int = 50257, settings: MlmSettings | None = None, trunk: Trunk | None = None, **shape: Any
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or MlmSettings()
+        self.settings = settings or MlmSettings(rows=1.0)
         self.head = Head(self.trunk.width)
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked view."""
-        return {MASKED: lambda batch, generator: masked_view(batch, self.trunk.vocabulary, self.settings, generator)}
+        return {MASKED: lambda batch, generator: masked_view(batch, self.trunk.vocabulary, whole(self), generator)}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
         """The masked positions."""

@@ -21,6 +21,7 @@ class NextTokenPredictor(Objective):
     """Cross-entropy on every position that another of its document follows."""
 
     name = "ntp"
+    owns = (CAUSAL,)
 
     def __init__(
         self, vocab_size: int = 50257, settings: NtpSettings | None = None, trunk: Trunk | None = None, **shape: Any

@@ -43,7 +43,9 @@ class NumericalPatternLearner(Objective):
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked and the causal view."""
         return {
-            MASKED: lambda batch, generator: masked_view(batch, self.trunk.vocabulary, MlmSettings(), generator),
+            MASKED: lambda batch, generator: masked_view(
+                batch, self.trunk.vocabulary, MlmSettings(rows=1.0), generator
+            ),
             CAUSAL: lambda batch, generator: causal_view(batch, self.trunk.vocabulary),
         }
 

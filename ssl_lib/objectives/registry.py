@@ -1,4 +1,4 @@
-"""The objectives by name, in the order in which their views take precedence."""
+"""The objectives by name."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ DATE_WORDS = word_set(
     "in since until till during by early late mid circa around year summer spring autumn fall winter from before after"
 )
 _MONTH = re.compile(rf"(?:{MONTHS})\.?$")
-_MONTH_AFTER = re.compile(rf"(?:st|nd|rd|th)?[ \u00a0](?:of )?(?:{MONTHS})\b(?!-)")
+MONTH_AFTER = re.compile(rf"(?:st|nd|rd|th)?[ \u00a0](?:of )?(?:{MONTHS})\b(?!-)")
 _CLOCK_AFTER = re.compile(r"[ \u00a0]?(?:[ap]m|[AP]M|[ap]\.m\.|[AP]\.M\.)(?![A-Za-z])|[ \u00a0]o[’']clock")
 _ERA_AFTER = re.compile(r"s\b|[年月日]|[ \u00a0](?:BC|AD|BCE|CE)\b|[ \u00a0]B\.C\.")
 NAMED = word_set(
@@ -232,7 +232,7 @@ def _date_form(text: str, start: int, end: int, pieces: list[Piece], dated: bool
     small = plain and all(int(p.literal or 1) <= 31 for p in pieces)
     if _CLOCK_AFTER.match(text, end) and small:
         return "time_part"
-    if (small and not _ORDINAL.match(text, end) and _MONTH_AFTER.match(text, end)) or (
+    if (small and not _ORDINAL.match(text, end) and MONTH_AFTER.match(text, end)) or (
         (small or year) and _MONTH.fullmatch(word)
     ):
         return "date_part"

@@ -8,8 +8,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from bisect import bisect_right
 from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 FORMS = (
     "integer", "decimal", "thousands", "scientific", "percent", "currency", "ordinal", "fraction", "date_part",
@@ -42,6 +46,10 @@ MONEY = re.compile(
 )
 
 
+_POWERS = [10.0**power for power in range(23)]  # all exact
+_LIMITS = [float(f"1e{power}") for power in range(-22, 23)]
+
+
 def decompose(value: float) -> Parts:
     """`(value, sign, exponent, mantissa)` with value = sign * mantissa * 10**exponent and 1 <= mantissa < 10 (0 for
     zero).
@@ -51,14 +59,30 @@ def decompose(value: float) -> Parts:
     """
     if value == 0.0:
         return ZERO
-    magnitude = abs(value)
+    magnitude, sign = abs(value), 1 if value > 0 else -1
     if not 1e-307 <= magnitude < 1e308:
         return NO_VALUE
-    mantissa, exponent = f"{magnitude:.16e}".split("e")
-    sign = 1 if value > 0 else -1
-    if float(mantissa) >= 10.0:  # 1e23 is 9.9999999999999992e22, whose mantissa rounds up
-        return value, sign, int(exponent) + 1, 1.0
-    return value, sign, int(exponent), float(mantissa)
+    if 1e-22 <= magnitude < 1e22:
+        exponent = bisect_right(_LIMITS, magnitude) - 23
+        mantissa = max(1.0, magnitude * _POWERS[-exponent] if exponent < 0 else magnitude / _POWERS[exponent])
+    else:
+        digits, power = f"{magnitude:.16e}".split("e")
+        mantissa, exponent = float(digits), int(power)
+    if mantissa >= 10.0:  # 1e23 is 9.9999999999999992e22, whose mantissa rounds up
+        return value, sign, exponent + 1, 1.0
+    return value, sign, exponent, mantissa
+
+
+def decompose_all(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
+    """`(exponent, mantissa)` of `decompose` for an array of zeros and of magnitudes in [1e-22, 1e22)."""
+    magnitudes = np.abs(values)
+    exponents = np.searchsorted(_LIMITS, magnitudes, side="right") - 23
+    zero = magnitudes == 0.0
+    exponents[zero] = 0
+    powers = np.array(_POWERS)[np.abs(exponents)]
+    mantissas = np.where(exponents < 0, magnitudes * powers, magnitudes / powers)
+    assert not (mantissas >= 10.0).any()
+    return exponents.astype(np.int16), np.where(zero, 0.0, np.maximum(1.0, mantissas))
 
 
 SCALE = re.compile(

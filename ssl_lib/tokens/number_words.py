@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
+from ssl_lib.tokens.number_candidates import Bytes, candidates
 from ssl_lib.tokens.number_shapes import (
     FORM_INDEX,
     NEXT_WORD,
@@ -23,7 +25,7 @@ from ssl_lib.tokens.number_shapes import (
     word_before,
     word_set,
 )  # fmt: skip
-from ssl_lib.tokens.roman_numerals import find_romans
+from ssl_lib.tokens.roman_numerals import find_romans, read_brackets, read_romans
 
 UNITS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
 TEENS = {
@@ -68,11 +70,9 @@ _BEGIN = (
     r"|[Ee](?:ight|lev)|[Nn]in"
     r"|[Zz]ero|[Hh](?:undred|alf)|[MmBb]illion|[Dd]ozen|[Qq]uarter|[Cc]rore|[Ll]akh)"
 )
-_ANY_BEGIN = re.compile(_BEGIN)
-_SCAN = re.compile(
-    r"[\x00-\x40\x5b-\x60\x7b-\xbf\u2000-\u206f](?=[OoTtFfSsEeNnZzHhMmBbDdQqCcLl][newhioeluar][neorgivxlruzxac])"
-    + _BEGIN
-)
+_LETTERS = r"(?=[OoTtFfSsEeNnZzHhMmBbDdQqCcLl][newhioeluar][neorgivxlruzxac])"
+_ANY_BEGIN = re.compile(_LETTERS + _BEGIN)
+_SCAN = re.compile(r"[\x00-\x40\x5b-\x60\x7b-\xbf\u2000-\u206f]" + _LETTERS + _BEGIN)
 _WORD = re.compile(r"[A-Za-z]++")
 _AND = re.compile(r"[ \n]and[ \n](?=[A-Za-z])")
 _AND_PART = re.compile(
@@ -244,9 +244,8 @@ def _single(text: str, start: int, word: str, end: int) -> tuple[int, int, float
             and word_before(text, start) not in _HALF_NOT_BEFORE
         )
         return (start, end, 0.5, "fraction") if wanted else None
-    if (word in DENOMINATORS and word[-1] != "s" and after == "of" and lead.endswith((" a ", "\na "))) or (
-        lead == "a " and after == "of"
-    ):
+    lone = lead == "a " or lead.endswith((" a ", "\na "))
+    if lone and word in DENOMINATORS and word[-1] != "s" and after == "of":
         return start - 2, end, 1.0 / DENOMINATORS[word], "fraction"
     return None
 
@@ -339,21 +338,34 @@ def _spelled(text: str, start: int) -> Raw | None:
     return (start, end, *decompose(value), FORM_INDEX[form])
 
 
-def find_words(text: str) -> list[Raw]:
-    """All numbers of `text` that are written in letters, in order and disjoint; O(len(text))."""
-    found: list[Raw] = find_romans(text)
-    position, scan = 0, _SCAN.search
-    match = _ANY_BEGIN.match(text)
-    start = 0 if match else -1
-    while True:
-        if start < 0:
-            match = scan(text, position)
-            if match is None:
-                break
-            start = match.start() + 1
+def find_words(text: str, codes: Bytes | None = None) -> list[Raw]:
+    """All numbers of `text` that are written in letters, in order and disjoint; O(len(text)).
+
+    `codes`, `number_candidates.characters(text)`, makes it faster on long texts.
+    """
+    if codes is None:
+        found, starts = find_romans(text), _word_starts(text)
+    else:
+        words, romans, brackets = candidates(codes)
+        found = read_romans(text, romans) + read_brackets(text, brackets)
+        starts = (start for start in words if _begins(text, start))
+    position = 0
+    for start in starts:
+        if start < position:
+            continue
         raw = _spelled(text, start)
         if raw is not None:
             found.append(raw)
-        position = raw[1] if raw is not None else start + 2
-        start = -1
+            position = raw[1] + 1  # a word needs a separator before it
     return disjoint(found)
+
+
+def _word_starts(text: str) -> Iterator[int]:
+    if _ANY_BEGIN.match(text):
+        yield 0
+    for match in _SCAN.finditer(text):
+        yield match.start() + 1
+
+
+def _begins(text: str, start: int) -> bool:
+    return (_SCAN.match(text, start - 1) if start else _ANY_BEGIN.match(text)) is not None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from ssl_lib.tokens.number_shapes import FORM_INDEX, Raw, decompose, word_after, word_set
@@ -53,16 +54,27 @@ def _is_roman(text: str, start: int, end: int) -> bool:
 
 def find_romans(text: str) -> list[Raw]:
     """All Roman numerals of `text`; those with one letter in front of those in brackets, not sorted."""
+    romans = read_romans(text, (match.start() for match in _ROMAN.finditer(text)))
+    return romans + read_brackets(text, (match.start() for match in _ROMAN_LIST.finditer(text)))
+
+
+def read_romans(text: str, starts: Iterable[int]) -> list[Raw]:
+    """The Roman numerals in capitals that begin at one of `starts`."""
     found: list[Raw] = []
-    for match in _ROMAN.finditer(text):
-        value = _roman_value(match.group())
-        if value and _is_roman(text, match.start(), match.end()):
-            found.append((match.start(), match.end(), *decompose(float(value)), FORM_INDEX["roman"]))
-    if "(" in text:
-        for match in _ROMAN_LIST.finditer(text):
-            letters = match.group(1).upper()
-            if letters and letters != "X" and _roman_value(letters):
-                found.append(
-                    (match.start(1), match.end(1), *decompose(float(_roman_value(letters))), FORM_INDEX["list_marker"])
-                )
+    for start in starts:
+        match = _ROMAN.match(text, start)
+        value = _roman_value(match.group()) if match else 0
+        if match and value and _is_roman(text, start, match.end()):
+            found.append((start, match.end(), *decompose(float(value)), FORM_INDEX["roman"]))
+    return found
+
+
+def read_brackets(text: str, starts: Iterable[int]) -> list[Raw]:
+    """The list numbers "(iv)" whose brackets open at one of `starts`."""
+    found: list[Raw] = []
+    for start in starts:
+        match = _ROMAN_LIST.match(text, start)
+        letters = match.group(1).upper() if match else ""
+        if match and letters != "X" and (value := _roman_value(letters)):
+            found.append((match.start(1), match.end(1), *decompose(float(value)), FORM_INDEX["list_marker"]))
     return found

@@ -7,8 +7,11 @@ float32.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -55,18 +58,31 @@ def process_rank() -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
+@functools.cache
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether a bfloat16 product takes at most two thirds of a float32 one's time, measured in milliseconds."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    times = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(256, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
-        left @ right
+    return _product_seconds(torch.bfloat16) < _product_seconds(torch.float32) / 1.5
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """The least of several times of one product, which a busy machine cannot make less."""
+    left, right = torch.ones(128, 512, dtype=dtype), torch.ones(512, 128, dtype=dtype)
+    seconds = []
+    for _ in range(6):
         start = time.perf_counter()
         left @ right
-        times[dtype] = time.perf_counter() - start
-    return times[torch.bfloat16] < times[torch.float32] / 1.5
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs: on a processor a C++ compiler. Warns once where it has not."""
+    if device.type == "cuda" or any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++")):
+        return True
+    warnings.warn("training.compile is on, but no C++ compiler was found; training goes on uncompiled", stacklevel=2)
+    return False
 
 
 def sum_over_processes(counts: dict[str, dict[str, int]], placement: Placement) -> dict[str, dict[str, int]]:

@@ -57,9 +57,13 @@ class Progress:
 
 
 class FitResult(NamedTuple):
-    """Trained objectives (the best ones by validation), the run's progress, tokens and speed."""
+    """Trained objectives (the best ones by validation), the last weights, the run's progress, tokens and speed.
+
+    `last` holds the objectives' states after the last step, by name; their trunk's is in each of them.
+    """
 
     objectives: dict[str, Objective]
+    last: dict[str, dict[str, torch.Tensor]]
     progress: Progress
     tokens: int
     tokens_per_second: float
@@ -96,7 +100,11 @@ def fit(
     )
     loop = _Loop(settings, corpora, tracker, trainer, active, placement, scratch, on_validation)
     loop.run()
-    return FitResult(objectives, loop.progress, loop.tokens_per_step * settings.training.steps, loop.tokens_per_second)
+    last = {name: copy.deepcopy(objective.state_dict()) for name, objective in objectives.items()}
+    loop.load_best()
+    return FitResult(
+        objectives, last, loop.progress, loop.tokens_per_step * settings.training.steps, loop.tokens_per_second
+    )
 
 
 class _Loop:
@@ -122,6 +130,7 @@ class _Loop:
         self.progress = Progress()
         self.best: dict[str, Any] = {}
         self.first_step, self.started = 0, time.perf_counter()
+        self.counted = self.started
 
     @property
     def tokens_per_second(self) -> float:
@@ -138,7 +147,12 @@ class _Loop:
                 if stopped():
                     self._save()
                     raise SystemExit(TERMINATED)
-        self._load_best()
+        self._count_seconds()
+
+    def _count_seconds(self) -> None:
+        now = time.perf_counter()
+        self.progress.seconds += now - self.counted
+        self.counted = now
 
     def _micro_batches(self, step: int) -> list:
         accumulate = self.plan.accumulate
@@ -200,11 +214,12 @@ class _Loop:
 
     def _save(self) -> None:
         if self.path and self.placement.rank == 0:
+            self._count_seconds()
             progress = copy.deepcopy(vars(self.progress))
             save_checkpoint({"trainer": self.trainer.state_dict(), "progress": progress, "best": self.best}, self.path)
 
-    def _load_best(self) -> None:
-        self.progress.seconds += time.perf_counter() - self.started
+    def load_best(self) -> None:
+        """Take up the weights with the best validation score."""
         for group, weights in zip(self.trainer.groups, self.best, strict=True):
             group.load_state_dict(weights)
 

@@ -31,7 +31,7 @@ class Prepared(NamedTuple):
 
 
 class ObjectiveGroup(nn.Module):
-    """Objectives on one trunk. Where two of them name the same view, the first one's settings make it."""
+    """Objectives on one trunk. A view that several of them read is made by the settings of the one that owns it."""
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         super().__init__()
@@ -44,7 +44,8 @@ class ObjectiveGroup(nn.Module):
         makers: dict[str, ViewMaker] = {}
         for objective in self.objectives.values():
             for name, maker in objective.view_makers().items():
-                makers.setdefault(name, maker)
+                if name in objective.owns or name not in makers:
+                    makers[name] = maker
         views = {name: maker(batch, generator) for name, maker in makers.items()}
         selected = {name: objective.select(batch, views, generator) for name, objective in self.objectives.items()}
         return Prepared(views, selected)

@@ -18,10 +18,12 @@ ROWS_AT_ONCE = 32
 
 
 def held_out_batches(rows: PackedRows, count: int) -> list[Batch]:
-    """`count` rows in batches of a fixed size, the same ones every time."""
+    """The first `count` rows (or all there are) in batches of at most ROWS_AT_ONCE, the same ones every time."""
     count = min(count, rows.rows_per_epoch)
-    sizes = [ROWS_AT_ONCE] * (count // ROWS_AT_ONCE) or [count]
-    return [rows.batch(index, size) for index, size in enumerate(sizes)]
+    whole = rows.batch(0, count)
+    return [
+        Batch(*(tensor[start : start + ROWS_AT_ONCE] for tensor in whole)) for start in range(0, count, ROWS_AT_ONCE)
+    ]
 
 
 @torch.no_grad()
@@ -29,6 +31,7 @@ def held_out_losses(
     objectives: Sequence[Objective], batches: Sequence[Batch], placement: Placement
 ) -> dict[str, dict[str, float]]:
     """Loss in nats of every objective (`loss`) and of its parts, over all batches; views have a fixed seed."""
+    modes = [objective.training for objective in objectives]
     group = ObjectiveGroup(objectives).to(placement.device).eval()
     sums: dict[str, dict[str, torch.Tensor]] = {}
     counts: dict[str, dict[str, int]] = {}
@@ -38,7 +41,8 @@ def held_out_losses(
         with placement.precision():
             _add(sums, group(prepared))
         _add(counts, prepared.counts())
-    group.train()
+    for objective, mode in zip(objectives, modes, strict=True):
+        objective.train(mode)
     totals = objective_losses(sums, counts, group.part_weights())
     parts = part_losses(sums, counts)
     return {

@@ -27,19 +27,24 @@ class ModelError(UserError):
 def save_model(
     folder: Path, settings: Settings, encoding: tiktoken.Encoding, objectives: Mapping[str, Objective]
 ) -> None:
-    """Write the trunk once, the heads of every objective, the settings that shape them, and the encoding."""
-    from safetensors.torch import save
-
-    trunk = next(iter(objectives.values())).trunk
-    tensors = {f"trunk.{key}": value for key, value in trunk.state_dict().items()}
-    for name, objective in objectives.items():
-        tensors |= {f"{name}.{key}": value for key, value in _own_state(objective).items()}
+    """Write the weights, the settings that shape the model, and the encoding."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
-    write_durably(folder / "model.safetensors", content)
+    states = {name: objective.state_dict() for name, objective in objectives.items()}
+    save_weights(folder / "model.safetensors", states)
     save_encoding(encoding, folder / "encoding.json")
     config = settings.model_dump(include={"seed", "model", "objectives", "training"})
     write_durably(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+def save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write the objectives' states, by name, in one safetensors file; the trunk that they share is written once."""
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    for name, state in states.items():
+        for key, value in state.items():
+            tensors.setdefault(key if key.startswith("trunk.") else f"{name}.{key}", value)
+    write_durably(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
 
 
 def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Objective]]:
@@ -52,7 +57,10 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
         raise ModelError(
             f"{folder} holds no model ({missing[0]} is missing); run `ssl-lib train` or name another folder"
         )
-    settings = parse_settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    try:
+        settings = parse_settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ModelError(f"{folder / 'config.json'} is damaged ({error}); run `ssl-lib train` again") from None
     encoding = read_encoding(str(folder / "encoding.json"))
     with torch.random.fork_rng():
         objectives = build_objectives(settings, encoding)
@@ -62,10 +70,6 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
         line = str(error).splitlines()[0]
         raise ModelError(f"{folder / 'model.safetensors'} does not hold this model ({line})") from None
     return settings, encoding, objectives
-
-
-def _own_state(objective: Objective) -> dict[str, Tensor]:
-    return {key: value for key, value in objective.state_dict().items() if not key.startswith("trunk.")}
 
 
 def _load(objectives: Mapping[str, Objective], tensors: dict[str, Tensor]) -> None:

@@ -13,21 +13,23 @@ from torch import nn
 
 from ssl_lib.config import TrainingSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.training.devices import bfloat16_pays
 from ssl_lib.training.muon import Muon
 
 
 class Optimizers:
-    """The two optimisers and their common schedule; `state_dict` holds all that resuming needs."""
+    """The two optimisers and their common schedule; `state_dict` holds all that resuming needs.
 
-    def __init__(self, modules: Iterable[nn.Module], settings: TrainingSettings) -> None:
+    `low_precision` lets Muon make its products in bfloat16.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module], settings: TrainingSettings, low_precision: bool = False) -> None:
         self.settings = settings
         matrices, others = split_parameters(modules)
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(others, lr=settings.adamw_learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
         ]
         if matrices:
-            precision = torch.bfloat16 if bfloat16_pays(matrices[0].device) else torch.float32
+            precision = torch.bfloat16 if low_precision else torch.float32
             self.optimizers.append(
                 Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, dtype=precision)
             )

@@ -24,7 +24,7 @@ from ssl_lib.tracking import NullRun, Run, start_run
 from ssl_lib.training.checkpoint import write_durably
 from ssl_lib.training.devices import process_rank
 from ssl_lib.training.fit import Corpora, FitResult, fit, run_key
-from ssl_lib.training.model_folder import save_model
+from ssl_lib.training.model_folder import save_model, save_weights
 
 
 def train(settings: Settings, root: Path) -> dict[str, Any]:
@@ -113,6 +113,7 @@ def _write(
     scratch = root / ".model.tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     save_model(scratch, settings, encoding, result.objectives)
+    save_weights(scratch / "last.safetensors", result.last)
     write_durably(scratch / "run.json", (json.dumps(run.identity(), indent=2) + "\n").encode())
     replace_folder(scratch, root / "model")
     write_durably(root / "metrics" / "train.json", (json.dumps(metrics, indent=2) + "\n").encode())

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ssl_lib.batches.batch import Batch
 from ssl_lib.config import TrainingSettings, UserError
 from ssl_lib.objectives.base import Objective
-from ssl_lib.training.devices import Placement, place, sum_over_processes
+from ssl_lib.training.devices import Placement, can_compile, place, sum_over_processes
 from ssl_lib.training.group import ObjectiveGroup, Prepared
 from ssl_lib.training.optimizer import Optimizers
 from ssl_lib.training.weighting import joint_loss, objective_losses
@@ -48,7 +48,7 @@ class SelfSupervisedTrainer:
         self.weights = {objective.name: 1.0 for objective in objectives} | dict(weights or {})
         self.groups = [ObjectiveGroup(group).to(self.placement.device) for group in _by_trunk(objectives)]
         self.runners = [self._runner(group) for group in self.groups]
-        self.optimizers = Optimizers(self.groups, self.settings)
+        self.optimizers = Optimizers(self.groups, self.settings, self.placement.autocast)
         self.seed, self.steps_done = seed, 0
         self.history: dict[str, list[float]] = {}
 
@@ -98,10 +98,13 @@ class SelfSupervisedTrainer:
 
     def _runner(self, group: ObjectiveGroup) -> torch.nn.Module:
         runner: torch.nn.Module = group
+        if self.settings.compile and can_compile(self.placement.device):
+            for block in group.trunk.blocks:
+                block.compile(dynamic=False)
         if self.placement.world > 1:
             devices = [self.placement.device.index] if self.placement.device.type == "cuda" else None
             runner = DistributedDataParallel(group, device_ids=devices, broadcast_buffers=False)
-        return torch.compile(runner, dynamic=False) if self.settings.compile else runner
+        return runner
 
     def _total_counts(self, micro_batches: Sequence[Prepared]) -> dict[str, dict[str, int]]:
         """Scored items of the whole effective batch: all micro-batches of all processes."""

@@ -1,0 +1,164 @@
+"""Slow, obvious versions of what the package computes fast: loops over items, and nothing shared with the package."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+def cross_entropy_loop(
+    hidden_SD: Tensor, matrix_VD: Tensor, targets_S: Tensor, label_smoothing: float = 0.0, z_loss: float = 0.0
+) -> Tensor:
+    """Sum of -log p(target) in nats, smoothed towards the uniform distribution, plus z_loss * log(partition)^2."""
+    total = hidden_SD.new_zeros(())
+    for hidden_D, target in zip(hidden_SD, targets_S.tolist(), strict=True):
+        logits_V = matrix_VD @ hidden_D
+        highest = logits_V.max().detach()
+        log_partition = highest + (logits_V - highest).exp().sum().log()
+        nats_V = log_partition - logits_V
+        total = total + (1.0 - label_smoothing) * nats_V[target] + label_smoothing * nats_V.mean()
+        total = total + z_loss * log_partition**2
+    return total
+
+
+def ntxent_loop(first_NP: Tensor, second_NP: Tensor, temperature: float, labels: Sequence[int] | None = None) -> Tensor:
+    """Chen et al. 2020, equation 1, over both anchors of every pair; equal labels are no negatives of each other."""
+    count = len(first_NP)
+    vectors = [*first_NP, *second_NP]
+    names = [*labels, *labels] if labels is not None else list(range(2 * count))
+    total = first_NP.new_zeros(())
+    for anchor in range(2 * count):
+        positive = (anchor + count) % (2 * count)
+        denominator = first_NP.new_zeros(())
+        for other in range(2 * count):
+            negative = other != anchor and names[other] != names[anchor]
+            if other == positive or negative:
+                cosine = vectors[anchor] @ vectors[other] / (vectors[anchor].norm() * vectors[other].norm())
+                denominator = denominator + torch.exp(cosine / temperature)
+        cosine = vectors[anchor] @ vectors[positive] / (vectors[anchor].norm() * vectors[positive].norm())
+        total = total - torch.log(torch.exp(cosine / temperature) / denominator)
+    return total
+
+
+def grade_of(first: float, second: float) -> float:
+    """1 for equal magnitudes, falling by the logarithm of 1 + 1000 times their change; 0 from a change of ten."""
+    change = max(first, second) / min(first, second) - 1.0
+    return max(0.0, 1.0 - math.log(1.0 + 1000.0 * change) / math.log(10_001.0))
+
+
+def graded_loop(numbers_MP: Tensor, scaled: Sequence[float], temperature: float) -> Tensor:
+    """Sum over anchors of the divergence (nats) of softmax(similarity / temperature) from softmax(grade / 0.1)."""
+    total = numbers_MP.new_zeros(())
+    for anchor in range(len(scaled)):
+        others = [other for other in range(len(scaled)) if other != anchor]
+        grades = [grade_of(10 ** min(abs(scaled[other] - scaled[anchor]), 30.0), 1.0) / 0.1 for other in others]
+        highest = max(grades)
+        weights = [math.exp(value - highest) for value in grades]
+        exponentials = [torch.exp(numbers_MP[anchor] @ numbers_MP[other] / temperature) for other in others]
+        partition = torch.stack(exponentials).sum()
+        for weight, exponential in zip(weights, exponentials, strict=True):
+            share = weight / sum(weights)
+            if share > 0:
+                total = total + share * (math.log(share) - torch.log(exponential / partition))
+    return total
+
+
+def mixture_loop(
+    log_weight_SK: Tensor, mean_SK: Tensor, spread_SK: Tensor, targets_S: Sequence[float], sharpest: float
+) -> Tensor:
+    """Sum of -log(p(y) / p_max): p is a mixture of normal densities, p_max the peak of one with the least spread."""
+    peak = 1.0 / (sharpest * math.sqrt(2.0 * math.pi))
+    total = log_weight_SK.new_zeros(())
+    for weights, means, spreads, target in zip(log_weight_SK.exp(), mean_SK, spread_SK, targets_S, strict=True):
+        density = weights.new_zeros(())
+        for weight, mean, spread in zip(weights, means, spreads, strict=True):
+            bell = torch.exp(-0.5 * ((target - mean) / spread) ** 2) / (spread * math.sqrt(2.0 * math.pi))
+            density = density + weight * bell
+        total = total - torch.log(density / peak)
+    return total
+
+
+class Entry(NamedTuple):
+    """What one token is inside a number."""
+
+    digits: int = 0
+    value: float = 0.0
+    space: bool = False
+    point: bool = False
+    comma: bool = False
+
+
+class Reading(NamedTuple):
+    """Value so far and digits before and after the point, at a token of digits."""
+
+    value: float
+    whole: int
+    fraction: int
+
+
+def running_numbers(entries: Sequence[Entry], documents: Sequence[int]) -> list[Reading | None]:
+    """Read from left to right: digits extend the number they touch, across one point and, by threes, across commas."""
+    found: list[Reading | None] = []
+    number: Reading | None = None
+    before = "nothing"
+    for index, entry in enumerate(entries):
+        if index and documents[index] != documents[index - 1]:
+            number, before = None, "nothing"
+        if entry.digits:
+            touches = number is not None and not entry.space and (before != "comma" or entry.digits == 3)
+            number = _extended(number, entry, before) if touches else Reading(entry.value, entry.digits, 0)
+            before = "digits"
+            found.append(number)
+            continue
+        found.append(None)
+        whole = before == "digits" and number is not None and number.fraction == 0
+        if whole and (entry.point or entry.comma):
+            before = "point" if entry.point else "comma"
+        else:
+            number, before = None, "nothing"
+    return found
+
+
+def _extended(number: Reading, entry: Entry, before: str) -> Reading:
+    if before == "point" or number.fraction:
+        places = number.fraction + entry.digits
+        return Reading(number.value + entry.value / 10.0**places, number.whole, places)
+    return Reading(number.value * 10.0**entry.digits + entry.value, number.whole + entry.digits, 0)
+
+
+def pack(documents: Sequence[Sequence[int]], context: int) -> list[list[tuple[int, int]]]:
+    """Documents laid end to end as (document, token), cut into rows of `context`; what is left over is dropped."""
+    stream = [(index, token) for index, document in enumerate(documents) for token in document]
+    return [stream[start : start + context] for start in range(0, len(stream) - context + 1, context)]
+
+
+def spans_by_bytes(text: str, token_lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """For each token, the first and one past the last character that shares a byte with it."""
+    owner = [index for index, character in enumerate(text) for _ in character.encode("utf-8", "surrogatepass")]
+    spans, start = [], 0
+    for length in token_lengths:
+        touched = owner[start : start + length]
+        spans.append((touched[0], touched[-1] + 1))
+        start += length
+    return spans
+
+
+def muon_step(
+    weight: Tensor, gradient: Tensor, buffer: Tensor, rate: float, decay: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """One Muon update of one matrix in float64 (Jordan et al. 2024): the new weight and the new momentum."""
+    buffer = 0.95 * buffer + 0.05 * gradient
+    current = 0.05 * gradient + 0.95 * buffer
+    transposed = current.shape[0] > current.shape[1]
+    current = current.T if transposed else current
+    current = current / current.norm()
+    for _ in range(5):
+        gram = current @ current.T
+        current = 3.4445 * current - 4.7750 * gram @ current + 2.0315 * gram @ gram @ current
+    update = current.T if transposed else current
+    factor = math.sqrt(max(1.0, weight.shape[0] / weight.shape[1]))
+    return weight * (1.0 - rate * decay) - rate * factor * update, buffer

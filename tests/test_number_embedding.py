@@ -1,0 +1,140 @@
+"""Values of numbers inside the model against a state machine that reads one token after the other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import tiktoken
+import torch
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+from reference import Entry, running_numbers
+
+from ssl_lib.model.number_embedding import LARGEST, NumberTables, make_number_embedding
+from ssl_lib.tokens.encodings import encode, vocabulary_features
+
+KINDS = ("value", "log_value", "exponent_bins", "fourier", "place_value")
+PIECES = ["7", "42", "007", "123", "999", "0", ".", ",", " ", " the", "-", "x"]
+
+
+def entries_of(encoding: tiktoken.Encoding, ids: list[int]) -> list[Entry]:
+    """What each id is, read off its text."""
+    found = []
+    for token in ids:
+        text = encoding.decode([token])
+        bare = text.removeprefix(" ")
+        digits = len(bare) if bare.isascii() and bare.isdigit() else 0
+        found.append(Entry(digits, float(bare) if digits else 0.0, text.startswith(" "), text == ".", text == ","))
+    return found
+
+
+def check(encoding: tiktoken.Encoding, ids: list[int], documents: list[int]) -> None:
+    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
+    running = tables(torch.tensor([ids]), torch.tensor([documents]))
+    for index, expected in enumerate(running_numbers(entries_of(encoding, ids), documents)):
+        assert bool(running.present[0, index]) == (expected is not None)
+        if expected is not None:
+            assert math.isclose(float(running.value[0, index]), expected.value, rel_tol=1e-9)
+            assert int(running.whole_digits[0, index]) == expected.whole
+            assert int(running.fraction_digits[0, index]) == expected.fraction
+
+
+@budget(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.booleans()), min_size=1, max_size=17))
+def test_running_numbers_equal_the_state_machine(encoding: tiktoken.Encoding, parts: list[tuple[str, bool]]) -> None:
+    ids, documents = [], []
+    for piece, border in parts:
+        ids.append(encoding.encode_single_token(piece) if piece != " the" else encode(encoding, " the")[0])
+        documents.append((documents[-1] if documents else 0) + border)
+    check(encoding, ids, documents)
+
+
+def test_running_numbers_of_real_text_equal_the_state_machine(encoding: tiktoken.Encoding, texts: list[str]) -> None:
+    for text in texts[::6]:
+        ids = encode(encoding, text)
+        check(encoding, ids, [0] * len(ids))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12", 12.0), ("1,234,567", 1234567.0), ("3.14159", 3.14159), ("1,234.5", 1234.5), ("0.001", 0.001),
+        ("1.5.7", 7.0), ("1,23", 23.0), ("2024, 17", 17.0), ("a,234", 234.0), ("007", 7.0), ("1 234", 234.0),
+    ],
+)  # fmt: skip
+def test_value_at_the_last_digit(encoding: tiktoken.Encoding, text: str, value: float) -> None:
+    ids = torch.tensor([encode(encoding, text)])
+    running = NumberTables(encoding.n_vocab, vocabulary_features(encoding))(ids, torch.zeros_like(ids))
+    assert bool(running.present[0, -1])
+    assert math.isclose(float(running.value[0, -1]), value, rel_tol=1e-12)
+
+
+def test_a_number_grows_with_its_digits_and_never_looks_ahead(encoding: tiktoken.Encoding) -> None:
+    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
+    ids = torch.tensor([encode(encoding, "12345678")])
+    values = tables(ids, torch.zeros_like(ids)).value[0].tolist()
+    assert values == [12.0, 12345.0, 12345678.0]
+
+
+@pytest.mark.parametrize("rest", ["456", "000"])
+def test_the_longest_numbers_are_read_to_their_end(encoding: tiktoken.Encoding, rest: str) -> None:
+    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
+    ids = torch.tensor([encode(encoding, "123" + rest * 30)])
+    running = tables(ids, torch.zeros_like(ids))
+    assert ids.shape[1] == 31
+    for groups in range(31):
+        exact = min(float("123" + rest * groups), LARGEST)
+        assert math.isclose(float(running.value[0, groups]), exact, rel_tol=1e-9)
+
+
+def test_an_encoding_that_does_not_fit_is_refused(encoding: tiktoken.Encoding) -> None:
+    with pytest.raises(ValueError, match=f"make vocab_size at least {encoding.n_vocab}"):
+        NumberTables(100, vocabulary_features(encoding))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_features_are_finite_from_zero_to_the_largest_number(
+    encoding: tiktoken.Encoding, kind: str, dtype: torch.dtype
+) -> None:
+    embedding = make_number_embedding(kind, 16).to(dtype)
+    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
+    for text in ("0", "0.000000000000000000000000000001", "1" + "0" * 30, "9" * 300, "0." + "0" * 40 + "1"):
+        ids = torch.tensor([encode(encoding, text)])
+        added = embedding(tables(ids, torch.zeros_like(ids)))
+        assert added.dtype == dtype
+        assert bool(added.isfinite().all())
+        added.sum().backward()
+    assert all(bool(weight.grad.isfinite().all()) for weight in embedding.parameters() if weight.grad is not None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_digits_get_features(encoding: tiktoken.Encoding, kind: str) -> None:
+    embedding = make_number_embedding(kind, 16)
+    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
+    ids = torch.tensor([encode(encoding, "about 12.5 of them, 7")])
+    added = embedding(tables(ids, torch.zeros_like(ids)))[0]
+    digits = [bool(entry.digits) for entry in entries_of(encoding, ids[0].tolist())]
+    assert [bool(row.any()) for row in added] == digits
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [("value", "12", "13"), ("log_value", "12", "13"), ("exponent_bins", "12", "120"), ("fourier", "12", "13"),
+     ("place_value", "1.2", "1.25")],
+)  # fmt: skip
+def test_different_numbers_get_different_features(
+    encoding: tiktoken.Encoding, kind: str, first: str, second: str
+) -> None:
+    embedding = make_number_embedding(kind, 16)
+    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
+    rows = [torch.tensor([encode(encoding, text)]) for text in (first, second)]
+    one, other = (embedding(tables(row, torch.zeros_like(row)))[0, -1].detach().numpy() for row in rows)
+    assert not np.allclose(one, other, rtol=0.02, atol=1e-6)
+
+
+def test_no_number_embedding_is_none() -> None:
+    assert make_number_embedding("none", 16) is None

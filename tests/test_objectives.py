@@ -1,0 +1,296 @@
+"""Losses against their slow references, gradients included, and what each objective scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytest
+import tiktoken
+import torch
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+from reference import cross_entropy_loop, grade_of, graded_loop, mixture_loop, ntxent_loop
+from torch import Tensor
+
+from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.datasets import padded_batch
+from ssl_lib.config import DenoisingSettings, NtpSettings
+from ssl_lib.model.layers import normalise
+from ssl_lib.model.trunk import Trunk
+from ssl_lib.objectives import base
+from ssl_lib.objectives.base import Objective, Selection, vocabulary_loss
+from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder, grade, graded_loss, ntxent, unit
+from ssl_lib.objectives.denoising import DenoisingAutoencoder
+from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
+from ssl_lib.objectives.next_token import NextTokenPredictor
+from ssl_lib.objectives.numerical import NumericalPatternLearner
+from ssl_lib.objectives.registry import REGISTRY
+from ssl_lib.objectives.value_heads import SHARPEST, MixtureHead, from_scale, scale_points, to_scale
+from ssl_lib.tokens.alignment import tokenize_texts
+from ssl_lib.training.group import ObjectiveGroup, Prepared
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def assert_same_loss_and_gradients(fast: Tensor, slow: Tensor, inputs: list[Tensor]) -> None:
+    """Equal to 1e-5 of their size, in value and in every gradient."""
+    torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-6)
+    for quick, careful in zip(torch.autograd.grad(fast, inputs), torch.autograd.grad(slow, inputs), strict=True):
+        scale = max(1.0, float(careful.abs().max()))
+        torch.testing.assert_close(quick, careful, rtol=1e-5, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize(("smoothing", "z_loss"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.01), (0.2, 0.3)])
+def test_vocabulary_loss_equals_the_loop(smoothing: float, z_loss: float) -> None:
+    hidden = torch.randn(7, 5, generator=seeded(), requires_grad=True)
+    matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
+    targets = torch.tensor([0, 10, 3, 3, 7, 1, 9])
+    fast = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
+    slow = cross_entropy_loop(hidden, matrix, targets, smoothing, z_loss)
+    assert_same_loss_and_gradients(fast, slow, [hidden, matrix])
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3, 7, 8])
+def test_chunked_vocabulary_loss_equals_the_dense_one(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
+    hidden = torch.randn(8, 5, generator=seeded(), requires_grad=True)
+    matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
+    targets = torch.arange(8)
+    dense = vocabulary_loss(hidden, matrix, targets, 0.1, 0.01)
+    monkeypatch.setattr(base, "LOGITS_AT_ONCE", rows_at_once * 11)
+    assert_same_loss_and_gradients(vocabulary_loss(hidden, matrix, targets, 0.1, 0.01), dense, [hidden, matrix])
+
+
+def test_vocabulary_loss_of_nothing_is_zero() -> None:
+    hidden = torch.zeros(0, 5, requires_grad=True)
+    loss = vocabulary_loss(hidden, torch.randn(11, 5), torch.zeros(0, dtype=torch.int64))
+    assert float(loss) == 0.0
+    loss.backward()
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5])
+@pytest.mark.parametrize("labels", [None, [0, 1, 0, 2, 1, 3]])
+def test_ntxent_equals_the_loop_of_the_paper(temperature: float, labels: list[int] | None) -> None:
+    raw = [torch.randn(6, 4, generator=seeded(seed), requires_grad=True) for seed in (0, 1)]
+    fast = ntxent(*map(unit, raw), temperature, None if labels is None else torch.tensor(labels))
+    assert fast.count == 12
+    assert_same_loss_and_gradients(fast.sum, ntxent_loop(*map(unit, raw), temperature, labels), raw)
+
+
+def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_for_equal_items() -> None:
+    assert float(ntxent(torch.eye(4), torch.eye(4), 0.05).sum) < 1e-6
+    one = unit(torch.ones(4, 3))
+    assert float(ntxent(one, one, 0.05).sum) == pytest.approx(8 * math.log(7), rel=1e-5)
+
+
+@pytest.mark.parametrize(("count", "temperature", "message"), [(1, 0.1, "at least 2"), (3, 0.0, "positive")])
+def test_ntxent_refuses_what_has_no_negatives_or_no_temperature(count: int, temperature: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ntxent(torch.eye(count), torch.eye(count), temperature)
+
+
+def test_graded_loss_equals_the_loop() -> None:
+    raw = torch.randn(6, 4, generator=seeded(), requires_grad=True)
+    scaled = to_scale(torch.tensor([12.0, 12.0, 12.5, 120.0, 1e6, -3.0], dtype=torch.float64))
+    fast = graded_loss(unit(raw), scaled, 0.2)
+    assert fast.count == 6
+    assert_same_loss_and_gradients(fast.sum, graded_loop(unit(raw), scaled.tolist(), 0.2), [raw])
+    assert float(fast.sum) > 0
+
+
+def test_grade_is_one_for_equal_numbers_and_falls_with_relative_change() -> None:
+    changes = [0.0, 0.001, 0.01, 0.1, 1.0, 9.0, 10.0]
+    decades = torch.tensor([math.log10(1.0 + change) for change in changes], dtype=torch.float64)
+    got = grade(decades).tolist()
+    expected = [grade_of(1.0, 1.0 + change) for change in changes]
+    assert got == pytest.approx(expected, abs=1e-9)
+    assert got[0] == 1.0
+    assert got == sorted(got, reverse=True)
+
+
+def head_and_states() -> tuple[MixtureHead, Tensor]:
+    torch.manual_seed(0)
+    return MixtureHead(width=8, components=3), torch.randn(5, 8, requires_grad=True)
+
+
+def test_mixture_loss_equals_the_loop_over_components() -> None:
+    head, states = head_and_states()
+    values = torch.tensor([0.0, 1e-30, 12.5, -7.0, 3e8], dtype=torch.float64)
+    fast = head.loss_sum(states, Selection(5, {"targets": values}))
+    slow = mixture_loop(*head.mixture(states), to_scale(values).tolist(), SHARPEST)
+    assert_same_loss_and_gradients(fast, slow, [states, *head.parameters()])
+
+
+def test_mixture_loss_is_finite_for_the_largest_and_the_smallest_values() -> None:
+    head, states = head_and_states()
+    values = torch.tensor([1e30, -1e30, 1e300, 0.0, -1e-30], dtype=torch.float64)
+    loss = head.loss_sum(states, Selection(5, {"targets": values}))
+    loss.backward()
+    assert math.isfinite(float(loss))
+    assert all(bool(weight.grad.isfinite().all()) for weight in head.parameters())
+
+
+def test_cumulative_of_the_mixture_rises_from_zero_to_one_as_its_components_do() -> None:
+    head, states = head_and_states()
+    points = scale_points(torch.device("cpu"))
+    rising = head.cumulative(states, points).detach()
+    assert bool((rising.diff(dim=1) >= -1e-6).all())
+    assert float(rising[:, 0].max()) < 1e-3
+    assert float(rising[:, -1].min()) > 0.9
+    weights, means, spreads = (part.detach() for part in head.mixture(states))
+    middle = len(points) // 2 + 300
+    for row in range(5):
+        terms = zip(weights[row].exp().tolist(), means[row].tolist(), spreads[row].tolist(), strict=True)
+        expected = sum(
+            weight * 0.5 * (1 + math.erf((float(points[middle]) - mean) / spread / math.sqrt(2)))
+            for weight, mean, spread in terms
+        )
+        assert float(rising[row, middle]) == pytest.approx(expected, abs=1e-5)
+
+
+@budget(max_examples=60, deadline=None)
+@given(st.floats(-1e30, 1e30).filter(lambda value: value == 0 or abs(value) > 1e-6))
+def test_scale_holds_sign_and_value(value: float) -> None:
+    scaled = to_scale(torch.tensor(value, dtype=torch.float64))
+    assert abs(float(scaled)) <= 33
+    assert math.copysign(1, float(scaled)) == math.copysign(1, value) or value == 0
+    assert float(from_scale(scaled)) == pytest.approx(value, rel=1e-4, abs=1e-8)
+
+
+def prepared_with_states(objective: Objective, batch: Batch) -> tuple[Prepared, dict[str, Tensor]]:
+    """The objective's views and selections, and random hidden states in place of the trunk's."""
+    prepared = ObjectiveGroup([objective]).prepare(batch, seeded(3))
+    shape = (*batch.token_ids_BT.shape, objective.trunk.width)
+    return prepared, {name: torch.randn(shape, generator=seeded(4), requires_grad=True) for name in prepared.views}
+
+
+def clean(batch: Batch, positions: Tensor, shift: int = 0) -> Tensor:
+    return batch.token_ids_BT.flatten()[positions + shift]
+
+
+def test_mlm_loss_equals_the_loop_over_masked_positions(trunk: Trunk, batch: Batch) -> None:
+    objective = MaskedLanguageModel(trunk=trunk)
+    prepared, hidden = prepared_with_states(objective, batch)
+    scored = prepared.views["masked"].scored_S
+    states = torch.stack([objective.head(hidden["masked"][index // 32, index % 32]) for index in scored.tolist()])
+    slow = cross_entropy_loop(states, trunk.vocabulary_matrix(), clean(batch, scored))
+    fast = objective.loss_sums(hidden, prepared.selected["mlm"])["mlm"]
+    assert prepared.counts() == {"mlm": {"mlm": len(scored)}}
+    assert_same_loss_and_gradients(fast, slow, [*hidden.values(), objective.head.inward.weight, trunk.embedding.weight])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(trunk: Trunk, batch: Batch, training: bool) -> None:
+    objective = NextTokenPredictor(trunk=trunk, settings=NtpSettings(label_smoothing=0.1, z_loss=0.01)).train(training)
+    batch = batch.first_rows(2)
+    prepared, hidden = prepared_with_states(objective, batch)
+    scored = prepared.views["causal"].scored_S
+    extra = (0.1, 0.01) if training else (0.0, 0.0)
+    states = torch.stack([hidden["causal"][index // 32, index % 32] for index in scored.tolist()])
+    slow = cross_entropy_loop(states, trunk.vocabulary_matrix(), clean(batch, scored, 1), *extra)
+    fast = objective.loss_sums(hidden, prepared.selected["ntp"])["ntp"]
+    assert_same_loss_and_gradients(fast, slow, [hidden["causal"], trunk.embedding.weight])
+
+
+@pytest.mark.parametrize("kind", ["ce", "mse"])
+def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -> None:
+    objective = DenoisingAutoencoder(trunk=trunk, settings=DenoisingSettings(rows=1.0, loss=kind))
+    prepared, hidden = prepared_with_states(objective, batch)
+    scored = prepared.views["noised"].scored_S
+    states = torch.stack([objective.rebuild(hidden["noised"][index // 32, index % 32]) for index in scored.tolist()])
+    matrix, targets = trunk.vocabulary_matrix(), clean(batch, scored)
+    if kind == "ce":
+        slow = cross_entropy_loop(states, matrix, targets)
+    else:
+        slow = states.new_zeros(())
+        for state, target in zip(states, targets.tolist(), strict=True):
+            slow = slow + ((state - normalise(matrix[target].detach())) ** 2).mean()
+    fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
+    assert_same_loss_and_gradients(fast, slow, [hidden["noised"], *objective.to_latent.parameters()])
+
+
+def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:
+    torch.manual_seed(0)
+    objective = NumericalPatternLearner(trunk=trunk)
+    prepared, hidden = prepared_with_states(objective, batch)
+    fast = objective.loss_sums(hidden, prepared.selected["numerical"])
+    types, values = batch.types_BT.flatten().tolist(), batch.values_BT.flatten().tolist()
+    numbers = batch.number_BT.flatten().tolist()
+    for part, view, shift, head in (
+        ("type", "masked", 0, objective.type_head), ("next_type", "causal", 1, objective.next_type_head)
+    ):  # fmt: skip
+        positions = prepared.views[view].scored_S.tolist()
+        slow = -sum(head(hidden[view][at // 32, at % 32]).log_softmax(-1)[types[at + shift]] for at in positions)
+        assert prepared.counts()["numerical"][part] == len(positions)
+        assert_same_loss_and_gradients(fast[part], slow, [hidden[view], head.weight])
+    before = [
+        at
+        for at in prepared.views["causal"].scored_S.tolist()
+        if numbers[at + 1] >= 0 and numbers[at] != numbers[at + 1] and math.isfinite(values[at + 1])
+    ]
+    states = torch.stack([hidden["causal"][at // 32, at % 32] for at in before])
+    targets = to_scale(torch.tensor([values[at + 1] for at in before], dtype=torch.float64)).tolist()
+    slow = mixture_loop(*objective.value_head.mixture(states), targets, SHARPEST)
+    assert prepared.counts()["numerical"]["value"] == len(before) > 0
+    assert_same_loss_and_gradients(fast["value"], slow, [hidden["causal"]])
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_batch_without_numbers_gives_a_finite_loss(encoding: tiktoken.Encoding, trunk: Trunk, name: str) -> None:
+    batch = padded_batch(tokenize_texts(encoding, ["no figures in here at all.", "nor in there. None, we say."]))
+    group = ObjectiveGroup([REGISTRY[name](trunk=trunk)])
+    sums = group(group.prepare(batch, seeded()))[name]
+    assert all(math.isfinite(float(value)) for value in sums.values())
+    sum(sums.values()).backward()
+    gradients = [weight.grad for weight in group.parameters() if weight.grad is not None]
+    assert gradients
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_one_short_row_is_no_error(encoding: tiktoken.Encoding, trunk: Trunk, name: str) -> None:
+    batch = padded_batch(tokenize_texts(encoding, ["7"]))
+    group = ObjectiveGroup([REGISTRY[name](trunk=trunk)])
+    sums: Mapping[str, Tensor] = group(group.prepare(batch, seeded()))[name]
+    assert all(math.isfinite(float(value)) for value in sums.values())
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_an_objective_makes_a_trunk_of_its_own_or_shares_one(trunk: Trunk, name: str) -> None:
+    kind = REGISTRY[name]
+    own = kind(vocab_size=50, width=16, layers=1, heads=2)
+    shape = {
+        "mlm": (2, 6, 58),
+        "ntp": (2, 6, 58),
+        "denoising": (2, 6, 58),
+        "numerical": (2, 6, 4),
+        "contrastive": (2, 16),
+    }
+    assert own(torch.arange(12).view(2, 6)).shape == shape[name]
+    assert kind(trunk=trunk).trunk is trunk
+    with pytest.raises(ValueError, match="not both"):
+        kind(trunk=trunk, width=16)
+
+
+def test_contrastive_embeddings_of_rows_have_unit_length_whatever_padding_follows(trunk: Trunk) -> None:
+    encoder = ContrastiveTokenEncoder(trunk=trunk).eval()
+    row = torch.randint(300, 400, (1, 9), generator=seeded())
+    longer = torch.cat([row, torch.full((1, 5), trunk.vocabulary.padding)], dim=1)
+    torch.testing.assert_close(encoder(row).norm(dim=-1), torch.ones(1))
+    torch.testing.assert_close(encoder(row), encoder(longer), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["It rose by 12 in May.", "It rose by 12% in May.", "It cost $3 million then."])
+def test_a_changed_number_is_no_longer_equal_to_the_original(
+    encoding: tiktoken.Encoding, trunk: Trunk, text: str
+) -> None:
+    batch = padded_batch(tokenize_texts(encoding, [text]))
+    encoder = ContrastiveTokenEncoder(trunk=trunk)
+    for seed in range(4):
+        prepared = ObjectiveGroup([encoder]).prepare(batch, seeded(seed))
+        altered = prepared.selected["contrastive"]["altered"]
+        assert altered.count == 1
+        assert float(altered["grades"].max()) < 1.0

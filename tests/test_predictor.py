@@ -1,0 +1,306 @@
+"""A model in use, against versions that run one text, one prefix at a time."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiktoken
+import torch
+from reference import spans_by_bytes
+
+from ssl_lib.config import Settings, UserError
+from ssl_lib.predictor import ModelError, Predictor, load
+from ssl_lib.tokens.encodings import encode, special_ids
+
+SHORT = ["The sum of 2 + 3 is 5.", "Revenue rose 12% to $3.4 million.", "naïve café 🙂 weighs 7 kg"]
+
+
+@pytest.fixture(scope="module")
+def model(settings: Settings, encoding: tiktoken.Encoding) -> Predictor:
+    """Untrained, with sharper predictions than at its initialisation, so that ranks and sums tell right from wrong."""
+    predictor = Predictor.untrained(settings, encoding)
+    with torch.no_grad():
+        predictor.trunk.embedding.weight.mul_(25.0)
+    return predictor
+
+
+@pytest.fixture(scope="module")
+def long(texts: list[str]) -> str:
+    """A text of several contexts."""
+    return " ".join(texts[:4])
+
+
+def next_token_nats(model: Predictor, ids: list[int]) -> np.ndarray:
+    """-log p(next token) after a prefix that stands alone; over everything but mask, noise and padding."""
+    special = special_ids(model.encoding)
+    with torch.no_grad():
+        states = model.trunk(torch.tensor([ids]), torch.zeros(1, len(ids), dtype=torch.int64), torch.tensor([True]))[
+            0, -1
+        ]
+        scores = (model.trunk.vocabulary_matrix() @ states)[: model.encoding.n_vocab].double().numpy()
+    scores[[special.mask, special.noise, special.padding]] = -np.inf
+    highest = scores.max()
+    return highest + math.log(np.exp(scores - highest).sum()) - scores
+
+
+def test_next_probabilities_sum_to_one_and_are_those_of_the_slow_model(model: Predictor) -> None:
+    found = model.predict_next(SHORT[0], k=10**6)
+    assert sum(probability for _, probability in found) == pytest.approx(1.0, abs=1e-5)
+    nats = next_token_nats(model, encode(model.encoding, SHORT[0]))
+    assert [probability for _, probability in found[:5]] == pytest.approx(sorted(np.exp(-nats))[::-1][:5], rel=1e-3)
+    assert found[0][0] == model.encoding.decode([int(nats.argmin())])
+    assert len(model.predict_next(SHORT[0])) == 5
+
+
+def test_log_likelihoods_equal_the_sum_of_slow_next_tokens(model: Predictor) -> None:
+    prompts = ["The sum of 2 + 3 is", "Revenue rose", "The café weighs", "1,2"]
+    continuations = [" 5.", " 12% to $3.4 million.", " 7 kg 🙂", "34 apples"]
+    found = model.log_likelihoods(prompts, continuations)
+    for prompt, continuation, got in zip(prompts, continuations, found, strict=True):
+        ids = encode(model.encoding, prompt + continuation)
+        border, end, expected = len(prompt.encode()), 0, 0.0
+        for index, token in enumerate(ids):
+            end += len(model.encoding.decode_single_token_bytes(token))
+            if end > border and index:
+                expected -= float(next_token_nats(model, ids[:index])[token])
+        assert got == pytest.approx(expected, rel=1e-4)
+    assert found.dtype == np.float64
+
+
+def test_log_likelihood_does_not_depend_on_the_other_texts(model: Predictor, long: str) -> None:
+    together = model.log_likelihoods(["The sum is", long, "Two"], [" 5", " 7.", " and more words than that"])
+    for index, (prompt, continuation) in enumerate(
+        [("The sum is", " 5"), (long, " 7."), ("Two", " and more words than that")]
+    ):
+        assert together[index] == pytest.approx(model.log_likelihoods([prompt], [continuation])[0], rel=1e-4)
+
+
+def test_log_likelihood_of_nothing_is_zero_and_a_longer_continuation_is_less_likely(model: Predictor) -> None:
+    nothing, short, more = model.log_likelihoods(["The sum is"] * 3, ["", " 5", " 5 and 6"])
+    assert nothing == 0.0
+    assert more < short < 0.0
+
+
+def test_log_likelihood_of_a_long_prompt_reads_the_last_context(model: Predictor, long: str) -> None:
+    ids = encode(model.encoding, long + " 7")
+    got = model.log_likelihoods([long], [" 7"])[0]
+    count = len(ids) - len(encode(model.encoding, long))
+    window = ids[-model.context :]
+    expected = -sum(
+        float(next_token_nats(model, window[:at])[window[at]]) for at in range(len(window) - count, len(window))
+    )
+    assert got == pytest.approx(expected, rel=1e-4)
+
+
+def test_ranks_of_a_short_text_equal_the_slow_model(model: Predictor) -> None:
+    for text, found in zip(SHORT, model.next_token_ranks(SHORT), strict=True):
+        ids = encode(model.encoding, text)
+        nats = [next_token_nats(model, ids[:at]) for at in range(1, len(ids))]
+        assert found.nll.tolist() == pytest.approx(
+            [float(row[token]) for row, token in zip(nats, ids[1:], strict=True)], rel=1e-3
+        )
+        assert found.correct.tolist() == [int(row.argmin()) == token for row, token in zip(nats, ids[1:], strict=True)]
+        lengths = [len(model.encoding.decode_single_token_bytes(token)) for token in ids]
+        assert [tuple(span) for span in found.spans] == spans_by_bytes(text, lengths)[1:]
+
+
+@pytest.mark.parametrize("length", [31, 32, 33, 47, 48, 49, 64, 65, 120])
+def test_ranks_of_a_long_text_cover_every_token_with_half_a_context_before_it(
+    model: Predictor, long: str, length: int
+) -> None:
+    text = model.encoding.decode(encode(model.encoding, long)[:length])
+    ids = encode(model.encoding, text)
+    (found,) = model.next_token_ranks([text])
+    assert len(found.nll) == len(found.correct) == len(found.spans) == len(ids) - 1
+    assert bool(np.isfinite(found.nll).all())
+    last = float(found.nll[-1])
+    half = model.context // 2
+    windows = range(max(0, len(ids) - model.context), max(1, len(ids) - half)) if len(ids) > model.context else [0]
+    slow = [float(next_token_nats(model, ids[start:-1])[ids[-1]]) for start in windows]
+    assert any(last == pytest.approx(value, rel=1e-3) for value in slow)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_states_stand_with_their_characters_and_ignore_the_other_texts(
+    model: Predictor, long: str, causal: bool
+) -> None:
+    texts = [*SHORT, long, ""]
+    read = model.causal_states if causal else model.token_states
+    for text, found in zip(texts, read(texts), strict=True):
+        ids = encode(model.encoding, text)
+        lengths = [len(model.encoding.decode_single_token_bytes(token)) for token in ids]
+        assert [tuple(span) for span in found.spans] == spans_by_bytes(text, lengths)
+        assert found.states.shape == (len(ids), model.width)
+        np.testing.assert_allclose(found.states, read([text])[0].states, atol=1e-4)
+
+
+def test_causal_states_ignore_what_follows_and_others_do_not(model: Predictor) -> None:
+    start = "The total of the bill was"
+    count = len(encode(model.encoding, start))
+    one, other = model.causal_states([start + " 12 pounds", start + " naught, they said"])
+    np.testing.assert_allclose(one.states[:count], other.states[:count], atol=1e-5)
+    one, other = model.token_states([start + " 12 pounds", start + " naught, they said"])
+    assert np.abs(one.states[:count] - other.states[:count]).max() > 1e-2
+
+
+def test_embeddings_have_unit_length_and_ignore_the_batch_they_come_in(model: Predictor, long: str) -> None:
+    texts = [*SHORT, long, "7"]
+    together = model.embed(texts)
+    assert together.dtype == np.float32
+    assert together.shape == (5, model.width)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, rtol=1e-5)
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_allclose(model.embed([text])[0], vector, atol=1e-5)
+    np.testing.assert_allclose(model.embed(texts[::-1])[::-1], together, atol=1e-5)
+
+
+def test_a_long_text_is_embedded_as_the_mean_of_its_pieces(model: Predictor, long: str) -> None:
+    ids = encode(model.encoding, long)
+    pieces = [ids[start : start + model.context] for start in range(0, len(ids), model.context)]
+    with torch.no_grad():
+        vectors = [model.objectives["contrastive"](torch.tensor(piece))[0].numpy() for piece in pieces]
+    mean = np.sum(vectors, axis=0)
+    np.testing.assert_allclose(model.embed([long])[0], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_a_number_has_nested_intervals_around_its_median_and_magnitudes_that_sum_to_one(model: Predictor) -> None:
+    texts = ["The sum of 2 + 3 is", "It costs $", "x", "In the year"]
+    for found in model.predict_numbers(texts, intervals=(0.1, 0.5, 0.8, 0.99)):
+        levels = sorted(found.intervals)
+        assert levels == [0.1, 0.5, 0.8, 0.9, 0.99]
+        assert found.interval == found.intervals[0.9]
+        bounds = [found.intervals[level] for level in levels]
+        lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
+        assert lows == sorted(lows, reverse=True)
+        assert highs == sorted(highs)
+        assert lows[0] <= found.value <= highs[0]
+        assert lows[0] < highs[0]
+        assert all(0.0 <= share <= 1.0 for share in found.magnitudes.values())
+        assert sum(found.magnitudes.values()) <= 1.0 + 1e-4
+    single = model.predict_number(texts[0])
+    assert single.value == model.predict_numbers(texts)[0].value
+
+
+def test_intervals_hold_the_share_of_the_distribution_that_they_name(model: Predictor) -> None:
+    head = model.objectives["numerical"].value_head
+    states = torch.randn(1, model.width, generator=torch.Generator().manual_seed(0))
+    from ssl_lib.objectives.value_heads import number_prediction, scale_points, to_scale
+
+    points = scale_points(torch.device("cpu"))
+    with torch.no_grad():
+        found = number_prediction(head.cumulative(states, points)[0].double(), points, (0.5,))
+        for level in (0.5, 0.9):
+            bounds = to_scale(torch.tensor(found.intervals[level], dtype=torch.float64)).double()
+            low, high = head.cumulative(states, bounds)[0].tolist()
+            assert high - low == pytest.approx(level, abs=0.02)
+
+
+def test_masks_are_filled_in_order_with_probable_ordinary_tokens(model: Predictor) -> None:
+    found = model.fill_mask("The [MASK] of 2 + [MASK] is 5", k=3)
+    assert len(found) == 6
+    for group in (found[:3], found[3:]):
+        shares = [share for _, share in group]
+        assert shares == sorted(shares, reverse=True)
+        assert 0 < sum(shares) <= 1.0 + 1e-6
+    assert not any("<|mask|>" in text or "<|noise|>" in text or "<|padding|>" in text for text, _ in found)
+    assert len(model.fill_mask("[MASK]")) == 1
+
+
+@pytest.mark.parametrize("text", ["", "No mask here.", "mask"])
+def test_a_text_without_a_mask_is_refused(model: Predictor, text: str) -> None:
+    with pytest.raises(ModelError, match=r"holds no \[MASK\]"):
+        model.fill_mask(text)
+
+
+def test_texts_that_do_not_fit_are_refused_where_nothing_may_be_cut(model: Predictor, long: str) -> None:
+    for call in (model.denoise, lambda text: model.fill_mask(f"[MASK]{text}")):
+        with pytest.raises(ModelError, match="context is 32"):
+            call(long)
+
+
+def test_empty_texts_are_refused_where_they_mean_nothing(model: Predictor) -> None:
+    for call in (lambda: model.embed(["a", ""]), lambda: model.predict_next("")):
+        with pytest.raises(ModelError, match="empty text"):
+            call()
+
+
+def test_denoising_keeps_what_no_threshold_reaches_and_the_length_in_tokens(model: Predictor) -> None:
+    for text in [*SHORT, ""]:
+        assert model.denoise(text, threshold=1.1) == text
+    ids = encode(model.encoding, SHORT[0])
+    rebuilt = model.denoise(SHORT[0], threshold=0.0)
+    with torch.no_grad():
+        logits = model.objectives["denoising"](torch.tensor(ids))[0, :, : model.encoding.n_vocab]
+    special = special_ids(model.encoding)
+    logits[:, [special.mask, special.noise, special.padding]] = -torch.inf
+    assert rebuilt == model.encoding.decode(logits.argmax(-1).tolist())
+
+
+def test_generation_is_greedy_and_stops_where_it_should(model: Predictor) -> None:
+    ids = encode(model.encoding, SHORT[0])
+    chosen: list[int] = []
+    for _ in range(6):
+        chosen.append(int(next_token_nats(model, [*ids, *chosen]).argmin()))
+    expected = model.encoding.decode(chosen).split("<|endoftext|>")[0]
+    assert model.generate([SHORT[0]], max_tokens=6, stop="")[0] == expected
+    assert len(model.generate(SHORT, max_tokens=4)) == 3
+    assert model.generate([], max_tokens=4) == []
+    assert model.generate(SHORT, max_tokens=0) == ["", "", ""]
+    letter = next((character for character in expected if character.isalpha()), expected[0])
+    assert letter not in model.generate([SHORT[0]], max_tokens=6, stop=letter)[0]
+
+
+def test_generation_does_not_depend_on_the_other_prompts_and_goes_beyond_the_context(
+    model: Predictor, long: str
+) -> None:
+    together = model.generate([SHORT[0], long, "Two"], max_tokens=5, stop="")
+    assert together == [model.generate([prompt], max_tokens=5, stop="")[0] for prompt in (SHORT[0], long, "Two")]
+
+
+def test_finding_numbers_needs_no_model_state(model: Predictor) -> None:
+    assert [number.value for number in model.find_numbers("1,234.5 kg in 2024")] == [1234.5, 2024.0]
+
+
+def test_a_saved_model_comes_back_exactly(model: Predictor, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    for name, objective in model.objectives.items():
+        state = again.objectives[name].state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in objective.state_dict().items())
+    assert np.array_equal(again.embed(SHORT), model.embed(SHORT))
+    assert again.generate(SHORT, max_tokens=3) == model.generate(SHORT, max_tokens=3)
+    assert again.settings.model == model.settings.model
+    assert not any(objective.training for objective in again.objectives.values())
+
+
+def test_the_untrained_twin_is_the_same_every_time_and_costs_no_randomness(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
+    torch.manual_seed(5)
+    first = Predictor.untrained(settings, encoding)
+    drawn = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(drawn, torch.rand(1))
+    second = Predictor.untrained(settings, encoding)
+    assert np.array_equal(first.embed(SHORT), second.embed(SHORT))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "encoding.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_model_that_is_not_whole_is_refused(model: Predictor, tmp_path: Path, name: str, damage: str) -> None:
+    model.save(tmp_path)
+    path = tmp_path / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError):
+        load(tmp_path)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="holds no model"):
+        load(tmp_path / "nowhere")

@@ -1,0 +1,289 @@
+"""Views: exact counts, allowed positions, clean targets, and nothing random but the generator that was given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiktoken
+import torch
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+
+from ssl_lib.batches.batch import NO_NUMBER, Batch
+from ssl_lib.batches.datasets import PackedRows, padded_batch
+from ssl_lib.batches.views import View, Vocabulary, causal_view, masked_view, noised_view, sentence_ids_BT
+from ssl_lib.config import DenoisingSettings, MlmSettings
+from ssl_lib.model.trunk import Trunk, TrunkShape
+from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
+from ssl_lib.tokens.encodings import special_ids
+
+KINDS_OF_NOISE = ("noise_token_share", "random_token_share", "shuffle_share", "digit_share")
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def only(kind: str, rate: float = 0.15) -> DenoisingSettings:
+    return DenoisingSettings(rows=1.0, noise_rate=rate, **{name: float(name == kind) for name in KINDS_OF_NOISE})
+
+
+def same(first: View, second: View) -> bool:
+    return all(
+        torch.equal(getattr(first, name), getattr(second, name))
+        for name in ("ids_RT", "document_ids_RT", "scored_S", "targets_S")
+    )
+
+
+def candidates(batch: Batch, encoding: tiktoken.Encoding) -> list[int]:
+    """Flat positions of ordinary tokens inside documents."""
+    special = set(special_ids(encoding))
+    flat = zip(batch.token_ids_BT.flatten().tolist(), batch.document_ids_BT.flatten().tolist(), strict=True)
+    return [index for index, (token, document) in enumerate(flat) if document >= 0 and token not in special]
+
+
+@pytest.fixture(scope="module")
+def known(encoding: tiktoken.Encoding) -> Vocabulary:
+    return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
+
+
+@pytest.fixture(scope="module")
+def padded(encoding: tiktoken.Encoding, texts: list[str]) -> Batch:
+    """Rows with padding and with end-of-document tokens inside."""
+    return padded_batch(tokenize_texts(encoding, texts[:12]), context=48)
+
+
+def test_causal_view_scores_every_position_that_its_document_continues(padded: Batch, known: Vocabulary) -> None:
+    view = causal_view(padded, known)
+    rows, width = padded.token_ids_BT.shape
+    expected = [
+        (row * width + column, int(padded.token_ids_BT[row, column + 1]))
+        for row in range(rows)
+        for column in range(width - 1)
+        if padded.document_ids_BT[row, column + 1] >= 0
+        and padded.document_ids_BT[row, column] == padded.document_ids_BT[row, column + 1]
+    ]
+    assert list(zip(view.scored_S.tolist(), view.targets_S.tolist(), strict=True)) == expected
+    assert view.causal
+    assert torch.equal(view.ids_RT[padded.real_BT], padded.token_ids_BT[padded.real_BT])
+
+
+def test_causal_view_does_not_score_across_documents_of_a_packed_row(batch: Batch, known: Vocabulary) -> None:
+    view = causal_view(batch, known)
+    documents = batch.document_ids_BT.flatten()
+    assert torch.equal(documents[view.scored_S], documents[view.scored_S + 1])
+    assert bool((view.scored_S % 32 != 31).all())
+    borders = int((batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1]).sum())
+    assert borders > 0
+    assert len(view.scored_S) == batch.token_ids_BT.numel() - len(batch.token_ids_BT) - borders
+
+
+@pytest.mark.parametrize("maker", [masked_view, noised_view])
+def test_a_view_is_a_function_of_batch_and_generator(padded: Batch, known: Vocabulary, maker: object) -> None:
+    chosen = MlmSettings(rows=1.0) if maker is masked_view else DenoisingSettings(rows=1.0)
+    before = [tensor.clone() for tensor in padded]
+    torch.manual_seed(1)
+    first = maker(padded, known, chosen, seeded(4))
+    state = torch.random.get_rng_state()
+    torch.manual_seed(2)
+    np.random.seed(2)
+    second = maker(padded, known, chosen, seeded(4))
+    third = maker(padded, known, chosen, seeded(5))
+    torch.manual_seed(1)
+    assert torch.equal(torch.random.get_rng_state(), state), "the global generator was read"
+    assert same(first, second)
+    assert not same(first, third)
+    assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before, padded, strict=True))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.15, 0.4, 1.0])
+@pytest.mark.parametrize("whole_numbers", [True, False])
+def test_exactly_the_asked_share_of_candidates_is_masked(
+    padded: Batch, known: Vocabulary, encoding: tiktoken.Encoding, rate: float, whole_numbers: bool
+) -> None:
+    allowed = candidates(padded, encoding)
+    for seed in range(5):
+        view = masked_view(
+            padded, known, MlmSettings(rows=1.0, mask_rate=rate, whole_numbers=whole_numbers), seeded(seed)
+        )
+        assert len(view.scored_S) == round(rate * len(allowed))
+        assert len(set(view.scored_S.tolist())) == len(view.scored_S)
+        assert set(view.scored_S.tolist()) <= set(allowed)
+
+
+@pytest.mark.parametrize(("masked_share", "random_share"), [(0.8, 0.1), (1.0, 0.0), (0.0, 1.0), (0.5, 0.25)])
+def test_shares_of_masked_random_and_kept_are_exact(
+    batch: Batch, known: Vocabulary, masked_share: float, random_share: float
+) -> None:
+    chosen = MlmSettings(rows=1.0, mask_rate=0.5, mask_token_share=masked_share, random_token_share=random_share)
+    view = masked_view(batch, known, chosen, seeded(0))
+    seen_S, scored = view.ids_RT.flatten()[view.scored_S], len(view.scored_S)
+    masks = int((seen_S == known.mask).sum())
+    kept = int((seen_S == view.targets_S).sum())
+    replaced = round(random_share * scored)
+    assert masks == round(masked_share * scored)
+    assert scored - masks - replaced <= kept <= scored - masks - replaced + 2  # a random token may be the clean one
+    assert bool(((seen_S < known.ordinary) | (seen_S == known.mask)).all())
+    assert not bool((seen_S == known.end).any())
+
+
+def test_masking_leaves_everything_else_as_it_was_and_keeps_clean_targets(padded: Batch, known: Vocabulary) -> None:
+    view = masked_view(padded, known, MlmSettings(rows=1.0, mask_rate=0.3), seeded(0))
+    assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[view.scored_S])
+    untouched = torch.ones(padded.token_ids_BT.numel(), dtype=torch.bool)
+    untouched[view.scored_S] = False
+    untouched &= padded.real_BT.flatten()
+    assert torch.equal(view.ids_RT.flatten()[untouched], padded.token_ids_BT.flatten()[untouched])
+    assert bool((view.ids_RT[~padded.real_BT] == known.padding).all())
+    assert not view.causal
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_numbers_are_masked_whole_or_not_at_all(batch: Batch, known: Vocabulary, seed: int) -> None:
+    view = masked_view(batch, known, MlmSettings(rows=1.0, mask_rate=0.3), seeded(seed))
+    scored = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
+    scored[view.scored_S] = True
+    scored = scored.view_as(batch.token_ids_BT)
+    several = 0
+    for row in range(len(batch.token_ids_BT)):
+        for number in set(batch.number_BT[row].tolist()) - {NO_NUMBER}:
+            chosen = scored[row, batch.number_BT[row] == number]
+            assert bool(chosen.all()) or not bool(chosen.any())
+            several += len(chosen) > 1
+    assert several > 5
+
+
+def test_without_whole_numbers_some_number_is_masked_in_part(batch: Batch, known: Vocabulary) -> None:
+    view = masked_view(batch, known, MlmSettings(rows=1.0, mask_rate=0.5, whole_numbers=False), seeded(0))
+    scored = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
+    scored[view.scored_S] = True
+    scored = scored.view_as(batch.token_ids_BT)
+    groups = [
+        scored[row, batch.number_BT[row] == number]
+        for row in range(len(scored))
+        for number in set(batch.number_BT[row].tolist()) - {NO_NUMBER}
+    ]
+    assert any(bool(group.any()) and not bool(group.all()) for group in groups)
+
+
+def test_every_candidate_is_masked_about_equally_often(
+    batch: Batch, known: Vocabulary, encoding: tiktoken.Encoding
+) -> None:
+    times = torch.zeros(batch.token_ids_BT.numel())
+    for seed in range(300):
+        times[masked_view(batch, known, MlmSettings(rows=1.0), seeded(seed)).scored_S] += 1
+    shares = times[candidates(batch, encoding)] / 300
+    assert float(shares.min()) > 0.03
+    assert float(shares.max()) < 0.30
+    numbers = batch.number_BT.flatten()[candidates(batch, encoding)] != NO_NUMBER
+    assert abs(float(shares[numbers].mean() - shares[~numbers].mean())) < 0.04
+
+
+def test_the_share_of_rows_takes_the_first_rows(batch: Batch, known: Vocabulary) -> None:
+    for maker, chosen in ((masked_view, MlmSettings(rows=0.5)), (noised_view, DenoisingSettings(rows=0.5))):
+        view = maker(batch, known, chosen, seeded(0))
+        assert torch.equal(view.document_ids_RT, batch.document_ids_BT[:3])
+        assert int(view.scored_S.max()) < 3 * 32
+
+
+@pytest.mark.parametrize("kind", [*KINDS_OF_NOISE, "mixture"])
+def test_noise_touches_only_what_is_scored_and_targets_are_clean(padded: Batch, known: Vocabulary, kind: str) -> None:
+    chosen = DenoisingSettings(rows=1.0, noise_rate=0.4) if kind == "mixture" else only(kind, 0.4)
+    view = noised_view(padded, known, chosen, seeded(1))
+    clean_N = torch.where(padded.real_BT, padded.token_ids_BT, known.padding).flatten()
+    changed = (view.ids_RT.flatten() != clean_N).nonzero()[:, 0].tolist()
+    assert set(changed) <= set(view.scored_S.tolist())
+    assert changed
+    assert torch.equal(view.targets_S, clean_N[view.scored_S])
+    assert view.scored_S.tolist() == sorted(set(view.scored_S.tolist()))
+
+
+@pytest.mark.parametrize("kind", ["noise_token_share", "random_token_share", "digit_share"])
+def test_exactly_the_asked_share_is_noised(
+    padded: Batch, known: Vocabulary, encoding: tiktoken.Encoding, kind: str
+) -> None:
+    allowed = candidates(padded, encoding)
+    view = noised_view(padded, known, only(kind), seeded(2))
+    assert len(view.scored_S) == round(0.15 * len(allowed))
+    assert set(view.scored_S.tolist()) <= set(allowed)
+
+
+def test_noise_token_stands_wherever_it_was_asked(padded: Batch, known: Vocabulary) -> None:
+    view = noised_view(padded, known, only("noise_token_share"), seeded(2))
+    assert (view.ids_RT.flatten() == known.noise).nonzero()[:, 0].tolist() == view.scored_S.tolist()
+
+
+def test_shuffling_swaps_neighbours_of_one_document(
+    batch: Batch, known: Vocabulary, encoding: tiktoken.Encoding
+) -> None:
+    view = noised_view(batch, known, only("shuffle_share", 0.6), seeded(2))
+    clean, seen = batch.token_ids_BT.flatten().tolist(), view.ids_RT.flatten().tolist()
+    documents, allowed = batch.document_ids_BT.flatten().tolist(), set(candidates(batch, encoding))
+    scored = view.scored_S.tolist()
+    assert len(scored) % 2 == 0
+    assert len(scored) > 20
+    for first, second in zip(scored[::2], scored[1::2], strict=True):
+        assert second == first + 1
+        assert first // 32 == second // 32
+        assert {first, second} <= allowed
+        assert documents[first] == documents[second]
+        assert (seen[first], seen[second]) == (clean[second], clean[first])
+        assert clean[first] != clean[second]
+
+
+def test_changed_digits_are_as_many_as_before(batch: Batch, known: Vocabulary) -> None:
+    view = noised_view(batch, known, only("digit_share", 0.5), seeded(2))
+    digits_before, digits_after = (
+        known.digits_V[ids] for ids in (view.targets_S, view.ids_RT.flatten()[view.scored_S])
+    )
+    numeric = digits_before > 0
+    assert int(numeric.sum()) > 5
+    assert torch.equal(digits_after[numeric], digits_before[numeric])
+    differs = view.ids_RT.flatten()[view.scored_S] != view.targets_S
+    assert float(differs[numeric].float().mean()) > 0.5
+
+
+def test_no_view_ever_shows_a_special_token_it_should_not(padded: Batch, known: Vocabulary) -> None:
+    for seed in range(3):
+        masked = masked_view(padded, known, MlmSettings(rows=1.0, mask_rate=0.8), seeded(seed)).ids_RT
+        noised = noised_view(padded, known, DenoisingSettings(rows=1.0, noise_rate=0.8), seeded(seed)).ids_RT
+        ends = padded.real_BT & (padded.token_ids_BT == known.end)
+        for ids in (masked, noised):
+            assert torch.equal(ids == known.end, ends)
+            assert torch.equal(ids == known.padding, ~padded.real_BT)
+        assert not bool((masked == known.noise).any())
+        assert not bool((noised == known.mask).any())
+
+
+@budget(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.0, 1.0), st.integers(1, 5), st.booleans())
+def test_masking_any_rows_at_any_rate(
+    tokenized: Tokenized, known: Vocabulary, encoding: tiktoken.Encoding, seed: int, rate: float, rows: int, whole: bool
+) -> None:
+    batch = PackedRows(tokenized, 16, seed=seed % 97).batch(seed % 11, rows)
+    allowed = candidates(batch, encoding)
+    view = masked_view(batch, known, MlmSettings(rows=1.0, mask_rate=rate, whole_numbers=whole), seeded(seed))
+    wanted = round(rate * len(allowed))
+    left = sorted(set(allowed) - set(view.scored_S.tolist()))
+    assert set(view.scored_S.tolist()) <= set(allowed)
+    assert len(view.scored_S) <= wanted
+    if len(view.scored_S) < wanted:  # only where nothing is left that would fit
+        numbers = batch.number_BT.flatten()
+        assert whole
+        assert all(numbers[position] != NO_NUMBER for position in left)
+
+
+def test_sentences_end_at_stops_that_no_digit_follows(encoding: tiktoken.Encoding, known: Vocabulary) -> None:
+    text = "It weighs 12.5 kg. Is that much? No! Yes"
+    batch = padded_batch(tokenize_texts(encoding, [text, "Next."]))
+    ids_T, sentence_T = batch.token_ids_BT[0].tolist(), sentence_ids_BT(batch, known)[0].tolist()
+    parts: dict[int, str] = {}
+    for token, sentence in zip(ids_T, sentence_T, strict=True):
+        if sentence >= 0:
+            parts[sentence] = parts.get(sentence, "") + encoding.decode([token])
+    assert [part.strip() for part in parts.values()] == ["It weighs 12.5 kg.", "Is that much?", "No!", "Yes"]
+    both = sentence_ids_BT(batch, known)
+    assert not set(both[0].tolist()) & set(both[1].tolist()) - {-1}
+    assert bool((both[batch.token_ids_BT == known.end] == -1).all())
+    assert bool((both[~batch.real_BT] == -1).all())
