@@ -140,6 +140,8 @@ class Predictor:
     def generate(self, prompts: Sequence[str], max_tokens: int = 16, stop: str = ".") -> list[str]:
         """Greedy continuations, up to and without `stop`, an end of document, or `max_tokens` tokens."""
         rows = [encode(self.encoding, prompt) for prompt in prompts]
+        if not all(rows):
+            raise ModelError("an empty prompt cannot be continued; give at least one word")
         starts = [len(row) for row in rows]
         texts = ["" for _ in rows]
         active = list(range(len(rows)))
@@ -216,6 +218,7 @@ class Predictor:
             self.objectives["denoising"].rebuild(self._hidden(row, documents, causal=False)[0])
             @ self.trunk.vocabulary_matrix().T
         )
+        logits_TV[:, self.special.end] = -torch.inf
         best = logits_TV.softmax(-1).max(-1)
         sure_T = best.values >= threshold
         rebuilt = [int(new) if sure else old for old, new, sure in zip(ids, best.indices, sure_T, strict=False)]

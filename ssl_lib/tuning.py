@@ -45,14 +45,15 @@ def tune(settings: Settings, root: Path) -> dict[str, Any]:
     study = create_study(settings, root)
     with start_run(settings, root, "tune") as run:
         run.log_params(settings.model_dump(include={"seed", "tuning", "model"}))
-        reap_dead_trials(study)
+        if "://" not in settings.tuning.storage:
+            reap_dead_trials(study)
         remaining = settings.tuning.trials - len(finished(study))
         if remaining > 0:
             if not study.trials:
                 study.enqueue_trial(current_values(settings))
             study.optimize(_objective(settings, root, run), n_trials=remaining, callbacks=[_progress(settings)])
-        if finished(study):
-            chosen = choose(study, settings)
+        chosen = choose(study, settings)
+        if completed(study):
             run.log({"best_score": study.best_value, "used_tuned_values": float(bool(chosen))}, step=0)
         _write(study, chosen, root)
         run.log_artifact(root / "tuning")
@@ -92,7 +93,10 @@ def _storage(url: str, root: Path) -> Any:
 
 
 def reap_dead_trials(study: optuna.Study) -> None:
-    """Fail trials that a killed process has left running, and queue their values again."""
+    """Fail trials that a killed process has left running, and queue their values again.
+
+    For a storage that one machine uses; a database has a heartbeat for it (see `_storage`).
+    """
     import optuna
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
@@ -106,6 +110,13 @@ def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     return study.get_trials(deepcopy=False, states=states)
+
+
+def completed(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that ran to their end, in their order."""
+    import optuna
+
+    return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
 
 
 def current_values(settings: Settings) -> dict[str, float]:
@@ -141,7 +152,9 @@ def choose(study: optuna.Study, settings: Settings) -> dict[str, float]:
     """Values of the best trial, or nothing if it is not better than the first trial, the settings themselves, by the
     margin.
     """
-    start = next(trial.value for trial in finished(study) if trial.value is not None)
+    start = next((trial.value for trial in completed(study)), None)
+    if start is None:
+        return {}
     if study.best_value < start * (1.0 - settings.tuning.margin):
         return dict(study.best_params)
     return {}
@@ -151,6 +164,7 @@ def _objective(settings: Settings, root: Path, run: Run | NullRun) -> Callable[[
     """One trial: a short run with proposed values, pruned at its validations."""
     from ssl_lib.training.fit import fit
     from ssl_lib.training.stage import open_corpora
+    from ssl_lib.training.trainer import DivergedError
 
     encoding, corpora, _ = open_corpora(settings, root)
     steps = settings.tuning.steps
@@ -172,8 +186,8 @@ def _objective(settings: Settings, root: Path, run: Run | NullRun) -> Callable[[
                 result = fit(
                     settings.replaced(plan | proposed), encoding, corpora, child, on_validation=_reporter(trial)
                 )
-            except optuna.TrialPruned:
-                child.set_tags({"state": "pruned"})
+            except (optuna.TrialPruned, DivergedError) as stop:
+                child.set_tags({"state": "diverged" if isinstance(stop, DivergedError) else "pruned"})
                 pruned = True
             else:
                 child.log({"score": result.progress.best_score}, steps)

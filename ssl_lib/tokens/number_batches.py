@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ssl_lib.tokens.number_candidates import NOT_ASCII, Bytes, Flags, bytes_where
 from ssl_lib.tokens.number_context import DATE_WORDS, MONTH_AFTER, NAMED
 from ssl_lib.tokens.number_runs import BEHIND, WORD_KINDS, Memo, read_match, scan_of
-from ssl_lib.tokens.number_shapes import CIRCLED, CURRENCY_CODES, FORM_INDEX, VULGAR, Raw, unit_after
+from ssl_lib.tokens.number_shapes import CIRCLED, CURRENCY_CODES, FORM_INDEX, MONTH_NAMES, VULGAR, Raw, unit_after
 
 Places = npt.NDArray[np.int64]
 
@@ -62,22 +62,38 @@ def _pairs_behind() -> Flags:
     return table.ravel()
 
 
+_WHOLE_WORDS = [*DATE_WORDS, *NAMED, *MONTH_NAMES]
+_WORD_ENDS = ["rs", "minus", "negative", *CURRENCY_CODES.lower().split("|")]
+_SPACES = [ord(character) & 31 for character in " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"]
+
+
 def _suffixes_before() -> Flags:
-    """A table over three times five bits: the last three letters of words that matter in front of a number."""
-    months = (
-        "jan january feb february mar march apr april may jun june jul july aug august sep sept september oct october"
-    )
-    words = [*DATE_WORDS, *NAMED, *months.split(), *["nov", "november", "dec", "december", "rs", "minus", "negative"]]
-    words += CURRENCY_CODES.lower().split("|")
-    table = np.zeros((32, 32, 32), bool)
-    for word in words:
-        codes = [ord(letter) & 31 for letter in word[-3:]]
-        table[(slice(None), *codes) if len(codes) == 2 else tuple(codes)] = True
+    """A table over four times five bits: the last four characters of words that matter in front of a number."""
+    table = np.zeros((32, 32, 32, 32), bool)
+    for words, lead in ((_WHOLE_WORDS, _SPACES), (_WORD_ENDS, list(range(32)))):
+        for word in words:
+            codes = [[ord(letter) & 31] for letter in word[-4:]]
+            if len(codes) < 4:
+                codes.insert(0, lead)
+            table[np.ix_(*[list(range(32))] * (4 - len(codes)), *codes)] = True
     return table.ravel()
 
 
 _PAIRS, _SUFFIXES = _pairs_behind(), _suffixes_before()
-_MARKS_BEFORE = bytes_where(".:#$") | (np.arange(256) >= NOT_ASCII)
+_MARKS = bytes_where(".:#")
+
+
+def _may_matter(codes: Bytes, start: Places) -> Flags:
+    """Whether the word in front of each start, one blank between them, may be one that matters; few others pass."""
+    last = start - 2
+    signs = (codes[last] == ord("$")) | (codes[last] >= NOT_ASCII)
+    last = last - _MARKS[codes[last]]
+    letters = np.zeros(len(start), np.int64)
+    for place in range(4):
+        letter = codes[last - place]
+        signs |= letter >= NOT_ASCII
+        letters |= (letter & 31).astype(np.int64) << 5 * place
+    return signs | _SUFFIXES[letters]
 
 
 class Digits(NamedTuple):
@@ -177,9 +193,8 @@ def _before(text: str, codes: Bytes, start: Places) -> _Before:
     minus = ((one == ord("-")) & _OPENS[two]) | signed_dollar
     free = spaced | bracket | dollar | minus | (one == ord("["))
     kinds = np.where(free & (start > 16), 0, 3).astype(np.uint8)
-    letters = (codes[start - 4] & 31).astype(np.int64) << 10 | (three & 31).astype(np.int64) << 5 | (two & 31)
-    other = _MARKS_BEFORE[two] | (three >= NOT_ASCII) | (codes[start - 4] >= NOT_ASCII)
-    known = np.flatnonzero(spaced & (start > 16) & (other | _SUFFIXES[letters]))
+    known = np.flatnonzero(spaced & (start > 16))
+    known = known[_may_matter(codes, start[known])]
     find, words = text.rfind, WORD_KINDS
     kinds[known] = [words[text[find(" ", p - 16, p - 1) + 1 : p - 1][-16:]] for p in start[known].tolist()]
     rates = np.flatnonzero((one == ord("/")) & (start > 16))
@@ -258,7 +273,7 @@ def _read_common(text: str, codes: Bytes) -> tuple[_Runs, Digits, Flags]:
 
 def _scaled(digits: npt.NDArray[np.float64], power: Places) -> npt.NDArray[np.float64]:
     """digits * 10**power, rounded once."""
-    factor = _POWERS[np.abs(power)]
+    factor = _POWERS[np.minimum(np.abs(power), len(_POWERS) - 1)]
     return np.where(power < 0, digits / factor, digits * factor)
 
 

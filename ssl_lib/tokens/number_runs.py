@@ -25,7 +25,8 @@ from ssl_lib.tokens.number_shapes import (
 _DATE = FORM_INDEX["date_part"]
 _MONTH_WORD = re.compile(rf"(?:{MONTHS})\.?")
 _CLOSER_LOOK = re.compile(
-    rf"[(]?(?:{CURRENCY_CODES}|Rs\.?)|.*[$€£¥₹₽₩₿₺₴₫₪₦฿]|[Mm]inus|[Nn]egative|(?i:{'|'.join(sorted(NAMED))})[:#]?"
+    rf".*(?<![A-Za-z])(?:{CURRENCY_CODES}|Rs\.?|[Mm]inus|[Nn]egative)|.*[$€£¥₹₽₩₿₺₴₫₪₦฿]"
+    rf"|(?i:{'|'.join(sorted(NAMED))})[:#]?"
 )
 # Behind a run: group 1 is a common ending that needs no look at what follows it ("%", or " million" before a stop or a
 # word that cannot be a unit), group 2 says that something stands there that has to be looked at closely.

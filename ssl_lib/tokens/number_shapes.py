@@ -38,6 +38,10 @@ MONTHS = (
     "|Nov(?:ember)?|Dec(?:ember)?"
 )
 CURRENCY_CODES = "USD|EUR|GBP|JPY|CHF|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|BRL|MXN|KRW|RUB|TRY|ZAR|HKD|SGD|PLN|BTC"
+MONTH_NAMES = word_set(
+    "jan january feb february mar march apr april may jun june jul july aug august sep sept september oct october "
+    "nov november dec december"
+)
 PERCENT = re.compile(r"[ \u00a0\u202f-]?[%‰％٪]|[ \n-]?(?:percent|per cent|per mille|pct)\b")
 MONEY = re.compile(
     rf"[ \u00a0]?[€£¥₹₽₩¢]|[ \n-](?:{CURRENCY_CODES}|(?:US |Canadian |Australian )?dollars?|euros?|cents?|yen"
@@ -266,14 +270,20 @@ def parts_of(literal: str, exponent: int = 0, factor: float = 1.0, addend: float
     return decompose((value + addend) * factor)
 
 
-BEFORE_WORD = re.compile(r"([A-Za-z']++)[ \n-]$")
 NEXT_WORD = re.compile(r"([ \n\u00a0-])([A-Za-z]++)")
+_IN_WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'"
 
 
 def word_before(text: str, start: int) -> str:
-    """The lower-cased word in front of `start`, or ""."""
-    found = BEFORE_WORD.search(text, max(0, start - 16), start)
-    return found.group(1).lower() if found else ""
+    """The lower-cased word in front of `start`, one blank or hyphen between them (two at the end of a line), or ""."""
+    lead = text[max(0, start - 16) : start]
+    for _ in range(2):
+        if lead[-1:] not in (" ", "\n", "-"):
+            return ""
+        line_end, lead = lead[-1] == "\n", lead[:-1]
+        if (word := lead[len(lead.rstrip(_IN_WORD)) :]) or not line_end:
+            return word.lower()
+    return ""
 
 
 def word_after(text: str, end: int) -> str:

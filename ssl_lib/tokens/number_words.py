@@ -78,6 +78,7 @@ _AND = re.compile(r"[ \n]and[ \n](?=[A-Za-z])")
 _AND_PART = re.compile(
     r"[ \n]and[ \n](?:(?:a|one)[ -](half|quarter|third)|(half)|(two|three)[ -](quarters|thirds))\b", re.I
 )
+_ARTICLE = re.compile(r"(?:^|[^a-z])((half )?(?:a|an|per) )\Z")
 _SIGN_BEFORE = re.compile(r"(?:minus|negative)[ -]$", re.I)
 
 _NOT_BEFORE_ONE = word_set(
@@ -225,7 +226,7 @@ def _fraction(text: str, reader: _Reader) -> tuple[int, float] | None:
 def _single(text: str, start: int, word: str, end: int) -> tuple[int, int, float, str] | None:
     """Numbers that begin with none of the cardinals: half, a quarter of, a dozen, half a million, a hundred."""
     lead = text[max(0, start - 8) : start].lower()
-    article = re.search(r"(?:^|[^a-z])((half )?(?:a|an|per) )$", lead)
+    article = _ARTICLE.search(lead)
     if word in ("dozen", "hundred") or word in SCALES:
         if article is None or article.group(1) == "per ":
             return None
@@ -304,6 +305,7 @@ _SIMPLE = re.compile(
 )
 _SIMPLE_PARTS = {word: decompose(float(value)) for word, value in (UNITS | TEENS).items()}
 _SPELLED = FORM_INDEX["spelled"]
+_FIRST_WORDS = {*UNITS, *TEENS, *TENS, *SCALES, *ORDINALS, *DENOMINATORS, "zero", "hundred", "dozen"}
 
 
 def _is_operand(text: str, end: int) -> bool:
@@ -322,6 +324,8 @@ def _spelled(text: str, start: int) -> Raw | None:
     found = _WORD.match(text, start)
     assert found is not None
     word, end = found.group().lower(), found.end()
+    if word not in _FIRST_WORDS:
+        return None
     if word in UNITS or word in TEENS or word in TENS or word == "zero":
         number = _cardinal(text, start, word, end)
     elif word in ORDINALS and (word not in DENOMINATORS or _single(text, start, word, end) is None):

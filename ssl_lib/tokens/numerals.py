@@ -90,14 +90,14 @@ def _merged(digits: Digits, rare: list[Raw]) -> NumberArrays:
 
 def _kept(numbers: NumberArrays) -> NumberArrays:
     """Of two that overlap, the earlier (then the longer) stays."""
-    if (numbers.start[1:] >= numbers.end[:-1]).all():
-        return numbers
-    kept, last = [], 0
-    for index, (start, end) in enumerate(zip(numbers.start.tolist(), numbers.end.tolist(), strict=True)):
-        if start >= last:
-            kept.append(index)
-            last = end
-    return NumberArrays(*(column[kept] for column in numbers))
+    furthest = np.maximum.accumulate(numbers.end)
+    dropped: set[int] = set()
+    before = 0  # the last that stays in front of those that were dropped last
+    for index in (np.flatnonzero(numbers.start[1:] < furthest[:-1]) + 1).tolist():
+        before = before if index - 1 in dropped else index - 1
+        if numbers.start[index] < numbers.end[before]:
+            dropped.add(index)
+    return NumberArrays(*(np.delete(column, list(dropped)) for column in numbers)) if dropped else numbers
 
 
 def _columns(found: list[Raw]) -> NumberArrays:

@@ -22,7 +22,7 @@ from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.training.checkpoint import load_checkpoint, save_checkpoint
+from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from ssl_lib.training.devices import Placement, place
 from ssl_lib.training.held_out import held_out_batches, held_out_losses, relative_score
 from ssl_lib.training.trainer import SelfSupervisedTrainer
@@ -166,8 +166,13 @@ class _Loop:
     def _resume_or_begin(self) -> None:
         if self.path and self.path.exists():
             state = load_checkpoint(self.path)
-            self.trainer.load_state_dict(state["trainer"])
-            self.progress, self.best = Progress(**state["progress"]), state["best"]
+            try:
+                self.trainer.load_state_dict(state["trainer"])
+                self.progress, self.best = Progress(**state["progress"]), state["best"]
+            except (RuntimeError, KeyError, TypeError, ValueError):
+                raise CheckpointError(
+                    f"{self.path} was written by another version of the code; delete it to start this run anew"
+                ) from None
             self.first_step = self.trainer.steps_done
         else:
             self.progress.before = held_out_losses(self.active, self.validation_batches, self.placement)
