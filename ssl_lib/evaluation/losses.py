@@ -11,6 +11,11 @@ from ssl_lib.tokens.store import TokenStore
 from ssl_lib.training.held_out import held_out_batches
 from ssl_lib.training.held_out import held_out_losses as losses_of
 
+NTXENT_PARTS = (
+    "token",
+    "document",
+)  # of the contrastive loss: what the guide's formula has; the rest is graded similarity
+
 
 def held_out_losses(
     after: Predictor, before: Predictor, store: TokenStore, settings: Settings
@@ -18,12 +23,26 @@ def held_out_losses(
     """`{objective: {"before", "after", "reduction", "parts": {part: {"before", "after"}}}}`, nats; reduction as a
     share of before.
 
+    The figure of `contrastive` is NT-Xent over tokens and sentences; its graded parts stand in `parts`, all in `total`.
     The contrastive loss of both models is taken at the same fixed temperature.
     """
     rows = PackedRows(store, after.context, settings.seed, shuffle=False)
     batches = held_out_batches(rows, settings.evaluation.loss_rows)
     first, last = (losses_of(list(model.objectives.values()), batches, model.placement) for model in (before, after))
-    return {name: _compared(first[name], last[name]) for name in last}
+    compared = {name: _compared(first[name], last[name]) for name in last}
+    weights = after.objectives["contrastive"].part_weights()
+    compared["contrastive"] |= _ntxent(compared["contrastive"], weights)
+    return compared
+
+
+def _ntxent(contrastive: dict[str, Any], weights: dict[str, float]) -> dict[str, Any]:
+    """NT-Xent alone as the contrastive figure, so that it compares with the guide's; the whole objective as `total`."""
+    before, after = (
+        sum(weights[part] * contrastive["parts"][part][when] for part in NTXENT_PARTS) for when in ("before", "after")
+    )
+    total = {key: contrastive[key] for key in ("before", "after", "reduction")}
+    reduction = 1.0 - after / before if before else 0.0
+    return {"before": before, "after": after, "reduction": reduction, "total": total}
 
 
 def _compared(before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ _BLANK_BEFORE = bytes_where(" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f") | (np.arange(256)
 
 _OPENS = bytes_where(" (\n")
 _WORD = bytes_where("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") | (np.arange(256) >= NOT_ASCII)
+_MINUS_ENDS = np.zeros(65536, bool)
+_MINUS_ENDS[[ord("u") << 8 | ord("s"), ord("v") << 8 | ord("e")]] = True
 _ORDINALS = np.zeros(65536, bool)
 _ORDINALS[[ord(one) << 8 | ord(two) for one, two in ("st", "nd", "rd", "th", "ST", "ND", "RD", "TH")]] = True
 
@@ -182,13 +184,15 @@ class _Before(NamedTuple):
     dollar: Flags
     minus: Flags
     open: Flags  # after a blank or bracket, where dates may stand
+    area: Flags  # in brackets, as area codes are
 
 
-def _before(text: str, codes: Bytes, start: Places) -> _Before:
+def _before(text: str, codes: Bytes, start: Places, end: Places) -> _Before:
     one, two, three = (codes[start - place] for place in (1, 2, 3))
     spaced = (one == ord(" ")) & ~_BLANK_BEFORE[two]
     bracket = one == ord("(")
     dollar = (one == ord("$")) & ((two == ord(" ")) | (two == ord("(")))
+    dollar &= ~_MINUS_ENDS[(codes[start - 4].astype(np.int64) << 8) | three]
     signed_dollar = (one == ord("$")) & (two == ord("-")) & _OPENS[three]
     minus = ((one == ord("-")) & _OPENS[two]) | signed_dollar
     free = spaced | bracket | dollar | minus | (one == ord("["))
@@ -199,7 +203,7 @@ def _before(text: str, codes: Bytes, start: Places) -> _Before:
     kinds[known] = [words[text[find(" ", p - 16, p - 1) + 1 : p - 1][-16:]] for p in start[known].tolist()]
     rates = np.flatnonzero((one == ord("/")) & (start > 16))
     kinds[rates] = [_RATES[text[find(" ", p - 16, p - 1) + 1 : p][-16:]] for p in start[rates].tolist()]
-    return _Before(kinds, dollar | signed_dollar, minus, spaced | bracket)
+    return _Before(kinds, dollar | signed_dollar, minus, spaced | bracket, bracket & (codes[end] == ord(")")))
 
 
 def _rate(before: str) -> int:
@@ -258,7 +262,7 @@ def _read_common(text: str, codes: Bytes) -> tuple[_Runs, Digits, Flags]:
     if not len(starts):
         return runs, Digits(starts, ends, np.zeros(0), starts), np.zeros(0, bool)
     shapes = _shapes(codes, starts, ends, runs, joined)
-    before = _before(text, codes, runs.start)
+    before = _before(text, codes, runs.start, runs.end)
     easy = shapes.common & (before.kind != 3)
     after = _after(text, codes, runs.end, easy)
     form, doubtful = _forms(runs, shapes, before, after)
@@ -285,6 +289,7 @@ def _forms(runs: _Runs, shapes: _Shapes, before: _Before, after: _After) -> tupl
     day = integer & (size <= 2) & (shapes.digits > 0) & (shapes.digits <= 31)
     doubtful = after.closer | (before.dollar & after.percent)
     doubtful |= (before.kind == 2) & (dressed | after.ordinal | ~(day | (size == 4)))
+    doubtful |= before.area & (size == 3)
     doubtful |= after.month & ~(day & before.open)
     doubtful |= after.decade & ~(integer & (size <= 4) & before.open)
     doubtful |= after.ordinal & ((shapes.form == _DECIMAL) | ~before.open)

@@ -41,7 +41,7 @@ def _fourth_letters(words: str) -> npt.NDArray[np.uint32]:
 
 _PLAIN, _SCALES = _fourth_letters(_PLAIN_LETTERS), _fourth_letters(_SCALE_LETTERS)
 _ROMAN, _ROMAN_NEXT = bytes_where("IVXLCDM"), bytes_where("IVXLCDM ,.;:)\n\0")
-_ROMAN_BEFORE = bytes_where(" \n(\x80")
+_ROMAN_BEFORE = bytes_where("\0 \n(\x80")  # zero: the beginning of the text
 
 
 def candidates(codes: Bytes) -> tuple[list[int], list[int], list[int]]:

@@ -46,11 +46,14 @@ _CLOCK_AFTER = re.compile(r"[ \u00a0]?(?:[ap]m|[AP]M|[ap]\.m\.|[AP]\.M\.)(?![A-Z
 _ERA_AFTER = re.compile(r"s\b|[年月日]|[ \u00a0](?:BC|AD|BCE|CE)\b|[ \u00a0]B\.C\.")
 NAMED = word_set(
     "room flight route ticket invoice order id zip code phone tel isbn error account serial model extension fax "
-    "port rfc pin interstate highway apartment suite pmid case bus"
+    "port rfc pin interstate highway apartment suite pmid case bus boeing airbus"
 )
+_ROADS = word_set("interstate highway route")
 _CODE_BEFORE = re.compile(rf"(?<![A-Za-z])(?:{CURRENCY_CODES}|Rs\.?)[ \u00a0]?$")
 _DOLLAR_BEFORE = re.compile(r"(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C|R|S|NT)$")
-_MINUS_BEFORE = re.compile(r"(?:(?<![0-9)] )(?<![^A-Za-z][A-Za-z] )(?<![A-Za-z])[Mm]inus|(?<![A-Za-z])[Nn]egative) $")
+_MINUS_BEFORE = re.compile(
+    r"(?:(?<![0-9)] )(?<![^A-Za-z][A-Za-z] )(?<!\A[A-Za-z] )(?<![A-Za-z])[Mm]inus|(?<![A-Za-z])[Nn]egative) $"
+)
 _LEFT_TOKEN = re.compile(r"(?<![A-Za-z0-9_.\-/:@?=&%#~+])[A-Za-z0-9_.\-/:@?=&%#~+]++$")
 _RIGHT_TOKEN = re.compile(r"[A-Za-z0-9_]*+(?:[-.:/][A-Za-z_]*+[0-9][A-Za-z0-9_]*+)*+")
 _RIGHT_URL = re.compile(r"[^\s<>\"')\]]*+")
@@ -82,7 +85,10 @@ AFTER = re.compile(
 
 def _context(text: str, start: int) -> str:
     """The word before `start` ("" if the run is not after one space); decides dates, identifiers and codes."""
-    return text[max(0, start - 14) : start - 1].rpartition(" ")[2] if text[start - 1 : start] in (" ", "\n") else ""
+    if text[start - 1 : start] not in (" ", "\n"):
+        return ""
+    lead = text[max(0, start - 14) : start - 1]
+    return lead.split()[-1] if lead and not lead[-1].isspace() else ""
 
 
 def _prefix(text: str, start: int, floor: int) -> tuple[int, int, bool]:
@@ -200,7 +206,7 @@ def read_run(text: str, start: int, end: int, floor: int, after_date: bool) -> t
     if token is not None:
         return _identifier(text, max(token, floor), end)
     word = _context(text, start).rstrip(":#").lower()
-    if word in NAMED and len(pieces) == 1 and len(run) >= 3 and run.isdecimal():
+    if word in NAMED and len(pieces) == 1 and (len(run) >= 3 or word in _ROADS) and run.isdecimal():
         return _identifier(text, start, end)
     if (
         before == "."

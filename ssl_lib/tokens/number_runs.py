@@ -31,7 +31,7 @@ _CLOSER_LOOK = re.compile(
 # Behind a run: group 1 is a common ending that needs no look at what follows it ("%", or " million" before a stop or a
 # word that cannot be a unit), group 2 says that something stands there that has to be looked at closely.
 BEHIND = (
-    r"(?:(%|(?: million| billion| trillion)(?=[.,;)]| [agiklnostuvwz(]|[ \n](?!Ca|Au)[A-Z][a-z]"
+    r"(?:(%|(?: million| billion| trillion)(?=[.,;)]| [agiknosuvwz(]| l[^a]| t(?!ri|hou|n\b)|[ \n](?!Ca|Au)[A-Z][a-z]"
     r"| (?:b[^inu]|c[^er]|d[^o]|e[^u]|f[^r]|h[^u]|m[^in]|p[^eco]|r[^u]|y[^eu])))"
     rf"|(?={AFTER.pattern})())?"
 )
@@ -70,15 +70,17 @@ def _plain(run: str) -> tuple[Raw, ...]:
     return tuple(raw_number(piece.start, piece.end, parts_of(piece.literal), piece.form) for piece in pieces_of(run))
 
 
-def _year(run: str) -> tuple[Raw, ...]:
-    """The same for a run where a year may stand."""
+def _year(run: str) -> tuple[Raw, ...] | None:
+    """The same for a run where a year may stand; None if it needs a closer look."""
+    if not run.isascii():
+        return None
     year = len(run) == 4 and run.isdecimal() and "1000" <= run < "2200"
     return (raw_number(0, 4, parts_of(run), "date_part"),) if year else _plain(run)
 
 
 def _day_or_year(run: str) -> tuple[Raw, ...] | None:
     """The same for a run behind a month; None if it needs a closer look."""
-    day = len(run) <= 2 and run.isdecimal() and run[0] != "0" and int(run) <= 31
+    day = len(run) <= 2 and run.isascii() and run.isdecimal() and run[0] != "0" and int(run) <= 31
     return (raw_number(0, len(run), parts_of(run), "date_part"),) if day else _year(run) if len(run) == 4 else None
 
 
@@ -110,9 +112,9 @@ def _easy(text: str, start: int, end: int, ending: int | None) -> tuple[int, tup
         kind = WORD_KINDS[text[text.rfind(" ", start - 16, start - 1) + 1 : start - 1][-16:]]
         if kind == 3 or (kind == 2 and ending):
             return start, None
-    elif before == "$" and text[start - 2] in " (":
+    elif before == "$" and text[start - 2] in " (" and text[start - 4 : start - 2] not in ("us", "ve"):  # "minus $5"
         return start - 1, _DRESSED[text[start - 1 : end]]
-    elif before != "(":
+    elif before != "(" or (end - start == 3 and text[end : end + 1] == ")"):  # "(555) 123-4567"
         return start, None
     return start, _DRESSED[text[start:end]] if ending else _BY_KIND[kind][text[start:end]]
 

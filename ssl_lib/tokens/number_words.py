@@ -70,7 +70,7 @@ _BEGIN = (
     r"|[Ee](?:ight|lev)|[Nn]in"
     r"|[Zz]ero|[Hh](?:undred|alf)|[MmBb]illion|[Dd]ozen|[Qq]uarter|[Cc]rore|[Ll]akh)"
 )
-_LETTERS = r"(?=[OoTtFfSsEeNnZzHhMmBbDdQqCcLl][newhioeluar][neorgivxlruzxac])"
+_LETTERS = r"(?=[OoTtFfSsEeNnZzHhMmBbDdQqCcLl][aehilnoruw][acefgiklnoruvxz])"
 _ANY_BEGIN = re.compile(_LETTERS + _BEGIN)
 _SCAN = re.compile(r"[\x00-\x40\x5b-\x60\x7b-\xbf\u2000-\u206f]" + _LETTERS + _BEGIN)
 _WORD = re.compile(r"[A-Za-z]++")
@@ -89,6 +89,7 @@ _NOT_AFTER_ONE = word_set(
     "can could should would must might may will shall is was has had does did who whom whose that which s another "
     "ought cannot and or but as to by at when where if because wants needs feels sees finds gets"
 )
+_RELATIVE = word_set("who whom whose that which")
 _BEFORE_SECOND = word_set("the his her its their our my your every and or")
 _AFTER_TIME = word_set(
     "later ago before after and or to per of in at on is was then as that when the he she it they we i you so but "
@@ -190,7 +191,9 @@ def _pronoun(text: str, start: int, end: int) -> bool:
     after = word_after(text, end)
     before = word_before(text, start)
     if before in _NOT_BEFORE_ONE or after in _NOT_AFTER_ONE or text[end : end + 1] in ("'", "’"):
-        return not (after.lower() in ("hundred", "million") or (before == "only" and bool(after)))
+        return not (
+            after.lower() in ("hundred", "million") or (before == "only" and bool(after) and after not in _RELATIVE)
+        )
     return (
         after == ""
         and text[end : end + 1] not in ("-", "%", ",")

@@ -9,7 +9,9 @@ from functools import lru_cache
 
 from ssl_lib.tokens.number_shapes import FORM_INDEX, Raw, decompose, word_after, word_set
 
-_ROMAN = re.compile(r"[IVXLCDM](?<=[ \n(\u00a0].)(?=[IVXLCDM ,.;:)\n]|$)[IVXLCDM]*+(?![A-Za-z0-9_’'&.](?!\s|$)|-[A-Z])")
+_ROMAN = re.compile(
+    r"[IVXLCDM](?:(?<=[ \n(\u00a0].)|(?<=\A.))(?=[IVXLCDM ,.;:)\n]|$)[IVXLCDM]*+(?![A-Za-z0-9_’'&.](?!\s|$)|-[A-Z])"
+)
 _CANONICAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_LIST = re.compile(r"\((?<![A-Za-z0-9].)((?:x{0,1}(?:ix|iv|v?i{0,3})))\)")
 _HEAD = re.compile(r"([A-Za-z]++)[ \n\u00a0]\(?$")
