@@ -55,7 +55,8 @@ def guide_losses(inputs: Inputs) -> Html:
         "Losses are means over all scored positions of the same held-out rows with the same views for both models; no "
         "interval is computed for them. The guide does not say what its losses before are; ours are those of the same "
         "architecture at random initialisation. The guide has no row for the numerical objective"
-        + (", whose loss holds a log density and may fall below zero." if "numerical" in losses else ".")
+        + (", whose loss adds token types and the value of the next number." if "numerical" in losses else ".")
+        + _whole_contrastive(losses.get("contrastive") or {})
     )
     return join(
         table(caption, head, [_loss_row(key, row) for key, row in losses.items()], words=2),
@@ -105,6 +106,17 @@ def _tile(task: str, row: Mapping[str, Any]) -> Html:
         "div", tag("h3", name(task)), paragraph(score(row.get("after"), metric), class_="big"), paragraph(after),
         paragraph(before), paragraph(change), paragraph(guide.verdict_of_task(task, row).mark()), class_="tile",
     )  # fmt: skip
+
+
+def _whole_contrastive(row: dict[str, Any]) -> str:
+    """What the contrastive row leaves out: the graded parts of the objective."""
+    total = row.get("total")
+    if not total:
+        return ""
+    return (
+        " The contrastive row is NT-Xent, as the guide's; with the graded similarity of numbers and sentences the "
+        f"whole objective fell from {total['before']:.3f} to {total['after']:.3f}, by {total['reduction']:.1%}."
+    )
 
 
 def _loss_row(key: str, row: Mapping[str, Any]) -> list[Any]:
