@@ -55,7 +55,7 @@ _MINUS_BEFORE = re.compile(
     r"(?:(?<![0-9)] )(?<![^A-Za-z][A-Za-z] )(?<!\A[A-Za-z] )(?<![A-Za-z])[Mm]inus|(?<![A-Za-z])[Nn]egative) $"
 )
 _LEFT_TOKEN = re.compile(r"(?<![A-Za-z0-9_.\-/:@?=&%#~+])[A-Za-z0-9_.\-/:@?=&%#~+]++$")
-_RIGHT_TOKEN = re.compile(r"[A-Za-z0-9_]*+(?:[-.:/][A-Za-z_]*+[0-9][A-Za-z0-9_]*+)*+")
+_RIGHT_TOKEN = re.compile(r"[A-Za-z0-9_]*+(?:[-.:/][A-Za-z_]*+[0-9][A-Za-z0-9_]*+)*")
 _RIGHT_URL = re.compile(r"[^\s<>\"')\]]*+")
 _PHONE = re.compile(
     r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?)(?:[ .-]\d{2,4}){2,4}(?!\d)|\(\d{3}\)[ -]?\d{3}-\d{4}(?!\d)"
