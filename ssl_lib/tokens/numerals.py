@@ -1,9 +1,7 @@
 """Every number in a text: its exact span, its value in float64 and the form it is written in (rules: docs/numbers.md).
 
-One pass looks for runs of digits and reads what stands around them; `number_words` looks for numbers in letters. The
-shape of a
-run is a pure function of its characters and is memoised. All patterns are possessive or bounded: the time is linear
-in the text.
+Short texts are read from one run of digits to the next (`number_runs`), long ones in arrays (`number_batches`).
+`number_words` looks for numbers in letters. All patterns are possessive or bounded: the time is linear.
 """
 
 from __future__ import annotations
