@@ -101,6 +101,8 @@ def test_interrupt_exits_with_130(project: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # a shell that starts the tests in the background makes them, and what they start, ignore this signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     time.sleep(2)  # past the imports, waiting for standard input
     process.send_signal(signal.SIGINT)
