@@ -139,6 +139,7 @@ class _Loop:
         return done / max(time.perf_counter() - self.started, 1e-9)
 
     def run(self) -> None:
+        """Train up to the last step, or to a checkpoint if SIGTERM arrives (SystemExit)."""
         self._resume_or_begin()
         with _stop_signal(self.path is not None) as stopped, _progress_bar(self.plan.steps) as show:
             while self.trainer.steps_done < self.plan.steps:
