@@ -91,9 +91,12 @@ class ModelSettings(Section):
 
 
 class ObjectiveSettings(Section):
-    """What every objective has: its weight in the joint loss; 0 leaves it out."""
+    """What every objective has: its weight in the joint loss, and where `training.weighting: schedule` takes it (None:
+    nowhere); 0 leaves it out.
+    """
 
     weight: Weight = 1.0
+    weight_end: Weight | None = None
 
 
 class MlmSettings(ObjectiveSettings):
@@ -174,6 +177,11 @@ class ObjectivesSettings(Section):
         """Weight by objective, in the fixed order."""
         return {name: getattr(self, name).weight for name in OBJECTIVES}
 
+    def final_weights(self) -> dict[str, float]:
+        """Weight by objective at the end of a schedule."""
+        ends = {name: getattr(self, name).weight_end for name in OBJECTIVES}
+        return {name: weight if ends[name] is None else ends[name] for name, weight in self.weights().items()}
+
 
 class TrainingSettings(Section):
     """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
@@ -194,6 +202,18 @@ class TrainingSettings(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     threads: NonNegative = 0
+    weighting: Literal["fixed", "uncertainty", "schedule"] = "fixed"
+    weight_schedule_start: Share = 0.0
+    weight_schedule_end: Share = 1.0
+
+    @model_validator(mode="after")
+    def _schedule_runs_forward(self) -> TrainingSettings:
+        if self.weight_schedule_start > self.weight_schedule_end:
+            raise ValueError(
+                f"weight_schedule_start must be at most weight_schedule_end = {self.weight_schedule_end}, "
+                f"got {self.weight_schedule_start}"
+            )
+        return self
 
 
 class TuningSettings(Section):
@@ -240,6 +260,12 @@ class Settings(Section):
     tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    def trained(self) -> list[str]:
+        """Objectives that have a part in the training, be it a late one: those whose weights are not 0 throughout."""
+        weights, final = self.objectives.weights(), self.objectives.final_weights()
+        scheduled = self.training.weighting == "schedule"
+        return [name for name in OBJECTIVES if weights[name] > 0 or (scheduled and final[name] > 0)]
 
     def replaced(self, values: dict[str, Any]) -> Settings:
         """A validated copy in which dotted keys have new values. Raises SettingsError for an unknown key or a bad

@@ -159,11 +159,15 @@ def other_value(key: str, value: Any) -> Any:
     """Another value that is allowed."""
     if key in OTHER:
         return OTHER[key]
+    if value is None:
+        return 0.5
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
         choices = {"auto", "cpu", "float32", "bfloat16", "ce", "mse", "mixture", "regression"} - {value}
-        same_field = {"training.device": "auto", "training.precision": "bfloat16"}
+        same_field = {
+            "training.device": "auto", "training.precision": "bfloat16", "training.weighting": "schedule"
+        }  # fmt: skip
         return same_field.get(key) or {"ce": "mse", "mse": "ce", "mixture": "regression"}.get(value, min(choices))
     return value + 1 if isinstance(value, int) else value * 0.9 + 0.05
 

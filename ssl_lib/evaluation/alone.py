@@ -24,11 +24,9 @@ def objectives_alone(
 
     `settings` are those that the joint model was trained with; objectives that had no part in it are left out.
     """
-    for name, weight in settings.objectives.weights().items():
-        if weight > 0:
-            alone = train_alone(name, settings, root, joint)
-            contest = joint._replace(after=alone)
-            yield name, dict(four_tasks(contest, asked, settings.evaluation, {}))
+    for name in settings.trained():
+        contest = joint._replace(after=train_alone(name, settings, root, joint))
+        yield name, dict(four_tasks(contest, asked, settings.evaluation, {}))
 
 
 def train_alone(name: str, settings: Settings, root: Path, joint: Contest) -> Predictor:
@@ -39,7 +37,7 @@ def train_alone(name: str, settings: Settings, root: Path, joint: Contest) -> Pr
     from ssl_lib.training.fit import Corpora, fit
 
     weights: dict[str, Any] = {f"objectives.{other}.weight": float(other == name) for other in OBJECTIVES}
-    single = settings.replaced(weights)
+    single = settings.replaced(weights | {"training.weighting": "fixed"})
     train, validation = (TokenStore.open(root / "data" / "tokenized" / split) for split in ("train", "validation"))
     corpora = Corpora(
         PackedRows(train, single.model.context, single.seed),

@@ -80,8 +80,8 @@ def fit(
     scratch: Path | None = None,
     on_validation: OnValidation | None = None,
 ) -> FitResult:
-    """Train all objectives whose weight is not zero, at `settings.training`; resume from `scratch` if a checkpoint
-    lies there.
+    """Train all objectives whose weight is not zero throughout, at `settings.training`; resume from `scratch` if a
+    checkpoint lies there.
 
     `on_validation(step, score)` is called after each validation and may raise to stop the run. With a `scratch`
     folder, SIGTERM
@@ -90,10 +90,11 @@ def fit(
     torch.manual_seed(settings.seed)
     placement = place(settings.training)
     objectives = build_objectives(settings, encoding)
-    active = [objective for name, objective in objectives.items() if settings.objectives.weights()[name] > 0]
+    active = [objectives[name] for name in settings.trained()]
     trainer = SelfSupervisedTrainer(
         *active,
         weights=settings.objectives.weights(),
+        final_weights=settings.objectives.final_weights(),
         settings=settings.training,
         seed=settings.seed,
         placement=placement,
@@ -191,11 +192,18 @@ class _Loop:
                 "train/tokens_per_second": self.tokens_per_second
             }
             self.progress.curve.append({"step": step, **losses})
-            self.tracker.log(metrics, step)
+            self.tracker.log(metrics | self._weights_in_force(step - 1), step)
         if step % self.plan.validate_every_steps == 0 or step == self.plan.steps:
             self._validate(step)
         if self.path and step % self.plan.checkpoint_every_steps == 0 and step < self.plan.steps:
             self._save()
+
+    def _weights_in_force(self, step: int) -> dict[str, float]:
+        """What a tracker should see of weights that change, for the step (from 0)."""
+        if self.plan.weighting == "fixed":
+            return {}
+        weights = self.trainer.weighting.at(step)
+        return {f"weight/{objective.name}": weights[objective.name] for objective in self.active}
 
     def _validate(self, step: int) -> None:
         losses = held_out_losses(self.active, self.validation_batches, self.placement)

@@ -18,7 +18,7 @@ from ssl_lib.objectives.base import Objective
 from ssl_lib.training.devices import Placement, can_compile, place, sum_over_processes
 from ssl_lib.training.group import ObjectiveGroup, Prepared
 from ssl_lib.training.optimizer import Optimizers
-from ssl_lib.training.weighting import joint_loss, objective_losses
+from ssl_lib.training.weighting import Weighting, joint_loss, objective_losses
 
 
 class DivergedError(UserError):
@@ -30,13 +30,16 @@ class SelfSupervisedTrainer:
 
     `train_step` takes a `Batch` (or several micro-batches, normalised as one) and returns every objective's loss in
     nats.
-    `weights` multiply the objectives' losses; missing ones weigh 1. `total_steps` shapes the learning-rate schedule.
+    `weights` multiply the objectives' losses; missing ones weigh 1. `settings.weighting` says whether they stay as they
+    are, are learned, or move to `final_weights` (missing ones: stay) by step `settings.steps`, which also ends the
+    learning-rate schedule.
     """
 
     def __init__(
         self,
         *objectives: Objective,
         weights: Mapping[str, float] | None = None,
+        final_weights: Mapping[str, float] | None = None,
         settings: TrainingSettings | None = None,
         seed: int = 0,
         placement: Placement | None = None,
@@ -46,9 +49,10 @@ class SelfSupervisedTrainer:
         self.settings = settings or TrainingSettings()
         self.placement = placement or place(self.settings)
         self.weights = {objective.name: 1.0 for objective in objectives} | dict(weights or {})
+        self.weighting = Weighting(self.weights, final_weights or {}, self.settings).to(self.placement.device)
         self.groups = [ObjectiveGroup(group).to(self.placement.device) for group in _by_trunk(objectives)]
         self.runners = [self._runner(group) for group in self.groups]
-        self.optimizers = Optimizers(self.groups, self.settings, self.placement.autocast)
+        self.optimizers = Optimizers([*self.groups, self.weighting], self.settings, self.placement.autocast)
         self.seed, self.steps_done = seed, 0
         self.history: dict[str, list[float]] = {}
 
@@ -61,6 +65,7 @@ class SelfSupervisedTrainer:
         for runner, group, micro_batches, totals in zip(self.runners, self.groups, prepared, counts, strict=True):
             losses |= self._accumulate(runner, group, micro_batches, totals)
         norm = self._checked_norm(losses)
+        self.weighting.learn(losses, _scored(counts))
         self.optimizers.step(self.steps_done, self.settings.steps)
         self.steps_done += 1
         return self._record(losses | {"gradient_norm": norm})
@@ -85,6 +90,7 @@ class SelfSupervisedTrainer:
         """All that resuming needs: weights, optimiser states, steps done."""
         return {
             "groups": [group.state_dict() for group in self.groups],
+            "weighting": self.weighting.state_dict(),
             "optimizers": self.optimizers.state_dict(),
             "steps_done": self.steps_done,
         }
@@ -93,6 +99,7 @@ class SelfSupervisedTrainer:
         """Continue from what `state_dict` gave."""
         for group, weights in zip(self.groups, state["groups"], strict=True):
             group.load_state_dict(weights)
+        self.weighting.load_state_dict(state["weighting"])
         self.optimizers.load_state_dict(state["optimizers"])
         self.steps_done = state["steps_done"]
 
@@ -125,13 +132,14 @@ class SelfSupervisedTrainer:
     ) -> dict[str, float]:
         """Backward passes of all micro-batches; gradients are exchanged in the last one."""
         collected: dict[str, float] = {}
+        weights = self.weighting.at(self.steps_done)
         for index, prepared in enumerate(micro_batches):
             last = index == len(micro_batches) - 1
             if isinstance(runner, DistributedDataParallel):
                 runner.require_backward_grad_sync = last
             with self.placement.precision():
                 losses = objective_losses(runner(prepared), totals, group.part_weights())
-            (joint_loss(losses, self.weights) * self.placement.world).backward()
+            (joint_loss(losses, weights) * self.placement.world).backward()
             for name, loss in losses.items():
                 collected[name] = collected.get(name, 0.0) + loss.detach()
         return {name: float(loss) for name, loss in self._reduced(collected).items()}
@@ -168,6 +176,11 @@ def _by_trunk(objectives: Sequence[Objective]) -> list[list[Objective]]:
     for objective in objectives:
         groups.setdefault(id(objective.trunk), []).append(objective)
     return list(groups.values())
+
+
+def _scored(counts: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, int]:
+    """Scored items by objective, over all groups."""
+    return {name: sum(parts.values()) for group in counts for name, parts in group.items()}
 
 
 def _mixed_seed(*parts: int) -> int:
