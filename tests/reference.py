@@ -101,33 +101,35 @@ class Reading(NamedTuple):
 
 
 def running_numbers(entries: Sequence[Entry], documents: Sequence[int]) -> list[Reading | None]:
-    """Read from left to right: digits extend the number they touch, across one point and, by threes, across commas."""
+    """Read from left to right, one digit after the other: at each token, the number that ends there if nothing follows.
+
+    Digits extend the number they touch, across one point. Groups that touch through commas are one number where the
+    first has up to three digits and each other one three; nothing is joined to a wrong group or to decimals before it.
+    """
     found: list[Reading | None] = []
-    number: Reading | None = None
-    before = "nothing"
+    chain = ""
     for index, entry in enumerate(entries):
-        if index and documents[index] != documents[index - 1]:
-            number, before = None, "nothing"
+        if (index and documents[index] != documents[index - 1]) or (entry.digits and entry.space):
+            chain = ""
+        mark = "." if entry.point else "," if entry.comma else ""
         if entry.digits:
-            touches = number is not None and not entry.space and (before != "comma" or entry.digits == 3)
-            number = _extended(number, entry, before) if touches else Reading(entry.value, entry.digits, 0)
-            before = "digits"
-            found.append(number)
-            continue
-        found.append(None)
-        whole = before == "digits" and number is not None and number.fraction == 0
-        if whole and (entry.point or entry.comma):
-            before = "point" if entry.point else "comma"
+            chain += f"{int(entry.value):0{entry.digits}d}"
+        elif mark and chain[-1:].isdigit() and not (mark == "." and "." in chain.rsplit(",", 1)[-1]):
+            chain += mark
         else:
-            number, before = None, "nothing"
+            chain = ""
+        found.append(_reading(chain.split(",")) if entry.digits else None)
     return found
 
 
-def _extended(number: Reading, entry: Entry, before: str) -> Reading:
-    if before == "point" or number.fraction:
-        places = number.fraction + entry.digits
-        return Reading(number.value + entry.value / 10.0**places, number.whole, places)
-    return Reading(number.value * 10.0**entry.digits + entry.value, number.whole + entry.digits, 0)
+def _reading(groups: list[str]) -> Reading:
+    """The number that a chain of digits, commas and points ends with."""
+    whole, _, fraction = groups[-1].partition(".")
+    thousands = [*groups[:-1], whole]
+    grouped = 1 <= len(thousands[0]) <= 3 and all(len(group) == 3 for group in thousands[1:])
+    if grouped and all(group.isdigit() for group in thousands):
+        whole = "".join(thousands)
+    return Reading(float(f"{whole}.{fraction or 0}"), len(whole), len(fraction))
 
 
 def pack(documents: Sequence[Sequence[int]], context: int) -> list[list[tuple[int, int]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from reference import Entry, running_numbers
 
 from ssl_lib.model.number_embedding import LARGEST, NumberTables, make_number_embedding
-from ssl_lib.tokens.encodings import encode, vocabulary_features
+from ssl_lib.tokens.encodings import encode, train_encoding, vocabulary_features
+from ssl_lib.tokens.numerals import find_numbers
 
 KINDS = ("value", "log_value", "exponent_bins", "fourier", "place_value")
 PIECES = ["7", "42", "007", "123", "999", "0", ".", ",", " ", " the", "-", "x"]
@@ -70,6 +72,52 @@ def test_value_at_the_last_digit(encoding: tiktoken.Encoding, text: str, value: 
     running = NumberTables(encoding.n_vocab, vocabulary_features(encoding))(ids, torch.zeros_like(ids))
     assert bool(running.present[0, -1])
     assert math.isclose(float(running.value[0, -1]), value, rel_tol=1e-12)
+
+
+@functools.cache
+def grouped_encoding(digits: str) -> tiktoken.Encoding:
+    return train_encoding(["In 2024 it cost 1,234.5 and 7,654,321 in all. " * 3], 1400, digits)
+
+
+def values_by_end(digits: str, text: str) -> dict[int, float]:
+    """The running value at every token of digits, by the place in the text where the token ends."""
+    chosen = grouped_encoding(digits)
+    ids = encode(chosen, text)
+    running = NumberTables(chosen.n_vocab, vocabulary_features(chosen))(torch.tensor([ids]), torch.zeros(1, len(ids)))
+    ends = np.cumsum([len(chosen.decode([token])) for token in ids]).tolist()
+    rows = zip(ends, running.present[0].tolist(), running.value[0].tolist(), strict=True)
+    return {end: value for end, present, value in rows if present}
+
+
+@pytest.mark.parametrize("digits", ["right3", "left3"])
+@budget(max_examples=100, deadline=None)
+@given(st.text("0123456789,,. ", min_size=1, max_size=24))
+def test_the_value_at_a_digit_does_not_depend_on_the_grouping(digits: str, text: str) -> None:
+    single, grouped = values_by_end("single", text), values_by_end(digits, text)
+    assert set(grouped) <= set(single)
+    for end, value in grouped.items():
+        assert math.isclose(value, single[end], rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("digits", ["right3", "left3", "single"])
+@budget(max_examples=60, deadline=None)
+@given(st.integers(0, 10**14), st.integers(0, 4), st.booleans())
+def test_the_value_at_the_last_digit_is_that_of_the_number(
+    digits: str, integer: int, places: int, commas: bool
+) -> None:
+    text = f"it is {integer / 10**places:{',' if commas else ''}.{places}f}"
+    (number,) = find_numbers(text)
+    assert math.isclose(values_by_end(digits, text)[number.end], number.value, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("1,234", [1, 2, 23, 1234]), ("1,2345", [1, 2, 23, 1234, 2345]), ("1,2,345", [1, 2, 3, 34, 345]),
+     ("1234,567", [1, 12, 123, 1234, 5, 56, 567]), ("1,234.5", [1, 2, 23, 1234, 1234.5]),
+     ("1.5,234", [1, 1.5, 2, 23, 234]), ("9,876,543", [9, 8, 87, 9876, 5, 54, 9876543])],
+)  # fmt: skip
+def test_single_digits_join_at_thousands_commas(text: str, values: list[float]) -> None:
+    assert list(values_by_end("single", text).values()) == values
 
 
 def test_a_number_grows_with_its_digits_and_never_looks_ahead(encoding: tiktoken.Encoding) -> None:

@@ -68,57 +68,112 @@ class NumberTables(nn.Module):
 
     def forward(self, ids_RT: Tensor, document_ids_RT: Tensor) -> RunningNumber:
         """Running values of [R, T] ids; a number never crosses a document border."""
-        digits, value = self.digits_V[ids_RT], self.values_V[ids_RT]
+        tokens = self._tokens(ids_RT, document_ids_RT)
+        nothing, none, no = (torch.zeros_like(field) for field in (tokens.value, tokens.digits, tokens.point))
+        state = _State(nothing, none, none, nothing, none, no, no, no)
+        for _ in range(_longest_chain(tokens)):
+            before = _State(*(_shifted(field) for field in state))
+            state = _after_comma(_after_point(_after_digits(before, tokens), before, tokens), before, tokens)
+        value, whole = state.whole()
+        present = tokens.digits > 0
+        return RunningNumber(value * present, whole * present, state.fraction * present, present)
+
+    def _tokens(self, ids_RT: Tensor, document_ids_RT: Tensor) -> _Tokens:
+        digits = self.digits_V[ids_RT]
         same = torch.zeros_like(digits, dtype=torch.bool)
         same[:, 1:] = document_ids_RT[:, 1:] == document_ids_RT[:, :-1]
         glued = same & ~self.space_V[ids_RT]
-        point, comma = self.point_V[ids_RT] & same, self.comma_V[ids_RT] & same
-        running = RunningNumber(value, digits, torch.zeros_like(digits), digits > 0)
-        after_point = torch.zeros_like(same)
-        for _ in range(ids_RT.shape[1]):
-            settled, (running, after_point) = (
-                running,
-                self._extend(running, after_point, digits, value, glued, point, comma),
-            )
-            if all(torch.equal(old, new) for old, new in zip(settled, running, strict=True)):
-                break
-        return running._replace(present=digits > 0)
+        return _Tokens(self.values_V[ids_RT], digits, glued, self.point_V[ids_RT] & same, self.comma_V[ids_RT] & same)
 
-    @staticmethod
-    def _extend(
-        running: RunningNumber,
-        after_point: Tensor,
-        digits: Tensor,
-        value: Tensor,
-        glued: Tensor,
-        point: Tensor,
-        comma: Tensor,
-    ) -> tuple[RunningNumber, Tensor]:
-        """One sweep: every position reads the state of the position before it. As many sweeps as the longest number has
-        tokens settle a row.
-        """
-        before = RunningNumber(*(_shifted(field) for field in running))
-        fraction = _shifted(after_point) | (before.fraction_digits > 0)
-        separated = _shifted(comma)
-        is_digit = digits > 0
-        joins = is_digit & glued & before.present & (~separated | ((digits == 3) & ~fraction))
-        whole = before.value * 10.0**digits + value
-        places = before.fraction_digits + digits
-        decimal = before.value + value * 10.0 ** (-places.double())
-        passes = (point | comma) & before.present & ~fraction & ~separated & (before.whole_digits > 0)
-        new_value = torch.where(
-            joins,
-            torch.where(fraction, decimal, whole),
-            torch.where(passes, before.value, torch.where(is_digit, value, 0.0)),
-        )
-        new_whole = torch.where(
-            joins,
-            before.whole_digits + torch.where(fraction, 0, digits),
-            torch.where(passes, before.whole_digits, digits),
-        )
-        new_fraction = torch.where(joins & fraction, places, 0)
-        present = joins | passes | is_digit
-        return RunningNumber(new_value.clamp(max=LARGEST), new_whole, new_fraction, present), passes & point
+
+class _Tokens(NamedTuple):
+    """What each position of a row is, [R, T]; `glued`: nothing parts it from the position before it."""
+
+    value: Tensor
+    digits: Tensor
+    glued: Tensor
+    point: Tensor
+    comma: Tensor
+
+
+class _State(NamedTuple):
+    """A chain of digits, commas and points up to and including each position, [R, T].
+
+    `group` is the value of what follows the last comma and `digits` its digits before a point; `prefix` is the value
+    of the groups before that comma, which count once three digits follow it (`prefix_digits` is 0 where they cannot).
+    """
+
+    group: Tensor
+    digits: Tensor
+    fraction: Tensor
+    prefix: Tensor
+    prefix_digits: Tensor
+    behind_point: Tensor
+    mark: Tensor  # ends with a comma or a point
+    closed: Tensor  # commas stand between numbers of a list, not between thousands
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """The number that the chain ends with, and its digits before the point."""
+        joined = (self.prefix_digits > 0) & (self.digits == 3)
+        value = torch.where(joined, self.prefix * 1000.0 + self.group, self.group)
+        return value.clamp(max=LARGEST), torch.where(joined, self.prefix_digits + 3, self.digits)
+
+
+def _longest_chain(tokens: _Tokens) -> int:
+    """Most positions that any position of digits has to read, itself included."""
+    digit, mark = tokens.digits > 0, tokens.point | tokens.comma
+    follows = (digit & tokens.glued & _shifted(digit | mark)) | (mark & _shifted(digit))
+    place = torch.arange(digit.shape[1], device=digit.device).expand_as(digit)
+    begin = torch.where(follows, 0, place).cummax(dim=1).values
+    return int(torch.where(digit, place - begin + 1, 0).max()) if digit.numel() else 0
+
+
+def _after_digits(old: _State, tokens: _Tokens) -> _State:
+    """Where digits stand: they extend the `old` chain that they touch, or begin one. Everywhere else: no chain."""
+    is_digit = tokens.digits > 0
+    joins = is_digit & tokens.glued & ((old.digits > 0) | old.mark)
+    decimal = joins & old.behind_point
+    places = torch.where(decimal, old.fraction + tokens.digits, 0)
+    group = torch.where(decimal, old.group + tokens.value * 10.0 ** -places.double(),
+                        torch.where(joins, old.group * 10.0**tokens.digits, 0.0) + tokens.value)  # fmt: skip
+    digits = torch.where(decimal, old.digits, torch.where(joins, old.digits, 0) + tokens.digits)
+    return _State(
+        group=group.clamp(max=LARGEST) * is_digit,
+        digits=digits * is_digit,
+        fraction=places,
+        prefix=torch.where(joins, old.prefix, 0.0),
+        prefix_digits=torch.where(joins, old.prefix_digits, 0),
+        behind_point=decimal,
+        mark=torch.zeros_like(is_digit),
+        closed=joins & old.closed,
+    )
+
+
+def _after_point(state: _State, old: _State, tokens: _Tokens) -> _State:
+    """The same with points: one behind digits goes on with them."""
+    passes = tokens.point & (old.digits > 0) & ~old.mark & ~old.behind_point
+    value, whole = old.whole()
+    return state._replace(
+        group=torch.where(passes, value, state.group),
+        digits=torch.where(passes, whole, state.digits),
+        behind_point=state.behind_point | passes,
+        mark=state.mark | passes,
+        closed=state.closed | (passes & old.closed),
+    )
+
+
+def _after_comma(state: _State, old: _State, tokens: _Tokens) -> _State:
+    """The same with commas: what stands before one may be thousands if it is one to three digits or such groups."""
+    passes = tokens.comma & (old.digits > 0) & ~old.mark
+    grouped = torch.where(old.prefix_digits > 0, old.digits == 3, old.digits <= 3)
+    opens = passes & grouped & ~old.closed & ~old.behind_point
+    value, whole = old.whole()
+    return state._replace(
+        prefix=torch.where(opens, value, state.prefix),
+        prefix_digits=torch.where(opens, whole, state.prefix_digits),
+        mark=state.mark | passes,
+        closed=state.closed | (passes & ~opens),
+    )
 
 
 class NumberEmbedding(nn.Module):
