@@ -283,6 +283,8 @@ def load_settings(path: str | Path = "params.yaml", overrides: list[str] | None 
     Raises SettingsError, in one sentence that names the file, the dotted key, the value and what is allowed.
     """
     tree = _read_yaml(Path(path))
+    if overrides:  # an entry of a list that the file leaves at its default can be named too
+        tree = parse_settings(tree).model_dump()
     for override in overrides or []:
         key, separator, text = override.partition("=")
         if not separator:
@@ -351,10 +353,17 @@ def _set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     node: Any = tree
     for parent in parents:
-        node = node.setdefault(parent, {}) if isinstance(node, dict) else None
-        if not isinstance(node, dict):
+        node = node.setdefault(parent, {}) if isinstance(node, dict) else node[_place(node, parent, key)]
+        if not isinstance(node, dict | list):
             raise SettingsError(f"{key} is not a setting; see params.yaml for the names")
-    node[last] = value
+    node[last if isinstance(node, dict) else _place(node, last, key)] = value
+
+
+def _place(entries: list[Any], part: str, key: str) -> int:
+    """Index of an entry of a list that a dotted key names by its number, as in `corpus.sources.0.documents`."""
+    if part.isdecimal() and int(part) < len(entries):
+        return int(part)
+    raise SettingsError(f"{key}: the list has {len(entries)} entries, numbered from 0; {part!r} is none of them")
 
 
 def _explain(error: ValidationError) -> str:
