@@ -85,6 +85,11 @@ def build_parser() -> argparse.ArgumentParser:
         stage = _command(commands, name, _run_stage, summary, description, example)
         stage.set_defaults(function=function)
         _add_settings(stage)
+    commands.choices["evaluate"].add_argument(
+        "--baselines",
+        choices=["none", "quick", "full"],
+        help="short for --set evaluation.baselines=...; full also trains each objective alone, as long as the model",
+    )
     _add_model_commands(commands)
     _add_text_commands(commands)
     _add_project_commands(commands)
@@ -217,7 +222,10 @@ def _run_stage(options: argparse.Namespace) -> None:
     from ssl_lib.config import load_settings
     from ssl_lib.locks import output_lock
 
-    settings = load_settings(options.params, options.overrides)
+    overrides = [*options.overrides]
+    if getattr(options, "baselines", None):
+        overrides.append(f"evaluation.baselines={options.baselines}")
+    settings = load_settings(options.params, overrides)
     module, _, function = options.function.partition(":")
     root = Path.cwd()
     first = os.environ.get("RANK", "0") == "0"  # torchrun starts one process per device; the first one writes

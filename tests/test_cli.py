@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ssl_lib import cli
+from ssl_lib.config import load_settings
 from ssl_lib.locks import output_lock
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,7 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixtur
         (["train", "--set", "training.stepz=5"], "training.stepz is not a setting (did you mean training.steps?)"),
         (["train", "--set", "objectives.mlm.mask_rate=1.5"], "objectives.mlm.mask_rate"),
         (["train", "--set", "training.steps"], "write it as section.key=value"),
+        (["train", "--set", "corpus.sources.5.documents=9"], "the list has 1 entries, numbered from 0; '5' is none"),
         (["train", "--params", "absent.yaml"], "absent.yaml"),
         (["summary"], "metrics/evaluation.json does not exist yet"),
         (["numbers", "absent.txt"], "absent.txt cannot be read"),
@@ -86,6 +88,25 @@ def test_stage_gets_the_settings_and_the_root(project: Path, monkeypatch: pytest
     monkeypatch.setitem(cli.STAGES, "corpus", ("stage_for_test:build", "", "", ""))
     assert cli.main(["corpus", "--set", "training.steps=7", "--set", "training.rows=3"]) == 0
     assert (project / "seen").read_text() == "1 7"
+
+
+def test_an_entry_of_a_list_is_set_by_its_number(project: Path) -> None:
+    settings = load_settings(project / "params.yaml", ["corpus.sources.0.documents=70", "corpus.sources.0.weight=2.5"])
+    (source,) = settings.corpus.sources
+    assert (source.path, source.documents, source.weight) == ("built-in", 70, 2.5)
+
+
+@pytest.mark.parametrize("words", [["--baselines", "full"], ["--set", "evaluation.baselines=full"]])
+def test_baselines_of_evaluate_have_a_flag_of_their_own(
+    words: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "judge_for_test.py").write_text(
+        "def judge(settings, root):\n    (root / 'seen').write_text(settings.evaluation.baselines)\n"
+    )
+    monkeypatch.syspath_prepend(str(project))
+    monkeypatch.setitem(cli.STAGES, "evaluate", ("judge_for_test:judge", "", "", ""))
+    assert cli.main(["evaluate", *words]) == 0
+    assert (project / "seen").read_text() == "full"
 
 
 def test_second_run_of_a_stage_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
