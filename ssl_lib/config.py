@@ -106,6 +106,8 @@ class MlmSettings(ObjectiveSettings):
     mask_rate: Share = 0.15
     mask_token_share: Share = 0.8
     random_token_share: Share = 0.1
+    unit: Literal["token", "word", "span"] = "token"
+    span_words: Annotated[float, Field(ge=1.0, le=10.0)] = 5.0
     whole_numbers: bool = True
     rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
 

@@ -164,3 +164,28 @@ def muon_step(
     update = current.T if transposed else current
     factor = math.sqrt(max(1.0, weight.shape[0] / weight.shape[1]))
     return weight * (1.0 - rate * decay) - rate * factor * update, buffer
+
+
+def units_by_text(
+    tokens: Sequence[str], documents: Sequence[int], numbers: Sequence[int], words: bool, whole_numbers: bool
+) -> list[int]:
+    """Unit of every token of one row: those of one word (letters that touch) or of one number share theirs."""
+    found: list[int] = []
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1] if index else ""
+        together = bool(index) and documents[index] == documents[index - 1]
+        same_word = words and token[:1].isalpha() and before[-1:].isalpha()
+        same_number = whole_numbers and numbers[index] >= 0 and numbers[index] == numbers[index - 1]
+        together = together and (same_word or same_number)
+        found.append(found[-1] if together else index)
+    return found
+
+
+def hardness_loop(counts: Sequence[int]) -> list[float]:
+    """For each id, the share of all tokens that are more common, half of those as common as it included."""
+    found = []
+    for own in counts:
+        above = sum(count for count in counts if count > own)
+        level = sum(count for count in counts if count == own)
+        found.append((above + level / 2) / sum(counts))
+    return found

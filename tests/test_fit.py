@@ -8,7 +8,7 @@ import os
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import tiktoken
@@ -155,6 +155,15 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 OTHER = {"model.width": 48, "objectives.mlm.mask_token_share": 0.7, "model.number_embedding": "value"}
 
 
+def choices_of(key: str) -> tuple[str, ...]:
+    """What a setting that is one of several words may be."""
+    *parents, last = key.split(".")
+    section: Any = Settings()
+    for parent in parents:
+        section = getattr(section, parent)
+    return get_args(type(section).model_fields[last].annotation)
+
+
 def other_value(key: str, value: Any) -> Any:
     """Another value that is allowed."""
     if key in OTHER:
@@ -164,11 +173,7 @@ def other_value(key: str, value: Any) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
-        choices = {"auto", "cpu", "float32", "bfloat16", "ce", "mse", "mixture", "regression"} - {value}
-        same_field = {
-            "training.device": "auto", "training.precision": "bfloat16", "training.weighting": "schedule"
-        }  # fmt: skip
-        return same_field.get(key) or {"ce": "mse", "mse": "ce", "mixture": "regression"}.get(value, min(choices))
+        return next(choice for choice in choices_of(key) if choice != value)
     return value + 1 if isinstance(value, int) else value * 0.9 + 0.05
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.views import masked_view, noised_view
+from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.noising import noised_view
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.corpus.generator import generate
 from ssl_lib.model.trunk import Trunk, TrunkShape

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import tiktoken
 import torch
-from hypothesis import given
-from hypothesis import settings as budget
-from hypothesis import strategies as st
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
-from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.views import View, Vocabulary, causal_view, masked_view, noised_view, sentence_ids_BT
+from ssl_lib.batches.datasets import padded_batch
+from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.noising import noised_view
+from ssl_lib.batches.views import View, Vocabulary, causal_view, sentence_ids_BT
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
-from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
+from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.tokens.encodings import special_ids
 
 KINDS_OF_NOISE = ("noise_token_share", "random_token_share", "shuffle_share", "digit_share")
@@ -254,24 +253,6 @@ def test_no_view_ever_shows_a_special_token_it_should_not(padded: Batch, known: 
             assert torch.equal(ids == known.padding, ~padded.real_BT)
         assert not bool((masked == known.noise).any())
         assert not bool((noised == known.mask).any())
-
-
-@budget(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.floats(0.0, 1.0), st.integers(1, 5), st.booleans())
-def test_masking_any_rows_at_any_rate(
-    tokenized: Tokenized, known: Vocabulary, encoding: tiktoken.Encoding, seed: int, rate: float, rows: int, whole: bool
-) -> None:
-    batch = PackedRows(tokenized, 16, seed=seed % 97).batch(seed % 11, rows)
-    allowed = candidates(batch, encoding)
-    view = masked_view(batch, known, MlmSettings(rows=1.0, mask_rate=rate, whole_numbers=whole), seeded(seed))
-    wanted = round(rate * len(allowed))
-    left = sorted(set(allowed) - set(view.scored_S.tolist()))
-    assert set(view.scored_S.tolist()) <= set(allowed)
-    assert len(view.scored_S) <= wanted
-    if len(view.scored_S) < wanted:  # only where nothing is left that would fit
-        numbers = batch.number_BT.flatten()
-        assert whole
-        assert all(numbers[position] != NO_NUMBER for position in left)
 
 
 def test_sentences_end_at_stops_that_no_digit_follows(encoding: tiktoken.Encoding, known: Vocabulary) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tiktoken
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from ssl_lib.batches.views import Vocabulary
 from ssl_lib.model.layers import Block, normalise, rotary_table
 from ssl_lib.model.number_embedding import NumberTables, make_number_embedding
 from ssl_lib.tokens.encodings import SpecialIds, special_ids, token_bytes_table, vocabulary_features
+from ssl_lib.tokens.vocabulary import word_letters
 
 SPECIAL_ROWS = 8  # rows beyond vocab_size for mask, noise and padding tokens
 
@@ -56,6 +58,7 @@ class Trunk(nn.Module):
         self.tables = NumberTables(rows, features)
         self.special = special_ids(encoding) if encoding is not None else _special_after(shape.vocab_size)
         self.register_buffer("closes_V", _sentence_ends(rows, encoding), persistent=False)
+        self.register_buffer("letters_2V", _word_letters(rows, encoding), persistent=False)
         self.numbers = make_number_embedding(shape.number_embedding, shape.width)
         self.blocks = nn.ModuleList(Block(shape.width, shape.heads, shape.layers) for _ in range(shape.layers))
 
@@ -67,7 +70,8 @@ class Trunk(nn.Module):
             ordinary=min(special), mask=special.mask, noise=special.noise, padding=special.padding, end=special.end,
             digits_V=tables.digits_V, values_V=tables.values_V, space_V=tables.space_V, marks_V=tables.point_V |
             tables.comma_V,
-            closes_V=self.closes_V, groups_K=tables.groups_K,
+            closes_V=self.closes_V, letter_first_V=self.letters_2V[0], letter_last_V=self.letters_2V[1],
+            groups_K=tables.groups_K,
         )  # fmt: skip
 
     @property
@@ -138,3 +142,11 @@ def _sentence_ends(rows: int, encoding: tiktoken.Encoding | None) -> Tensor:
         for token, text in enumerate(token_bytes_table(encoding)):
             closes_V[token] = text.rstrip(b" \n").endswith((b".", b"!", b"?")) or text.endswith(b"\n")
     return closes_V
+
+
+def _word_letters(rows: int, encoding: tiktoken.Encoding | None) -> Tensor:
+    """[2, V]: which entries begin and which end with a part of a word; none without an encoding."""
+    letters_2V = torch.zeros(2, rows, dtype=torch.bool)
+    if encoding is not None:
+        letters_2V[:, : encoding.n_vocab] = torch.from_numpy(np.stack(word_letters(encoding)))
+    return letters_2V

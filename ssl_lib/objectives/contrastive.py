@@ -19,14 +19,14 @@ from torch.nn import functional
 
 from ssl_lib.batches.alterations import altered_view, clean_view
 from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import (
     MASKED,
     NOISED,
     View,
     ViewMaker,
     candidates_N,
-    masked_view,
-    noised_view,
     row_count,
     sentence_ids_BT,
 )
@@ -74,10 +74,12 @@ class ContrastiveTokenEncoder(Objective):
         """
         vocabulary, share = self.trunk.vocabulary, whole(self).rows
         return {
-            MASKED: lambda batch, generator: masked_view(batch, vocabulary, MlmSettings(rows=1.0), generator),
-            NOISED: lambda batch, generator: noised_view(batch, vocabulary, DenoisingSettings(rows=1.0), generator),
-            CLEAN: lambda batch, generator: clean_view(batch, vocabulary, row_count(batch, share)),
-            ALTERED: lambda batch, generator: altered_view(batch, vocabulary, row_count(batch, share), generator),
+            MASKED: lambda batch, *chance: masked_view(batch, vocabulary, MlmSettings(rows=1.0), *chance),
+            NOISED: lambda batch, *chance: noised_view(batch, vocabulary, DenoisingSettings(rows=1.0), *chance),
+            CLEAN: lambda batch, generator, emphasis: clean_view(batch, vocabulary, row_count(batch, share)),
+            ALTERED: lambda batch, generator, emphasis: altered_view(
+                batch, vocabulary, row_count(batch, share), generator
+            ),
         }
 
     def part_weights(self) -> dict[str, float]:

@@ -12,7 +12,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.views import NOISED, View, ViewMaker, noised_view
+from ssl_lib.batches.noising import noised_view
+from ssl_lib.batches.views import NOISED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.layers import normalise
 from ssl_lib.model.trunk import Trunk
@@ -44,7 +45,7 @@ class DenoisingAutoencoder(Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The noised view."""
-        return {NOISED: lambda batch, generator: noised_view(batch, self.trunk.vocabulary, whole(self), generator)}
+        return {NOISED: lambda batch, *chance: noised_view(batch, self.trunk.vocabulary, whole(self), *chance)}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
         """The positions that noise has touched."""

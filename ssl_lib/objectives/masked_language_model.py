@@ -11,7 +11,8 @@ from typing import Any
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.views import MASKED, View, ViewMaker, masked_view
+from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.views import MASKED, View, ViewMaker
 from ssl_lib.config import MlmSettings
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Head, Objective, Selection, rows_at, vocabulary_loss, whole
@@ -32,7 +33,7 @@ class MaskedLanguageModel(Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked view."""
-        return {MASKED: lambda batch, generator: masked_view(batch, self.trunk.vocabulary, whole(self), generator)}
+        return {MASKED: lambda batch, *chance: masked_view(batch, self.trunk.vocabulary, whole(self), *chance)}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
         """The masked positions."""

@@ -31,7 +31,7 @@ class NextTokenPredictor(Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The clean causal view."""
-        return {CAUSAL: lambda batch, generator: causal_view(batch, self.trunk.vocabulary)}
+        return {CAUSAL: lambda batch, generator, emphasis: causal_view(batch, self.trunk.vocabulary)}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
         """All positions with a successor."""

@@ -13,7 +13,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ssl_lib.batches.batch import Batch, number_starts_BT
-from ssl_lib.batches.views import CAUSAL, MASKED, View, ViewMaker, causal_view, masked_view
+from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.views import CAUSAL, MASKED, View, ViewMaker, causal_view
 from ssl_lib.config import MlmSettings, NumericalSettings
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Objective, Selection, rows_at
@@ -43,10 +44,8 @@ class NumericalPatternLearner(Objective):
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked and the causal view."""
         return {
-            MASKED: lambda batch, generator: masked_view(
-                batch, self.trunk.vocabulary, MlmSettings(rows=1.0), generator
-            ),
-            CAUSAL: lambda batch, generator: causal_view(batch, self.trunk.vocabulary),
+            MASKED: lambda batch, *chance: masked_view(batch, self.trunk.vocabulary, MlmSettings(rows=1.0), *chance),
+            CAUSAL: lambda batch, generator, emphasis: causal_view(batch, self.trunk.vocabulary),
         }
 
     def part_weights(self) -> dict[str, float]:

@@ -63,6 +63,20 @@ def vocabulary_features(encoding: tiktoken.Encoding) -> VocabularyFeatures:
     )
 
 
+def word_letters(encoding: tiktoken.Encoding) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether the first and the last character of every id is part of a word: a letter or a mark on one, or a piece of
+    a character that several entries share. Ideographs and kana, written without spaces, are words by themselves.
+    """
+    texts = [entry.decode("utf-8", "replace") for entry in token_bytes_table(encoding)]
+    first, last = (np.array([bool(text) and _in_word(text[at]) for text in texts]) for at in (0, -1))
+    return first, last
+
+
+def _in_word(character: str) -> bool:
+    letter = unicodedata.category(character)[0] in "LM" and unicodedata.east_asian_width(character) not in "WF"
+    return letter or character == "\ufffd"
+
+
 def token_type(entry: bytes) -> int:
     """Index into TOKEN_TYPES: number if only digits of any script, operator if only mathematical signs, punctuation
     if only other marks, each with whitespace around it allowed; everything else, parts of a character included, is

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.curriculum import Emphasis
 from ssl_lib.batches.views import View, ViewMaker
 from ssl_lib.objectives.base import Objective, Selection
 
@@ -39,14 +40,16 @@ class ObjectiveGroup(nn.Module):
         self.trunk = objectives[0].trunk
         self.objectives = nn.ModuleDict({objective.name: objective for objective in objectives})
 
-    def prepare(self, batch: Batch, generator: Generator) -> Prepared:
-        """Make the views and choose what is scored; nothing here depends on the weights."""
+    def prepare(self, batch: Batch, generator: Generator, emphasis: Emphasis | None = None) -> Prepared:
+        """Make the views and choose what is scored; nothing here depends on the weights. `emphasis` is what the
+        curriculum prefers to corrupt at this step; without it all positions are alike.
+        """
         makers: dict[str, ViewMaker] = {}
         for objective in self.objectives.values():
             for name, maker in objective.view_makers().items():
                 if name in objective.owns or name not in makers:
                     makers[name] = maker
-        views = {name: maker(batch, generator) for name, maker in makers.items()}
+        views = {name: maker(batch, generator, emphasis) for name, maker in makers.items()}
         selected = {name: objective.select(batch, views, generator) for name, objective in self.objectives.items()}
         return Prepared(views, selected)
 

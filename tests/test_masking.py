@@ -1,0 +1,168 @@
+"""Masking by words and spans: what belongs together is hidden together, and the number of positions is exact."""
+
+from __future__ import annotations
+
+import pytest
+import tiktoken
+import torch
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+from reference import units_by_text
+
+from ssl_lib.batches.batch import NO_NUMBER, Batch
+from ssl_lib.batches.choosing import LONGEST_SPAN, spans, units
+from ssl_lib.batches.datasets import PackedRows, padded_batch
+from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.views import Vocabulary, candidates_N
+from ssl_lib.config import MlmSettings
+from ssl_lib.model.trunk import Trunk, TrunkShape
+from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
+
+UNITS = ("token", "word", "span")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def known(encoding: tiktoken.Encoding) -> Vocabulary:
+    return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
+
+
+def positions_of(batch: Batch, known: Vocabulary) -> torch.Tensor:
+    return candidates_N(batch, known).nonzero()[:, 0]
+
+
+def words_of(encoding: tiktoken.Encoding, known: Vocabulary, text: str, whole_numbers: bool = True) -> list[str]:
+    """The text cut into the units that are masked together, spaces left out."""
+    batch = padded_batch(tokenize_texts(encoding, [text]))
+    positions = positions_of(batch, known)
+    parts: dict[int, bytes] = {}
+    for position, unit in zip(positions.tolist(), units(positions, batch, known, whole_numbers, True), strict=True):
+        entry = encoding.decode_single_token_bytes(int(batch.token_ids_BT.flatten()[position]))
+        parts[int(unit)] = parts.get(int(unit), b"") + entry
+    return [part.decode().strip() for part in parts.values() if part.strip()]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Unquestionably, the thermodynamicist's flux", "Unquestionably , the thermodynamicist ' s flux"),
+        ("Der Wärmefluß im Zentralkörper", "Der Wärmefluß im Zentralkörper"),
+        ("It cost 1,234,567.25 then", "It cost 1,234,567.25 then"),
+        ("xylophone(zygote)quartz", "xylophone ( zygote ) quartz"),
+    ],
+)
+def test_a_unit_is_a_word_or_a_number(encoding: tiktoken.Encoding, known: Vocabulary, text: str, expected: str) -> None:
+    assert words_of(encoding, known, text) == expected.split()
+
+
+def test_without_whole_numbers_digit_groups_are_units_of_their_own(
+    encoding: tiktoken.Encoding, known: Vocabulary
+) -> None:
+    found = words_of(encoding, known, "It cost 1,234 then", whole_numbers=False)
+    assert found == ["It", "cost", "1", ",", "234", "then"]
+
+
+@pytest.mark.parametrize("words", [True, False])
+@pytest.mark.parametrize("whole_numbers", [True, False])
+def test_units_equal_those_read_off_the_text(
+    batch: Batch, encoding: tiktoken.Encoding, known: Vocabulary, words: bool, whole_numbers: bool
+) -> None:
+    together = 0
+    for row in range(len(batch.token_ids_BT)):
+        one = Batch(*(tensor[row : row + 1] for tensor in batch))
+        kept = positions_of(one, known)
+        tokens = [encoding.decode([int(one.token_ids_BT[0, index])]) for index in kept]
+        slow = units_by_text(
+            tokens, one.document_ids_BT[0, kept].tolist(), one.number_BT[0, kept].tolist(), words, whole_numbers
+        )
+        fast = units(kept, one, known, whole_numbers, words).tolist()
+        assert [fast.index(unit) for unit in fast] == slow
+        together += len(slow) - len(set(slow))
+    assert (together > 0) == (words or whole_numbers)
+
+
+@budget(max_examples=80, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.0, 1.0), st.integers(1, 5), st.booleans(), st.sampled_from(UNITS))
+def test_masking_is_exact_and_cuts_one_unit_at_most(
+    tokenized: Tokenized, known: Vocabulary, seed: int, rate: float, rows: int, whole_numbers: bool, unit: str
+) -> None:
+    batch = PackedRows(tokenized, 16, seed=seed % 97).batch(seed % 11, rows)
+    positions = positions_of(batch, known)
+    chosen = MlmSettings(rows=1.0, mask_rate=rate, whole_numbers=whole_numbers, unit=unit)
+    view = masked_view(batch, known, chosen, seeded(seed))
+    scored = set(view.scored_S.tolist())
+    assert len(view.scored_S) == len(scored) == round(rate * len(positions))
+    assert scored <= set(positions.tolist())
+    unit_C = units(positions, batch, known, whole_numbers, words=unit != "token").tolist()
+    hidden: dict[int, list[bool]] = {}
+    for position, index in zip(positions.tolist(), unit_C, strict=True):
+        hidden.setdefault(index, []).append(position in scored)
+    cut = [members for members in hidden.values() if any(members) and not all(members)]
+    assert len(cut) <= 1
+    if cut and unit != "span":  # nothing smaller is left
+        assert min(len(members) for members in hidden.values() if not all(members)) > 1
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_a_number_is_cut_only_where_nothing_else_is_left(
+    encoding: tiktoken.Encoding, known: Vocabulary, unit: str
+) -> None:
+    batch = padded_batch(tokenize_texts(encoding, ["1,234,567 unquestionablyzygote 7,654,321"]))
+    chosen = MlmSettings(rows=1.0, mask_rate=0.3, unit=unit)
+    numbers = batch.number_BT.flatten()
+    for seed in range(20):
+        scored = masked_view(batch, known, chosen, seeded(seed)).scored_S
+        for number in {int(index) for index in numbers} - {NO_NUMBER}:
+            inside = int((numbers[scored] == number).sum())
+            assert inside in (0, int((numbers == number).sum()))
+
+
+def run_lengths(units_C: torch.Tensor, words_C: torch.Tensor) -> list[int]:
+    """Words in each span."""
+    found: dict[int, set[int]] = {}
+    for unit, word in zip(units_C.tolist(), words_C.tolist(), strict=True):
+        found.setdefault(unit, set()).add(word)
+    return [len(words) for words in found.values()]
+
+
+@pytest.mark.parametrize("mean", [1.0, 2.0, 5.0])
+def test_lengths_of_spans_are_geometric(mean: float) -> None:
+    long = Batch(*(torch.zeros(1, 20_000, dtype=torch.int64) for _ in range(6)))
+    words = torch.arange(20_000)
+    lengths = torch.tensor(run_lengths(spans(words, words, long, mean, seeded(3)), words), dtype=torch.float64)
+    stop = 1.0 / mean
+    expected = sum(stop * (1 - stop) ** (length - 1) * length for length in range(1, LONGEST_SPAN))
+    expected += LONGEST_SPAN * (1 - stop) ** (LONGEST_SPAN - 1)
+    assert int(lengths.max()) <= LONGEST_SPAN
+    assert float(lengths.mean()) == pytest.approx(expected, rel=0.04)
+    assert float((lengths == 1).double().mean()) == pytest.approx(stop, abs=0.03)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spans_hold_whole_words_and_end_with_their_document(batch: Batch, known: Vocabulary, seed: int) -> None:
+    positions = positions_of(batch, known)
+    words = units(positions, batch, known, True, True)
+    found = spans(positions, words, batch, 5.0, seeded(seed))
+    documents = batch.document_ids_BT.flatten()[positions]
+    for unit in found.unique():
+        members = positions[found == unit]
+        assert len(documents[found == unit].unique()) == 1
+        assert len((members // 32).unique()) == 1
+        assert torch.equal(members, torch.arange(int(members[0]), int(members[-1]) + 1))
+    for word in words.unique():
+        assert len(found[words == word].unique()) == 1
+
+
+def test_spans_hide_longer_runs_than_tokens(batch: Batch, known: Vocabulary) -> None:
+    def runs(unit: str) -> float:
+        total = 0
+        for seed in range(20):
+            scored = masked_view(batch, known, MlmSettings(rows=1.0, unit=unit), seeded(seed)).scored_S
+            total += 1 + int((scored.diff() > 1).sum())
+        return total
+
+    assert runs("span") < 0.6 * runs("token")
