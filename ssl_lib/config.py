@@ -196,6 +196,8 @@ class TrainingSettings(Section):
     weight_decay: Weight = 0.0
     warmup_steps: NonNegative = 50
     final_learning_rate_share: Share = 0.0
+    curriculum: Literal["none", "common_to_rare"] = "none"
+    curriculum_steps: NonNegative = 0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     validate_every_steps: Positive = 500
     validation_rows: Positive = 32

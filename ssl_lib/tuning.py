@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -172,6 +173,7 @@ def _objective(settings: Settings, root: Path, run: Run | NullRun) -> Callable[[
         "training.steps": steps,
         "training.validate_every_steps": max(1, steps // 2),
         "training.warmup_steps": min(settings.training.warmup_steps, steps // 4),
+        "training.curriculum_steps": math.ceil(settings.training.curriculum_steps * steps / settings.training.steps),
     }
 
     def value(trial: optuna.Trial) -> float:

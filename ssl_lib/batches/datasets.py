@@ -17,6 +17,8 @@ from ssl_lib.config import UserError
 from ssl_lib.tokens.encodings import encoding as named_encoding
 from ssl_lib.tokens.store import Tokenized, TokenStore, tokenize_texts
 
+COUNTED_AT_ONCE = 2**24  # tokens; counting makes a copy of them in 64 bits
+
 
 class PackedRows:
     """Rows of `context` tokens cut from the documents of a store, laid end to end in an order drawn anew for every
@@ -51,6 +53,13 @@ class PackedRows:
         parts = [self._row_positions(index) for index in range(first, first + rows)]
         positions_BT, documents_BT = (np.stack(part) for part in zip(*parts, strict=True))
         return gather_rows(self.store, positions_BT, documents_BT)
+
+    def token_counts(self, rows: int) -> torch.Tensor:
+        """How often each of the ids 0 .. rows - 1 stands in the store, int64 [rows]."""
+        counts = np.zeros(rows, dtype=np.int64)
+        for start in range(0, len(self.store.tokens), COUNTED_AT_ONCE):
+            counts += np.bincount(self.store.tokens[start : start + COUNTED_AT_ONCE], minlength=rows)
+        return torch.from_numpy(counts)
 
     def _row_positions(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         epoch, row = divmod(index, self.rows_per_epoch)

@@ -98,6 +98,7 @@ def fit(
         settings=settings.training,
         seed=settings.seed,
         placement=placement,
+        token_counts=corpora.train.token_counts(encoding.n_vocab) if settings.training.curriculum != "none" else None,
     )
     loop = _Loop(settings, corpora, tracker, trainer, active, placement, scratch, on_validation)
     loop.run()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.curriculum import Curriculum
 from ssl_lib.config import TrainingSettings, UserError
 from ssl_lib.objectives.base import Objective
 from ssl_lib.training.devices import Placement, can_compile, place, sum_over_processes
@@ -32,7 +33,8 @@ class SelfSupervisedTrainer:
     nats.
     `weights` multiply the objectives' losses; missing ones weigh 1. `settings.weighting` says whether they stay as they
     are, are learned, or move to `final_weights` (missing ones: stay) by step `settings.steps`, which also ends the
-    learning-rate schedule.
+    learning-rate schedule. `token_counts`, how often each id stands in the training text, is what `settings.curriculum`
+    needs; UserError if it lacks.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class SelfSupervisedTrainer:
         settings: TrainingSettings | None = None,
         seed: int = 0,
         placement: Placement | None = None,
+        token_counts: Tensor | None = None,
     ) -> None:
         if not objectives:
             raise UserError("SelfSupervisedTrainer needs at least one objective")
         self.settings = settings or TrainingSettings()
         self.placement = placement or place(self.settings)
+        self.curriculum = _curriculum(self.settings, token_counts, self.placement)
         self.weights = {objective.name: 1.0 for objective in objectives} | dict(weights or {})
         self.weighting = Weighting(self.weights, final_weights or {}, self.settings).to(self.placement.device)
         self.groups = [ObjectiveGroup(group).to(self.placement.device) for group in _by_trunk(objectives)]
@@ -73,8 +77,10 @@ class SelfSupervisedTrainer:
     def prepare(self, batches: Sequence[Batch]) -> list[list[Prepared]]:
         """Views and selections of every micro-batch for every group: a function of (seed, step, process, batch)."""
         generator = torch.Generator().manual_seed(_mixed_seed(self.seed, self.steps_done, self.placement.rank))
+        emphasis = self.curriculum.at(self.steps_done) if self.curriculum else None
         return [
-            [group.prepare(batch.to(self.placement.device), generator) for batch in batches] for group in self.groups
+            [group.prepare(batch.to(self.placement.device), generator, emphasis) for batch in batches]
+            for group in self.groups
         ]
 
     def get_metrics(self) -> dict[str, dict[str, float]]:
@@ -169,6 +175,14 @@ class SelfSupervisedTrainer:
         for name, loss in losses.items():
             self.history.setdefault(name, []).append(loss)
         return losses
+
+
+def _curriculum(settings: TrainingSettings, token_counts: Tensor | None, placement: Placement) -> Curriculum | None:
+    if settings.curriculum == "none":
+        return None
+    if token_counts is None:
+        raise UserError(f"training.curriculum = {settings.curriculum} needs token counts; pass token_counts=…, or none")
+    return Curriculum(token_counts.to(placement.device), settings.curriculum_steps or settings.steps)
 
 
 def _by_trunk(objectives: Sequence[Objective]) -> list[list[Objective]]:
