@@ -189,3 +189,16 @@ def hardness_loop(counts: Sequence[int]) -> list[float]:
         level = sum(count for count in counts if count == own)
         found.append((above + level / 2) / sum(counts))
     return found
+
+
+def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_R1TT: Tensor) -> Tensor:
+    """Attention (Vaswani et al. 2017, eq. 1) by loops over rows, heads and positions; [R, H, T, K] each."""
+    mixed = torch.zeros_like(value)
+    for row in range(query.shape[0]):
+        for head in range(query.shape[1]):
+            for position in range(query.shape[2]):
+                seen = allowed_R1TT[row, 0, position].nonzero()[:, 0]
+                scores = torch.stack([query[row, head, position] @ key[row, head, other] for other in seen])
+                weights = torch.softmax(scores / query.shape[-1] ** 0.5, dim=0)
+                mixed[row, head, position] = sum(w * value[row, head, o] for w, o in zip(weights, seen, strict=True))
+    return mixed
