@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ssl_lib.settings_tree import SettingsError, explain, parse_scalar, read_yaml, set_dotted
+from ssl_lib.settings_tree import UserError as UserError  # every error that a user can mend comes from here
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
@@ -24,14 +27,6 @@ BEST_VALUES = "tuning/best.yaml"
 Digits = Literal["as_is", "single", "left3", "right3"]
 NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
 ValueHead = Literal["regression", "mantissa_exponent", "mixture", "token_distance"]
-
-
-class UserError(Exception):
-    """A mistake that the user can mend: one sentence that names the place and says what to do."""
-
-
-class SettingsError(UserError):
-    """A setting that is unknown, of the wrong type or out of range."""
 
 
 class Section(BaseModel):
@@ -277,7 +272,7 @@ class Settings(Section):
         """
         tree = self.model_dump()
         for key, value in values.items():
-            _set_dotted(tree, key, value)
+            set_dotted(tree, key, value)
         return parse_settings(tree)
 
 
@@ -286,14 +281,14 @@ def load_settings(path: str | Path = "params.yaml", overrides: list[str] | None 
 
     Raises SettingsError, in one sentence that names the file, the dotted key, the value and what is allowed.
     """
-    tree = _read_yaml(Path(path))
+    tree = read_yaml(Path(path))
     if overrides:  # an entry of a list that the file leaves at its default can be named too
         tree = parse_settings(tree).model_dump()
     for override in overrides or []:
         key, separator, text = override.partition("=")
         if not separator:
             raise SettingsError(f"--set {override}: write it as section.key=value")
-        _set_dotted(tree, key.strip(), _parse_scalar(text))
+        set_dotted(tree, key.strip(), parse_scalar(text))
     return parse_settings(tree)
 
 
@@ -302,13 +297,13 @@ def parse_settings(tree: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from None
+        raise SettingsError(explain(error, Settings)) from None
 
 
 def with_best(settings: Settings, root: Path) -> Settings:
     """The settings with the values of `tuning/best.yaml`, if there is one. Raises SettingsError for unknown keys."""
     path = root / BEST_VALUES
-    return settings.replaced(_read_yaml(path)) if path.exists() else settings
+    return settings.replaced(read_yaml(path)) if path.exists() else settings
 
 
 def replace_folder(scratch: Path, target: Path) -> None:
@@ -319,76 +314,3 @@ def replace_folder(scratch: Path, target: Path) -> None:
         os.replace(target, old)
     os.replace(scratch, target)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
-
-    try:
-        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(
-            f"{path}: no such file; run from the project's root or name one with --params FILE"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error})") from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise SettingsError(f"{path}, line {line}: {error.problem}; mend the YAML there") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise SettingsError(f"{path}: must hold sections such as `training:`, got {type(tree).__name__}")
-    return tree
-
-
-def _parse_scalar(text: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        return text
-
-
-def _set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    node: Any = tree
-    for parent in parents:
-        node = node.setdefault(parent, {}) if isinstance(node, dict) else node[_place(node, parent, key)]
-        if not isinstance(node, dict | list):
-            raise SettingsError(f"{key} is not a setting; see params.yaml for the names")
-    node[last if isinstance(node, dict) else _place(node, last, key)] = value
-
-
-def _place(entries: list[Any], part: str, key: str) -> int:
-    """Index of an entry of a list that a dotted key names by its number, as in `corpus.sources.0.documents`."""
-    if part.isdecimal() and int(part) < len(entries):
-        return int(part)
-    raise SettingsError(f"{key}: the list has {len(entries)} entries, numbered from 0; {part!r} is none of them")
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "settings"
-    value = first.get("input")
-    if first["type"] == "extra_forbidden":
-        return f"{key} is not a setting{_nearest(first['loc'])}; see params.yaml for the names"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    shown = "" if isinstance(value, (dict, BaseModel)) else f", got {value!r}"
-    return f"{key}: {message}{shown}"
-
-
-def _nearest(location: tuple[Any, ...]) -> str:
-    import difflib
-
-    model: Any = Settings
-    for part in location[:-1]:
-        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        model = field.annotation if field else None
-    names = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
-    return f" (did you mean {'.'.join(map(str, (*location[:-1], close[0])))}?)" if close else ""

@@ -32,6 +32,7 @@ LAYERS = {  # a module imports modules of its own layer or below
     "tokens": 1,
     "corpus": 1,
     "config": 0,
+    "settings_tree": 0,
     "locks": 0,
 }
 HEAVY = ("torch", "mlflow", "optuna", "prefect", "dvc", "pandas", "pyarrow", "sklearn", "matplotlib", "scipy")
