@@ -12,9 +12,10 @@ import torch
 import torch.multiprocessing
 from reference import muon_step
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows, padded_batch
+from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
 from ssl_lib.config import Settings, TrainingSettings, UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import Objective
@@ -350,3 +351,24 @@ def test_rates_warm_up_then_fall_as_a_cosine() -> None:
         assert learning_rate_share(step, 104, plan) == pytest.approx(expected)
     assert learning_rate_share(104, 104, plan) == pytest.approx(0.1)
     assert learning_rate_share(0, 10, TrainingSettings(warmup_steps=0)) == 1.0
+
+
+@pytest.mark.parametrize("context", [48, 64, 128])
+def test_columns_of_padding_change_nothing(settings: Settings, encoding: tiktoken.Encoding, context: int) -> None:
+    texts = ["It rose by 12 to 15 in May.", "No.", "So 3 + 4 = 7."]
+    narrow, wide = (
+        default_collate([*SelfSupervisedTextDataset(texts, encoding, context=width)]) for width in (47, context)
+    )
+    assert torch.equal(wide.trimmed().token_ids_BT[wide.trimmed().real_BT], wide.token_ids_BT[wide.real_BT])
+    assert wide.trimmed().token_ids_BT.shape == narrow.trimmed().token_ids_BT.shape
+    losses = [trainer_of(settings, encoding, tuple(REGISTRY)).train_step(batch) for batch in (narrow, wide)]
+    assert losses[0] == losses[1]
+
+
+def test_gradients_that_others_left_behind_are_dropped(
+    settings: Settings, encoding: tiktoken.Encoding, batch: Batch
+) -> None:
+    clean, soiled = (trainer_of(settings, encoding, ("mlm", "ntp")) for _ in range(2))
+    soiled.groups[0].objectives["mlm"](batch.token_ids_BT).sum().backward()
+    assert clean.train_step(batch) == soiled.train_step(batch)
+    assert same_state(clean.groups[0].state_dict(), soiled.groups[0].state_dict())

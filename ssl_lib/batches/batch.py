@@ -15,6 +15,7 @@ from ssl_lib.tokens.store import Tokenized, TokenStore
 
 PADDING_DOCUMENT = -1
 NO_NUMBER = -1
+WIDTH_STEP = 16
 
 
 class Batch(NamedTuple):
@@ -41,6 +42,15 @@ class Batch(NamedTuple):
     def first_rows(self, rows: int) -> Batch:
         """The first `rows` rows."""
         return Batch(*(tensor[:rows] for tensor in self))
+
+    def trimmed(self) -> Batch:
+        """The same rows without their last columns, as far as these are padding in every row; shapes stay few, since
+        the width is rounded up to a multiple of WIDTH_STEP.
+        """
+        filled_T = self.real_BT.any(0).nonzero()
+        last = int(filled_T.max()) + 1 if len(filled_T) else 1
+        width = -(-last // WIDTH_STEP) * WIDTH_STEP
+        return Batch(*(tensor[:, :width] for tensor in self))
 
     @property
     def real_BT(self) -> Tensor:

@@ -178,8 +178,11 @@ class ContrastiveTokenEncoder(Objective):
         span_RT = torch.where(document_ids_RT >= 0, rows[:, None], -1)
         return self.pool(hidden_RTD, span_RT, len(rows))
 
+    @torch.no_grad()
     def forward(self, token_ids_BT: Tensor) -> Tensor:
-        """Unit-length embeddings [B, D] of rows."""
+        """Unit-length embeddings [B, D] of rows, as features of a downstream model: no gradient comes back through
+        them. To train the encoder itself on a task, take `embed(encode(ids, causal=False), document_ids)`.
+        """
         ids_BT = torch.atleast_2d(token_ids_BT)
         documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
         return self.embed(self.encode(ids_BT, causal=False), documents_BT)

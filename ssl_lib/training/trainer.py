@@ -63,6 +63,7 @@ class SelfSupervisedTrainer:
     def train_step(self, batch: Batch | Sequence[Batch]) -> dict[str, float]:
         """One update. Raises DivergedError, weights and optimiser untouched, if a loss or gradient is not finite."""
         batches = [batch] if isinstance(batch, Batch) else list(batch)
+        self.optimizers.zero_grad()  # of gradients that others have left in the models, such as a downstream task
         prepared = self.prepare(batches)
         counts = [self._total_counts(group) for group in prepared]
         losses: dict[str, float] = {}
@@ -78,10 +79,9 @@ class SelfSupervisedTrainer:
         """Views and selections of every micro-batch for every group: a function of (seed, step, process, batch)."""
         generator = torch.Generator().manual_seed(_mixed_seed(self.seed, self.steps_done, self.placement.rank))
         emphasis = self.curriculum.at(self.steps_done) if self.curriculum else None
-        return [
-            [group.prepare(batch.to(self.placement.device), generator, emphasis) for batch in batches]
-            for group in self.groups
-        ]
+        _check_vocabulary(batches, self.groups)
+        placed = [batch.trimmed().to(self.placement.device) for batch in batches]
+        return [[group.prepare(batch, generator, emphasis) for batch in placed] for group in self.groups]
 
     def get_metrics(self) -> dict[str, dict[str, float]]:
         """For every objective, `NAME_loss`: its current, mean and least loss so far."""
@@ -190,6 +190,17 @@ def _by_trunk(objectives: Sequence[Objective]) -> list[list[Objective]]:
     for objective in objectives:
         groups.setdefault(id(objective.trunk), []).append(objective)
     return list(groups.values())
+
+
+def _check_vocabulary(batches: Sequence[Batch], groups: Sequence[ObjectiveGroup]) -> None:
+    """Raise UserError if a token of the batches is none of a model's: it might be taken for its mask or its padding."""
+    highest = max(int(batch.token_ids_BT.max()) for batch in batches)
+    for size in (group.trunk.shape.vocab_size for group in groups):
+        if highest >= size:
+            raise UserError(
+                f"token id {highest} does not fit a model of vocab_size={size}; make the models with the n_vocab of "
+                "the dataset's tokenizer"
+            )
 
 
 def _scored(counts: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, int]:
