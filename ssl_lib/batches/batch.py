@@ -64,6 +64,18 @@ def number_starts_BT(batch: Batch) -> Tensor:
     return (batch.number_BT != NO_NUMBER) & (batch.number_BT != previous_BT)
 
 
+def number_index_BT(batch: Batch) -> Tensor:
+    """Index of the number with a usable value that a position belongs to, counted over the whole batch; -1 where there
+    is none.
+    """
+    flat_N = torch.where(batch.values_BT.isfinite(), batch.number_BT, NO_NUMBER).flatten()
+    row_N = torch.arange(len(flat_N), device=flat_N.device) // batch.number_BT.shape[1]
+    begins_N = torch.ones_like(flat_N, dtype=torch.bool)
+    begins_N[1:] = (flat_N[1:] != flat_N[:-1]) | (row_N[1:] != row_N[:-1])
+    begins_N &= flat_N != NO_NUMBER
+    return torch.where(flat_N == NO_NUMBER, -1, begins_N.long().cumsum(0) - 1).view_as(batch.number_BT)
+
+
 def gather_rows(tokenized: Tokenized | TokenStore, positions_BT: np.ndarray, document_of_BT: np.ndarray) -> Batch:
     """Rows of a token store (anything with `tokens`, `numbers`, `types`) at absolute token positions; -1 is padding
     (id 0).

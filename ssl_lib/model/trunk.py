@@ -47,7 +47,7 @@ class Trunk(nn.Module):
         shape = shape or TrunkShape()
         if shape.width % (2 * shape.heads):
             raise ValueError(f"width must be a multiple of 2 * heads = {2 * shape.heads}, got {shape.width}")
-        self.shape = shape
+        self.shape, self.encoding = shape, encoding
         rows = shape.vocab_size + SPECIAL_ROWS
         self.embedding = nn.Embedding(rows, shape.width)
         nn.init.normal_(self.embedding.weight, std=0.02)

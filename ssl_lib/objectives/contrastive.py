@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ssl_lib.batches.alterations import altered_view, clean_view
-from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import (
@@ -33,7 +33,7 @@ from ssl_lib.batches.views import (
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import LossTerm, Objective, Selection, rows_at, whole
-from ssl_lib.objectives.graded_pairs import grade, graded_pairs, number_index_BT
+from ssl_lib.objectives.graded_pairs import grade, graded_pairs
 from ssl_lib.objectives.value_heads import to_scale
 
 CLEAN, ALTERED = "clean", "altered"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_lib.batches.batch import NO_NUMBER, Batch
+from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.views import View
 from ssl_lib.model.number_embedding import NumberTables
 
@@ -59,18 +59,6 @@ def numbers_of(batch: Batch, sentence_BT: Tensor, tables: NumberTables) -> tuple
     sentence_M = sentence_BT.flatten()[last_M]
     numbers = Numbers(sentence_M, batch.document_ids_BT.flatten()[last_M], batch.values_BT.flatten()[last_M], last_M)
     return Numbers(*(field[:MOST_NUMBERS] for field in numbers)), torch.where(index_N < MOST_NUMBERS, index_N, -1)
-
-
-def number_index_BT(batch: Batch) -> Tensor:
-    """Index of the number with a usable value that a position belongs to, counted over the whole batch; -1 where there
-    is none.
-    """
-    flat_N = torch.where(batch.values_BT.isfinite(), batch.number_BT, NO_NUMBER).flatten()
-    row_N = torch.arange(len(flat_N), device=flat_N.device) // batch.number_BT.shape[1]
-    begins_N = torch.ones_like(flat_N, dtype=torch.bool)
-    begins_N[1:] = (flat_N[1:] != flat_N[:-1]) | (row_N[1:] != row_N[:-1])
-    begins_N &= flat_N != NO_NUMBER
-    return torch.where(flat_N == NO_NUMBER, -1, begins_N.long().cumsum(0) - 1).view_as(batch.number_BT)
 
 
 def restatements(numbers: Numbers) -> Tensor:
