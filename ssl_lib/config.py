@@ -121,9 +121,7 @@ class NtpSettings(ObjectiveSettings):
 
 
 class ContrastiveSettings(ObjectiveSettings):
-    """NT-Xent between the masked and the noised view; `effective_batch` token positions are anchors in each
-    micro-batch.
-    """
+    """NT-Xent between `views` augmented views; `effective_batch` token positions are anchors in each micro-batch."""
 
     weight: Weight = 0.05
     temperature: Annotated[float, Field(gt=0.0, le=10.0)] = 0.07
@@ -133,6 +131,10 @@ class ContrastiveSettings(ObjectiveSettings):
     document_weight: Weight = 1.0
     number_weight: Weight = 1.0
     sentence_weight: Weight = 1.0
+    type_weight: Weight = 0.0
+    equivalent_weight: Weight = 0.0
+    views: Annotated[int, Field(ge=2, le=8)] = 2
+    gather: bool = True
     rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
     projection: Positive = 128
 

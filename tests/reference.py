@@ -202,3 +202,38 @@ def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_R1TT: Tens
                 weights = torch.softmax(scores / query.shape[-1] ** 0.5, dim=0)
                 mixed[row, head, position] = sum(w * value[row, head, o] for w, o in zip(weights, seen, strict=True))
     return mixed
+
+
+def supervised_loop(items_NP: Tensor, labels: Sequence[int], temperature: float) -> Tensor:
+    """Khosla et al. 2020, equation 2: the logarithm's mean over the positives of an anchor stands outside."""
+    total = items_NP.new_zeros(())
+    for anchor in range(len(labels)):
+        others = [other for other in range(len(labels)) if other != anchor]
+        exponentials = {other: torch.exp(items_NP[anchor] @ items_NP[other] / temperature) for other in others}
+        partition = torch.stack(list(exponentials.values())).sum()
+        positives = [other for other in others if labels[other] == labels[anchor]]
+        for positive in positives:
+            total = total - torch.log(exponentials[positive] / partition) / len(positives)
+    return total
+
+
+def equivalents_loop(
+    first_NP: Tensor,
+    second_NP: Tensor,
+    changed_NP: Tensor,
+    is_changed: Sequence[bool],
+    values: Sequence[float],
+    temperature: float,
+) -> Tensor:
+    """Each number's two forms against the forms of other values, and against itself with another value where known."""
+    count = len(values)
+    forms = [*first_NP, *second_NP]
+    total = first_NP.new_zeros(())
+    for anchor in range(2 * count):
+        positive = (anchor + count) % (2 * count)
+        rivals = [forms[other] for other in range(2 * count) if values[other % count] != values[anchor % count]]
+        rivals += [changed_NP[anchor % count]] if is_changed[anchor % count] else []
+        own = torch.exp(forms[anchor] @ forms[positive] / temperature)
+        partition = own + sum(torch.exp(forms[anchor] @ rival / temperature) for rival in rivals)
+        total = total - torch.log(own / partition)
+    return total

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from reference import cross_entropy_loop, grade_of, graded_loop, mixture_loop, ntxent_loop
+from reference import cross_entropy_loop, mixture_loop
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
@@ -21,7 +21,6 @@ from ssl_lib.model.layers import normalise
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives import base
 from ssl_lib.objectives.base import Objective, Selection, vocabulary_loss
-from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder, grade, graded_loss, ntxent, unit
 from ssl_lib.objectives.denoising import DenoisingAutoencoder
 from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.next_token import NextTokenPredictor
@@ -69,46 +68,6 @@ def test_vocabulary_loss_of_nothing_is_zero() -> None:
     loss = vocabulary_loss(hidden, torch.randn(11, 5), torch.zeros(0, dtype=torch.int64))
     assert float(loss) == 0.0
     loss.backward()
-
-
-@pytest.mark.parametrize("temperature", [0.07, 0.5])
-@pytest.mark.parametrize("labels", [None, [0, 1, 0, 2, 1, 3]])
-def test_ntxent_equals_the_loop_of_the_paper(temperature: float, labels: list[int] | None) -> None:
-    raw = [torch.randn(6, 4, generator=seeded(seed), requires_grad=True) for seed in (0, 1)]
-    fast = ntxent(*map(unit, raw), temperature, None if labels is None else torch.tensor(labels))
-    assert fast.count == 12
-    assert_same_loss_and_gradients(fast.sum, ntxent_loop(*map(unit, raw), temperature, labels), raw)
-
-
-def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_for_equal_items() -> None:
-    assert float(ntxent(torch.eye(4), torch.eye(4), 0.05).sum) < 1e-6
-    one = unit(torch.ones(4, 3))
-    assert float(ntxent(one, one, 0.05).sum) == pytest.approx(8 * math.log(7), rel=1e-5)
-
-
-@pytest.mark.parametrize(("count", "temperature", "message"), [(1, 0.1, "at least 2"), (3, 0.0, "positive")])
-def test_ntxent_refuses_what_has_no_negatives_or_no_temperature(count: int, temperature: float, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        ntxent(torch.eye(count), torch.eye(count), temperature)
-
-
-def test_graded_loss_equals_the_loop() -> None:
-    raw = torch.randn(6, 4, generator=seeded(), requires_grad=True)
-    scaled = to_scale(torch.tensor([12.0, 12.0, 12.5, 120.0, 1e6, -3.0], dtype=torch.float64))
-    fast = graded_loss(unit(raw), scaled, 0.2)
-    assert fast.count == 6
-    assert_same_loss_and_gradients(fast.sum, graded_loop(unit(raw), scaled.tolist(), 0.2), [raw])
-    assert float(fast.sum) > 0
-
-
-def test_grade_is_one_for_equal_numbers_and_falls_with_relative_change() -> None:
-    changes = [0.0, 0.001, 0.01, 0.1, 1.0, 9.0, 10.0]
-    decades = torch.tensor([math.log10(1.0 + change) for change in changes], dtype=torch.float64)
-    got = grade(decades).tolist()
-    expected = [grade_of(1.0, 1.0 + change) for change in changes]
-    assert got == pytest.approx(expected, abs=1e-9)
-    assert got[0] == 1.0
-    assert got == sorted(got, reverse=True)
 
 
 def head_and_states() -> tuple[MixtureHead, Tensor]:
@@ -273,24 +232,3 @@ def test_an_objective_makes_a_trunk_of_its_own_or_shares_one(trunk: Trunk, name:
     assert kind(trunk=trunk).trunk is trunk
     with pytest.raises(ValueError, match="not both"):
         kind(trunk=trunk, width=16)
-
-
-def test_contrastive_embeddings_of_rows_have_unit_length_whatever_padding_follows(trunk: Trunk) -> None:
-    encoder = ContrastiveTokenEncoder(trunk=trunk).eval()
-    row = torch.randint(300, 400, (1, 9), generator=seeded())
-    longer = torch.cat([row, torch.full((1, 5), trunk.vocabulary.padding)], dim=1)
-    torch.testing.assert_close(encoder(row).norm(dim=-1), torch.ones(1))
-    torch.testing.assert_close(encoder(row), encoder(longer), rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("text", ["It rose by 12 in May.", "It rose by 12% in May.", "It cost $3 million then."])
-def test_a_changed_number_is_no_longer_equal_to_the_original(
-    encoding: tiktoken.Encoding, trunk: Trunk, text: str
-) -> None:
-    batch = padded_batch(tokenize_texts(encoding, [text]))
-    encoder = ContrastiveTokenEncoder(trunk=trunk)
-    for seed in range(4):
-        prepared = ObjectiveGroup([encoder]).prepare(batch, seeded(seed))
-        altered = prepared.selected["contrastive"]["altered"]
-        assert altered.count == 1
-        assert float(altered["grades"].max()) < 1.0

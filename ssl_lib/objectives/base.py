@@ -74,6 +74,9 @@ class Objective(nn.Module):
         """Weight of each part inside the objective."""
         return {self.name: 1.0}
 
+    def after_step(self, updated: bool) -> None:
+        """Called when a step has ended; `updated` tells whether the optimiser took it. Most objectives do nothing."""
+
     def encode(self, token_ids_BT: Tensor, causal: bool) -> Tensor:
         """Hidden states [B, T, D] of clean rows, for use outside training; [T] is taken as one row."""
         ids_BT = torch.atleast_2d(token_ids_BT)

@@ -1,53 +1,61 @@
 """Contrastive learning: what belongs together is near, and sentences are as near as their numbers.
 
-NT-Xent between the masked and the noised view (token positions, sentences), graded similarity of numbers, and graded
-similarity of
-sentences: those that restate each other, those with one number changed, and unrelated ones.
+NT-Xent between two or more augmented views (token positions, sentences);
+token types drawn together; numbers next to their other written forms; graded similarity of numbers, and of sentences:
+those that restate each other, those with one number changed (weighed by the logarithm of the change: 2% is not 20%),
+and unrelated ones.
 
-Shapes: R rows, T positions, D width, N items (one embedding in each view), M numbers, P projection, Q pairs.
+Shapes: R rows, T positions, D width, N items (one embedding in each view), P projection, Q pairs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from ssl_lib.batches.alterations import altered_view, clean_view
-from ssl_lib.batches.batch import Batch, number_index_BT
+from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.equivalents import EquivalentView, equivalent_view
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import (
-    MASKED,
-    NOISED,
-    View,
-    ViewMaker,
-    candidates_N,
-    row_count,
-    sentence_ids_BT,
-)
-from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings
+from ssl_lib.batches.views import MASKED, NOISED, View, ViewMaker, row_count
+from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings, UserError
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import LossTerm, Objective, Selection, rows_at, whole
-from ssl_lib.objectives.graded_pairs import grade, graded_pairs
-from ssl_lib.objectives.value_heads import to_scale
+from ssl_lib.objectives.base import Objective, Selection, rows_at, whole
+from ssl_lib.objectives.contrastive_losses import (
+    graded_loss,
+    ntxent,
+    ntxent_of_equivalents,
+    supervised,
+)
+from ssl_lib.objectives.contrastive_selection import (
+    Tensors,
+    select_equivalents,
+    select_numbers,
+    select_sentence_pairs,
+    select_sentences,
+    select_tokens,
+)
+from ssl_lib.objectives.gathering import process_count
+from ssl_lib.objectives.spans import mean_of_spans, pooled, unit
 
-CLEAN, ALTERED = "clean", "altered"
+CLEAN, ALTERED, EQUIVALENT = "clean", "altered", "equivalent"
 SENTENCE_PARTS = ("altered", "restated", "apart")
 
-GRADE_TEMPERATURE = 0.1
 REFERENCE_TEMPERATURE = 0.07
+LOWEST_TEMPERATURE = 0.01  # of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
 
 
 class ContrastiveTokenEncoder(Objective):
     """Embeddings in which what belongs together is near; calling it gives one unit-length embedding per row."""
 
     name = "contrastive"
-    owns = (CLEAN, ALTERED)
+    owns = (CLEAN, ALTERED, EQUIVALENT)
 
     def __init__(
         self,
@@ -58,6 +66,8 @@ class ContrastiveTokenEncoder(Objective):
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
         self.settings = settings or ContrastiveSettings(rows=1.0)
+        if self.settings.equivalent_weight and self.trunk.encoding is None:
+            raise UserError("objectives.contrastive.equivalent_weight needs a trunk that was made with an encoding")
         width = self.trunk.width
         self.token_projection = nn.Linear(width, self.settings.projection)
         self.number_projection = nn.Linear(width, self.settings.projection)
@@ -67,87 +77,113 @@ class ContrastiveTokenEncoder(Objective):
         self.log_temperature = nn.Parameter(
             torch.tensor(math.log(self.settings.temperature)), requires_grad=self.settings.learned_temperature
         )
+        self.type_projection = nn.Linear(width, self.settings.projection) if self.settings.type_weight else None
+
+    @property
+    def augmented(self) -> tuple[str, ...]:
+        """Names of the augmented views: masked and noised in turn."""
+        further = (f"{(MASKED, NOISED)[index % 2]}_{index // 2 + 1}" for index in range(2, self.settings.views))
+        return (MASKED, NOISED, *further)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether negatives come from all processes: only while training, for held-out rows are the same in each."""
+        return self.settings.gather and self.training and process_count() > 1
 
     def view_makers(self) -> dict[str, ViewMaker]:
-        """Two augmented views of the same rows; the clean rows and the same with numbers changed, both seen from both
-        sides.
+        """Augmented views of the same rows; the clean rows, the same with numbers changed and, where that has a weight,
+        with numbers in other written forms, all seen from both sides.
         """
-        vocabulary, share = self.trunk.vocabulary, whole(self).rows
-        return {
-            MASKED: lambda batch, *chance: masked_view(batch, vocabulary, MlmSettings(rows=1.0), *chance),
-            NOISED: lambda batch, *chance: noised_view(batch, vocabulary, DenoisingSettings(rows=1.0), *chance),
+        vocabulary, encoding, share = self.trunk.vocabulary, self.trunk.encoding, whole(self).rows
+
+        def masked(rows: float) -> ViewMaker:
+            return lambda batch, *chance: masked_view(batch, vocabulary, MlmSettings(rows=rows), *chance)
+
+        def noised(rows: float) -> ViewMaker:
+            return lambda batch, *chance: noised_view(batch, vocabulary, DenoisingSettings(rows=rows), *chance)
+
+        makers: dict[str, ViewMaker] = {
+            MASKED: masked(1.0),
+            NOISED: noised(1.0),
             CLEAN: lambda batch, generator, emphasis: clean_view(batch, vocabulary, row_count(batch, share)),
             ALTERED: lambda batch, generator, emphasis: altered_view(
                 batch, vocabulary, row_count(batch, share), generator
             ),
         }
+        for index, name in enumerate(self.augmented[2:]):
+            makers[name] = (masked, noised)[index % 2](share)
+        if self.settings.equivalent_weight:
+            makers[EQUIVALENT] = lambda batch, generator, emphasis: equivalent_view(
+                batch, vocabulary, encoding, row_count(batch, share), generator
+            )
+        return makers
 
     def part_weights(self) -> dict[str, float]:
-        """Weights of token positions, sentences in two views, numbers, and pairs of sentences."""
+        """Weights of token positions, sentences, numbers, and pairs of sentences; of token types and equivalent forms,
+        which take part only where they have a weight.
+        """
         weights = {
             "token": self.settings.token_weight,
             "document": self.settings.document_weight,
             "number": self.settings.number_weight,
         }
-        return weights | dict.fromkeys(SENTENCE_PARTS, self.settings.sentence_weight)
+        asked = {"type": self.settings.type_weight, "equivalent": self.settings.equivalent_weight}
+        pairs = dict.fromkeys(SENTENCE_PARTS, self.settings.sentence_weight)
+        return weights | pairs | {part: weight for part, weight in asked.items() if weight}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
-        """Positions and sentences of the two augmented views, numbers and sentence pairs of the clean and the altered
-        one.
+        """Positions and sentences of the augmented views, numbers and sentence pairs of the clean and the altered one,
+        numbers of the clean and the equivalent one.
         """
-        both = batch.first_rows(min(len(views[MASKED].ids_RT), len(views[NOISED].ids_RT)))
-        positions_N = self._draw(candidates_N(both, self.trunk.vocabulary).nonzero()[:, 0], generator)
-        sentences = self._spans(sentence_ids_BT(both, self.trunk.vocabulary), generator)
-        return {
-            "token": _pairs(
-                {"positions": positions_N, "labels": both.token_ids_BT.flatten()[positions_N]}, len(positions_N)
-            ),
-            "document": _pairs(sentences, len(sentences["first"])),
-            **self._select_clean(batch.first_rows(len(views[CLEAN].ids_RT)), views[ALTERED], generator),
+        limit, vocabulary = self.settings.effective_batch, self.trunk.vocabulary
+        both = batch.first_rows(min(len(views[name].ids_RT) for name in self.augmented))
+        clean = batch.first_rows(len(views[CLEAN].ids_RT))
+        token = select_tokens(both, vocabulary, limit, generator)
+        document = select_sentences(both, vocabulary, limit, generator)
+        number = select_numbers(clean, limit, generator)
+        chosen = {
+            "token": self._anchors(len(token["positions"]), 2, token),
+            "document": self._anchors(len(document["first"]), 2, document),
+            "number": self._anchors(len(number["first"]), 1, number),
+            **select_sentence_pairs(clean, views[ALTERED], self.trunk, generator),
         }
-
-    def _select_clean(self, batch: Batch, altered: View, generator: Generator) -> dict[str, Selection]:
-        numbers = self._spans(number_index_BT(batch), generator)
-        scaled_M = to_scale(batch.values_BT.flatten()[numbers["first"]])
-        sentence_BT = sentence_ids_BT(batch, self.trunk.vocabulary)
-        pairs = graded_pairs(batch, altered, sentence_BT, self.trunk.tables)
-        apart_Q2 = _sentences_apart(sentence_BT, batch.document_ids_BT, generator)
-        spans = {"span": sentence_BT, "count": torch.tensor(int(sentence_BT.max()) + 1)}
-        ones, zeros = torch.ones(len(pairs.restated)), torch.zeros(len(apart_Q2))
-        return {
-            "number": Selection(len(scaled_M) if len(scaled_M) >= 2 else 0, {**numbers, "scaled": scaled_M}),
-            "altered": Selection(len(pairs.altered), spans | {"pairs": pairs.altered, "grades": pairs.grades.float()}),
-            "restated": Selection(
-                len(pairs.restated), {"pairs": pairs.restated, "grades": ones.to(sentence_BT.device)}
-            ),
-            "apart": Selection(len(apart_Q2), {"pairs": apart_Q2, "grades": zeros.to(sentence_BT.device)}),
-        }
+        if self.type_projection is not None:
+            chosen["type"] = self._anchors(len(token["positions"]), len(self.augmented), {"labels": token["types"]})
+        if self.settings.equivalent_weight:
+            assert isinstance(views[EQUIVALENT], EquivalentView)
+            same = select_equivalents(clean, views[ALTERED], views[EQUIVALENT], limit, generator)
+            chosen["equivalent"] = self._anchors(len(same["values"]), 2, same)
+        return chosen
 
     def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
-        """NT-Xent over both augmented views, graded similarity of numbers and of sentences."""
-        views = (hidden[MASKED], hidden[NOISED])
+        """NT-Xent over the augmented views, graded similarity of numbers and of sentences, types, equivalent forms."""
+        views = [hidden[name] for name in self.augmented]
         token, document, number = selected["token"], selected["document"], selected["number"]
-        tokens = [unit(self.token_projection(rows_at(view, token["positions"]))) for view in views]
+        states = [rows_at(view, token["positions"]) for view in views]
+        tokens = [unit(self.token_projection(state)) for state in states]
         sentences = [self.pool(view, document["span"], len(document["first"])) for view in views]
-        numbers = unit(self.number_projection(mean_of_spans(hidden[CLEAN], number["span"], len(number["first"]))))
-        return {
-            "token": ntxent(*tokens, self.temperature, token["labels"]).sum if token.count else tokens[0].sum() * 0.0,
-            "document": ntxent(*sentences, self.temperature).sum if document.count else sentences[0].sum() * 0.0,
-            "number": graded_loss(numbers, number["scaled"], self.temperature).sum
-            if number.count
-            else numbers.sum() * 0.0,
-            **self._sentence_losses(hidden, selected),
+        numbers = self._numbers(hidden[CLEAN], number["span"], len(number["first"]))
+        sums = {
+            "token": self._between_views(tokens, token, token["labels"]),
+            "document": self._between_views(sentences, document, None),
         }
+        sums["number"] = (
+            graded_loss(numbers, number["scaled"], self.temperature, self.everywhere).sum
+            if self._scores(number)
+            else numbers.sum() * 0.0
+        )
+        sums |= self._sentence_losses(hidden, selected)
+        if self.type_projection is not None:
+            sums["type"] = self._type_loss(torch.cat(states), selected["type"])
+        if self.settings.equivalent_weight:
+            sums["equivalent"] = self._equivalent_loss(hidden, selected["equivalent"])
+        return sums
 
-    def _sentence_losses(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
-        span_RT, count = selected["altered"]["span"], int(selected["altered"]["count"])
-        clean_ND, altered_ND = (self.pool(hidden[view], span_RT, count) for view in (CLEAN, ALTERED))
-        losses = {}
-        for part in SENTENCE_PARTS:
-            left_Q, right_Q = selected[part]["pairs"].unbind(1)
-            cosine_Q = (clean_ND[left_Q] * (altered_ND if part == "altered" else clean_ND)[right_Q]).sum(-1)
-            losses[part] = (cosine_Q - selected[part]["grades"]).square().sum()
-        return losses
+    def after_step(self, updated: bool) -> None:
+        """Keep a learned temperature in its range."""
+        if self.settings.learned_temperature and updated:
+            with torch.no_grad():
+                self.log_temperature.clamp_(min=math.log(LOWEST_TEMPERATURE))
 
     @property
     def temperature(self) -> Tensor:
@@ -164,13 +200,7 @@ class ContrastiveTokenEncoder(Objective):
         """Unit-length embeddings [N, D] of the spans whose index stands in `span_RT` (-1: none), by learned attention
         over tokens.
         """
-        hidden_TD, span_T = hidden_RTD.reshape(-1, hidden_RTD.shape[-1]), span_RT.flatten()
-        inside_S = (span_T >= 0).nonzero()[:, 0]
-        states_SD, span_S = hidden_TD[inside_S], span_T[inside_S]
-        weights_S1 = self.pooling(states_SD).float().clamp(-10, 10).exp()
-        summed_ND = _sum_by(states_SD * weights_S1.to(states_SD.dtype), span_S, count)
-        total_N1 = _sum_by(weights_S1, span_S, count).clamp_min(1e-12)
-        return unit(self.sentence_projection((summed_ND / total_N1).to(hidden_RTD.dtype)))
+        return pooled(hidden_RTD, span_RT, count, self.pooling, self.sentence_projection)
 
     def embed(self, hidden_RTD: Tensor, document_ids_RT: Tensor) -> Tensor:
         """One unit-length embedding [R, D] per row."""
@@ -187,105 +217,49 @@ class ContrastiveTokenEncoder(Objective):
         documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
         return self.embed(self.encode(ids_BT, causal=False), documents_BT)
 
-    def _draw(self, positions: Tensor, generator: Generator) -> Tensor:
-        """At most `effective_batch` of the positions, drawn without replacement, in order."""
-        order = torch.randperm(len(positions), generator=generator).to(positions.device)
-        return positions[order[: self.settings.effective_batch]].sort().values
-
-    def _spans(self, span_BT: Tensor, generator: Generator) -> dict[str, Tensor]:
-        """Renumber the spans in `span_BT` (-1: none), keep at most `effective_batch`; `first` is each span's first
-        flat position.
+    def _anchors(self, items: int, each: int, tensors: Tensors) -> Selection:
+        """`each` anchors for every item; a single item has no negatives and counts for nothing, unless other processes
+        have some.
         """
-        flat_N = span_BT.flatten()
-        begins_N = flat_N != functional.pad(flat_N[:-1], (1, 0), value=-2)
-        starts = (begins_N & (flat_N >= 0)).nonzero()[:, 0]
-        starts = self._draw(starts, generator)
-        renumbered = torch.full(
-            (int(flat_N.max()) + 2 if len(flat_N) else 1,), -1, dtype=torch.int64, device=flat_N.device
-        )
-        renumbered[flat_N[starts]] = torch.arange(len(starts), device=flat_N.device)
-        return {"span": torch.where(flat_N >= 0, renumbered[flat_N], -1).view_as(span_BT), "first": starts}
+        return Selection(items * each if items >= 2 or self.everywhere else 0, tensors)
 
+    def _scores(self, chosen: Selection) -> bool:
+        """Whether a loss is taken: with every other process, or where there is something to score."""
+        return chosen.count > 0 or self.everywhere
 
-def unit(vectors: Tensor) -> Tensor:
-    """Float32 vectors of length one."""
-    return functional.normalize(vectors.float(), dim=-1)
+    def _numbers(self, hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
+        return unit(self.number_projection(mean_of_spans(hidden_RTD, span_RT, count)))
 
+    def _between_views(self, views: Sequence[Tensor], chosen: Selection, labels_N: Tensor | None) -> Tensor:
+        """NT-Xent, averaged over all pairs of views."""
+        if not self._scores(chosen):
+            return sum(view.sum() for view in views) * 0.0
+        pairs = [ntxent(*pair, self.temperature, labels_N, self.everywhere).sum for pair in combinations(views, 2)]
+        return torch.stack(pairs).mean() if len(pairs) > 1 else pairs[0]
 
-def ntxent(
-    first_NP: Tensor, second_NP: Tensor, temperature: Tensor | float, labels_N: Tensor | None = None
-) -> LossTerm:
-    """Normalised temperature-scaled cross-entropy of N positive pairs (Chen et al. 2020, eq. 1).
+    def _type_loss(self, states_ND: Tensor, chosen: Selection) -> Tensor:
+        assert self.type_projection is not None
+        items_NP = unit(self.type_projection(states_ND))
+        if not self._scores(chosen):
+            return items_NP.sum() * 0.0
+        labels_N = chosen["labels"].repeat(len(self.augmented))
+        return supervised(items_NP, labels_N, self.temperature, self.everywhere).sum
 
-    Both inputs are [N, P] of unit length; rows with the same index are the two views of one item, all other rows are
-    negatives,
-    except those with the same label, if labels are given. Returns the sum over the 2N anchors in nats, and the count
-    2N.
-    Raises ValueError if N < 2 or the temperature is not positive.
-    """
-    count = len(first_NP)
-    if count < 2:
-        raise ValueError(f"NT-Xent needs at least 2 pairs, got {count}")
-    if float(temperature) <= 0:
-        raise ValueError(f"temperature must be positive, got {float(temperature)}")
-    both_2NP = torch.cat([first_NP, second_NP])
-    similarity = both_2NP @ both_2NP.T / temperature
-    positive = torch.arange(2 * count, device=both_2NP.device).roll(count)
-    excluded = torch.eye(2 * count, dtype=torch.bool, device=both_2NP.device)
-    if labels_N is not None:
-        labels = labels_N.repeat(2)
-        excluded = labels[:, None] == labels[None, :]
-        excluded[torch.arange(2 * count), positive] = False
-    loss = functional.cross_entropy(similarity.masked_fill(excluded, -math.inf), positive, reduction="sum")
-    return LossTerm(loss, 2 * count)
+    def _equivalent_loss(self, hidden: Mapping[str, Tensor], chosen: Selection) -> Tensor:
+        count, views = len(chosen["values"]), ((CLEAN, "span"), (EQUIVALENT, "other_span"), (ALTERED, "span"))
+        first, second, changed = (self._numbers(hidden[view], chosen[span], count) for view, span in views)
+        if not self._scores(chosen):
+            return (first.sum() + second.sum()) * 0.0
+        return ntxent_of_equivalents(
+            first, second, changed, chosen["changed"], self.temperature, chosen["values"], self.everywhere
+        ).sum
 
-
-def graded_loss(numbers_MP: Tensor, scaled_M: Tensor, temperature: Tensor | float) -> LossTerm:
-    """Divergence (nats) of the similarities of M numbers from the grades of their values; equal values are the
-    strongest positives.
-
-    `numbers_MP` have unit length, `scaled_M` are values on the signed logarithmic scale. For every anchor the target
-    distribution over
-    the other numbers is softmax(grade / 0.1), the model's is softmax(similarity / temperature). Never negative.
-    """
-    count = len(scaled_M)
-    diagonal = torch.eye(count, dtype=torch.bool, device=numbers_MP.device)
-    target = (
-        (grade((scaled_M[:, None] - scaled_M[None, :]).abs()) / GRADE_TEMPERATURE)
-        .masked_fill(diagonal, -math.inf)
-        .softmax(-1)
-    )
-    similarity = (numbers_MP @ numbers_MP.T / temperature).masked_fill(diagonal, -math.inf).log_softmax(-1)
-    divergence = torch.where(target > 0, target * (target.clamp_min(1e-30).log() - similarity), 0.0)
-    return LossTerm(divergence.sum(), count)
-
-
-def mean_of_spans(hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
-    """Mean hidden state [N, D] of each span."""
-    span_T = span_RT.flatten()
-    inside_S = (span_T >= 0).nonzero()[:, 0]
-    states_SD = hidden_RTD.reshape(-1, hidden_RTD.shape[-1])[inside_S]
-    ones = torch.ones(len(inside_S), 1, device=states_SD.device)
-    counts_N1 = _sum_by(ones, span_T[inside_S], count).clamp_min(1.0)
-    return (_sum_by(states_SD, span_T[inside_S], count) / counts_N1).to(hidden_RTD.dtype)
-
-
-def _sum_by(values_SD: Tensor, index_S: Tensor, count: int) -> Tensor:
-    return torch.zeros(count, values_SD.shape[-1], device=values_SD.device).index_add(0, index_S, values_SD.float())
-
-
-def _sentences_apart(sentence_BT: Tensor, document_ids_BT: Tensor, generator: Generator) -> Tensor:
-    """Pairs [Q, 2] of sentences of different documents, about one for every sentence."""
-    sentence_N, document_N = sentence_BT.flatten(), document_ids_BT.flatten()
-    inside_N = sentence_N >= 0
-    owner = torch.zeros(int(sentence_N.max()) + 1, dtype=torch.int64, device=sentence_N.device)
-    owner[sentence_N[inside_N]] = document_N[inside_N]
-    present = sentence_N[inside_N].unique()
-    other = present[torch.randperm(len(present), generator=generator).to(present.device)]
-    different = owner[present] != owner[other]
-    return torch.stack([present[different], other[different]], dim=1)
-
-
-def _pairs(tensors: dict[str, Tensor], items: int) -> Selection:
-    """A selection of two-view items: 2N anchors; fewer than two items have no negatives and count for nothing."""
-    return Selection(2 * items if items >= 2 else 0, tensors)
+    def _sentence_losses(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
+        span_RT, count = selected["altered"]["span"], int(selected["altered"]["count"])
+        clean_ND, altered_ND = (self.pool(hidden[view], span_RT, count) for view in (CLEAN, ALTERED))
+        losses = {}
+        for part in SENTENCE_PARTS:
+            left_Q, right_Q = selected[part]["pairs"].unbind(1)
+            cosine_Q = (clean_ND[left_Q] * (altered_ND if part == "altered" else clean_ND)[right_Q]).sum(-1)
+            losses[part] = (cosine_Q - selected[part]["grades"]).square().sum()
+        return losses

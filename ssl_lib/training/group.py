@@ -60,6 +60,11 @@ class ObjectiveGroup(nn.Module):
             name: objective.loss_sums(hidden, prepared.selected[name]) for name, objective in self.objectives.items()
         }
 
+    def after_step(self, updated: bool) -> None:
+        """Tell every objective that a step has ended."""
+        for objective in self.objectives.values():
+            objective.after_step(updated)
+
     def part_weights(self) -> dict[str, dict[str, float]]:
         """Weight of every part inside its objective."""
         return {name: objective.part_weights() for name, objective in self.objectives.items()}

@@ -72,6 +72,7 @@ class SelfSupervisedTrainer:
         norm = self._checked_norm(losses)
         self.weighting.learn(losses, _scored(counts))
         self.optimizers.step(self.steps_done, self.settings.steps)
+        self._after_step(updated=True)
         self.steps_done += 1
         return self._record(losses | {"gradient_norm": norm})
 
@@ -164,12 +165,17 @@ class SelfSupervisedTrainer:
         broken = [name for name, loss in losses.items() if not math.isfinite(loss)]
         if broken or not math.isfinite(norm):
             self.optimizers.zero_grad()
+            self._after_step(updated=False)
             where = f"the loss of {', '.join(broken)}" if broken else "the gradient"
             raise DivergedError(
                 f"step {self.steps_done}: {where} is not finite; "
                 "lower training.learning_rate and training.adamw_learning_rate"
             )
         return norm
+
+    def _after_step(self, updated: bool) -> None:
+        for group in self.groups:
+            group.after_step(updated)
 
     def _record(self, losses: dict[str, float]) -> dict[str, float]:
         for name, loss in losses.items():

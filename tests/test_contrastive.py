@@ -1,0 +1,190 @@
+"""The contrastive objective: its views, its parts against their slow references, its temperature."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import tiktoken
+import torch
+import torch.multiprocessing
+from contrasting import (
+    CONTRAST,
+    assert_same_loss_and_gradients,
+    encoder_in,
+    seeded,
+    trainer_of,
+)
+from reference import (
+    equivalents_loop,
+    ntxent_loop,
+    supervised_loop,
+)
+from torch import Tensor
+
+from ssl_lib.batches.batch import Batch, number_index_BT
+from ssl_lib.batches.datasets import PackedRows, padded_batch
+from ssl_lib.batches.equivalents import EquivalentView
+from ssl_lib.config import ContrastiveSettings, Settings, UserError
+from ssl_lib.model.trunk import Trunk
+from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
+from ssl_lib.objectives.spans import unit
+from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
+from ssl_lib.training.group import ObjectiveGroup, Prepared
+
+
+def encoder_of(trunk: Trunk, **changed: object) -> ContrastiveTokenEncoder:
+    torch.manual_seed(0)
+    return ContrastiveTokenEncoder(trunk=trunk, settings=ContrastiveSettings(rows=1.0, projection=16, **changed))
+
+
+def prepared_with_states(
+    encoder: ContrastiveTokenEncoder, batch: Batch, seed: int = 3
+) -> tuple[Prepared, dict[str, Tensor]]:
+    """The objective's views and selections, and random hidden states in place of the trunk's."""
+    prepared = ObjectiveGroup([encoder]).prepare(batch, seeded(seed))
+    shape = (*batch.token_ids_BT.shape, encoder.trunk.width)
+    hidden = {
+        name: torch.randn(shape, generator=seeded(place), requires_grad=True)
+        for place, name in enumerate(prepared.views)
+    }
+    return prepared, hidden
+
+
+EXTRA_PARTS = {"type_weight": 1.0, "equivalent_weight": 1.0}
+
+
+@pytest.mark.parametrize("views", [2, 3, 4])
+def test_token_loss_is_the_mean_over_all_pairs_of_views(trunk: Trunk, batch: Batch, views: int) -> None:
+    encoder = encoder_of(trunk, views=views, effective_batch=12)
+    prepared, hidden = prepared_with_states(encoder, batch)
+    names = ["masked", "noised", "masked_2", "noised_2"][:views]
+    assert [name for name in prepared.views if "masked" in name or "noised" in name] == names
+    token = prepared.selected["contrastive"]["token"]
+    states = [hidden[name].reshape(-1, 32)[token["positions"]] for name in names]
+    projected = [unit(encoder.token_projection(state)) for state in states]
+    pairs = [
+        ntxent_loop(projected[first], projected[second], 0.07, token["labels"].tolist())
+        for first in range(views)
+        for second in range(first + 1, views)
+    ]
+    fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["token"]
+    assert token.count == 24
+    assert_same_loss_and_gradients(fast, sum(pairs) / len(pairs), [hidden[name] for name in names])
+
+
+def test_further_views_are_drawn_anew(trunk: Trunk, batch: Batch) -> None:
+    views = ObjectiveGroup([encoder_of(trunk, views=4)]).prepare(batch, seeded()).views
+    assert not torch.equal(views["masked"].ids_RT, views["masked_2"].ids_RT)
+    assert not torch.equal(views["noised"].ids_RT, views["noised_2"].ids_RT)
+    assert (views["masked_2"].ids_RT == trunk.vocabulary.mask).any()
+    assert (views["noised_2"].ids_RT == trunk.vocabulary.noise).any()
+
+
+def test_parts_that_are_not_asked_for_leave_the_others_as_they_are(trunk: Trunk, batch: Batch) -> None:
+    plain, full = (encoder_of(trunk, effective_batch=999, **changed) for changed in ({}, EXTRA_PARTS))
+    full.load_state_dict(plain.state_dict(), strict=False)
+    (prepared, hidden), (fuller, more_hidden) = (prepared_with_states(encoder, batch) for encoder in (plain, full))
+    assert all(torch.equal(view.ids_RT, fuller.views[name].ids_RT) for name, view in prepared.views.items())
+    sums = plain.loss_sums(hidden, prepared.selected["contrastive"])
+    more = full.loss_sums(more_hidden, fuller.selected["contrastive"])
+    assert set(more) - set(sums) == {"type", "equivalent"} == set(full.part_weights()) - set(plain.part_weights())
+    drawn = {"apart"}  # after the further view
+    assert [part for part in sums if not torch.equal(sums[part], more[part]) and part not in drawn] == []
+
+
+def test_type_loss_equals_the_loop_over_both_views(trunk: Trunk, batch: Batch) -> None:
+    encoder = encoder_of(trunk, type_weight=1.0, effective_batch=12)
+    prepared, hidden = prepared_with_states(encoder, batch)
+    chosen = prepared.selected["contrastive"]
+    positions = chosen["token"]["positions"].tolist()
+    states = [hidden[name][at // 32, at % 32] for name in ("masked", "noised") for at in positions]
+    items = torch.stack([unit(encoder.type_projection(state)) for state in states])
+    types = [int(batch.types_BT.flatten()[at]) for at in positions] * 2
+    assert len(set(types)) > 1
+    fast = encoder.loss_sums(hidden, chosen)["type"]
+    assert chosen["type"].count == 24
+    inputs = [hidden["masked"], hidden["noised"], encoder.type_projection.weight]
+    assert_same_loss_and_gradients(fast, supervised_loop(items, types, 0.07), inputs)
+
+
+def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(trunk: Trunk, tokenized: Tokenized) -> None:
+    batch = PackedRows(tokenized, 64, seed=3).batch(0, 12)
+    encoder = encoder_of(trunk, equivalent_weight=1.0, effective_batch=8)
+    prepared, hidden = prepared_with_states(encoder, batch)
+    view, index = prepared.views["equivalent"], number_index_BT(batch)
+    altered, chosen = prepared.views["altered"].ids_RT, prepared.selected["contrastive"]["equivalent"]
+    assert isinstance(view, EquivalentView)
+    assert chosen.count == 16
+    numbers = [int(index[chosen["span"] == place].unique()) for place in range(8)]
+    assert len(set(numbers)) == 8
+
+    def mean(name: str, where: Tensor) -> Tensor:
+        return unit(encoder.number_projection(hidden[name][where].mean(0)))
+
+    first = torch.stack([mean("clean", index == number) for number in numbers])
+    second = torch.stack([mean("equivalent", view.number_RT == number) for number in numbers])
+    changed = torch.stack([mean("altered", index == number) for number in numbers])
+    differs = [bool((altered != batch.token_ids_BT)[index == number].any()) for number in numbers]
+    values = [float(batch.values_BT[index == number][0]) for number in numbers]
+    slow = equivalents_loop(first, second, changed, differs, values, 0.07)
+    fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["equivalent"]
+    assert_same_loss_and_gradients(fast, slow, [hidden[name] for name in ("clean", "equivalent", "altered")])
+
+
+@pytest.mark.parametrize("changed", [EXTRA_PARTS, {"views": 3}])
+@pytest.mark.parametrize("lines", [["no figures in here at all.", "nor in there. None, we say."], ["7"]])
+def test_a_batch_with_little_in_it_gives_finite_losses_and_gradients(
+    encoding: tiktoken.Encoding, trunk: Trunk, changed: dict[str, object], lines: list[str]
+) -> None:
+    batch = padded_batch(tokenize_texts(encoding, lines))
+    group = ObjectiveGroup([encoder_of(trunk, **changed)])
+    sums = group(group.prepare(batch, seeded()))["contrastive"]
+    assert all(math.isfinite(float(value)) for value in sums.values())
+    sum(sums.values()).backward()
+    gradients = [weight.grad for weight in group.parameters() if weight.grad is not None]
+    assert gradients
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+def test_equivalent_forms_need_a_trunk_with_an_encoding() -> None:
+    with pytest.raises(UserError, match="equivalent_weight needs a trunk that was made with an encoding"):
+        ContrastiveTokenEncoder(60, ContrastiveSettings(equivalent_weight=1.0), width=16, layers=1, heads=2)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_learned_temperature_multiplies_similarities_by_a_hundred_at_most(
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, learned: bool
+) -> None:
+    changed = {f"{CONTRAST}.learned_temperature": learned, f"{CONTRAST}.temperature": 0.002}
+    trainer = trainer_of(settings.replaced(changed), encoding)
+    trainer.train_step(rows.batch(0, 3))
+    assert float(encoder_in(trainer).temperature) == pytest.approx(0.01 if learned else 0.002, rel=1e-4)
+
+
+def test_a_learned_temperature_moves(settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows) -> None:
+    trainer = trainer_of(settings.replaced({f"{CONTRAST}.learned_temperature": True}), encoding)
+    for step in range(2):
+        trainer.train_step(rows.batch(step, 3))
+    assert float(encoder_in(trainer).temperature) != pytest.approx(0.07, rel=1e-6)
+
+
+def test_contrastive_embeddings_of_rows_have_unit_length_whatever_padding_follows(trunk: Trunk) -> None:
+    encoder = ContrastiveTokenEncoder(trunk=trunk).eval()
+    row = torch.randint(300, 400, (1, 9), generator=seeded())
+    longer = torch.cat([row, torch.full((1, 5), trunk.vocabulary.padding)], dim=1)
+    torch.testing.assert_close(encoder(row).norm(dim=-1), torch.ones(1))
+    torch.testing.assert_close(encoder(row), encoder(longer), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["It rose by 12 in May.", "It rose by 12% in May.", "It cost $3 million then."])
+def test_a_changed_number_is_no_longer_equal_to_the_original(
+    encoding: tiktoken.Encoding, trunk: Trunk, text: str
+) -> None:
+    batch = padded_batch(tokenize_texts(encoding, [text]))
+    encoder = ContrastiveTokenEncoder(trunk=trunk)
+    for seed in range(4):
+        prepared = ObjectiveGroup([encoder]).prepare(batch, seeded(seed))
+        altered = prepared.selected["contrastive"]["altered"]
+        assert altered.count == 1
+        assert float(altered["grades"].max()) < 1.0

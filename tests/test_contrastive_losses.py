@@ -1,0 +1,121 @@
+"""The losses of the contrastive objective against their slow references, gradients included."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.multiprocessing
+from contrasting import (
+    assert_same_loss_and_gradients,
+    random_units,
+    seeded,
+)
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+from reference import (
+    equivalents_loop,
+    grade_of,
+    graded_loop,
+    ntxent_loop,
+    supervised_loop,
+)
+
+from ssl_lib.objectives.contrastive_losses import (
+    graded_loss,
+    ntxent,
+    ntxent_of_equivalents,
+    supervised,
+)
+from ssl_lib.objectives.graded_pairs import grade
+from ssl_lib.objectives.spans import content_labels, unit
+from ssl_lib.objectives.value_heads import to_scale
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5])
+@pytest.mark.parametrize("labels", [None, [0, 1, 0, 2, 1, 3]])
+def test_ntxent_equals_the_loop_of_the_paper(temperature: float, labels: list[int] | None) -> None:
+    raw = [torch.randn(6, 4, generator=seeded(seed), requires_grad=True) for seed in (0, 1)]
+    fast = ntxent(*map(unit, raw), temperature, None if labels is None else torch.tensor(labels))
+    assert fast.count == 12
+    assert_same_loss_and_gradients(fast.sum, ntxent_loop(*map(unit, raw), temperature, labels), raw)
+
+
+def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_for_equal_items() -> None:
+    assert float(ntxent(torch.eye(4), torch.eye(4), 0.05).sum) < 1e-6
+    one = unit(torch.ones(4, 3))
+    assert float(ntxent(one, one, 0.05).sum) == pytest.approx(8 * math.log(7), rel=1e-5)
+
+
+@pytest.mark.parametrize(("count", "temperature", "message"), [(1, 0.1, "at least 2"), (3, 0.0, "positive")])
+def test_ntxent_refuses_what_has_no_negatives_or_no_temperature(count: int, temperature: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ntxent(torch.eye(count), torch.eye(count), temperature)
+
+
+def test_graded_loss_equals_the_loop() -> None:
+    raw = torch.randn(6, 4, generator=seeded(), requires_grad=True)
+    scaled = to_scale(torch.tensor([12.0, 12.0, 12.5, 120.0, 1e6, -3.0], dtype=torch.float64))
+    fast = graded_loss(unit(raw), scaled, 0.2)
+    assert fast.count == 6
+    assert_same_loss_and_gradients(fast.sum, graded_loop(unit(raw), scaled.tolist(), 0.2), [raw])
+    assert float(fast.sum.detach()) > 0
+
+
+def test_grade_is_one_for_equal_numbers_and_falls_with_relative_change() -> None:
+    changes = [0.0, 0.001, 0.01, 0.1, 1.0, 9.0, 10.0]
+    decades = torch.tensor([math.log10(1.0 + change) for change in changes], dtype=torch.float64)
+    got = grade(decades).tolist()
+    expected = [grade_of(1.0, 1.0 + change) for change in changes]
+    assert got == pytest.approx(expected, abs=1e-9)
+    assert got[0] == 1.0
+    assert got == sorted(got, reverse=True)
+
+
+def test_a_change_from_2_to_20_percent_asks_for_less_likeness_than_one_to_2_1_percent() -> None:
+    far, near = (float(grade(torch.tensor(math.log10(after / 2.0), dtype=torch.float64))) for after in (20.0, 2.1))
+    assert far < 0.02
+    assert near > 0.5
+
+
+@budget(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=9), st.sampled_from([0.07, 0.5]))
+def test_supervised_loss_equals_the_loop_of_the_paper(labels: list[int], temperature: float) -> None:
+    raw = random_units(len(labels))
+    fast = supervised(unit(raw), torch.tensor(labels), temperature)
+    assert fast.count == len(labels)
+    if len(set(labels)) < len(labels):
+        assert_same_loss_and_gradients(fast.sum, supervised_loop(unit(raw), labels, temperature), [raw])
+    else:
+        assert float(fast.sum) == 0.0
+
+
+def test_supervised_loss_of_one_positive_each_is_ntxent() -> None:
+    first, second = (unit(random_units(5, seed=seed)).detach() for seed in (0, 1))
+    pairs = supervised(torch.cat([first, second]), torch.arange(5).repeat(2), 0.07)
+    torch.testing.assert_close(pairs.sum, ntxent(first, second, 0.07).sum)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 1.0, 2.0], [5.0, 5.0, 5.0, 5.0]])
+def test_loss_of_equivalent_forms_equals_the_loop(values: list[float]) -> None:
+    raw = [random_units(4, seed=seed) for seed in range(3)]
+    is_changed = [True, False, True, True]
+    fast = ntxent_of_equivalents(
+        *map(unit, raw), torch.tensor(is_changed), 0.2, torch.tensor(values, dtype=torch.float64)
+    )
+    assert fast.count == 8
+    assert_same_loss_and_gradients(fast.sum, equivalents_loop(*map(unit, raw), is_changed, values, 0.2), raw)
+
+
+@budget(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4), min_size=1, max_size=8))
+def test_spans_have_one_label_exactly_if_they_hold_the_same_ids(spans: list[list[int]]) -> None:
+    ids = torch.tensor([[token for span in spans for token in (*span, 9)]])
+    index = torch.tensor([[place for number, span in enumerate(spans) for place in (*[number] * len(span), -1)]])
+    labels = content_labels(ids, index, len(spans)).tolist()
+    assert min(labels) >= 0
+    for first, one in zip(spans, labels, strict=True):
+        for second, other in zip(spans, labels, strict=True):
+            assert (one == other) == (first == second)
