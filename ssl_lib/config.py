@@ -134,6 +134,8 @@ class ContrastiveSettings(ObjectiveSettings):
     type_weight: Weight = 0.0
     equivalent_weight: Weight = 0.0
     views: Annotated[int, Field(ge=2, le=8)] = 2
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    queue: Positive = 4096
     gather: bool = True
     rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
     projection: Positive = 128

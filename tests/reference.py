@@ -237,3 +237,20 @@ def equivalents_loop(
         partition = own + sum(torch.exp(forms[anchor] @ rival / temperature) for rival in rivals)
         total = total - torch.log(own / partition)
     return total
+
+
+def momentum_loop(
+    queries_NP: Tensor,
+    keys: Sequence[tuple[Tensor, int]],
+    queue: Sequence[tuple[Tensor, int]],
+    temperature: float,
+) -> Tensor:
+    """He et al. 2020, equation 1: query n belongs to key n; keys and queued keys of other labels are its negatives."""
+    total = queries_NP.new_zeros(())
+    for index, query in enumerate(queries_NP):
+        own, label = keys[index]
+        rivals = [key for key, name in [*keys, *queue] if name != label]
+        positive = torch.exp(query @ own / temperature)
+        partition = positive + sum(torch.exp(query @ rival / temperature) for rival in rivals)
+        total = total - torch.log(positive / partition)
+    return total

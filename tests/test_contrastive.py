@@ -132,7 +132,7 @@ def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(trunk: Trunk,
     assert_same_loss_and_gradients(fast, slow, [hidden[name] for name in ("clean", "equivalent", "altered")])
 
 
-@pytest.mark.parametrize("changed", [EXTRA_PARTS, {"views": 3}])
+@pytest.mark.parametrize("changed", [EXTRA_PARTS, {"views": 3}, {"momentum": 0.9, "queue": 8}])
 @pytest.mark.parametrize("lines", [["no figures in here at all.", "nor in there. None, we say."], ["7"]])
 def test_a_batch_with_little_in_it_gives_finite_losses_and_gradients(
     encoding: tiktoken.Encoding, trunk: Trunk, changed: dict[str, object], lines: list[str]

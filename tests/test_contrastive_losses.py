@@ -19,12 +19,16 @@ from reference import (
     equivalents_loop,
     grade_of,
     graded_loop,
+    momentum_loop,
     ntxent_loop,
     supervised_loop,
 )
 
 from ssl_lib.objectives.contrastive_losses import (
+    NO_LABEL,
+    Keys,
     graded_loss,
+    momentum_ntxent,
     ntxent,
     ntxent_of_equivalents,
     supervised,
@@ -107,6 +111,34 @@ def test_loss_of_equivalent_forms_equals_the_loop(values: list[float]) -> None:
     )
     assert fast.count == 8
     assert_same_loss_and_gradients(fast.sum, equivalents_loop(*map(unit, raw), is_changed, values, 0.2), raw)
+
+
+@budget(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.lists(st.integers(0, 6), max_size=8), st.integers(0, 3))
+def test_loss_against_a_queue_equals_the_loop(labels: list[int], queued: list[int], empty: int) -> None:
+    raw, keys = random_units(len(labels)), unit(random_units(len(labels), seed=1)).detach()
+    past = unit(random_units(len(queued) + empty, seed=2)).detach()
+    fast = momentum_ntxent(
+        unit(raw),
+        0,
+        Keys(keys, torch.tensor(labels)),
+        Keys(past, torch.tensor([*queued, *[NO_LABEL] * empty], dtype=torch.int64)),
+        0.2,
+    )
+    slow = momentum_loop(unit(raw), list(zip(keys, labels, strict=True)), list(zip(past, queued, strict=False)), 0.2)
+    assert fast.count == len(labels)
+    assert_same_loss_and_gradients(fast.sum, slow, [raw])
+
+
+def test_a_queued_key_of_the_same_label_is_no_negative_and_any_other_one_is() -> None:
+    queries, keys = unit(random_units(2)).detach(), Keys(unit(random_units(2, seed=1)).detach(), torch.tensor([7, 8]))
+    past = unit(random_units(1, seed=2)).detach()
+
+    def loss(*labels: int) -> float:
+        return float(momentum_ntxent(queries[:1], 0, keys, Keys(past, torch.tensor(labels)), 0.2).sum)
+
+    assert loss(7) == loss(NO_LABEL)
+    assert loss(9) == loss(8) > loss(7)
 
 
 @budget(max_examples=50, deadline=None)

@@ -8,7 +8,12 @@ import pytest
 import tiktoken
 import torch
 import torch.multiprocessing
-from contrasting import CONTRAST, random_units
+from contrasting import (
+    CONTRAST,
+    MOMENTUM,
+    random_units,
+    state_of,
+)
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
@@ -78,6 +83,7 @@ def step_of(settings: Settings, encoding: tiktoken.Encoding, share: Batch, place
 
     trainer.optimizers.step = keep
     found["loss"] = torch.tensor(trainer.train_step(share)["contrastive"])
+    found |= {name: value for name, value in state_of(trainer).items() if "queues" in name}
     return found
 
 
@@ -92,8 +98,8 @@ def one_process(rank: int, folder: str, settings: Settings) -> None:
     found = {"losses": torch.stack(losses).detach(), "gradients": [item.grad for item in items]}
     encoding, placement = read_encoding(place / "encoding.json"), Placement(torch.device("cpu"), False, rank, 2)
     share = Batch(*torch.load(place / f"share-{rank}.pt"))
-    for name in ("plain",):
-        found[name] = step_of(settings.replaced(APART), encoding, share, placement)
+    for name, changed in (("plain", {}), ("momentum", MOMENTUM)):
+        found[name] = step_of(settings.replaced(changed | APART), encoding, share, placement)
     apart = step_of(settings.replaced(APART | {f"{CONTRAST}.gather": False}), encoding, share, placement)
     found["apart"] = apart["loss"]
     torch.save(found, place / f"found-{rank}.pt")
@@ -117,8 +123,8 @@ def test_negatives_of_two_processes_are_those_of_one_with_the_whole_batch(
     for place, item in enumerate(items):
         shares = torch.cat([first["gradients"][place], second["gradients"][place]])
         torch.testing.assert_close(shares, item.grad, rtol=1e-5, atol=1e-5)
-    for name in ("plain",):
-        alone = step_of(settings.replaced(APART), encoding, batch, Placement(torch.device("cpu"), False))
+    for name, changed in (("plain", {}), ("momentum", MOMENTUM)):
+        alone = step_of(settings.replaced(changed | APART), encoding, batch, Placement(torch.device("cpu"), False))
         assert first[name].keys() == second[name].keys() == alone.keys()
         for key, expected in alone.items():
             assert torch.equal(first[name][key], second[name][key]), key

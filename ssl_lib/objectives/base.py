@@ -26,6 +26,8 @@ LOGITS_AT_ONCE = (
     2**26
 )  # 256 MB of float32 logits; more scored positions than that are projected in chunks, and again in the backward pass
 
+TRAINING_ONLY = "momentum_encoder."  # an objective's state under this name is not saved with the model
+
 
 class LossTerm(NamedTuple):
     """A loss as a sum in nats and the number of items in it."""

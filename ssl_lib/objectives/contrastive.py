@@ -1,6 +1,6 @@
 """Contrastive learning: what belongs together is near, and sentences are as near as their numbers.
 
-NT-Xent between two or more augmented views (token positions, sentences);
+NT-Xent between two or more augmented views (token positions, sentences), or against a momentum encoder and its queue;
 token types drawn together; numbers next to their other written forms; graded similarity of numbers, and of sentences:
 those that restate each other, those with one number changed (weighed by the logarithm of the change: 2% is not 20%),
 and unrelated ones.
@@ -29,6 +29,7 @@ from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Objective, Selection, rows_at, whole
 from ssl_lib.objectives.contrastive_losses import (
     graded_loss,
+    momentum_ntxent,
     ntxent,
     ntxent_of_equivalents,
     supervised,
@@ -42,6 +43,7 @@ from ssl_lib.objectives.contrastive_selection import (
     select_tokens,
 )
 from ssl_lib.objectives.gathering import process_count
+from ssl_lib.objectives.momentum import MomentumEncoder
 from ssl_lib.objectives.spans import mean_of_spans, pooled, unit
 
 CLEAN, ALTERED, EQUIVALENT = "clean", "altered", "equivalent"
@@ -78,6 +80,7 @@ class ContrastiveTokenEncoder(Objective):
             torch.tensor(math.log(self.settings.temperature)), requires_grad=self.settings.learned_temperature
         )
         self.type_projection = nn.Linear(width, self.settings.projection) if self.settings.type_weight else None
+        self.momentum_encoder = MomentumEncoder(self._online(), self.settings) if self.settings.momentum else None
 
     @property
     def augmented(self) -> tuple[str, ...]:
@@ -89,6 +92,11 @@ class ContrastiveTokenEncoder(Objective):
     def everywhere(self) -> bool:
         """Whether negatives come from all processes: only while training, for held-out rows are the same in each."""
         return self.settings.gather and self.training and process_count() > 1
+
+    @property
+    def follows(self) -> bool:
+        """Whether keys come from the momentum encoder: only while training; held-out losses need no queue."""
+        return self.momentum_encoder is not None and self.training
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """Augmented views of the same rows; the clean rows, the same with numbers changed and, where that has a weight,
@@ -141,9 +149,13 @@ class ContrastiveTokenEncoder(Objective):
         token = select_tokens(both, vocabulary, limit, generator)
         document = select_sentences(both, vocabulary, limit, generator)
         number = select_numbers(clean, limit, generator)
+        if self.follows:
+            rows = slice(len(both.token_ids_BT))
+            token |= {"key_ids": views[NOISED].ids_RT[rows], "key_documents": views[NOISED].document_ids_RT[rows]}
+        anchors = 1 if self.follows else 2
         chosen = {
-            "token": self._anchors(len(token["positions"]), 2, token),
-            "document": self._anchors(len(document["first"]), 2, document),
+            "token": self._anchors(len(token["positions"]), anchors, token),
+            "document": self._anchors(len(document["first"]), anchors, document),
             "number": self._anchors(len(number["first"]), 1, number),
             **select_sentence_pairs(clean, views[ALTERED], self.trunk, generator),
         }
@@ -163,10 +175,13 @@ class ContrastiveTokenEncoder(Objective):
         tokens = [unit(self.token_projection(state)) for state in states]
         sentences = [self.pool(view, document["span"], len(document["first"])) for view in views]
         numbers = self._numbers(hidden[CLEAN], number["span"], len(number["first"]))
-        sums = {
-            "token": self._between_views(tokens, token, token["labels"]),
-            "document": self._between_views(sentences, document, None),
-        }
+        if self.follows:
+            sums = self._against_keys({"token": tokens, "document": sentences}, selected)
+        else:
+            sums = {
+                "token": self._between_views(tokens, token, token["labels"]),
+                "document": self._between_views(sentences, document, None),
+            }
         sums["number"] = (
             graded_loss(numbers, number["scaled"], self.temperature, self.everywhere).sum
             if self._scores(number)
@@ -180,10 +195,12 @@ class ContrastiveTokenEncoder(Objective):
         return sums
 
     def after_step(self, updated: bool) -> None:
-        """Keep a learned temperature in its range."""
+        """Keep a learned temperature in its range, let the momentum encoder follow."""
         if self.settings.learned_temperature and updated:
             with torch.no_grad():
                 self.log_temperature.clamp_(min=math.log(LOWEST_TEMPERATURE))
+        if self.momentum_encoder is not None:
+            self.momentum_encoder.after_step(self._online(), updated)
 
     @property
     def temperature(self) -> Tensor:
@@ -217,6 +234,11 @@ class ContrastiveTokenEncoder(Objective):
         documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
         return self.embed(self.encode(ids_BT, causal=False), documents_BT)
 
+    def _online(self) -> dict[str, nn.Module]:
+        """What the momentum encoder follows."""
+        names = ("trunk", "token_projection", "pooling", "sentence_projection")
+        return {name: getattr(self, name) for name in names}
+
     def _anchors(self, items: int, each: int, tensors: Tensors) -> Selection:
         """`each` anchors for every item; a single item has no negatives and counts for nothing, unless other processes
         have some.
@@ -236,6 +258,19 @@ class ContrastiveTokenEncoder(Objective):
             return sum(view.sum() for view in views) * 0.0
         pairs = [ntxent(*pair, self.temperature, labels_N, self.everywhere).sum for pair in combinations(views, 2)]
         return torch.stack(pairs).mean() if len(pairs) > 1 else pairs[0]
+
+    def _against_keys(
+        self, queries: Mapping[str, Sequence[Tensor]], selected: Mapping[str, Selection]
+    ) -> dict[str, Tensor]:
+        """Every view but the second against the momentum encoder's keys of the second, averaged over these views."""
+        assert self.momentum_encoder is not None
+        keys, sums = self.momentum_encoder(selected), {}
+        for part, views in queries.items():
+            past, (current, start) = self.momentum_encoder.queues[part].content, keys[part]
+            asking = [view for index, view in enumerate(views) if index != 1]
+            losses = [momentum_ntxent(view, start, current, past, self.temperature).sum for view in asking]
+            sums[part] = torch.stack(losses).mean() if self._scores(selected[part]) else views[0].sum() * 0.0
+        return sums
 
     def _type_loss(self, states_ND: Tensor, chosen: Selection) -> Tensor:
         assert self.type_projection is not None

@@ -4,12 +4,13 @@ NT-Xent picks the partner of an item among all others; its supervised form draws
 graded loss makes similarities follow a distance between values. With `everywhere`, the others of an item are those of
 all processes; the sum is over the items of this one.
 
-Shapes: N items or pairs of this process, M of all processes, K candidates, P width.
+Shapes: N items or pairs of this process, M of all processes, K candidates, Q keys of the queue, P width.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,14 @@ from ssl_lib.objectives.gathering import gather
 from ssl_lib.objectives.graded_pairs import grade
 
 GRADE_TEMPERATURE = 0.1
+NO_LABEL = -1  # of a place in the queue that holds no key yet; labels are not negative
+
+
+class Keys(NamedTuple):
+    """Embeddings [K, P] to be picked from, and their labels [K]: equal labels are no negatives of each other."""
+
+    rows: Tensor
+    labels: Tensor
 
 
 def ntxent(
@@ -74,6 +83,24 @@ def supervised(items_NP: Tensor, labels_N: Tensor, temperature: Tensor | float, 
     positive_NM = (labels_N[:, None] == labels_M[None, :]) & ~itself_NM
     total_N = torch.where(positive_NM, log_share_NM, 0.0).sum(-1)
     return LossTerm(-(total_N / positive_NM.sum(-1).clamp_min(1)).sum(), len(items_NP))
+
+
+def momentum_ntxent(queries_NP: Tensor, start: int, current: Keys, past: Keys, temperature: Tensor | float) -> LossTerm:
+    """Cross-entropy of picking each query's own key among the current keys and those of the queue (He et al. 2020, eq.
+    1); the sum over N queries is in nats.
+
+    The key of query n is number start + n of the current ones. Keys with the query's label are no negatives, nor are
+    empty places of the queue.
+    """
+    _check_temperature(temperature)
+    positive_N = start + torch.arange(len(queries_NP), device=queries_NP.device)
+    labels_N = current.labels[positive_N]
+    labels_K = torch.cat([current.labels, past.labels])
+    excluded_NK = (labels_N[:, None] == labels_K[None, :]) | (labels_K == NO_LABEL)
+    excluded_NK[torch.arange(len(queries_NP)), positive_N] = False
+    logits_NK = queries_NP @ torch.cat([current.rows, past.rows]).T / temperature
+    logits_NK = logits_NK.masked_fill(excluded_NK, -math.inf)
+    return LossTerm(functional.cross_entropy(logits_NK, positive_N, reduction="sum"), len(queries_NP))
 
 
 def graded_loss(

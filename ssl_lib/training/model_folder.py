@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ssl_lib.config import Settings, UserError, parse_settings
-from ssl_lib.objectives.base import Objective
+from ssl_lib.objectives.base import TRAINING_ONLY, Objective
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.tokens.encodings import save_encoding
@@ -37,12 +37,16 @@ def save_model(
 
 
 def save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Write the objectives' states, by name, in one safetensors file; the trunk that they share is written once."""
+    """Write the objectives' states, by name, in one safetensors file; the trunk that they share is written once, what
+    only training needs not at all.
+    """
     from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {}
     for name, state in states.items():
         for key, value in state.items():
+            if key.startswith(TRAINING_ONLY):
+                continue
             tensors.setdefault(key if key.startswith("trunk.") else f"{name}.{key}", value)
     write_durably(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
 
@@ -63,7 +67,7 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
         raise ModelError(f"{folder / 'config.json'} is damaged ({error}); run `ssl-lib train` again") from None
     encoding = read_encoding(str(folder / "encoding.json"))
     with torch.random.fork_rng():
-        objectives = build_objectives(settings, encoding)
+        objectives = build_objectives(settings.replaced({"objectives.contrastive.momentum": 0.0}), encoding)
     try:
         _load(objectives, load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError, KeyError) as error:

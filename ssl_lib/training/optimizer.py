@@ -66,7 +66,8 @@ def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[nn.Parameter], 
     others: dict[int, nn.Parameter] = {}
     for module in modules:
         for trunk in (part for part in module.modules() if isinstance(part, Trunk)):
-            matrices |= {id(weight): weight for weight in trunk.blocks.parameters() if weight.ndim == 2}
+            learning = (weight for weight in trunk.blocks.parameters() if weight.requires_grad)
+            matrices |= {id(weight): weight for weight in learning if weight.ndim == 2}
     for module in modules:
         others |= {
             id(weight): weight for weight in module.parameters() if weight.requires_grad and id(weight) not in matrices
