@@ -26,6 +26,13 @@ OBJECTIVES = ("mlm", "ntp", "contrastive", "denoising", "numerical")
 BEST_VALUES = "tuning/best.yaml"
 Digits = Literal["as_is", "single", "left3", "right3"]
 NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
+DownstreamTask = Literal["token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"]
+EXTERNAL_SETTINGS = {
+    "token_classification": {"train", "validation", "outside", "word_column", "label_column"},
+    "numerical_reasoning": {"cue"},
+    "semantic_similarity": {"gold"},
+    "next_token_prediction": {"field"},
+}
 ValueHead = Literal["regression", "mantissa_exponent", "mixture", "token_distance"]
 
 
@@ -231,6 +238,33 @@ class TuningSettings(Section):
     storage: str = ""
 
 
+class ExternalTask(Section):
+    """A file to evaluate on; docs/evaluation.md says which formats each task reads, and which settings are its own."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    task: DownstreamTask
+    path: Annotated[str, Field(min_length=1)]
+    items: NonNegative = 0
+    train: str = ""
+    validation: str = ""
+    outside: str = ""
+    word_column: int = 0
+    label_column: int = -1
+    cue: str = ""
+    gold: str = ""
+    field: str = "text"
+
+    @model_validator(mode="after")
+    def _own_settings(self) -> ExternalTask:
+        own = EXTERNAL_SETTINGS[self.task]
+        for key in self.model_fields_set - {"name", "task", "path", "items"} - own:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} means nothing to {self.task}, which has {', '.join(sorted(own))}")
+        if self.validation and not self.train:
+            raise ValueError("validation needs train beside it, the file that the probe learns from")
+        return self
+
+
 class EvaluationSettings(Section):
     """Stage `evaluate`."""
 
@@ -240,6 +274,15 @@ class EvaluationSettings(Section):
     probe_items: Annotated[int, Field(ge=20)] = 2000
     baselines: Literal["none", "quick", "full"] = "quick"
     seeds: Positive = 3
+    external: list[ExternalTask] = []
+
+    @model_validator(mode="after")
+    def _different_names(self) -> EvaluationSettings:
+        names = [one.name for one in self.external]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"every name in external must be another one, got {repeated[0]} twice")
+        return self
 
 
 class TrackingSettings(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -86,6 +86,9 @@ def _nearest(location: tuple[Any, ...], settings: type[BaseModel]) -> str:
 
     model: Any = settings
     for part in location[:-1]:
+        if isinstance(part, int):
+            model = next(iter(get_args(model)), None)  # of the entries of a list
+            continue
         field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
         model = field.annotation if field else None
     names = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

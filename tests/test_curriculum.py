@@ -106,9 +106,7 @@ def test_noise_goes_from_common_tokens_to_numbers(batch: Batch, known: Vocabular
     assert numeric(0.0) + 0.1 < numeric(0.5) < numeric(1.0) - 0.1
 
 
-def test_the_middle_of_the_curriculum_is_as_good_as_none(
-    batch: Batch, known: Vocabulary, counts: torch.Tensor
-) -> None:
+def test_the_middle_of_the_curriculum_is_as_good_as_none(batch: Batch, known: Vocabulary, counts: torch.Tensor) -> None:
     emphasis = Emphasis(hardness(counts), 0.5)
     assert not emphasis.log_weights_N(batch).any()
 

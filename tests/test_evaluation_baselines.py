@@ -75,9 +75,9 @@ def test_ngram_guess_is_the_most_frequent_follower(encoding: tiktoken.Encoding) 
     assert not count_ngrams(_training(encoding), encoding, order=1).correct(encoding, "zzz").any()
 
 
-def test_majority_is_the_share_of_the_most_frequent_training_label() -> None:
-    assert majority(["a", "b", "b"], ["b", "a", "a", "c"]) == 0.25
-    assert majority(["b", "a"], ["a"]) == 1.0
+def test_majority_is_the_most_frequent_training_label_and_of_equals_the_first() -> None:
+    assert majority(["a", "b", "b"]) == "b"
+    assert majority(["b", "a"]) == "a"
 
 
 def test_cosines_of_equal_and_of_disjoint_texts(encoding: tiktoken.Encoding) -> None:

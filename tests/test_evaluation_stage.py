@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_evaluation_external import write_files
 
 from ssl_lib.config import Settings, UserError
 from ssl_lib.corpus.generator import generate
@@ -16,6 +17,7 @@ from ssl_lib.evaluation.stage import RawTexts
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.encodings import encoding
 from ssl_lib.tokens.store import tokenize
+from ssl_lib.tracking.store import connect
 
 SETTINGS = Settings().replaced(
     {
@@ -30,6 +32,11 @@ SETTINGS = Settings().replaced(
         "evaluation.bootstrap_samples": 100,
         "evaluation.loss_rows": 8,
         "evaluation.seeds": 1,
+        "evaluation.external": [
+            {"name": "roles", "task": "token_classification", "path": "files/a.conll", "outside": "O"},
+            {"name": "sts", "task": "semantic_similarity", "path": "files/sts.tsv"},
+            {"name": "text", "task": "next_token_prediction", "path": "files/text.txt"},
+        ],
     }
 )
 TASKS = {"token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"}
@@ -44,6 +51,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = ({"text": d.text, "source": "built-in", "domain": d.domain} for d in generate(0, documents, split))
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (root / "data" / "raw" / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    (root / "files").mkdir()
+    write_files(root / "files")
     tokenize(SETTINGS, root)
     chosen = encoding(root / "data" / "tokenized" / "encoding.json")
     Predictor.untrained(SETTINGS.replaced({"seed": 5}), chosen).save(root / "model")
@@ -54,7 +63,34 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def metrics(root: Path) -> dict[str, Any]:
-    return evaluate(SETTINGS, root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return evaluate(SETTINGS, root)
+
+
+def test_external_files_are_judged_with_the_rest(root: Path, metrics: dict[str, Any]) -> None:
+    found = metrics["external"]
+    assert {name: row["metric"] for name, row in found.items()} == {
+        "roles": "accuracy", "sts": "spearman", "text": "bits_per_byte",
+    }  # fmt: skip
+    assert all(row["ci95"][0] <= row["after"] <= row["ci95"][1] for row in found.values())
+    assert {"before", "baselines", "path", "of", "asked", "contamination"} <= set(found["sts"])
+    page = (root / "report" / "index.html").read_text(encoding="utf-8")
+    assert all(f"files/{name}" in page for name in ("a.conll", "sts.tsv", "text.txt"))
+
+
+def test_losses_are_taken_on_documents_that_share_no_13_gram(root: Path, metrics: dict[str, Any]) -> None:
+    row = metrics["contamination"]["held_out_documents"]
+    assert row["for_losses"] == row["texts"] - row["contaminated"] > 0
+
+
+def test_the_run_holds_the_page_and_every_picture(root: Path, metrics: dict[str, Any]) -> None:
+    client = connect(SETTINGS, root)
+    (experiment,) = client.search_experiments(filter_string="name = 'ssl-lib'")
+    (run,) = client.search_runs([experiment.experiment_id])
+    stored = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")}
+    drawn = {path.name for path in (root / "report").iterdir()}
+    assert stored == drawn >= {f"{name}.png" for name in ("number_line", "calibration", "confusion", "downstream")}
 
 
 def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[str, Any]) -> None:
@@ -95,11 +131,12 @@ def test_an_untrained_model_is_told_from_its_twin_by_no_task(metrics: dict[str, 
 
 def test_plot_and_report_are_written(root: Path, metrics: dict[str, Any]) -> None:
     with (root / "plots" / "downstream.csv").open(encoding="utf-8", newline="") as file:
-        rows = {row["task"]: row for row in csv.DictReader(file)}
-    assert set(rows) == TASKS
-    assert float(rows["numerical_reasoning"]["after"]) == pytest.approx(
-        metrics["downstream"]["numerical_reasoning"]["after"], abs=1e-6
-    )
+        rows = {(row["item"].replace(" ", "_"), row["who"]): row for row in csv.DictReader(file)}
+    assert {task for task, _ in rows} == TASKS
+    for task, expected in metrics["downstream"].items():
+        trained = rows[task, "trained"]
+        found = [float(trained[key]) for key in ("value", "low", "high")]
+        assert found == pytest.approx([expected["after"], *expected["ci95"]], abs=1e-6)
     details = json.loads((root / "report" / "evaluation.json").read_text(encoding="utf-8"))
     assert TASKS | {"number_prediction", "probes", "contamination", "losses"} <= set(details)
     assert len(details["token_classification"]["details"]["confusion"]) == 9

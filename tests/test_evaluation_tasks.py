@@ -24,6 +24,7 @@ from ssl_lib.evaluation.numerical_reasoning import bare, credits, evaluate_choic
 from ssl_lib.evaluation.protocol import Contest, inside
 from ssl_lib.evaluation.readers import Question, TaggedSentence
 from ssl_lib.evaluation.semantic_similarity import cosines, evaluate_pairs
+from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.evaluation.token_classification import (
     confusion,
     evaluate_spans,
@@ -131,8 +132,21 @@ def test_counts_of_ngrams_and_positions_are_beside_the_model(encoding: tiktoken.
 
 def test_exact_match_of_questions_ignores_the_full_stop_and_separators(encoding: tiktoken.Encoding) -> None:
     contest = _contest(encoding, 0, 1, answers={"q It is": " 1,012."})
-    assert evaluate_questions(contest, [Question("q", "1012")], cue=" It is").after == 1.0
+    result = evaluate_questions(contest, [Question("q", "1012")], cue=" It is")
+    assert result.after == 1.0
+    assert result.details["answers"] == [{"question": "q It is", "answer": "1012", "said": " 1,012"}]
     assert bare(" 3.5. ") == "3.5"
+
+
+def test_questions_have_four_choices_and_copied_numbers_beside_them(encoding: tiktoken.Encoding) -> None:
+    questions = [Question("Is it 7 of 30 or 12", "12"), Question("Is it 9 or 4", "9"), Question("Which", "none")]
+    book = {question: f" {answer}." for question, answer in questions}
+    result = evaluate_questions(_contest(encoding, 0, 1, answers=book), questions)
+    assert (result.after, result.n) == (1.0, 3)
+    assert result.baselines == {"last_number": pytest.approx(1 / 3), "largest_number": pytest.approx(1 / 3)}
+    assert result.details["four_choice"]["after"] == 1.0
+    assert result.details["four_choice"]["n"] == 2
+    assert evaluate_questions(_contest(encoding, 0, 1), questions, baselines=False).baselines == {}
 
 
 def test_similarity_of_a_model_whose_cosine_is_the_score(encoding: tiktoken.Encoding) -> None:
@@ -158,13 +172,40 @@ def test_next_token_of_a_perfect_and_an_ignorant_model(encoding: tiktoken.Encodi
     assert result.details["positions"]["all"] > result.details["positions"]["numbers"] > 0
     assert result.details["bits_per_byte"]["after"] == 0.0
     assert 0.1 < result.details["bits_per_byte"]["before"] < 1.0
-    assert evaluate_any_text(_contest(encoding, 0, 1), [d.text for d in documents])["accuracy"]["after"] == 1.0
+    assert _any_text(encoding, [d.text for d in documents]).details["accuracy"]["all"]["after"] == 1.0
 
 
 def test_bits_per_byte_of_one_bit_a_token(encoding: tiktoken.Encoding) -> None:
     text = "The sum of 2 and 3 is 5."
-    row = evaluate_any_text(_contest(encoding, 0, 1), [text, text])["bits_per_byte"]
-    assert row["before"] == pytest.approx(len(encode(encoding, text)) / len(text.encode()))
+    result = _any_text(encoding, [text, text])
+    assert result.before == pytest.approx(len(encode(encoding, text)) / len(text.encode()))
+    assert result.after == 0.0
+    assert not result.higher_is_better
+
+
+def test_counts_of_ngrams_give_the_bits_of_the_same_tokens(encoding: tiktoken.Encoding) -> None:
+    texts = ["The sum of 2 and 3 is 5.", "It was 12% in 1999."]
+    counts = count_ngrams(np.array(encode(encoding, texts[0]) * 3, dtype=np.int64), encoding, order=2)
+    result = evaluate_any_text(_contest(encoding, 0, 1), texts, {"ngram_counts": counts})
+    nats = -sum(counts.log_probabilities(encode(encoding, text)).sum() for text in texts)
+    assert result.baselines["ngram_counts"] == pytest.approx(nats / np.log(2) / sum(map(len, texts)))
+    assert result.over_baselines_ci95["ngram_counts"][1] < 0
+    numbers = [
+        sum(bool(set(range(*span)) & set(digits)) for span in spans) for spans, digits in _digits(encoding, texts)
+    ]
+    assert result.details["positions"]["numbers"] == sum(numbers)
+
+
+def _digits(encoding: tiktoken.Encoding, texts: list[str]) -> list[tuple[list, list[int]]]:
+    """Spans of the tokens of each text, and its characters that are digits or a sign of percent."""
+    spans = [KnownAnswers(encoding, 1)._found(text).spans.tolist() for text in texts]
+    return [
+        (found, [i for i, c in enumerate(text) if c in "0123456789%"]) for found, text in zip(spans, texts, strict=True)
+    ]
+
+
+def _any_text(encoding: tiktoken.Encoding, texts: list[str]) -> TaskResult:
+    return evaluate_any_text(_contest(encoding, 0, 1), texts, {})
 
 
 def test_inside_ignores_the_space_before_a_token_and_nothing_else() -> None:

@@ -9,7 +9,7 @@ from ssl_lib.config import Settings
 
 
 def evaluate(settings: Settings, root: Path) -> dict[str, Any]:
-    """Judge `model/`, write `metrics/evaluation.json`, `plots/downstream.csv` and `report/`, and record all in MLflow.
+    """Judge `model/`, write `metrics/evaluation.json`, `plots/*.csv` and `report/`, and record all in MLflow.
 
     Returns what `metrics/evaluation.json` holds. Raises UserError where the model or the tokens cannot be read.
     """

@@ -29,7 +29,8 @@ from ssl_lib.tokens.encodings import encode, special_ids
 NUMBERS_PER_DOCUMENT = 5  # of the role documents, on average
 APART = 4  # items with longer numbers, and items in reserved wordings, are a quarter of the others each
 SPARE = 1.5  # documents drawn for each that is asked, so that contaminated ones can be left out
-HELD_OUT = 200  # held-out documents of the corpus on which bits per byte is measured
+HELD_OUT = 200  # held-out documents of the corpus on which bits per byte is measured, each from its beginning
+HELD_OUT_CHARACTERS = 2_000  # of each of them at most, so that books cost no more than letters
 
 Item = TypeVar("Item")
 
@@ -44,7 +45,7 @@ class Ground(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The test items of all tasks."""
+    """The test items of all tasks; `unseen` are the places of the held-out documents that losses are taken on."""
 
     roles: list[LabelledDocument]
     choices: list[ChoiceItem]
@@ -53,6 +54,7 @@ class Asked(NamedTuple):
     pairs: list[SimilarityPair]
     documents: list[LabelledDocument]
     held_out: list[str]
+    unseen: list[int]
 
 
 def draw(settings: EvaluationSettings, seed: int, ground: Ground) -> Asked:
@@ -66,6 +68,7 @@ def draw(settings: EvaluationSettings, seed: int, ground: Ground) -> Asked:
         pairs=similarity_pairs(items, seed, "test"),
         documents=next_token_documents(int(SPARE * max(10, items // 2)), seed, "test"),
         held_out=list(ground.test_texts),
+        unseen=list(range(len(ground.test_texts))),
     )
 
 
@@ -109,21 +112,29 @@ def cleared(
         "numerical_reasoning": found["numerical_reasoning"].flags | told
     }
     kept = asked._replace(
-        roles=_clean(asked.roles, flags["token_classification"], _documents_of(settings.items)),
-        choices=_clean(asked.choices, flags["numerical_reasoning"], settings.items),
-        pairs=_clean(asked.pairs, flags["semantic_similarity"], settings.items),
-        documents=_clean(asked.documents, flags["next_token_prediction"], max(10, settings.items // 2)),
-        held_out=_clean(asked.held_out, flags["held_out_documents"], HELD_OUT),
+        roles=clean(asked.roles, flags["token_classification"], _documents_of(settings.items)),
+        choices=clean(asked.choices, flags["numerical_reasoning"], settings.items),
+        pairs=clean(asked.pairs, flags["semantic_similarity"], settings.items),
+        documents=clean(asked.documents, flags["next_token_prediction"], max(10, settings.items // 2)),
+        held_out=[beginning(text) for text in clean(asked.held_out, flags["held_out_documents"], HELD_OUT)],
+        unseen=clean(asked.unseen, flags["held_out_documents"], len(asked.unseen)),
     )
     left = (kept.roles, kept.choices, kept.pairs, kept.documents, kept.held_out)
     rows: dict[str, Any] = {name: _row(found[name]._asdict(), group) for name, group in zip(texts, left, strict=True)}
     rows["numerical_reasoning"]["stated_in_training"] = int(told.sum())
+    rows["held_out_documents"]["for_losses"] = len(kept.unseen)
     return kept, rows
 
 
-def _clean(items: list[Item], flags: NDArray[np.bool_], wanted: int) -> list[Item]:
-    clean = [item for item, flag in zip(items, flags, strict=True) if not flag]
-    return (clean or items)[:wanted]
+def clean(items: list[Item], flags: NDArray[np.bool_], wanted: int) -> list[Item]:
+    """The first `wanted` items without a flag; of all items where every one has a flag."""
+    unseen = [item for item, flag in zip(items, flags, strict=True) if not flag]
+    return (unseen or items)[:wanted]
+
+
+def beginning(text: str, characters: int = HELD_OUT_CHARACTERS) -> str:
+    """At most so many characters of a text, to the end of a word if there is one."""
+    return text if len(text) <= characters else text[:characters].rsplit(maxsplit=1)[0]
 
 
 def _row(found: dict[str, Any], group: list[Any]) -> dict[str, Any]:

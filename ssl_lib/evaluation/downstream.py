@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.evaluation.asked import Asked, Ground, cleared, draw, labelled, spread_items
+from ssl_lib.evaluation.asked import Asked, Ground, labelled, spread_items
 from ssl_lib.evaluation.baselines import NgramModel, count_ngrams
 from ssl_lib.evaluation.next_token import evaluate_any_text, evaluate_next_token
 from ssl_lib.evaluation.number_prediction import evaluate_number_prediction, next_numbers
@@ -18,17 +18,16 @@ from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.evaluation.token_classification import evaluate_spans, from_documents
 
 
-def downstream(contest: Contest, ground: Ground, settings: EvaluationSettings) -> Iterator[tuple[str, Any]]:
-    """Names and results, one at a time: contamination, the four tasks, number prediction, probes, held-out text."""
-    drawn = draw(settings, contest.seed, ground)
-    asked, contamination = cleared(drawn, settings, contest.after.encoding, ground)
-    yield "contamination", contamination
-    yield from four_tasks(contest, asked, settings, _ngrams(contest, ground, settings))
+def downstream(
+    contest: Contest, asked: Asked, ground: Ground, ngrams: dict[str, NgramModel], settings: EvaluationSettings
+) -> Iterator[tuple[str, Any]]:
+    """Names and results, one at a time: the four tasks, number prediction, probes, held-out text."""
+    yield from four_tasks(contest, asked, settings, ngrams)
     numbers = next_numbers(asked.documents, settings.items, contest.seed)
     yield "number_prediction", evaluate_number_prediction(contest, numbers, ground.training_values)
     yield "probes", evaluate_probes(contest, settings.seeds, steps=min(STEPS, max(20, settings.probe_items // 4)))
     if asked.held_out:
-        yield "held_out_text", evaluate_any_text(contest, asked.held_out)
+        yield "held_out_text", evaluate_any_text(contest, asked.held_out, ngrams)
 
 
 def four_tasks(
@@ -37,7 +36,7 @@ def four_tasks(
     """The four downstream tasks, by name."""
     yield "token_classification", token_classification(contest, asked, settings)
     yield "numerical_reasoning", numerical_reasoning(contest, asked, settings, ngrams)
-    yield "semantic_similarity", evaluate_pairs(contest, asked.pairs)
+    yield "semantic_similarity", evaluate_pairs(contest, asked.pairs, settings.baselines != "none")
     yield "next_token_prediction", evaluate_next_token(contest, asked.documents, ngrams)
 
 
@@ -63,7 +62,8 @@ def numerical_reasoning(
     return result
 
 
-def _ngrams(contest: Contest, ground: Ground, settings: EvaluationSettings) -> dict[str, NgramModel]:
+def counted_ngrams(contest: Contest, ground: Ground, settings: EvaluationSettings) -> dict[str, NgramModel]:
+    """Counts of n-grams of the training tokens: baselines of whatever a likelihood decides."""
     if settings.baselines == "none":
         return {}
     encoding = contest.after.encoding

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ssl_lib.config import EvaluationSettings, ExternalTask
-from ssl_lib.evaluation.asked import Ground, clean
+from ssl_lib.evaluation.asked import HELD_OUT, Ground, beginning, clean
 from ssl_lib.evaluation.baselines import NgramModel
 from ssl_lib.evaluation.contamination import shared_ngrams
 from ssl_lib.evaluation.next_token import evaluate_any_text
@@ -124,7 +124,7 @@ def _read_pairs(one: ExternalTask, root: Path, most: int, seed: int) -> External
 
 def _read_texts(one: ExternalTask, root: Path, most: int, seed: int) -> External:
     found = read_texts(root / one.path, one.field)
-    items = evenly(found, most)
+    items = [beginning(text) for text in evenly(found, one.items or min(most, HELD_OUT))]
     return External(one, items, items, len(found))
 
 

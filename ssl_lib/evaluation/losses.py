@@ -1,11 +1,18 @@
-"""Held-out losses of the trained model and of its untrained twin, on the same rows with the same views."""
+"""Held-out losses of the trained model and of its untrained twin, on the same rows with the same views.
+
+The rows are packed from documents that share no 13-gram of tokens with training text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ssl_lib.batches.datasets import PackedRows
-from ssl_lib.config import Settings
+from ssl_lib.config import Settings, UserError
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.training.held_out import held_out_batches
@@ -17,16 +24,34 @@ NTXENT_PARTS = (
 )  # of the contrastive loss: what the guide's formula has; the rest is graded similarity
 
 
+class ChosenRows(PackedRows):
+    """Rows packed from some documents of a store alone, in the order given. Raises UserError for less than a row."""
+
+    def __init__(self, store: TokenStore, context: int, chosen: NDArray[np.int64]) -> None:
+        super().__init__(store, context, seed=0, shuffle=False)
+        self.chosen = chosen
+        self.rows_per_epoch = int(self.lengths[chosen].sum()) // context
+        if self.rows_per_epoch < 1:
+            raise UserError(
+                f"the {len(chosen)} held-out documents hold less than one row of model.context = {context} tokens; "
+                "raise corpus.test_share or lower model.context"
+            )
+
+    def _draw_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.chosen, np.concatenate([[0], np.cumsum(self.lengths[self.chosen])])
+
+
 def held_out_losses(
-    after: Predictor, before: Predictor, store: TokenStore, settings: Settings
+    after: Predictor, before: Predictor, store: TokenStore, unseen: Sequence[int], settings: Settings
 ) -> dict[str, dict[str, Any]]:
     """`{objective: {"before", "after", "reduction", "parts": {part: {"before", "after"}}}}`, nats; reduction as a
     share of before.
 
-    The figure of `contrastive` is NT-Xent over tokens and sentences; its graded parts stand in `parts`, all in `total`.
+    `unseen` are the documents of the store that the rows are packed from. The figure of `contrastive` is NT-Xent over
+    tokens and sentences; its graded parts stand in `parts`, all in `total`.
     The contrastive loss of both models is taken at the same fixed temperature.
     """
-    rows = PackedRows(store, after.context, settings.seed, shuffle=False)
+    rows = ChosenRows(store, after.context, np.array(unseen, dtype=np.int64))
     batches = held_out_batches(rows, settings.evaluation.loss_rows)
     first, last = (losses_of(list(model.objectives.values()), batches, model.placement) for model in (before, after))
     compared = {name: _compared(first[name], last[name]) for name in last}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ssl_lib.evaluation.protocol import Contest, Judged, Spans
-from ssl_lib.evaluation.statistics import TaskResult, mean_interval, paired_means
+from ssl_lib.evaluation.statistics import TaskResult, lower_is_better, mean_interval, paired_means
 from ssl_lib.tokens.numerals import find_numbers
 
 UNIT = 0.01
@@ -97,8 +97,9 @@ def evaluate_number_prediction(
         "marginal": _marginal(training_values, len(numbers.values)),
     }
     errors = {name: absolute_error(forecast, numbers.values) for name, forecast in forms.items()}
-    estimate = paired_means(
-        errors["before"], errors["after"], contest.bootstrap_samples, contest.seed, groups_N=numbers.owner
+    estimate, marginal = (
+        paired_means(errors[who], errors["after"], contest.bootstrap_samples, contest.seed, groups_N=numbers.owner)
+        for who in ("before", "marginal")
     )
     every = np.ones(len(numbers.values), dtype=bool)
     details: dict[str, Any] = {"examples": _examples(numbers, forms["after"])}
@@ -106,15 +107,7 @@ def evaluate_number_prediction(
         if here.any():
             rows = {who: measures(forecast, numbers, here, contest) for who, forecast in forms.items()}
             details[name] = {"n": int(here.sum()), **rows}
-    baselines = {"marginal": float(errors["marginal"].mean())}
-    return lower_is_better(estimate.result("error_decades", len(numbers.values), details, baselines))
-
-
-def lower_is_better(result: TaskResult) -> TaskResult:
-    """The same result, marked as one of which less is better."""
-    from dataclasses import replace
-
-    return replace(result, higher_is_better=False)
+    return lower_is_better(estimate.result("error_decades", len(numbers.values), details, {"marginal": marginal}))
 
 
 def absolute_error(forecast: Forecast, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ssl_lib.evaluation.baselines import NgramModel
 from ssl_lib.evaluation.protocol import Contest, Judged
-from ssl_lib.evaluation.readers import Question
-from ssl_lib.evaluation.statistics import TaskResult, paired_means
+from ssl_lib.evaluation.readers import Question, four_choices
+from ssl_lib.evaluation.statistics import Paired, TaskResult, paired_means
+from ssl_lib.tokens.numerals import find_numbers
 
 EXAMPLES = 12
 GENERATED_TOKENS = 10
@@ -55,7 +56,7 @@ def evaluate_choices(
     }
     if generate:
         details["exact_match"] = exact_match(contest, items)
-    baselines = _baselines(contest.after, items, training_answers, ngrams or {})
+    baselines = _baselines(contest, items, training_answers, ngrams or {}, after_N)
     return estimate.result("accuracy", len(items), details, baselines)
 
 
@@ -87,17 +88,35 @@ def exact_match(contest: Contest, items: Sequence[Choice]) -> dict[str, Any]:
     prompts, answers = [item.prompt for item in asked], [item.choices[item.answer] for item in asked]
     before_N, after_N = (_matches(model, prompts, answers) for model in (contest.before, contest.after))
     estimate = paired_means(before_N, after_N, contest.bootstrap_samples, contest.seed)
-    names = np.array([item.family for item in asked])
-    by_family = {name: float(after_N[names == name].mean()) for name in sorted(set(names.tolist()))}
-    return estimate._asdict() | {"n": len(asked), "families": by_family}
+    return estimate._asdict() | {"n": len(asked), "families": _by_family(contest, asked, before_N, after_N)}
 
 
-def evaluate_questions(contest: Contest, questions: Sequence[Question], cue: str = "") -> TaskResult:
-    """Exact match on question/answer pairs; `cue` is put after each question, say " It is"."""
-    prompts, answers = [question.question + cue for question in questions], [question.answer for question in questions]
-    before_N, after_N = (_matches(model, prompts, answers) for model in (contest.before, contest.after))
-    estimate = paired_means(before_N, after_N, contest.bootstrap_samples, contest.seed)
-    return estimate.result("exact_match", len(questions), {}, {})
+def evaluate_questions(
+    contest: Contest,
+    questions: Sequence[Question],
+    cue: str = "",
+    ngrams: Mapping[str, NgramModel] | None = None,
+    baselines: bool = True,
+) -> TaskResult:
+    """Exact match on question/answer pairs; `cue` is put after each question, say " It is".
+
+    Beside it, in `details["four_choice"]`, the questions with whole numbers for answers as four-choice items with near
+    distractors. The baselines answer with the last and with the largest number of the question.
+    """
+    asked = [question._replace(question=question.question + cue) for question in questions]
+    prompts, answers = [one.question for one in asked], [one.answer for one in asked]
+    said = [generate_all(model, prompts) for model in (contest.before, contest.after)]
+    before_N, after_N = (_equal(texts, answers) for texts in said)
+    samples, seed = contest.bootstrap_samples, contest.seed
+    others = {
+        name: paired_means(_equal([pick(one.question) for one in questions], answers), after_N, samples, seed)
+        for name, pick in (COPIES.items() if baselines else ())
+    }
+    details: dict[str, Any] = {"answers": _answers(asked, said[1], after_N)}
+    if items := four_choices(list(asked), "questions", seed):
+        choices = evaluate_choices(contest, items, ngrams=ngrams, generate=False)
+        details["four_choice"] = choices.summary() | choices.details
+    return paired_means(before_N, after_N, samples, seed).result("exact_match", len(asked), details, others)
 
 
 def generate_all(model: Judged, prompts: Sequence[str]) -> list[str]:
@@ -114,8 +133,30 @@ def bare(text: str) -> str:
 
 
 def _matches(model: Judged, prompts: Sequence[str], answers: Sequence[str]) -> NDArray[np.bool_]:
-    pairs = zip(generate_all(model, prompts), answers, strict=True)
-    return np.array([bare(text) == bare(answer) for text, answer in pairs])
+    return _equal(generate_all(model, prompts), answers)
+
+
+def _equal(texts: Sequence[str], answers: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([bare(text) == bare(answer) for text, answer in zip(texts, answers, strict=True)])
+
+
+def _last_number(text: str) -> str:
+    numbers = find_numbers(text)
+    return numbers[-1].text if numbers else ""
+
+
+def _largest_number(text: str) -> str:
+    numbers = [number for number in find_numbers(text) if not np.isnan(number.value)]
+    return max(numbers, key=lambda number: number.value).text if numbers else ""
+
+
+COPIES: dict[str, Callable[[str], str]] = {"last_number": _last_number, "largest_number": _largest_number}
+
+
+def _answers(asked: Sequence[Question], said: Sequence[str], after_N: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Questions with what the trained model wrote: wrong ones first, then right ones."""
+    order = [i for right in (False, True) for i in np.flatnonzero(after_N == right).tolist()[: EXAMPLES // 2]]
+    return [{"question": asked[i].question, "answer": asked[i].answer, "said": said[i]} for i in order]
 
 
 def _by_family(
@@ -131,16 +172,23 @@ def _by_family(
 
 
 def _baselines(
-    model: Judged, items: Sequence[Choice], training_answers: Sequence[int], ngrams: Mapping[str, NgramModel]
-) -> dict[str, float]:
-    rows = {"chance": float(np.mean([1 / len(item.choices) for item in items]))}
+    contest: Contest,
+    items: Sequence[Choice],
+    training_answers: Sequence[int],
+    ngrams: Mapping[str, NgramModel],
+    after_N: NDArray[np.float64],
+) -> dict[str, Paired | float]:
+    """Chance, and other methods paired with the trained model's credits on the same items."""
+    scores: dict[str, NDArray[np.float64]] = {}
     if len(training_answers):
         position = int(np.bincount(np.asarray(training_answers)).argmax())
-        rows["majority_position"] = float(np.mean([item.answer == position for item in items]))
+        scores["majority_position"] = np.array([float(item.answer == position) for item in items])
     for name, counts in ngrams.items():
-        likelihoods = _likelihoods(counts, model)
-        rows[name] = float(credits(items, choice_scores(likelihoods, items)).mean())
-    return rows
+        scores[name] = credits(items, choice_scores(_likelihoods(counts, contest.after), items))
+    return {"chance": float(np.mean([1 / len(item.choices) for item in items]))} | {
+        name: paired_means(scores_N, after_N, contest.bootstrap_samples, contest.seed)
+        for name, scores_N in scores.items()
+    }
 
 
 def _likelihoods(counts: NgramModel, model: Judged) -> Score:

@@ -23,9 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_lib.evaluation.number_prediction import lower_is_better
 from ssl_lib.evaluation.protocol import Contest, Judged
-from ssl_lib.evaluation.statistics import TaskResult, paired_medians
+from ssl_lib.evaluation.statistics import Paired, TaskResult, lower_is_better, paired_medians
 
 RANGES = (100, 1_000, 10_000)
 LIST = 5
@@ -214,7 +213,11 @@ def _result(contest: Contest, task: str, limit: int, scores: dict[str, NDArray[n
     details: dict[str, Any] = {"seeds": by_seed, "test_integers": limit - int(TRAIN_SHARE * limit)}
     if limit in RANGES:
         details["paper"] = {name: row[RANGES.index(limit)] for name, row in PAPER[task].items()}
-    baselines = {name: float(np.median(values)) for name, values in by_seed.items() if name not in ("before", "after")}
+    baselines: dict[str, Paired | float] = {
+        name: paired_medians(scores[name], scores["after"], contest.bootstrap_samples, contest.seed, square_root=rooted)
+        for name in scores
+        if name not in ("before", "after")
+    }
     baselines["constant"] = 1 / LIST if not rooted else float(limit * np.sqrt(TERMS[task] / 12))
     result = estimate.result(METRICS[task], int(scores["after"].size), details, baselines)
     return lower_is_better(result) if rooted else result

@@ -1,4 +1,4 @@
-"""Readers for public evaluation files: CoNLL columns, STS pairs, T5Numeracy and question/answer JSON lines.
+"""Readers for public evaluation files: CoNLL columns, STS pairs, T5Numeracy and question/answer JSON lines, text.
 
 Every reader raises EvaluationFileError, one sentence with file and line, for what it cannot use; blank lines are
 skipped.
@@ -7,6 +7,7 @@ skipped.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
@@ -148,15 +149,33 @@ def read_questions(path: str | Path) -> list[Question]:
     return _not_empty(questions, path, "questions")
 
 
+def read_numeracy(path: str | Path) -> list[ListQuestion] | list[Question]:
+    """JSON lines of any of the three kinds above, told apart by the keys of the first object."""
+    _, first = next(iter(_json_rows(path)), (0, {}))
+    if "numbers" in first:
+        return read_t5numeracy_lists(path)
+    return read_t5numeracy_numeration(path) if {"text", "label"} <= set(first) else read_questions(path)
+
+
+def read_texts(path: str | Path, field: str = "text") -> list[str]:
+    """Texts to foretell: of a `.jsonl` or `.json` file what stands under `field`, of any other its paragraphs."""
+    if Path(path).suffix in (".jsonl", ".json"):
+        texts = [_text_of(path, number, row, field) for number, row in _json_rows(path)]
+    else:
+        texts = re.split(r"\n\s*\n", "\n".join(_text_lines(path)))
+    return _not_empty([text.strip() for text in texts if text.strip()], path, "texts")
+
+
 def four_choices(questions: list[Question], family: str, seed: int) -> list[ListQuestion]:
     """Make questions whose answers are whole numbers into four-choice items with near distractors.
 
     Wrong choices are drawn among: one, ten or a hundred off, two digits swapped, ten times, a tenth.
-    Questions with other answers are left out.
+    Separators of thousands are left out of the choices, and questions with other answers altogether.
     """
     random = Random(seed)
     items = []
-    for question, answer in questions:
+    for question, written in questions:
+        answer = written.replace(",", "")
         if not answer.isdecimal():
             continue
         wrong = sorted(_near(answer) - {answer})

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
 from ssl_lib.evaluation.protocol import Contest, Judged
-from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearman, spearman
+from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans, spearman
 
 EXAMPLES = 8
 
@@ -35,18 +35,24 @@ def cosines(model: Judged, pairs: Sequence[GradedPair]) -> NDArray[np.float64]:
     return (vectors_ND[first_N] * vectors_ND[second_N]).sum(axis=1)
 
 
-def evaluate_pairs(contest: Contest, pairs: Sequence[GradedPair]) -> TaskResult:
-    """Spearman between cosine and score, before and after, on the same pairs; word and token baselines beside them."""
+def evaluate_pairs(contest: Contest, pairs: Sequence[GradedPair], baselines: bool = True) -> TaskResult:
+    """Spearman between cosine and score, before and after, on the same pairs; word and token baselines beside them.
+
+    Raises ValueError below two pairs.
+    """
     scores_N = np.array([pair.score for pair in pairs], dtype=np.float64)
     before_N, after_N = cosines(contest.before, pairs), cosines(contest.after, pairs)
-    estimate = paired_spearman(scores_N, before_N, after_N, contest.bootstrap_samples, contest.seed)
-    baselines = {name: spearman(scores_N, method(pairs)) for name, method in _baselines(contest.after).items()}
+    methods = _baselines(contest.after) if baselines else {}
+    others = {name: method(pairs) for name, method in methods.items()}
+    compared = paired_spearmans(
+        scores_N, {"before": before_N, **others}, after_N, contest.bootstrap_samples, contest.seed
+    )
     details = {
         "points": _points(scores_N, before_N, after_N),
         "examples": _examples(pairs, scores_N, after_N),
         "by_kind": _by_kind(pairs, scores_N, before_N, after_N),
     }
-    return estimate.result("spearman", len(pairs), details, baselines)
+    return compared.pop("before").result("spearman", len(pairs), details, compared)
 
 
 def _baselines(model: Judged) -> dict[str, Callable[[Sequence[GradedPair]], NDArray[np.float64]]]:

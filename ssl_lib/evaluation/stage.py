@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -17,16 +16,16 @@ import numpy as np
 
 from ssl_lib.config import Settings, UserError
 from ssl_lib.evaluation.asked import Ground, cleared, draw
-from ssl_lib.evaluation.downstream import downstream
+from ssl_lib.evaluation.downstream import counted_ngrams, downstream
+from ssl_lib.evaluation.external import External, evaluate_external, read_external
+from ssl_lib.evaluation.figures import figures, with_details
+from ssl_lib.evaluation.plots import plot_tables
 from ssl_lib.evaluation.protocol import Contest
-from ssl_lib.evaluation.statistics import TaskResult
 
 if TYPE_CHECKING:
     from ssl_lib.tokens.store import TokenStore
 
-TASKS = ("token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction")
 MOST_VALUES, MOST_TEXTS = 1_000_000, 20_000  # of the corpus, so that memory does not grow with it
-COLUMNS = ("task", "metric", "before", "before_low", "before_high", "after", "after_low", "after_high", "n")
 
 
 class EvaluationError(UserError):
@@ -59,16 +58,17 @@ def run(settings: Settings, root: Path) -> dict[str, Any]:
     after = load(root / "model")
     before = Predictor.untrained(after.settings, after.encoding)
     contest = Contest(before, after, settings.seed, settings.evaluation.bootstrap_samples)
+    external = read_external(settings.evaluation, root, settings.seed)
     test = TokenStore.open(root / "data" / "tokenized" / "test")
     found: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     with _progress() as advance:
-        for name, result in _measures(contest, test, settings, root):
+        for name, result in _measures(contest, test, external, settings, root):
             found[name] = result
             seconds[name] = time.perf_counter() - started - sum(seconds.values())
             advance(name)
     seconds["evaluate"] = time.perf_counter() - started
-    metrics = _metrics(found, settings, root, test.meta, seconds)
+    metrics = figures(found) | _circumstances(settings, root, test.meta, seconds)
     _write(root, metrics, found, seconds)
     write_number_line(before, after, root / "report")
     write_report(settings, root)
@@ -76,19 +76,23 @@ def run(settings: Settings, root: Path) -> dict[str, Any]:
     return metrics
 
 
-def _measures(contest: Contest, test: TokenStore, settings: Settings, root: Path) -> Iterator[tuple[str, Any]]:
+def _measures(
+    contest: Contest, test: TokenStore, external: list[External], settings: Settings, root: Path
+) -> Iterator[tuple[str, Any]]:
     from ssl_lib.evaluation.losses import held_out_losses
 
-    yield "losses", held_out_losses(contest.after, contest.before, test, settings)
-    ground = _ground(root)
-    yield from downstream(contest, ground, settings.evaluation)
-    if settings.evaluation.baselines == "full":
+    ground, evaluation = _ground(root), settings.evaluation
+    asked, contamination = cleared(draw(evaluation, contest.seed, ground), evaluation, contest.after.encoding, ground)
+    yield "contamination", contamination
+    yield "losses", held_out_losses(contest.after, contest.before, test, asked.unseen, settings)
+    ngrams = counted_ngrams(contest, ground, evaluation)
+    yield from downstream(contest, asked, ground, ngrams, evaluation)
+    if external:
+        yield "external", evaluate_external(contest, external, ground, ngrams, evaluation.baselines != "none")
+    if evaluation.baselines == "full":
         from ssl_lib.evaluation.alone import objectives_alone
 
-        asked, _ = cleared(
-            draw(settings.evaluation, contest.seed, ground), settings.evaluation, contest.after.encoding, ground
-        )
-        trained = contest.after.settings.replaced({"evaluation": settings.evaluation.model_dump()})
+        trained = contest.after.settings.replaced({"evaluation": evaluation.model_dump()})
         yield "objectives_alone", dict(objectives_alone(contest, asked, trained, root))
 
 
@@ -102,43 +106,14 @@ def _ground(root: Path) -> Ground:
     return Ground(train.tokens, np.array(numbers["value"], dtype=np.float64), RawTexts(raw / "train.jsonl"), held_out)
 
 
-def _metrics(
-    found: dict[str, Any], settings: Settings, root: Path, meta: dict[str, Any], seconds: dict[str, float]
-) -> dict[str, Any]:
-    """`metrics/evaluation.json`."""
-    number, reasoning = found["number_prediction"], found["numerical_reasoning"].details
-    tasks = {name: found[name].summary() for name in TASKS}
-    for objective, results in found.get("objectives_alone", {}).items():
-        for name, result in results.items():
-            tasks[name]["baselines"][f"{objective}_alone"] = result.after
+def _circumstances(settings: Settings, root: Path, meta: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
+    """The corpus that was judged on, and how long everything took."""
+    held_out = {"split": "test", "documents": meta["documents"], "tokens": meta["tokens"]}
+    measured = {name: round(value, 3) for name, value in seconds.items()}
     return {
-        "losses": found["losses"],
-        "downstream": tasks,
-        "extrapolation": _chosen(reasoning["extrapolation"]),
-        "reserved_wordings": _chosen(reasoning["reserved_wordings"]),
-        "exact_match": _chosen(reasoning["exact_match"]),
-        "bits_per_byte": found["next_token_prediction"].details["bits_per_byte"],
-        "held_out_text": found.get("held_out_text", {}),
-        "number_prediction": number.summary() | {"after_details": number.details["all"]["after"]},
-        "probes": {name: _short(result) for name, result in found["probes"].items()},
-        "contamination": found["contamination"],
-        "corpus": {
-            "name": settings.corpus.name,
-            "split": "test",
-            "documents": meta["documents"],
-            "tokens": meta["tokens"],
-        },
-        "seconds": {"train": _seconds_of_training(root), **{name: round(value, 3) for name, value in seconds.items()}},
+        "corpus": {"name": settings.corpus.name, **held_out},
+        "seconds": {"train": _seconds_of_training(root), **measured},
     }
-
-
-def _short(result: TaskResult) -> dict[str, Any]:
-    return result.summary() | {"paper": result.details.get("paper", {})}
-
-
-def _chosen(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("before", "after", "before_ci95", "ci95", "difference_ci95", "n")
-    return {name: row[name] for name in names}
 
 
 def _seconds_of_training(root: Path) -> float:
@@ -152,30 +127,12 @@ def _seconds_of_training(root: Path) -> float:
 
 
 def _write(root: Path, metrics: dict[str, Any], found: dict[str, Any], seconds: dict[str, float]) -> None:
-    """The three files, each complete or absent. `report/evaluation.json` has the details of every measure."""
-    details = {name: _whole(result) for name, result in found.items()}
+    """Every file complete or absent. `report/evaluation.json` has the details of every measure."""
+    details = with_details(found)
     _write_text(root / "metrics" / "evaluation.json", _json(metrics))
     _write_text(root / "report" / "evaluation.json", _json(details | {"seconds": seconds}))
-    _write_plot(root / "plots" / "downstream.csv", metrics["downstream"])
-
-
-def _whole(result: Any) -> Any:
-    """Results, also inside dicts, with their details."""
-    if isinstance(result, TaskResult):
-        return result.summary() | {"details": result.details}
-    return {name: _whole(part) for name, part in result.items()} if isinstance(result, dict) else result
-
-
-def _write_plot(path: Path, rows: dict[str, Any]) -> None:
-    from io import StringIO
-
-    text = StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for task, row in rows.items():
-        before, after = (row["before"], *row["before_ci95"]), (row["after"], *row["ci95"])
-        writer.writerow([task, row["metric"], *(f"{value:.6f}" for value in (*before, *after)), row["n"]])
-    _write_text(path, text.getvalue())
+    for name, text in plot_tables(metrics, details).items():
+        _write_text(root / "plots" / f"{name}.csv", text)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -209,20 +166,20 @@ def _record(settings: Settings, root: Path, metrics: dict[str, Any]) -> None:
     except (OSError, ValueError, KeyError) as error:
         raise EvaluationError(f"{root / 'model' / 'run.json'}: cannot be read ({error}); run `ssl-lib train`") from None
     with resume_run(settings, root, run_id, "evaluate") as tracked:
-        tracked.log(dict(_figures("evaluation", _plain(metrics))), step=0)
+        tracked.log(dict(_flat("evaluation", _plain(metrics))), step=0)
         tracked.log_artifact(root / "metrics" / "evaluation.json", "evaluation")
         tracked.log_artifact(root / "report", "report")
     promote(settings, root, run_id)
 
 
-def _figures(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:
+def _flat(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:
     """Leaves that are numbers, under names that MLflow allows; intervals become `.low` and `.high`."""
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield from _figures(f"{prefix}.{key}", value)
+            yield from _flat(f"{prefix}.{key}", value)
     elif isinstance(tree, list) and len(tree) == 2:
-        yield from _figures(f"{prefix}.low", tree[0])
-        yield from _figures(f"{prefix}.high", tree[1])
+        yield from _flat(f"{prefix}.low", tree[0])
+        yield from _flat(f"{prefix}.high", tree[1])
     elif isinstance(tree, (int, float)) and not isinstance(tree, bool):
         yield prefix, float(tree)
 

@@ -6,8 +6,8 @@ Legend: N items (rows that are resampled together), G groups of items, R resampl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ class TaskResult:
     """One figure before and after training, with its uncertainty.
 
     `ci95` belongs to `after`, `before_ci95` to `before`, `difference_ci95` to after - before on the same resampled
-    items. `n` counts items; `baselines` are other methods on the same items; `details` holds all that a page or a
-    test may show.
+    items. `n` counts items; `baselines` are other methods on the same items, with their intervals in `baselines_ci95`
+    and those of after - baseline in `over_baselines_ci95`; `details` holds all that a page or a test may show.
     """
 
     metric: str
@@ -37,6 +37,8 @@ class TaskResult:
     n: int
     details: dict[str, Any] = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)
+    baselines_ci95: dict[str, Interval] = field(default_factory=dict)
+    over_baselines_ci95: dict[str, Interval] = field(default_factory=dict)
     difference_ci95: Interval = (float("nan"), float("nan"))
     higher_is_better: bool = True
 
@@ -45,6 +47,11 @@ class TaskResult:
         values = asdict(self)
         del values["details"]
         return values
+
+
+def lower_is_better(result: TaskResult) -> TaskResult:
+    """The same result, marked as one of which less is better."""
+    return replace(result, higher_is_better=False)
 
 
 class Paired(NamedTuple):
@@ -56,11 +63,22 @@ class Paired(NamedTuple):
     ci95: Interval
     difference_ci95: Interval
 
-    def result(self, metric: str, n: int, details: dict[str, Any], baselines: dict[str, float]) -> TaskResult:
-        """The estimates as a TaskResult, higher being better."""
+    def result(
+        self, metric: str, n: int, details: dict[str, Any], baselines: Mapping[str, Paired | float]
+    ) -> TaskResult:
+        """The estimates as a TaskResult, higher being better.
+
+        A baseline is either a figure known without asking, or a pair whose `before` is the baseline and whose `after`
+        is the trained model on the same items.
+        """
+        pairs = {name: one for name, one in baselines.items() if isinstance(one, Paired)}
         return TaskResult(
-            metric, self.before, self.after, self.ci95, self.before_ci95, n, details, baselines, self.difference_ci95
-        )
+            metric, self.before, self.after, self.ci95, self.before_ci95, n, details,
+            baselines={name: one.before if isinstance(one, Paired) else one for name, one in baselines.items()},
+            baselines_ci95={name: one.before_ci95 for name, one in pairs.items()},
+            over_baselines_ci95={name: one.difference_ci95 for name, one in pairs.items()},
+            difference_ci95=self.difference_ci95,
+        )  # fmt: skip
 
 
 def paired_means(
@@ -133,17 +151,28 @@ def paired_spearman(gold_N: ArrayLike, before_N: ArrayLike, after_N: ArrayLike, 
     Where either side is constant (in the data or in a resample) there is no order to find, and the correlation
     counts as 0.
     """
-    before_N, after_N = _checked(before_N, after_N)
-    drawn = [
-        [weighted_spearman(gold_N, scores_N, counts_RN) for scores_N in (before_N, after_N)]
-        for counts_RN in resamples(len(before_N), samples, seed)
+    return paired_spearmans(gold_N, {"before": before_N}, after_N, samples, seed)["before"]
+
+
+def paired_spearmans(
+    gold_N: ArrayLike, others: Mapping[str, ArrayLike], after_N: ArrayLike, samples: int, seed: int
+) -> dict[str, Paired]:
+    """`paired_spearman` of each of `others` against `after_N`, all on the same resamples."""
+    columns = {name: _checked(scores_N, after_N)[0] for name, scores_N in others.items()}
+    gold_N, after_N = _checked(gold_N, after_N)
+    blocks = [
+        weighted_spearmans(gold_N, [after_N, *columns.values()], counts_RN)
+        for counts_RN in resamples(len(after_N), samples, seed)
     ]
-    drawn_R2 = np.concatenate([np.stack(block, axis=1) for block in drawn])
-    return Paired(
-        spearman(gold_N, before_N), spearman(gold_N, after_N),
-        percentile_interval(drawn_R2[:, 0]), percentile_interval(drawn_R2[:, 1]),
-        percentile_interval(drawn_R2[:, 1] - drawn_R2[:, 0]),
-    )  # fmt: skip
+    drawn_RK, after = np.concatenate(blocks), spearman(gold_N, after_N)
+    ci95 = percentile_interval(drawn_RK[:, 0])
+    return {
+        name: Paired(
+            spearman(gold_N, scores_N), after, percentile_interval(drawn_RK[:, k]), ci95,
+            percentile_interval(drawn_RK[:, 0] - drawn_RK[:, k]),
+        )
+        for k, (name, scores_N) in enumerate(columns.items(), start=1)
+    }  # fmt: skip
 
 
 def spearman(first_N: ArrayLike, second_N: ArrayLike) -> float:
@@ -159,14 +188,20 @@ def spearman(first_N: ArrayLike, second_N: ArrayLike) -> float:
 
 def weighted_spearman(first_N: ArrayLike, second_N: ArrayLike, counts_RN: Floats) -> Floats:
     """Spearman correlations [R] of R resamples, each told by how often it holds every item."""
-    first_RN = _weighted_ranks(np.asarray(first_N, dtype=np.float64), counts_RN)
-    second_RN = _weighted_ranks(np.asarray(second_N, dtype=np.float64), counts_RN)
-    total_R1 = counts_RN.sum(axis=1, keepdims=True)
-    first_RN = first_RN - (counts_RN * first_RN).sum(axis=1, keepdims=True) / total_R1
-    second_RN = second_RN - (counts_RN * second_RN).sum(axis=1, keepdims=True) / total_R1
-    covariance_R = (counts_RN * first_RN * second_RN).sum(axis=1)
-    scale_R = np.sqrt((counts_RN * first_RN**2).sum(axis=1) * (counts_RN * second_RN**2).sum(axis=1))
-    return np.divide(covariance_R, scale_R, out=np.zeros_like(covariance_R), where=scale_R > 1e-9 * total_R1[:, 0])
+    return weighted_spearmans(first_N, [second_N], counts_RN)[:, 0]
+
+
+def weighted_spearmans(first_N: ArrayLike, others: Sequence[ArrayLike], counts_RN: Floats) -> Floats:
+    """Spearman correlations [R, K] of one list with each of K others, in R resamples."""
+    total_R = counts_RN.sum(axis=1)
+    first_RN, first_R = _centred_ranks(first_N, counts_RN)
+    columns = []
+    for other_N in others:
+        other_RN, other_R = _centred_ranks(other_N, counts_RN)
+        covariance_R, scale_R = np.einsum("rn,rn,rn->r", counts_RN, first_RN, other_RN), np.sqrt(first_R * other_R)
+        known_R = scale_R > 1e-9 * total_R
+        columns.append(np.divide(covariance_R, scale_R, out=np.zeros_like(covariance_R), where=known_R))
+    return np.stack(columns, axis=1)
 
 
 def resamples(items: int, samples: int, seed: int) -> Iterator[Floats]:
@@ -203,6 +238,13 @@ def mean_interval(scores_N: ArrayLike, samples: int, seed: int, groups_N: ArrayL
 def _resampled_means(columns_N2: Floats, samples: int, seed: int) -> Floats:
     blocks = [counts_RN @ columns_N2 for counts_RN in resamples(len(columns_N2), samples, seed)]
     return np.concatenate(blocks) / len(columns_N2)
+
+
+def _centred_ranks(values_N: ArrayLike, counts_RN: Floats) -> tuple[Floats, Floats]:
+    """Ranks less their mean [R, N], and the sum of their squares [R], each item as often as it was drawn."""
+    ranks_RN = _weighted_ranks(np.asarray(values_N, dtype=np.float64), counts_RN)
+    ranks_RN -= (np.einsum("rn,rn->r", counts_RN, ranks_RN) / counts_RN.sum(axis=1))[:, None]
+    return ranks_RN, np.einsum("rn,rn,rn->r", counts_RN, ranks_RN, ranks_RN)
 
 
 def _weighted_ranks(values_N: Floats, counts_RN: Floats) -> Floats:

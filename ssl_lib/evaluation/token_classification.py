@@ -17,7 +17,7 @@ from ssl_lib.evaluation.baselines import WINDOW_TOKENS, bag_of_tokens_labels, ma
 from ssl_lib.evaluation.char_cnn import char_cnn_labels
 from ssl_lib.evaluation.protocol import Contest, Judged, overlapping
 from ssl_lib.evaluation.readers import TaggedSentence
-from ssl_lib.evaluation.statistics import TaskResult, paired_means
+from ssl_lib.evaluation.statistics import Paired, TaskResult, paired_means
 from ssl_lib.tokens.encodings import encode
 
 REGULARISATION = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C: the inverse of the penalty
@@ -114,7 +114,7 @@ def evaluate_spans(
     ]
     hits = [probe.predicted == test.labels for probe in probes]
     estimate = paired_means(*hits, contest.bootstrap_samples, contest.seed, groups_N=test.owner)
-    others = _baselines(contest, data) if baselines else {}
+    others = _baselines(contest, data, hits[1]) if baselines else {}
     return estimate.result("accuracy", len(test.labels), _details(data, probes), others)
 
 
@@ -156,14 +156,23 @@ def _labelled(texts: list[str], rows: Sequence[tuple[int, tuple[int, int], str]]
     return LabelledSpans(texts, owners, [span for _, span, _ in rows], np.array([label for _, _, label in rows]))
 
 
-def _baselines(contest: Contest, data: dict[str, LabelledSpans]) -> dict[str, float]:
+def _baselines(
+    contest: Contest, data: dict[str, LabelledSpans], after_N: NDArray[np.bool_]
+) -> dict[str, Paired | float]:
+    """Other methods, each paired with the trained model's hits on the same spans."""
     labels = {name: part.labels for name, part in data.items()}
     windows = {name: _windows(contest.after, part) for name, part in data.items()}
-    right = data["test"].labels
+    test = data["test"]
+    said = {
+        "majority": np.full(len(test.labels), majority(labels["train"].tolist())),
+        "bag_of_tokens": bag_of_tokens_labels(windows, labels),
+        "char_cnn": char_cnn_labels(_characters(data), labels, contest.seed),
+    }
     return {
-        "majority": majority(labels["train"].tolist(), right.tolist()),
-        "bag_of_tokens": float(np.mean(bag_of_tokens_labels(windows, labels) == right)),
-        "char_cnn": float(np.mean(char_cnn_labels(_characters(data), labels, contest.seed) == right)),
+        name: paired_means(
+            labels_N == test.labels, after_N, contest.bootstrap_samples, contest.seed, groups_N=test.owner
+        )
+        for name, labels_N in said.items()
     }
 
 

@@ -1,0 +1,203 @@
+"""External tasks: every format is read, asked and counted, what training has seen is left out, mistakes are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiktoken
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssl_lib.config import Settings, SettingsError, parse_settings
+from ssl_lib.evaluation.asked import Ground
+from ssl_lib.evaluation.baselines import count_ngrams
+from ssl_lib.evaluation.external import evaluate_external, evenly, read_external
+from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.evaluation.readers import EvaluationFileError, read_numeracy, read_texts
+from ssl_lib.evaluation.statistics import TaskResult
+from ssl_lib.predictor import Predictor
+from ssl_lib.tokens.encodings import encode, special_ids
+
+PLACES = ("Oslo", "Rome", "Paris", "Lima", "Cairo", "Delhi")
+
+
+def _conll(count: int, first: int = 0) -> str:
+    sentences = [
+        f"In\tO\n{1900 + n}\tyear\n{PLACES[n % 6]}\tO\nhad\tO\n{n % 7 + 2}\tcount\nmills\tO\n"
+        for n in range(first, first + count)
+    ]
+    return "\n".join(sentences)
+
+
+def write_files(folder: Path) -> list[dict[str, Any]]:
+    """One small file of each format, and the settings that name them."""
+    lists = [{"numbers": [n, n + 3, n + 1], "max_text": f"Max of {n} {n + 3} {n + 1} ?", "max_ans": str(n + 3),
+              "min_text": f"Min of {n} {n + 3} {n + 1} ?", "min_ans": str(n)} for n in range(30, 50)]  # fmt: skip
+    words = [{"text": f"What is number {n} ?", "label": str(n), "magnitude": 2} for n in range(40, 60)]
+    questions = [
+        {"question": f"On day {n} some {n * 7 + 100} men in {n * 3 + 900} boats ate {n + 50}. How many?",
+         "answer": f"Worked out.\n#### {n + 2}"} for n in range(20)
+    ]  # fmt: skip
+    sts = "".join(f"{n % 6}.0\tThere are {n} men.\tThere are {n + n % 5} men.\n" for n in range(30))
+    files = {
+        "a.conll": _conll(60), "lists.jsonl": _lines(lists), "words.jsonl": _lines(words),
+        "gsm.jsonl": _lines(questions), "sts.tsv": sts,
+        "text.txt": "One of 5 men left.\n\nIt was 1999.\n\n\nThe end.\n",
+        "pairs.txt": "a 1\ta 2\n" * 9 + "b\tc\n", "gold.txt": "4.0\n" * 9 + "1.0\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    reasoning, similarity = {"task": "numerical_reasoning"}, {"task": "semantic_similarity"}
+    return [
+        {"name": "roles", "task": "token_classification", "path": "a.conll", "outside": "O"},
+        {"name": "lists", "path": "lists.jsonl", "cue": " It is", **reasoning},
+        {"name": "words", "path": "words.jsonl", **reasoning},
+        {"name": "gsm", "path": "gsm.jsonl", "cue": " The answer is", **reasoning},
+        {"name": "sts", "path": "sts.tsv", **similarity},
+        {"name": "semeval", "path": "pairs.txt", "gold": "gold.txt", **similarity},
+        {"name": "text", "task": "next_token_prediction", "path": "text.txt"},
+    ]
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _settings(external: list[dict[str, Any]], items: int = 24) -> Settings:
+    return parse_settings({"evaluation": {"items": items, "external": external}})
+
+
+@pytest.fixture(scope="module")
+def contest(encoding: tiktoken.Encoding, settings: Settings) -> Contest:
+    models = [Predictor.untrained(settings.replaced({"seed": seed}), encoding) for seed in (0, 1)]
+    return Contest(*models, seed=0, bootstrap_samples=100)
+
+
+def _ground(encoding: tiktoken.Encoding, texts: list[str]) -> Ground:
+    end = special_ids(encoding).end
+    tokens = np.array([token for text in texts for token in [*encode(encoding, text), end]], dtype=np.uint32)
+    return Ground(tokens, np.ones(1), texts, [])
+
+
+def _evaluated(contest: Contest, chosen: Settings, root: Path, training: list[str]) -> dict[str, TaskResult]:
+    encoding = contest.after.encoding
+    ground = _ground(encoding, training)
+    ngrams = {"ngram_counts": count_ngrams(ground.training_tokens, encoding)}
+    return evaluate_external(contest, read_external(chosen.evaluation, root, 0), ground, ngrams, baselines=True)
+
+
+def test_every_format_is_asked_with_intervals_and_baselines(contest: Contest, tmp_path: Path) -> None:
+    results = _evaluated(contest, _settings(write_files(tmp_path)), tmp_path, ["Nothing of the kind."])
+    metrics = {name: result.metric for name, result in results.items()}
+    assert metrics == {
+        "roles": "accuracy", "lists": "accuracy", "words": "exact_match", "gsm": "exact_match", "sts": "spearman",
+        "semeval": "spearman", "text": "bits_per_byte",
+    }  # fmt: skip
+    for name, result in results.items():
+        assert result.ci95[0] <= result.after <= result.ci95[1], name
+        assert result.before_ci95[0] <= result.before <= result.before_ci95[1], name
+        assert set(result.baselines) - {"chance"} == set(result.baselines_ci95) == set(result.over_baselines_ci95)
+        assert result.baselines, name
+        assert result.details["file"]["asked"] <= min(24, result.details["file"]["of"])
+    assert results["lists"].details["file"]["of"] == 40
+    assert results["lists"].baselines["chance"] == pytest.approx(1 / 3)
+    assert results["lists"].details["exact_match"]["n"] == 24
+    assert results["words"].details["four_choice"]["n"] == 20
+    assert results["text"].n == 3
+
+
+def test_what_training_has_seen_is_counted_and_left_out(contest: Contest, tmp_path: Path) -> None:
+    chosen = _settings([one for one in write_files(tmp_path) if one["name"] in ("gsm", "roles")])
+    asked = read_external(chosen.evaluation, tmp_path, 0)
+    planted = [asked[1].texts[3], f"So it is. {asked[1].texts[7]} Yes.", asked[0].texts[2]]
+    results = _evaluated(contest, chosen, tmp_path, planted)
+    gsm, roles = (results[name].details["file"] for name in ("gsm", "roles"))
+    assert gsm["contamination"]["contaminated"] == 2
+    assert gsm["asked"] == results["gsm"].n == 18
+    long_enough = len(encode(contest.after.encoding, planted[2])) >= 13
+    assert roles["contamination"]["contaminated"] == int(long_enough)
+
+
+def test_sentences_that_are_asked_are_no_sentences_that_are_learned(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(_conll(50) + "\n" + _conll(20), encoding="utf-8")
+    (tmp_path / "learn.conll").write_text(_conll(30, first=40), encoding="utf-8")
+    alone = {"name": "alone", "task": "token_classification", "path": "a.conll"}
+    beside = alone | {"name": "beside", "train": "learn.conll"}
+    first, second = (read_external(_settings([alone, beside]).evaluation, tmp_path, seed=3) for _ in range(2))
+    assert first == second
+    for one in first:
+        learned = {sentence.text for sentence in (*one.learn, *one.choose)}
+        assert one.items
+        assert not learned & set(one.texts)
+    assert len(first[0].learn) == 42
+    assert len(first[1].learn) == 24
+    assert first[1].repeated == 10
+    assert first != read_external(_settings([alone, beside]).evaluation, tmp_path, seed=4)
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=60), st.integers(1, 80))
+def test_evenly_keeps_the_order_and_as_many_as_wanted(items: list[int], most: int) -> None:
+    numbered = list(enumerate(items))
+    chosen = evenly(numbered, most)
+    assert len(chosen) == min(most, len(items))
+    assert chosen == sorted(set(chosen))
+    assert chosen[0] == numbered[0]
+    gaps = np.diff([place for place, _ in chosen])
+    assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
+
+
+def test_paragraphs_lines_and_fields_of_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("One\ntwo.\n \n\nThree.\n", encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text('{"body": "x y"}\n{"body": " "}\n', encoding="utf-8")
+    assert read_texts(tmp_path / "a.md") == ["One\ntwo.", "Three."]
+    assert read_texts(tmp_path / "b.jsonl", "body") == ["x y"]
+    with pytest.raises(EvaluationFileError, match="line 1: needs a text under 'text'"):
+        read_texts(tmp_path / "b.jsonl")
+
+
+def test_kinds_of_json_lines_are_told_by_their_keys(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    families = [read_numeracy(tmp_path / f"{name}.jsonl")[0] for name in ("lists", "words", "gsm")]
+    assert [type(one).__name__ for one in families] == ["ListQuestion", "Question", "Question"]
+    assert families[2].answer == "2"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "spelling"}, "evaluation.external.0.task: input should be 'token_classification'"),
+        ({"gold": "g.txt"}, "gold means nothing to token_classification, which has label_column, outside"),
+        ({"validation": "v.conll"}, "validation needs train beside it"),
+        ({"name": "two words"}, "evaluation.external.0.name"),
+        ({"pth": "x"}, "evaluation.external.0.pth is not a setting (did you mean evaluation.external.0.path?)"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(change: dict[str, Any], message: str) -> None:
+    right = {"name": "a", "task": "token_classification", "path": "a.conll"}
+    with pytest.raises(SettingsError) as caught:
+        _settings([right | change])
+    assert message in str(caught.value)
+    with pytest.raises(SettingsError, match="got a twice"):
+        _settings([right, right])
+
+
+def test_unusable_files_are_named(contest: Contest, tmp_path: Path) -> None:
+    task = {"name": "a", "task": "token_classification", "path": "a.conll"}
+    with pytest.raises(EvaluationFileError, match=r"a\.conll: cannot be read"):
+        read_external(_settings([task]).evaluation, tmp_path, 0)
+    (tmp_path / "a.conll").write_text("one\tO\n", encoding="utf-8")
+    with pytest.raises(EvaluationFileError, match="too few different sentences"):
+        read_external(_settings([task]).evaluation, tmp_path, 0)
+    (tmp_path / "a.conll").write_text("\n".join(f"w{n}\tO\n" for n in range(20)), encoding="utf-8")
+    with pytest.raises(EvaluationFileError, match="at least two classes"):
+        _evaluated(contest, _settings([task]), tmp_path, ["x"])
+    with pytest.raises(EvaluationFileError, match="label is not the one outside"):
+        _evaluated(contest, _settings([task | {"outside": "O"}]), tmp_path, ["x"])
+    (tmp_path / "one.tsv").write_text("1.0\ta\tb\n", encoding="utf-8")
+    pairs = {"name": "b", "task": "semantic_similarity", "path": "one.tsv"}
+    with pytest.raises(EvaluationFileError, match="at least two items"):
+        _evaluated(contest, _settings([pairs]), tmp_path, ["x"])
