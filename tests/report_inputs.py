@@ -60,7 +60,8 @@ def losses() -> dict[str, Any]:
 def choices_detail(after: float) -> dict[str, Any]:
     """Families, exact match and examples of four-choice items."""
     families = {name: estimate(0.25, after - 0.02 * i, 0.05, n=111) for i, name in enumerate(FAMILIES)}
-    exact = estimate(0.0, after - 0.1, n=1000, families=dict.fromkeys(FAMILIES, after - 0.15))
+    exact = estimate(0.0, after - 0.1, n=250)
+    exact["families"] = {name: estimate(0.0, after - 0.15, 0.1, n=28) for name in FAMILIES}
     choices = [" 5.", " 6.", " 15.", " 4."]
     example = {"prompt": f"{NASTY}. The sum of 2 and 3 is", "choices": choices, "family": "addition"}
     return {

@@ -25,7 +25,11 @@ from ssl_lib.report.markup import Html, absent, figure, folded, grid, join, para
 from ssl_lib.report.svg import Mark, Row, interval_chart
 
 POSITIONS = {"determined": "determined positions", "all": "all positions", "numbers": "positions inside numbers"}
-SETS = (("extrapolation", "Longer numbers"), ("reserved_wordings", "Unseen wordings"))
+SETS = (
+    ("exact_match", "Exact match"),
+    ("extrapolation", "Longer numbers"),
+    ("reserved_wordings", "Unseen wordings"),
+)
 
 
 def downstream(inputs: Inputs) -> Html:
@@ -46,14 +50,14 @@ def reasoning(inputs: Inputs) -> Html:
     families = detail.get("families") or {}
     if not families:
         return absent("report/evaluation.json holds no families of numerical reasoning.")
-    head = ["Family", "n", "Untrained", "Trained", "Exact match"]
+    head = ["Family", "n", "Untrained", "Trained"]
     for _, title in SETS:
         head += ["n", title]
     rows = [_family(family, row, detail) for family, row in families.items()]
     caption = "Four-choice accuracy by family of items, 95% intervals below the figures"
     note = (
         "Chance is 25%. Operands are absent from training; longer numbers have more digits than any that the family "
-        "shows in training. Exact match is greedy generation of the whole answer, on the items of the first column."
+        "shows in training. Exact match is greedy generation of the whole answer, asked of every few items."
     )
     drawn = figure(
         _family_chart(families, detail), "Trained model: filled on unseen operands, hollow on longer numbers."
@@ -202,30 +206,15 @@ def _pair(row: Mapping[str, Any], metric: str) -> list[Html]:
 
 def _family(family: str, row: Mapping[str, Any], detail: Mapping[str, Any]) -> list[Any]:
     cells: list[Any] = [name(family), count(row.get("n")), *_pair(row, "accuracy")[:2]]
-    cells.append(_exact(at(detail, "exact_match", "families", family), row.get("n")))
     for key, _ in SETS:
         apart = at(detail, key, "families", family) or {}
         cells += [count(apart.get("n")), with_interval(apart.get("after"), apart.get("ci95"), "accuracy")]
     return cells
 
 
-def _exact(share: Any, n: Any) -> Html:
-    """A share of n independent items with the interval of Clopper and Pearson."""
-    from ssl_lib.evaluation.statistics import exact_interval
-
-    both = known(share) and known(n) and n > 0
-    return with_interval(share, exact_interval(round(share * n), int(n)) if both else None, "accuracy")
-
-
 def _all_families(inputs: Inputs, detail: Mapping[str, Any]) -> list[Any]:
     row = inputs.task("numerical_reasoning")
-    exact = detail.get("exact_match") or {}
-    cells: list[Any] = [
-        "All",
-        count(row.get("n")),
-        *_pair(row, "accuracy")[:2],
-        with_interval(exact.get("after"), exact.get("ci95"), "accuracy"),
-    ]
+    cells: list[Any] = ["All", count(row.get("n")), *_pair(row, "accuracy")[:2]]
     for key, _ in SETS:
         apart = detail.get(key) or {}
         cells += [count(apart.get("n")), with_interval(apart.get("after"), apart.get("ci95"), "accuracy")]
