@@ -212,6 +212,7 @@ class TrainingSettings(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     threads: NonNegative = 0
+    gradient_cosine_every_steps: NonNegative = 0
     weighting: Literal["fixed", "uncertainty", "schedule"] = "fixed"
     weight_schedule_start: Share = 0.0
     weight_schedule_end: Share = 1.0

@@ -178,6 +178,7 @@ def training() -> dict[str, Any]:
         "steps": 2000, "tokens": 8192000, "seconds": 301.25, "tokens_per_second": 27193.4, "best_step": 2000,
         "best_score": 0.3127, "parameters": 1234567,
         "weights": dict.fromkeys(OBJECTIVES, 0.5), "validation": [], "curve": [],
+        "gradient_cosines": {"mlm": {"mlm": 1.0, "ntp": -0.125}, "ntp": {"mlm": -0.125, "ntp": 1.0}},
         "hardware": {"machine": "x86_64", "cores": 2, "threads": 2, "gpu": None, "torch": "2.13.0"},
     }  # fmt: skip
 

@@ -103,6 +103,13 @@ def test_every_section_is_there_and_has_content(page: str, full: Path) -> None:
     assert len(parts) == 17
 
 
+def test_cosines_of_gradients_are_shown_where_they_were_measured(full: Path) -> None:
+    inputs = read_inputs(full)
+    assert "−0.125" in render_page(Settings(), inputs, "now")
+    without = replace(inputs, train={k: v for k, v in inputs.train.items() if k != "gradient_cosines"})
+    assert "Cosine of the objectives" not in render_page(Settings(), without, "now")
+
+
 @pytest.mark.parametrize(
     "kept", [(), ("metrics/train.json",), ("metrics/evaluation.json",), ("report/evaluation.json",)]
 )

@@ -20,7 +20,8 @@ def loss_curves(inputs: Inputs) -> Html:
         return absent("plots/losses.csv is missing or empty: there are no loss curves.")
     weights = inputs.train.get("weights") or {}
     drawings = [_curve(objective, splits, weights.get(objective)) for objective, splits in points.items()]
-    return join(_best(inputs), legend(("--before", "training batches"), ("--after", "validation")), grid(*drawings))
+    legend_of_both = legend(("--before", "training batches"), ("--after", "validation"))
+    return join(_best(inputs), legend_of_both, grid(*drawings), _gradients(inputs))
 
 
 def legend(*entries: tuple[str, str]) -> Html:
@@ -76,6 +77,22 @@ def _best(inputs: Inputs) -> Html | None:
         f"The model of step {count(step)} was kept, whose validation losses, as shares of those at the start, are least"
     )
     return paragraph(f"{words}: {number(best)} on average over the objectives.", class_="note")
+
+
+def _gradients(inputs: Inputs) -> Html | None:
+    """Cosines between the objectives' gradients, where training.gradient_cosine_every_steps has measured them."""
+    means = inputs.train.get("gradient_cosines")
+    if not means:
+        return None
+    caption = "Cosine of the objectives' gradients in the trunk, mean over the run (darker: they agree)"
+    columns = [name(objective) for objective in means]
+    head = tag("tr", tag("th", ""), *(tag("th", column, scope="col", class_="n") for column in columns))
+    body = [
+        tag("tr", tag("th", name(row), scope="row"), *(_heat(cells.get(key), (-1.0, 1.0), False) for key in means))
+        for row, cells in means.items()
+    ]
+    inner = tag("table", tag("thead", head), tag("tbody", *body), aria_label=caption)
+    return tag("div", paragraph(caption), scroll_box(inner, caption), class_="heat")
 
 
 def _curve(objective: str, splits: Mapping[str, Sequence[Point]], weight: Any) -> Html:

@@ -24,6 +24,7 @@ from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from ssl_lib.training.devices import Placement, place
+from ssl_lib.training.gradients import compare_gradients
 from ssl_lib.training.held_out import held_out_batches, held_out_losses, relative_score
 from ssl_lib.training.trainer import SelfSupervisedTrainer
 
@@ -54,6 +55,7 @@ class Progress:
     before: dict[str, dict[str, float]] = field(default_factory=dict)
     validation: list[dict[str, Any]] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
+    gradients: list[dict[str, float]] = field(default_factory=list)
 
 
 class FitResult(NamedTuple):
@@ -194,6 +196,8 @@ class _Loop:
             }
             self.progress.curve.append({"step": step, **losses})
             self.tracker.log(metrics | self._weights_in_force(step - 1), step)
+        if self.plan.gradient_cosine_every_steps and step % self.plan.gradient_cosine_every_steps == 0:
+            self._compare_gradients(step)
         if step % self.plan.validate_every_steps == 0 or step == self.plan.steps:
             self._validate(step)
         if self.path and step % self.plan.checkpoint_every_steps == 0 and step < self.plan.steps:
@@ -205,6 +209,11 @@ class _Loop:
             return {}
         weights = self.trainer.weighting.at(step)
         return {f"weight/{objective.name}": weights[objective.name] for objective in self.active}
+
+    def _compare_gradients(self, step: int) -> None:
+        figures = compare_gradients(self.trainer, self._micro_batches(step)[0])
+        self.progress.gradients.append({"step": step, **figures})
+        self.tracker.log(figures, step)
 
     def _validate(self, step: int) -> None:
         losses = held_out_losses(self.active, self.validation_batches, self.placement)

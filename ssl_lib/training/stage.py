@@ -24,6 +24,7 @@ from ssl_lib.tracking import NullRun, Run, start_run
 from ssl_lib.training.checkpoint import write_durably
 from ssl_lib.training.devices import process_rank
 from ssl_lib.training.fit import Corpora, FitResult, fit, run_key
+from ssl_lib.training.gradients import draw_cosines, mean_cosines
 from ssl_lib.training.model_folder import save_model, save_weights
 
 
@@ -77,6 +78,8 @@ def train_metrics(settings: Settings, result: FitResult) -> dict[str, Any]:
         "hardware": hardware(),
         "validation": progress.validation,
         "curve": progress.curve,
+        "gradients": progress.gradients,
+        "gradient_cosines": mean_cosines(progress.gradients),
     }
 
 
@@ -120,7 +123,17 @@ def _write(
     write_durably(root / "plots" / "losses.csv", _loss_table(metrics).encode())
     run.log({f"final/{name}": value for name, value in _numbers(metrics).items()}, settings.training.steps)
     run.log_artifact(root / "metrics" / "train.json")
+    _picture_gradients(root, result, run)
     run.log_model(root / "model")
+
+
+def _picture_gradients(root: Path, result: FitResult, run: Run | NullRun) -> None:
+    """The heat map of the gradients' cosines, where they were measured; one of an earlier run does not stay."""
+    path = root / "plots" / "gradient_cosines.png"
+    path.unlink(missing_ok=True)
+    if mean_cosines(result.progress.gradients):
+        draw_cosines(result.progress.gradients, path)
+        run.log_figure(path)
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
