@@ -16,6 +16,7 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
+from ssl_lib.batches.views import Vocabulary
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.corpus.generator import generate
 from ssl_lib.model.trunk import Trunk, TrunkShape
@@ -110,11 +111,15 @@ def random_rows(seed: int, digits: str) -> Batch:
     return PackedRows(tokenize_texts(encoding_with(digits), texts), 24, seed=seed).batch(seed % 5, 3)
 
 
-def with_other_ids(batch: Batch, positions_S: Tensor, ordinary: int, seed: int) -> Batch:
-    """The same rows with other clean tokens at some flat positions."""
+def with_other_ids(batch: Batch, positions_S: Tensor, known: Vocabulary, seed: int) -> Batch:
+    """The same rows with other clean tokens at some flat positions, letters where letters were: words stay words."""
     generator = torch.Generator().manual_seed(seed)
     ids_N = batch.token_ids_BT.flatten().clone()
-    ids_N[positions_S] = torch.randint(256, ordinary, (len(positions_S),), generator=generator)
+    kind_V = 2 * known.letter_first_V.long() + known.letter_last_V
+    for kind in kind_V[ids_N[positions_S]].unique():
+        alike = (kind_V[: known.ordinary] == kind).nonzero()[:, 0]
+        there_S = positions_S[kind_V[ids_N[positions_S]] == kind]
+        ids_N[there_S] = alike[torch.randint(len(alike), (len(there_S),), generator=generator)]
     return batch._replace(token_ids_BT=ids_N.view_as(batch.token_ids_BT))
 
 
@@ -125,17 +130,15 @@ def with_other_ids(batch: Batch, positions_S: Tensor, ordinary: int, seed: int) 
 def test_masked_and_noised_tokens_change_no_feature_of_their_view(kind: str, digits: str, seed: int) -> None:
     trunk, batch = model(kind, digits), random_rows(seed, digits)
     known = trunk.vocabulary
-    noise = DenoisingSettings(
-        rows=1.0, noise_token_share=1.0, random_token_share=0.0, shuffle_share=0.0, digit_share=0.0
-    )
     for maker, chosen, hidden in (
         (masked_view, MlmSettings(rows=1.0, mask_rate=0.4), known.mask),
-        (noised_view, noise, known.noise),
+        (masked_view, MlmSettings(rows=1.0, mask_rate=0.4, unit="word"), known.mask),
+        (noised_view, DenoisingSettings(rows=1.0, noise_rate=0.5), known.noise),
     ):
         view = maker(batch, known, chosen, torch.Generator().manual_seed(seed))
         covered_S = (view.ids_RT.flatten() == hidden).nonzero()[:, 0]
         assert len(covered_S)
-        other_batch = with_other_ids(batch, covered_S, known.ordinary, seed)
+        other_batch = with_other_ids(batch, covered_S, known, seed)
         other = maker(other_batch, known, chosen, torch.Generator().manual_seed(seed))
         assert not torch.equal(other.targets_S, view.targets_S)
         assert torch.equal(other.ids_RT, view.ids_RT)

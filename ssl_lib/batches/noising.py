@@ -33,7 +33,7 @@ def noised_view(
     chosen_S = chosen_S[permutation(len(chosen_S), ids_N.device, generator)]
     noise_S, random_S, shuffle_S, digit_S = _split(chosen_S, _noise_shares(settings))
     view_N = ids_N.clone()
-    first_S, second_S = _swappable(shuffle_S, batch, vocabulary)
+    first_S, second_S = _swappable(shuffle_S, torch.cat([noise_S, random_S, digit_S]), batch, vocabulary)
     view_N[first_S], view_N[second_S] = ids_N[second_S], ids_N[first_S]
     view_N[digit_S] = _changed_digits(ids_N[digit_S], vocabulary, generator)
     view_N[random_S] = random_ids(len(random_S), vocabulary, ids_N.device, generator)
@@ -53,9 +53,14 @@ def _split(chosen_S: Tensor, shares: Tensor) -> list[Tensor]:
     return [chosen_S[start:end] for start, end in zip([0, *borders[:-1]], borders, strict=True)]
 
 
-def _swappable(positions_S: Tensor, batch: Batch, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
-    """Disjoint pairs of neighbours to swap; both must be candidates of one document and hold different tokens."""
+def _swappable(
+    positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: Vocabulary
+) -> tuple[Tensor, Tensor]:
+    """Disjoint pairs of neighbours to swap; both must be candidates of one document and hold different tokens, and
+    neither may be taken by another kind of noise: swapping would show beside it the token that it hides.
+    """
     allowed_N = candidates_N(batch, vocabulary)
+    allowed_N[taken_S] = False
     width = batch.token_ids_BT.shape[1]
     first_S = positions_S - (positions_S % width) % 2
     second_S = first_S + 1
