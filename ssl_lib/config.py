@@ -157,9 +157,25 @@ class DenoisingSettings(ObjectiveSettings):
     random_token_share: Weight = 0.2
     shuffle_share: Weight = 0.2
     digit_share: Weight = 0.2
+    deletion_share: Weight = 0.0
+    infill_share: Weight = 0.0
+    infill_words: Annotated[float, Field(ge=1.0, le=10.0)] = 3.0
+    mode: Literal["token", "document"] = "token"
     bottleneck: Positive = 64
     loss: Literal["ce", "mse"] = "ce"
     rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+
+    @property
+    def leaves_gaps(self) -> bool:
+        """Whether tokens are missing from the noised view."""
+        return self.deletion_share > 0 or self.infill_share > 0
+
+    @model_validator(mode="after")
+    def _some_noise(self) -> DenoisingSettings:
+        shares = [value for name, value in self.__dict__.items() if name.endswith("_share")]
+        if sum(shares) <= 0:
+            raise ValueError("at least one of the *_share settings must be above 0")
+        return self
 
 
 class NumericalSettings(ObjectiveSettings):

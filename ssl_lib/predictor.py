@@ -215,7 +215,7 @@ class Predictor:
         self._check_length(ids)
         _, row, documents = next(self._padded([ids]))
         logits_TV = self._ordinary(
-            self.objectives["denoising"].rebuild(self._hidden(row, documents, causal=False)[0])
+            self.objectives["denoising"].rebuild_rows(self._hidden(row, documents, causal=False), documents)[0]
             @ self.trunk.vocabulary_matrix().T
         )
         logits_TV[:, self.special.end] = -torch.inf

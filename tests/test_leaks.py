@@ -16,7 +16,7 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import Vocabulary
+from ssl_lib.batches.views import View, Vocabulary
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.corpus.generator import generate
 from ssl_lib.model.trunk import Trunk, TrunkShape
@@ -123,6 +123,15 @@ def with_other_ids(batch: Batch, positions_S: Tensor, known: Vocabulary, seed: i
     return batch._replace(token_ids_BT=ids_N.view_as(batch.token_ids_BT))
 
 
+def covered_positions(view: View, hidden: int) -> Tensor:
+    """Clean flat positions whose token the view does not show: another stands for it, or it is missing."""
+    covered_N = view.ids_RT.flatten() == hidden
+    if view.source_N is not None:
+        assert bool((view.source_N < 0).any())
+        covered_N = covered_N[view.source_N.clamp_min(0)] | (view.source_N < 0)
+    return covered_N.nonzero()[:, 0]
+
+
 @pytest.mark.parametrize("digits", GROUPINGS)
 @pytest.mark.parametrize("kind", KINDS)
 @budget(max_examples=5, deadline=None)
@@ -134,15 +143,17 @@ def test_masked_and_noised_tokens_change_no_feature_of_their_view(kind: str, dig
         (masked_view, MlmSettings(rows=1.0, mask_rate=0.4), known.mask),
         (masked_view, MlmSettings(rows=1.0, mask_rate=0.4, unit="word"), known.mask),
         (noised_view, DenoisingSettings(rows=1.0, noise_rate=0.5), known.noise),
+        (noised_view, DenoisingSettings(rows=1.0, noise_rate=0.4, deletion_share=0.5, infill_share=0.5), known.noise),
     ):
         view = maker(batch, known, chosen, torch.Generator().manual_seed(seed))
-        covered_S = (view.ids_RT.flatten() == hidden).nonzero()[:, 0]
+        covered_S = covered_positions(view, hidden)
         assert len(covered_S)
         other_batch = with_other_ids(batch, covered_S, known, seed)
         other = maker(other_batch, known, chosen, torch.Generator().manual_seed(seed))
         assert not torch.equal(other.targets_S, view.targets_S)
         assert torch.equal(other.ids_RT, view.ids_RT)
         assert torch.equal(other.scored_S, view.scored_S)
+        assert torch.equal(other.document_ids_RT, view.document_ids_RT)
         with torch.no_grad():
             bidirectional = torch.zeros(len(view.ids_RT), dtype=torch.bool)
             features = [trunk.embed(each.ids_RT, each.document_ids_RT, bidirectional) for each in (view, other)]

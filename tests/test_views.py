@@ -50,7 +50,7 @@ def known(encoding: tiktoken.Encoding) -> Vocabulary:
 @pytest.fixture(scope="module")
 def padded(encoding: tiktoken.Encoding, texts: list[str]) -> Batch:
     """Rows with padding and with end-of-document tokens inside."""
-    return padded_batch(tokenize_texts(encoding, texts[:12]), context=48)
+    return padded_batch(tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context=48)
 
 
 def test_causal_view_scores_every_position_that_its_document_continues(padded: Batch, known: Vocabulary) -> None:

@@ -1,6 +1,6 @@
-"""The noised view: a mixture of kinds of noise (Vincent et al. 2010).
+"""The noised view: a mixture of kinds of noise (Vincent et al. 2010; Lewis et al. 2020).
 
-Shapes: B rows of the batch, T positions, N = B * T, S chosen positions.
+Shapes: B rows of the batch, T positions, N = B * T, C candidates, S chosen positions.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.choosing import Chance, choose, permutation, random_ids
+from ssl_lib.batches.choosing import Chance, choose, choose_units, permutation, random_ids, spans, units
 from ssl_lib.batches.curriculum import Emphasis
+from ssl_lib.batches.gaps import close_gaps, lay_gaps
 from ssl_lib.batches.views import View, Vocabulary, candidates_N, padded_ids, row_count
 from ssl_lib.config import DenoisingSettings
 
+_SINGLE = ("noise_token_share", "random_token_share", "shuffle_share", "digit_share", "deletion_share")
 
 def noised_view(
     batch: Batch,
@@ -22,35 +24,53 @@ def noised_view(
     generator: Generator,
     emphasis: Emphasis | None = None,
 ) -> View:
-    """Rows with a mixture of noise: the noise token, random tokens, neighbours swapped, digits changed. Scored is what
-    was touched.
+    """Rows with a mixture of noise on round(noise_rate * candidates) positions: runs infilled by one noise token,
+    single noise tokens, random tokens, neighbours swapped, digits changed, tokens deleted. Scored is what was touched.
+
+    A swap touches its second token too, and does not happen where another kind of noise or equal tokens forbid it.
     """
     batch = batch.first_rows(row_count(batch, settings.rows))
     ids_N = padded_ids(batch, vocabulary).flatten()
-    positions_C = candidates_N(batch, vocabulary).nonzero()[:, 0]
-    wanted = round(settings.noise_rate * len(positions_C))
-    chosen_S = choose(positions_C, wanted, batch, Chance(generator, emphasis))
-    chosen_S = chosen_S[permutation(len(chosen_S), ids_N.device, generator)]
-    noise_S, random_S, shuffle_S, digit_S = _split(chosen_S, _noise_shares(settings))
+    infill_S, *others = _kinds(batch, vocabulary, settings, Chance(generator, emphasis))
+    noise_S, random_S, shuffle_S, digit_S, delete_S = others
+    alone = (infill_S, noise_S, random_S, digit_S, delete_S)
     view_N = ids_N.clone()
-    first_S, second_S = _swappable(shuffle_S, torch.cat([noise_S, random_S, digit_S]), batch, vocabulary)
+    first_S, second_S = _swappable(shuffle_S, torch.cat(alone), batch, vocabulary)
     view_N[first_S], view_N[second_S] = ids_N[second_S], ids_N[first_S]
     view_N[digit_S] = _changed_digits(ids_N[digit_S], vocabulary, generator)
     view_N[random_S] = random_ids(len(random_S), vocabulary, ids_N.device, generator)
     view_N[noise_S] = vocabulary.noise
-    scored_S = torch.cat([noise_S, random_S, digit_S, first_S, second_S]).unique()
-    return View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, ids_N[scored_S])
+    gaps = lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N))
+    view_N[gaps.noise_N] = vocabulary.noise
+    scored_S = torch.cat([*alone, first_S, second_S]).unique()
+    view = View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, ids_N[scored_S])
+    return close_gaps(view, gaps, vocabulary.padding) if settings.leaves_gaps else view
 
 
-def _noise_shares(settings: DenoisingSettings) -> Tensor:
-    shares = (settings.noise_token_share, settings.random_token_share, settings.shuffle_share, settings.digit_share)
-    weights = torch.tensor(shares, dtype=torch.float64)
-    return weights / weights.sum()
+def _kinds(batch: Batch, vocabulary: Vocabulary, settings: DenoisingSettings, chance: Chance) -> list[Tensor]:
+    """Flat positions of each kind of noise, no position in two of them: infilled ones in runs of whole words, the
+    others one by one, in the order of `_SINGLE`.
+    """
+    positions_C = candidates_N(batch, vocabulary).nonzero()[:, 0]
+    wanted = round(settings.noise_rate * len(positions_C))
+    shares = torch.tensor([getattr(settings, name) for name in _SINGLE], dtype=torch.float64)
+    infilled = round(wanted * settings.infill_share / (settings.infill_share + float(shares.sum())))
+    infill_S = positions_C[:0]
+    if infilled:
+        unit_C = units(positions_C, batch, vocabulary, whole_numbers=True, words=True)
+        unit_C = spans(positions_C, unit_C, batch, settings.infill_words, chance.generator)
+        infill_S = choose_units(positions_C, unit_C, infilled, batch, chance)
+        positions_C = positions_C[~torch.isin(positions_C, infill_S)]
+    chosen_S = choose(positions_C, wanted - infilled, batch, chance)
+    chosen_S = chosen_S[permutation(len(chosen_S), chosen_S.device, chance.generator)]
+    borders = (shares.cumsum(0) / shares.sum().clamp_min(1e-12) * len(chosen_S)).round().long().tolist()
+    return [infill_S, *(chosen_S[start:end] for start, end in zip([0, *borders], borders, strict=False))]
 
 
-def _split(chosen_S: Tensor, shares: Tensor) -> list[Tensor]:
-    borders = (shares.cumsum(0) * len(chosen_S)).round().long().tolist()
-    return [chosen_S[start:end] for start, end in zip([0, *borders[:-1]], borders, strict=True)]
+def _mask(positions_S: Tensor, like_N: Tensor) -> Tensor:
+    mask_N = torch.zeros_like(like_N, dtype=torch.bool)
+    mask_N[positions_S] = True
+    return mask_N
 
 
 def _swappable(

@@ -10,7 +10,7 @@ Shapes: B rows of the batch, R rows of the view (its first ones), T positions, S
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -47,13 +47,36 @@ class Vocabulary(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """Ids [R, T] that the trunk sees, and the flat positions [S] of R * T at which `targets_S` must be recovered."""
+    """Ids [R, T] that the trunk sees, and the flat positions [S] of R * T whose states must recover `targets_S`.
+
+    Where tokens are missing and the rest has moved (gaps.py), `source_N` tells for each clean flat position where it
+    stands in the view (-1: nowhere), and `after_S` how far each target lies behind its scored position; both are None
+    where nothing has moved. Positions are always those of the clean rows: `in_clean_order` brings the states there.
+    """
 
     ids_RT: Tensor
     document_ids_RT: Tensor
     causal: bool
     scored_S: Tensor
     targets_S: Tensor
+    source_N: Tensor | None = field(default=None, kw_only=True)
+    after_S: Tensor | None = field(default=None, kw_only=True)
+
+    def present_RT(self) -> Tensor:
+        """True at the clean positions that stand in the view."""
+        if self.source_N is None:
+            return torch.ones_like(self.ids_RT, dtype=torch.bool)
+        return (self.source_N >= 0).view_as(self.ids_RT)
+
+
+def in_clean_order(hidden_RTD: Tensor, source_N: Tensor | None) -> Tensor:
+    """States [R, T, D] of a view's positions, each at the clean position that it stands for, by `View.source_N`; zero
+    where a token is missing.
+    """
+    if source_N is None:
+        return hidden_RTD
+    states_ND = hidden_RTD.flatten(0, 1)[source_N.clamp_min(0)]
+    return (states_ND * (source_N >= 0)[:, None]).view_as(hidden_RTD)
 
 
 ViewMaker = Callable[[Batch, Generator, Emphasis | None], View]

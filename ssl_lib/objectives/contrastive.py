@@ -146,12 +146,15 @@ class ContrastiveTokenEncoder(Objective):
         limit, vocabulary = self.settings.effective_batch, self.trunk.vocabulary
         both = batch.first_rows(min(len(views[name].ids_RT) for name in self.augmented))
         clean = batch.first_rows(len(views[CLEAN].ids_RT))
-        token = select_tokens(both, vocabulary, limit, generator)
-        document = select_sentences(both, vocabulary, limit, generator)
+        rows = slice(len(both.token_ids_BT))
+        present_BT = torch.stack([views[name].present_RT()[rows] for name in self.augmented]).all(0)
+        token = select_tokens(both, present_BT, vocabulary, limit, generator)
+        document = select_sentences(both, present_BT, vocabulary, limit, generator)
         number = select_numbers(clean, limit, generator)
         if self.follows:
-            rows = slice(len(both.token_ids_BT))
             token |= {"key_ids": views[NOISED].ids_RT[rows], "key_documents": views[NOISED].document_ids_RT[rows]}
+            if views[NOISED].source_N is not None:
+                token["key_source"] = views[NOISED].source_N[: present_BT.numel()]
         anchors = 1 if self.follows else 2
         chosen = {
             "token": self._anchors(len(token["positions"]), anchors, token),

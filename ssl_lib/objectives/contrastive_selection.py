@@ -23,17 +23,31 @@ from ssl_lib.objectives.value_heads import to_scale
 Tensors = dict[str, Tensor]
 
 
-def select_tokens(batch: Batch, vocabulary: Vocabulary, limit: int, generator: Generator) -> Tensors:
-    """Flat `positions` [N] of tokens that are not special, with their ids as `labels` and their `types`."""
-    positions_N = _draw(candidates_N(batch, vocabulary).nonzero()[:, 0], limit, generator)
+def select_tokens(
+    batch: Batch, present_BT: Tensor, vocabulary: Vocabulary, limit: int, generator: Generator
+) -> Tensors:
+    """Flat `positions` [N] of tokens that are not special and present in every view, with their ids as `labels` and
+    their `types`.
+    """
+    shared_N = candidates_N(batch, vocabulary) & present_BT.flatten()
+    positions_N = _draw(shared_N.nonzero()[:, 0], limit, generator)
     labels_N, types_N = batch.token_ids_BT.flatten()[positions_N], batch.types_BT.flatten()[positions_N]
     return {"positions": positions_N, "labels": labels_N, "types": types_N}
 
 
-def select_sentences(batch: Batch, vocabulary: Vocabulary, limit: int, generator: Generator) -> Tensors:
-    """Sentences: `span` [B, T] and `first` [N] as of `select_spans`, and `labels` that tell equal ones."""
-    chosen = select_spans(sentence_ids_BT(batch, vocabulary), limit, generator)
-    return {**chosen, "labels": content_labels(batch.token_ids_BT, chosen["span"], len(chosen["first"]))}
+def select_sentences(
+    batch: Batch, present_BT: Tensor, vocabulary: Vocabulary, limit: int, generator: Generator
+) -> Tensors:
+    """Sentences: `span` [B, T] and `first` [N] as of `select_spans`, and `labels` that tell equal ones. Of a sentence,
+    the positions that are present in every view take part; one without any does not.
+    """
+    sentence_BT = sentence_ids_BT(batch, vocabulary)
+    inside_BT = present_BT & (sentence_BT >= 0)
+    seen = torch.bincount(sentence_BT[inside_BT], minlength=int(sentence_BT.max()) + 1) > 0
+    seen_BT = (sentence_BT >= 0) & functional.pad(seen, (0, 1))[sentence_BT]
+    chosen = select_spans(torch.where(seen_BT, sentence_BT, -1), limit, generator)
+    labels_N = content_labels(batch.token_ids_BT, chosen["span"], len(chosen["first"]))
+    return {"span": torch.where(present_BT, chosen["span"], -1), "first": chosen["first"], "labels": labels_N}
 
 
 def select_numbers(batch: Batch, limit: int, generator: Generator) -> Tensors:

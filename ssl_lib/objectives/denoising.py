@@ -1,6 +1,7 @@
-"""Denoising: rebuild the clean tokens of a noised row through a bottleneck (Vincent et al. 2010).
+"""Denoising: rebuild the clean tokens of a noised row through a bottleneck, token by token (Vincent et al. 2010) or the
+whole document from one vector (TSDAE, Wang et al. 2021).
 
-Shapes: R rows, T positions, D width, V vocabulary, S scored positions, Z bottleneck.
+Shapes: R rows, T positions, D width, V vocabulary, S scored positions, Z bottleneck, K documents.
 """
 
 from __future__ import annotations
@@ -8,21 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch
+from ssl_lib.batches.gaps import LONGEST_GAP, document_begins
 from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import NOISED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
-from ssl_lib.model.layers import normalise
+from ssl_lib.model.layers import normalise, rotary_table
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Objective, Selection, rows_at, vocabulary_loss, whole
+from ssl_lib.objectives.spans import mean_of_spans
+
+PLACE_FEATURES = 64  # sines and cosines of a token's place in its document
 
 
 class DenoisingAutoencoder(Objective):
-    """Encoder (the trunk), latent of `bottleneck` channels, decoder; cross-entropy or squared error at the touched
-    positions.
+    """Encoder (the trunk), latent of `bottleneck` channels, decoder; cross-entropy or squared error.
+
+    With `mode: token` the latent of each touched position rebuilds what stood there; where tokens are missing, the
+    position before them rebuilds each of them, told how far it lies behind (gaps.py). With `mode: document` the states
+    of a document's positions are averaged, and that one latent, with a place, rebuilds the token at every place.
     """
 
     name = "denoising"
@@ -37,37 +46,105 @@ class DenoisingAutoencoder(Objective):
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
         self.settings = settings or DenoisingSettings(rows=1.0)
-        width = self.trunk.width
-        self.to_latent = nn.Linear(width, self.settings.bottleneck)
+        width, latent = self.trunk.width, self.settings.bottleneck
+        self.by_document = self.settings.mode == "document"
+        self.to_latent = nn.Linear(width, latent)
         self.decoder = nn.Sequential(
-            nn.Linear(self.settings.bottleneck, 2 * width), nn.GELU(), nn.Linear(2 * width, width), nn.LayerNorm(width)
+            nn.Linear(latent + PLACE_FEATURES * self.by_document, 2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, width),
+            nn.LayerNorm(width),
         )
+        gaps = self.settings.leaves_gaps and not self.by_document
+        self.after = nn.Embedding(LONGEST_GAP + 1, latent) if gaps else None
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The noised view."""
         return {NOISED: lambda batch, *chance: noised_view(batch, self.trunk.vocabulary, whole(self), *chance)}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
-        """The positions that noise has touched."""
+        """The positions that noise has touched; with `mode: document`, all positions of all documents."""
         view = views[NOISED]
-        return {self.name: Selection(len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S})}
+        if self.by_document:
+            return {self.name: _every_place(batch.first_rows(len(view.ids_RT)), view)}
+        tensors = {"positions": view.scored_S, "targets": view.targets_S}
+        if view.after_S is not None:
+            tensors["after"] = view.after_S
+        return {self.name: Selection(len(view.scored_S), tensors)}
 
     def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
         """Cross-entropy of the clean tokens; with `loss: mse`, the squared distance to their normalised embeddings, D
         times its mean.
         """
         chosen = selected[self.name]
-        rebuilt_SD = self.rebuild(rows_at(hidden[NOISED], chosen["positions"]))
+        if self.by_document:
+            latent_KZ = self._latent_of_documents(hidden[NOISED], chosen["span"])
+            rebuilt_SD = self._at_places(latent_KZ[chosen["documents"]], chosen["places"])
+        else:
+            rebuilt_SD = self.rebuild(rows_at(hidden[NOISED], chosen["positions"]), chosen.tensors.get("after"))
         matrix_VD = self.trunk.vocabulary_matrix()
         if self.settings.loss == "ce":
             return {self.name: vocabulary_loss(rebuilt_SD, matrix_VD, chosen["targets"])}
         clean_SD = normalise(functional.embedding(chosen["targets"], matrix_VD.detach()))
         return {self.name: (rebuilt_SD - clean_SD).square().mean(-1).sum()}
 
-    def rebuild(self, hidden: Tensor) -> Tensor:
-        """Hidden states [..., D] through the latent to decoded states [..., D]."""
-        return self.decoder(self.to_latent(hidden))
+    def rebuild(self, hidden: Tensor, after: Tensor | None = None) -> Tensor:
+        """Hidden states [..., D] through the latent to decoded states [..., D], of the token `after` [...] places
+        behind the one at the position itself (None: that one).
+        """
+        latent = self.to_latent(hidden)
+        if self.after is not None:
+            latent = latent + (self.after.weight[0] if after is None else self.after(after))
+        return self.decoder(latent)
+
+    def rebuild_rows(self, hidden_RTD: Tensor, document_ids_RT: Tensor) -> Tensor:
+        """Decoded states [R, T, D] of the clean token at each position of rows in which nothing is missing."""
+        if not self.by_document:
+            return self.rebuild(hidden_RTD)
+        span_RT, place_RT = document_spans(document_ids_RT)
+        latent_KZ = self._latent_of_documents(hidden_RTD, span_RT)
+        return self._at_places(functional.pad(latent_KZ, (0, 0, 0, 1))[span_RT], place_RT)
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:
         """Logits [B, T, V] of the clean token at each position."""
-        return self.rebuild(self.encode(token_ids_BT, causal=False)) @ self.trunk.vocabulary_matrix().T
+        ids_BT = torch.atleast_2d(token_ids_BT)
+        documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, PADDING_DOCUMENT, 0)
+        return self.rebuild_rows(self.encode(ids_BT, causal=False), documents_BT) @ self.trunk.vocabulary_matrix().T
+
+    def _latent_of_documents(self, hidden_RTD: Tensor, span_RT: Tensor) -> Tensor:
+        """Latent [K, Z] of the mean state of each document."""
+        return self.to_latent(mean_of_spans(hidden_RTD, span_RT, int(span_RT.max()) + 1))
+
+    def _at_places(self, latent: Tensor, place: Tensor) -> Tensor:
+        """Decoded states [..., D] of latents [..., Z] at places [...] of their documents."""
+        places = int(place.max()) + 1 if place.numel() else 1
+        table = torch.cat(rotary_table(places, PLACE_FEATURES, latent.device), dim=-1)
+        return self.decoder(torch.cat([latent, table[place].to(latent.dtype)], dim=-1))
+
+
+def document_spans(document_ids_RT: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the document of each position, counted over all rows (-1: padding), and the place in it from 0, each
+    [R, T]. A document that goes on in another row counts again.
+    """
+    begins_RT = document_begins(document_ids_RT)
+    real_RT = document_ids_RT != PADDING_DOCUMENT
+    index_N = torch.arange(begins_RT.numel(), device=begins_RT.device)
+    first_N = torch.where(begins_RT.flatten(), index_N, 0).cummax(0).values
+    span_N = (begins_RT & real_RT).flatten().long().cumsum(0) - 1
+    span_RT = torch.where(real_RT, span_N.view_as(real_RT), -1)
+    return span_RT, (index_N - first_N).view_as(real_RT)
+
+
+def _every_place(batch: Batch, view: View) -> Selection:
+    """All clean tokens of a batch, each with its document and its place; `span` is the document of every position that
+    stands in the view, and no document is missing from it as a whole.
+    """
+    span_BT, place_BT = document_spans(batch.document_ids_BT)
+    inside_S = batch.real_BT.flatten().nonzero()[:, 0]
+    tensors = {
+        "span": torch.where(view.present_RT(), span_BT, -1),
+        "documents": span_BT.flatten()[inside_S],
+        "places": place_BT.flatten()[inside_S],
+        "targets": batch.token_ids_BT.flatten()[inside_S],
+    }
+    return Selection(len(inside_S), tensors)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import ContrastiveSettings
 from ssl_lib.objectives.base import Selection, rows_at
 from ssl_lib.objectives.contrastive_losses import NO_LABEL, Keys
@@ -72,6 +73,7 @@ class MomentumEncoder(nn.Module):
         ids_RT = token["key_ids"]
         seen_both_ways_R = torch.zeros(len(ids_RT), dtype=torch.bool, device=ids_RT.device)
         hidden_RTD = self.copies["trunk"](ids_RT, token["key_documents"], seen_both_ways_R)
+        hidden_RTD = in_clean_order(hidden_RTD, token.tensors.get("key_source"))
         token_NP = unit(self.copies["token_projection"](rows_at(hidden_RTD, token["positions"])))
         heads = (self.copies["pooling"], self.copies["sentence_projection"])
         document_NP = pooled(hidden_RTD, document["span"], len(document["first"]), *heads)

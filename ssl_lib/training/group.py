@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.curriculum import Emphasis
-from ssl_lib.batches.views import View, ViewMaker
+from ssl_lib.batches.views import View, ViewMaker, in_clean_order
 from ssl_lib.objectives.base import Objective, Selection
 
 Selections = Mapping[str, Mapping[str, Selection]]
@@ -71,11 +71,12 @@ class ObjectiveGroup(nn.Module):
 
 
 def run_trunk(trunk: nn.Module, views: Mapping[str, View]) -> dict[str, Tensor]:
-    """Hidden states [R, T, D] of every view, from one pass over all rows."""
+    """Hidden states [R, T, D] of every view, by clean position, from one pass over all rows."""
     ids_RT = torch.cat([view.ids_RT for view in views.values()])
     documents_RT = torch.cat([view.document_ids_RT for view in views.values()])
     causal_R = torch.cat(
         [torch.full((len(view.ids_RT),), view.causal, device=ids_RT.device) for view in views.values()]
     )
     hidden_RTD = trunk(ids_RT, documents_RT, causal_R)
-    return dict(zip(views, hidden_RTD.split([len(view.ids_RT) for view in views.values()]), strict=True))
+    by_view = zip(views.items(), hidden_RTD.split([len(view.ids_RT) for view in views.values()]), strict=True)
+    return {name: in_clean_order(states_RTD, view.source_N) for (name, view), states_RTD in by_view}
