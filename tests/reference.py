@@ -253,4 +253,92 @@ def momentum_loop(
         positive = torch.exp(query @ own / temperature)
         partition = positive + sum(torch.exp(query @ rival / temperature) for rival in rivals)
         total = total - torch.log(positive / partition)
+
+
+class Closed(NamedTuple):
+    """One row with its gaps: what stands there (`None`: the noise token), where each clean position went (-1: it is
+    missing), and who rebuilds each clean position (place in the row, how far behind).
+    """
+
+    tokens: list[int | None]
+    places: list[int]
+    rebuilders: list[tuple[int, int]]
+
+
+def close_gaps_loop(
+    ids: Sequence[int], documents: Sequence[int], deleted: Sequence[bool], infilled: Sequence[bool], longest: int
+) -> Closed:
+    """Read one row from left to right and leave out what is missing, unless a gap has nothing before it or grows too
+    long: then the noise token stands there.
+    """
+    tokens: list[int | None] = []
+    places, rebuilders = [], []
+    behind = 0
+    for index, token in enumerate(ids):
+        first = index == 0 or documents[index] != documents[index - 1]
+        opens = infilled[index] and (first or not infilled[index - 1])
+        behind += 1
+        if (deleted[index] or infilled[index]) and not opens and not first and behind <= longest:
+            places.append(-1)
+        else:
+            tokens.append(None if deleted[index] or infilled[index] else token)
+            places.append(len(tokens) - 1)
+            behind = 0
+        rebuilders.append((len(tokens) - 1, behind))
+    return Closed(tokens, places, rebuilders)
+
+
+def document_states_loop(
+    hidden_RTD: Tensor, documents_RT: Sequence[Sequence[int]], present_RT: Sequence[Sequence[bool]]
+) -> list[tuple[int, int, Tensor, int]]:
+    """For each token: row, column, mean state of the positions of its document that are present, place in it."""
+    found = []
+    for row, documents in enumerate(documents_RT):
+        for column, document in enumerate(documents):
+            if document >= 0:
+                inside = [at for at, other in enumerate(documents) if other == document and present_RT[row][at]]
+                mean = torch.stack([hidden_RTD[row, at] for at in inside]).mean(0)
+                found.append((row, column, mean, list(documents[:column]).count(document)))
+    return found
+
+
+def scale_of(value: float) -> float:
+    """The signed logarithmic scale of numbers: sign(v) * log10(1 + |v| / 0.01)."""
+    return math.copysign(math.log10(1.0 + abs(value) / 0.01), value)
+
+
+def regression_loop(magnitudes_S: Tensor, negative_S: Tensor, values: Sequence[float]) -> Tensor:
+    """Sum of the Huber loss of magnitudes in decades (quadratic up to 1) and -log of the probability of the sign."""
+    total = magnitudes_S.new_zeros(())
+    for magnitude, negative, value in zip(magnitudes_S, negative_S, values, strict=True):
+        error = (magnitude - abs(scale_of(value))).abs()
+        total = total + (0.5 * error**2 if error < 1 else error - 0.5)
+        chance = torch.sigmoid(negative)
+        total = total - torch.log(chance if value < 0 else 1 - chance)
+    return total
+
+
+def mantissa_exponent_loop(signs_S2: Tensor, decades_SK: Tensor, places_SK: Tensor, values: Sequence[float]) -> Tensor:
+    """Sum of -log of the probabilities of the sign, the decade of the scale and the place among its 20 bins."""
+    total = signs_S2.new_zeros(())
+    for sign, decade, place, value in zip(signs_S2, decades_SK, places_SK, values, strict=True):
+        size = abs(scale_of(value))
+        total = total - sign[int(value < 0)] - decade[int(size)] - place[int((size - int(size)) * 20)]
+    return total
+
+
+def token_distance_loop(
+    groups_SG: Tensor, group_values: Sequence[float], shifts_SK: Tensor, first: Sequence[float | None],
+    values: Sequence[float],
+) -> Tensor:  # fmt: skip
+    """Sum of the expected distance in decades of the first digit group (`None`: not written in digits, counts 0), and
+    -log of the probability of the decades that follow it, 15 standing for none.
+    """
+    total = groups_SG.new_zeros(())
+    for groups, shifts, truth, value in zip(groups_SG, shifts_SK, first, values, strict=True):
+        if truth is not None:
+            for chance, group in zip(groups, group_values, strict=True):
+                total = total + chance * abs(scale_of(group) - scale_of(truth))
+            shift = round(math.log10(abs(value) + 0.01) - math.log10(truth + 0.01))
+            total = total - shifts[shift + 15]
     return total

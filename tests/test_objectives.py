@@ -11,24 +11,43 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from reference import cross_entropy_loop, mixture_loop
+from reference import (
+    cross_entropy_loop,
+    document_states_loop,
+    mantissa_exponent_loop,
+    mixture_loop,
+    regression_loop,
+    scale_of,
+    token_distance_loop,
+)
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
-from ssl_lib.config import DenoisingSettings, NtpSettings
+from ssl_lib.config import DenoisingSettings, NtpSettings, NumericalSettings
 from ssl_lib.model.layers import normalise
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives import base
 from ssl_lib.objectives.base import Objective, Selection, vocabulary_loss
-from ssl_lib.objectives.denoising import DenoisingAutoencoder
+from ssl_lib.objectives.denoising import PLACE_FEATURES, DenoisingAutoencoder
 from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.next_token import NextTokenPredictor
 from ssl_lib.objectives.numerical import NumericalPatternLearner
 from ssl_lib.objectives.registry import REGISTRY
-from ssl_lib.objectives.value_heads import SHARPEST, MixtureHead, from_scale, scale_points, to_scale
+from ssl_lib.objectives.value_heads import (
+    SHARPEST,
+    MantissaExponentHead,
+    MixtureHead,
+    RegressionHead,
+    ValueHead,
+    from_scale,
+    scale_points,
+    to_scale,
+)
 from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.training.group import ObjectiveGroup, Prepared
+
+VALUE_HEADS = ("mixture", "regression", "mantissa_exponent", "token_distance")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -66,7 +85,7 @@ def test_chunked_vocabulary_loss_equals_the_dense_one(monkeypatch: pytest.Monkey
 def test_vocabulary_loss_of_nothing_is_zero() -> None:
     hidden = torch.zeros(0, 5, requires_grad=True)
     loss = vocabulary_loss(hidden, torch.randn(11, 5), torch.zeros(0, dtype=torch.int64))
-    assert float(loss) == 0.0
+    assert float(loss.detach()) == 0.0
     loss.backward()
 
 
@@ -169,6 +188,123 @@ def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -
             slow = slow + ((state - normalise(matrix[target].detach())) ** 2).mean()
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert_same_loss_and_gradients(fast, slow, [hidden["noised"], *objective.to_latent.parameters()])
+
+
+GAPS = {"noise_rate": 0.5, "deletion_share": 0.5, "infill_share": 0.5}
+
+
+def test_denoising_loss_with_gaps_equals_the_loop(trunk: Trunk, batch: Batch) -> None:
+    torch.manual_seed(0)
+    objective = DenoisingAutoencoder(trunk=trunk, settings=DenoisingSettings(rows=1.0, **GAPS))
+    prepared, hidden = prepared_with_states(objective, batch)
+    view = prepared.views["noised"]
+    assert view.after_S is not None
+    assert len(view.after_S.unique()) > 2
+    states = []
+    for position, after in zip(view.scored_S.tolist(), view.after_S.tolist(), strict=True):
+        latent = objective.to_latent(hidden["noised"][position // 32, position % 32]) + objective.after.weight[after]
+        states.append(objective.decoder(latent))
+    slow = cross_entropy_loop(torch.stack(states), trunk.vocabulary_matrix(), view.targets_S)
+    fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
+    assert prepared.counts() == {"denoising": {"denoising": len(states)}}
+    weights = [hidden["noised"], objective.after.weight, *objective.to_latent.parameters()]
+    assert_same_loss_and_gradients(fast, slow, weights)
+
+
+def places_at(place: int) -> Tensor:
+    angles = [place * 10_000.0 ** (-2 * index / PLACE_FEATURES) for index in range(PLACE_FEATURES // 2)]
+    return torch.tensor([math.cos(angle) for angle in angles] + [math.sin(angle) for angle in angles])
+
+
+@pytest.mark.parametrize("kind", ["ce", "mse"])
+@pytest.mark.parametrize("gaps", [{}, GAPS], ids=["in place", "gaps"])
+def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
+    trunk: Trunk, batch: Batch, kind: str, gaps: dict[str, float]
+) -> None:
+    torch.manual_seed(0)
+    objective = DenoisingAutoencoder(
+        trunk=trunk, settings=DenoisingSettings(rows=1.0, mode="document", loss=kind, **gaps)
+    )
+    prepared, hidden = prepared_with_states(objective, batch)
+    present = prepared.views["noised"].present_RT().tolist()
+    found = document_states_loop(hidden["noised"], batch.document_ids_BT.tolist(), present)
+    states = [
+        objective.decoder(torch.cat([objective.to_latent(mean), places_at(place)])) for *_, mean, place in found
+    ]
+    targets = torch.tensor([int(batch.token_ids_BT[row, column]) for row, column, *_ in found])
+    matrix = trunk.vocabulary_matrix()
+    if kind == "ce":
+        slow = cross_entropy_loop(torch.stack(states), matrix, targets)
+    else:
+        wanted = [normalise(matrix[target].detach()) for target in targets.tolist()]
+        slow = sum(((state - want) ** 2).mean() for state, want in zip(states, wanted, strict=True))
+    fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
+    assert prepared.counts() == {"denoising": {"denoising": int(batch.real_BT.sum())}}
+    assert_same_loss_and_gradients(fast, slow, [hidden["noised"], *objective.to_latent.parameters()])
+
+
+def test_document_denoising_sees_a_row_through_one_vector_alone(trunk: Trunk, batch: Batch) -> None:
+    objective = DenoisingAutoencoder(trunk=trunk, settings=DenoisingSettings(rows=1.0, mode="document")).eval()
+    states = torch.randn(2, 32, trunk.width, generator=seeded())
+    documents = torch.tensor([[0] * 20 + [1] * 9 + [-1] * 3, [1] * 32])
+    order = torch.cat([torch.randperm(20, generator=seeded(1)), torch.arange(20, 32)])
+    rebuilt = objective.rebuild_rows(states, documents)
+    torch.testing.assert_close(objective.rebuild_rows(states[:, order], documents)[0], rebuilt[0], rtol=0, atol=1e-5)
+    elsewhere = states.clone()
+    elsewhere[0, :20] += 1.0
+    changed = (objective.rebuild_rows(elsewhere, documents) - rebuilt).abs().amax(-1) > 1e-4
+    assert changed.tolist() == [[True] * 20 + [False] * 12, [False] * 32]
+
+
+def value_loop(head: ValueHead, states_SD: Tensor, values: list[float], first: list[float | None]) -> Tensor:
+    """The slow loss of any value head."""
+    if isinstance(head, MixtureHead):
+        return mixture_loop(*head.mixture(states_SD), [scale_of(value) for value in values], SHARPEST)
+    if isinstance(head, RegressionHead):
+        return regression_loop(*head(states_SD), values)
+    if isinstance(head, MantissaExponentHead):
+        return mantissa_exponent_loop(*head(states_SD), values)
+    groups_SG, group_values, shifts_SK = head(states_SD)
+    return token_distance_loop(groups_SG, group_values.tolist(), shifts_SK, first, values)
+
+
+@pytest.mark.parametrize("head", VALUE_HEADS)
+def test_loss_of_every_value_head_equals_its_loop(
+    trunk: Trunk, encoding: tiktoken.Encoding, texts: list[str], head: str
+) -> None:
+    torch.manual_seed(0)
+    batch = padded_batch(tokenize_texts(encoding, ["It fell to -12.5 or - 1,234 in three of 4 years.", *texts[:4]]), 32)
+    objective = NumericalPatternLearner(trunk=trunk, settings=NumericalSettings(value_head=head))
+    prepared, hidden = prepared_with_states(objective, batch)
+    chosen = prepared.selected["numerical"]["value"]
+    digits, ids = trunk.tables.digits_V, chosen["first_tokens"]
+    first = [float(trunk.tables.values_V[token]) if digits[token] > 0 else None for token in ids]
+    states = torch.stack([hidden["causal"][at // 32, at % 32] for at in chosen["positions"].tolist()])
+    slow = value_loop(objective.value_head, states, chosen["targets"].tolist(), first)
+    assert min(chosen["targets"].tolist()) < 0
+    assert None in first
+    fast = objective.loss_sums(hidden, prepared.selected["numerical"])["value"]
+    assert_same_loss_and_gradients(fast, slow, [hidden["causal"], *objective.value_head.parameters()])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("head", VALUE_HEADS)
+def test_every_value_head_survives_a_batch_without_numbers(
+    encoding: tiktoken.Encoding, trunk: Trunk, head: str, training: bool
+) -> None:
+    batch = padded_batch(tokenize_texts(encoding, ["no figures in here at all.", "None, we say."]))
+    objective = NumericalPatternLearner(trunk=trunk, settings=NumericalSettings(value_head=head)).train(training)
+    group = ObjectiveGroup([objective]).train(training)
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    prepared = group.prepare(batch, seeded())
+    sums = group(prepared)["numerical"]
+    assert prepared.counts()["numerical"]["value"] == 0
+    assert float(sums["value"].detach()) == 0.0
+    sum(sums.values()).backward()
+    for name, weight in objective.value_head.named_parameters():
+        assert weight.grad is not None, name
+        assert not weight.grad.any(), name
+    assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
 
 
 def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:

@@ -253,32 +253,6 @@ def test_a_trainer_without_objectives_is_refused() -> None:
         SelfSupervisedTrainer()
 
 
-def losses_of_one_batch(trainer: SelfSupervisedTrainer, batch: Batch, steps: int) -> list[dict[str, float]]:
-    """Steps on one batch in the same views every time."""
-    views = trainer.prepare([batch])
-    trainer.prepare = lambda batches: views
-    return [trainer.train_step(batch) for _ in range(steps)]
-
-
-FAST = {"training.steps": 100, "training.warmup_steps": 5, "training.adamw_learning_rate": 0.02}
-
-
-@pytest.mark.parametrize("name", REGISTRY)
-def test_each_objective_alone_learns_one_batch(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, name: str
-) -> None:
-    losses = losses_of_one_batch(trainer_of(settings.replaced(FAST), encoding, (name,)), rows.batch(0, 2), 100)
-    assert losses[-1][name] < (0.15 if name == "numerical" else 0.05) * losses[0][name]
-
-
-def test_all_objectives_together_learn_one_batch(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
-) -> None:
-    losses = losses_of_one_batch(trainer_of(settings.replaced(FAST), encoding, tuple(REGISTRY)), rows.batch(0, 2), 100)
-    left = {name: losses[-1][name] / losses[0][name] for name in REGISTRY}
-    assert max(left.values()) < 0.2, left
-
-
 @pytest.mark.parametrize("shape", [(12, 12), (16, 6), (6, 16)])
 def test_muon_equals_its_slow_reference(shape: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
