@@ -83,12 +83,20 @@ class ModelSettings(Section):
     context: Annotated[int, Field(ge=8)] = 128
     number_embedding: NumberEmbedding = "fourier"
     mode_embedding: bool = True
+    private_layers: NonNegative = 0
+    short_convolution: Annotated[int, Field(ge=0, le=8)] = 0
     activation_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSettings:
         if self.width % (2 * self.heads):
             raise ValueError(f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}")
+        return self
+
+    @model_validator(mode="after")
+    def _private_layers_are_layers(self) -> ModelSettings:
+        if self.private_layers > self.layers:
+            raise ValueError(f"private_layers must be at most layers = {self.layers}, got {self.private_layers}")
         return self
 
 

@@ -342,3 +342,15 @@ def token_distance_loop(
             shift = round(math.log10(abs(value) + 0.01) - math.log10(truth + 0.01))
             total = total - shifts[shift + 15]
     return total
+
+
+def slow_short_convolution(hidden_RTD: Tensor, documents_RT: Tensor, weight_PD: Tensor) -> Tensor:
+    """Every position plus the weighted positions 1, 2, ... P places before it, where they are of the same document."""
+    mixed = hidden_RTD.clone()
+    for row in range(hidden_RTD.shape[0]):
+        for position in range(hidden_RTD.shape[1]):
+            for back in range(1, len(weight_PD) + 1):
+                before = position - back
+                if before >= 0 and documents_RT[row, before] == documents_RT[row, position]:
+                    mixed[row, position] = mixed[row, position] + weight_PD[back - 1] * hidden_RTD[row, before]
+    return mixed

@@ -40,7 +40,14 @@ def model(kind: str, digits: str) -> Trunk:
     """Two layers at random, with number features as strong as everything else."""
     torch.manual_seed(0)
     encoding = encoding_with(digits)
-    return Trunk(TrunkShape(encoding.n_vocab, width=32, layers=2, heads=2, number_embedding=kind), encoding).eval()
+    shape = TrunkShape(
+        encoding.n_vocab, width=32, layers=2, heads=2, number_embedding=kind, private_layers=1, short_convolution=3
+    )
+    trunk = Trunk(shape, encoding).eval()
+    for block in trunk.all_blocks:  # they begin at zero, where nothing could leak through them
+        torch.nn.init.normal_(block.before_attention.weight_PD)
+        torch.nn.init.normal_(block.before_feed_forward.weight_PD)
+    return trunk
 
 
 @torch.no_grad()

@@ -1,17 +1,32 @@
 """Attention, feed-forward and rotary positions of the trunk.
 
-Shapes: R rows, T positions, H heads, K width of a head, D width.
+Shapes: R rows, T positions, H heads, K width of a head, D width, P positions looked back.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 LONGEST_PLAIN = 512  # positions up to which attention on a processor holds all its scores in memory
+
+
+class Surroundings(NamedTuple):
+    """What a position may see: by attention [R, 1, T, T], its rotation, and which of the P positions before it are of
+    its document [P, R, T, 1].
+    """
+
+    allowed_R1TT: Tensor
+    rotation: tuple[Tensor, Tensor]
+    near_PRT1: Tensor
+
+    def of_rows(self, rows: Tensor) -> Surroundings:
+        """The same for some of the rows."""
+        return Surroundings(self.allowed_R1TT[rows], self.rotation, self.near_PRT1[:, rows])
 
 
 class Attention(nn.Module):
@@ -67,18 +82,42 @@ class FeedForward(nn.Module):
         return self.fall(risen * risen)
 
 
-class Block(nn.Module):
-    """Attention, then feed-forward, each on the normalised residual stream."""
+class ShortConvolution(nn.Module):
+    """Adds to every channel a weighted sum of its values at the last P positions of the document (Allen-Zhu 2025).
 
-    def __init__(self, width: int, heads: int, layers: int) -> None:
+    The weights begin at zero. It looks backwards only, in bidirectional rows too. With P = 0 it does nothing.
+    """
+
+    def __init__(self, width: int, reach: int) -> None:
+        super().__init__()
+        self.weight_PD = nn.Parameter(torch.zeros(reach, width)) if reach else None
+
+    def forward(self, hidden_RTD: Tensor, near_PRT1: Tensor) -> Tensor:
+        """[R, T, D] to [R, T, D]."""
+        if self.weight_PD is None:
+            return hidden_RTD
+        mixed_RTD = hidden_RTD
+        for back, (weight_D, near_RT1) in enumerate(zip(self.weight_PD, near_PRT1, strict=True), start=1):
+            before_RTD = functional.pad(hidden_RTD, (0, 0, back, 0))[:, : hidden_RTD.shape[1]]
+            mixed_RTD = mixed_RTD + before_RTD * (weight_D * near_RT1).to(hidden_RTD.dtype)
+        return mixed_RTD
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each on the normalised residual stream, mixed with the positions just before."""
+
+    def __init__(self, width: int, heads: int, layers: int, reach: int = 0) -> None:
         super().__init__()
         self.attention = Attention(width, heads, layers)
         self.feed_forward = FeedForward(width, layers)
+        self.before_attention = ShortConvolution(width, reach)
+        self.before_feed_forward = ShortConvolution(width, reach)
 
-    def forward(self, hidden_RTD: Tensor, allowed_R1TT: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, hidden_RTD: Tensor, around: Surroundings) -> Tensor:
         """[R, T, D] to [R, T, D]."""
-        hidden_RTD = hidden_RTD + self.attention(normalise(hidden_RTD), allowed_R1TT, rotation)
-        return hidden_RTD + self.feed_forward(normalise(hidden_RTD))
+        mixed_RTD = self.before_attention(normalise(hidden_RTD), around.near_PRT1)
+        hidden_RTD = hidden_RTD + self.attention(mixed_RTD, around.allowed_R1TT, around.rotation)
+        return hidden_RTD + self.feed_forward(self.before_feed_forward(normalise(hidden_RTD), around.near_PRT1))
 
 
 def normalise(hidden: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Shapes: R rows, T positions, D width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ssl_lib.batches.views import Vocabulary
-from ssl_lib.model.layers import Block, normalise, rotary_table
+from ssl_lib.model.layers import Block, Surroundings, normalise, rotary_table
 from ssl_lib.model.number_embedding import NumberTables, make_number_embedding
 from ssl_lib.tokens.encodings import SpecialIds, special_ids, token_bytes_table, vocabulary_features
 from ssl_lib.tokens.vocabulary import word_letters
 
+MODES = ("causal", "bidirectional")  # of rows
 SPECIAL_ROWS = 8  # rows beyond vocab_size for mask, noise and padding tokens
 
 
@@ -31,11 +33,14 @@ class TrunkShape(NamedTuple):
     heads: int = 12
     number_embedding: str = "fourier"
     mode_embedding: bool = True
+    private_layers: int = 0
+    short_convolution: int = 0
     activation_checkpointing: bool = False
 
 
 class Trunk(nn.Module):
-    """Token ids to hidden states; the same weights serve causal and bidirectional rows.
+    """Token ids to hidden states; the same weights serve causal and bidirectional rows, but for the private layers: the
+    last ones, which each of the two kinds of rows has for itself.
 
     With an `encoding`, the model knows the values of its digit groups and the ids of its special tokens; without one
     it sees tokens
@@ -60,7 +65,21 @@ class Trunk(nn.Module):
         self.register_buffer("closes_V", _sentence_ends(rows, encoding), persistent=False)
         self.register_buffer("letters_2V", _word_letters(rows, encoding), persistent=False)
         self.numbers = make_number_embedding(shape.number_embedding, shape.width)
-        self.blocks = nn.ModuleList(Block(shape.width, shape.heads, shape.layers) for _ in range(shape.layers))
+        if not 0 <= shape.private_layers <= shape.layers:
+            raise ValueError(f"private_layers must be at most layers = {shape.layers}, got {shape.private_layers}")
+        self.blocks = self._blocks(shape.layers - shape.private_layers)
+        self.private_blocks = nn.ModuleDict({mode: self._blocks(shape.private_layers) for mode in MODES})
+
+    def _blocks(self, count: int) -> nn.ModuleList:
+        shape = self.shape
+        return nn.ModuleList(
+            Block(shape.width, shape.heads, shape.layers, shape.short_convolution) for _ in range(count)
+        )
+
+    @property
+    def all_blocks(self) -> list[Block]:
+        """The shared blocks and the private ones of both kinds of rows."""
+        return [*self.blocks, *(block for blocks in self.private_blocks.values() for block in blocks)]
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -82,14 +101,33 @@ class Trunk(nn.Module):
     def forward(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
         """Hidden states [R, T, D], normalised. `causal_R` tells which rows may look only backwards."""
         hidden_RTD = self.embed(ids_RT, document_ids_RT, causal_R)
-        allowed_R1TT = attention_mask(document_ids_RT, causal_R)
-        rotation = rotary_table(ids_RT.shape[1], self.width // self.shape.heads, ids_RT.device)
-        for block in self.blocks:
-            if self.shape.activation_checkpointing and self.training:
-                hidden_RTD = checkpoint(block, hidden_RTD, allowed_R1TT, rotation, use_reentrant=False)
-            else:
-                hidden_RTD = block(hidden_RTD, allowed_R1TT, rotation)
+        around = Surroundings(
+            attention_mask(document_ids_RT, causal_R),
+            rotary_table(ids_RT.shape[1], self.width // self.shape.heads, ids_RT.device),
+            same_document_before(document_ids_RT, self.shape.short_convolution),
+        )
+        hidden_RTD = self._through(self.blocks, hidden_RTD, around)
+        if self.shape.private_layers:
+            hidden_RTD = self._through_private(hidden_RTD, around, causal_R)
         return normalise(hidden_RTD)
+
+    def _through(self, blocks: Iterable[nn.Module], hidden_RTD: Tensor, around: Surroundings) -> Tensor:
+        for block in blocks:
+            if self.shape.activation_checkpointing and self.training:
+                hidden_RTD = checkpoint(block, hidden_RTD, around, use_reentrant=False)
+            else:
+                hidden_RTD = block(hidden_RTD, around)
+        return hidden_RTD
+
+    def _through_private(self, hidden_RTD: Tensor, around: Surroundings, causal_R: Tensor) -> Tensor:
+        """Each kind of rows through its own blocks; a kind that is absent costs nothing."""
+        rows = [kind_R.nonzero()[:, 0] for kind_R in (causal_R, ~causal_R)]
+        parts = [
+            self._through(self.private_blocks[mode], hidden_RTD[index], around.of_rows(index))
+            for mode, index in zip(MODES, rows, strict=True)
+            if len(index)
+        ]
+        return torch.cat(parts)[torch.cat(rows).argsort()]
 
     def embed(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
         """Input of the first block, [R, T, D]: token, number and mode."""
@@ -128,6 +166,16 @@ def attention_mask(document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
     positions = document_ids_RT.shape[1]
     past_TT = torch.ones(positions, positions, dtype=torch.bool, device=document_ids_RT.device).tril()
     return (same_RTT & (past_TT | ~causal_R[:, None, None]))[:, None]
+
+
+def same_document_before(document_ids_RT: Tensor, reach: int) -> Tensor:
+    """[P, R, T, 1], True where the position 1, 2, ... P places before lies in the same row and document."""
+    padded = nn.functional.pad(document_ids_RT, (reach, 0), value=-2)  # -2: no document, not even padding
+    width = document_ids_RT.shape[1]
+    shifted = [padded[:, reach - back : reach - back + width] for back in range(1, reach + 1)]
+    same_PRT = [document_ids_RT == before_RT for before_RT in shifted]
+    empty = document_ids_RT.new_zeros((0, *document_ids_RT.shape, 1), dtype=torch.bool)
+    return torch.stack(same_PRT)[..., None] if reach else empty
 
 
 def _special_after(vocab_size: int) -> SpecialIds:

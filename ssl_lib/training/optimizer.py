@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ssl_lib.config import TrainingSettings
-from ssl_lib.model.trunk import Trunk
+from ssl_lib.model.layers import Block
 from ssl_lib.training.muon import Muon
 
 
@@ -61,13 +61,13 @@ class Optimizers:
 
 
 def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(matrices of trunk blocks, all other parameters), each parameter once, only those that learn."""
+    """(matrices of the blocks' linear maps, all other parameters), each parameter once, only those that learn."""
     matrices: dict[int, nn.Parameter] = {}
     others: dict[int, nn.Parameter] = {}
     for module in modules:
-        for trunk in (part for part in module.modules() if isinstance(part, Trunk)):
-            learning = (weight for weight in trunk.blocks.parameters() if weight.requires_grad)
-            matrices |= {id(weight): weight for weight in learning if weight.ndim == 2}
+        blocks = (block for block in module.modules() if isinstance(block, Block))
+        linear = (part.weight for block in blocks for part in block.modules() if isinstance(part, nn.Linear))
+        matrices |= {id(weight): weight for weight in linear if weight.requires_grad}
     for module in modules:
         others |= {
             id(weight): weight for weight in module.parameters() if weight.requires_grad and id(weight) not in matrices

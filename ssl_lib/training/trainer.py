@@ -113,11 +113,15 @@ class SelfSupervisedTrainer:
     def _runner(self, group: ObjectiveGroup) -> torch.nn.Module:
         runner: torch.nn.Module = group
         if self.settings.compile and can_compile(self.placement.device):
-            for block in group.trunk.blocks:
+            for block in group.trunk.all_blocks:
                 block.compile(dynamic=False)
         if self.placement.world > 1:
             devices = [self.placement.device.index] if self.placement.device.type == "cuda" else None
-            runner = DistributedDataParallel(group, device_ids=devices, broadcast_buffers=False)
+            # without rows of one kind, that kind's private layers have no gradient
+            unused = bool(group.trunk.shape.private_layers)
+            runner = DistributedDataParallel(
+                group, device_ids=devices, broadcast_buffers=False, find_unused_parameters=unused
+            )
         return runner
 
     def _total_counts(self, micro_batches: Sequence[Prepared]) -> dict[str, dict[str, int]]:
