@@ -72,7 +72,8 @@ def ntxent_of_equivalents(
 def supervised(items_NP: Tensor, labels_N: Tensor, temperature: Tensor | float, everywhere: bool = False) -> LossTerm:
     """Supervised contrastive loss (Khosla et al. 2020, eq. 2, L_out) over N items; the sum is in nats, the count is N.
 
-    An item's positives are all others with its label; an item that has none adds nothing.
+    An item's positives are all others with its label; an item that has none adds nothing. With k positives, an item's
+    loss is ln k at least, so the loss of a few large classes stays far from zero.
     """
     _check_temperature(temperature)
     (all_MP, start), (labels_M, _) = gather(items_NP, everywhere), gather(labels_N, everywhere)
@@ -97,7 +98,7 @@ def momentum_ntxent(queries_NP: Tensor, start: int, current: Keys, past: Keys, t
     labels_N = current.labels[positive_N]
     labels_K = torch.cat([current.labels, past.labels])
     excluded_NK = (labels_N[:, None] == labels_K[None, :]) | (labels_K == NO_LABEL)
-    excluded_NK[torch.arange(len(queries_NP)), positive_N] = False
+    excluded_NK.scatter_(1, positive_N[:, None], False)
     logits_NK = queries_NP @ torch.cat([current.rows, past.rows]).T / temperature
     logits_NK = logits_NK.masked_fill(excluded_NK, -math.inf)
     return LossTerm(functional.cross_entropy(logits_NK, positive_N, reduction="sum"), len(queries_NP))
@@ -142,7 +143,7 @@ def _pair_logits(
         excluded = own_2N[:, None] == torch.arange(2 * total, device=device)
     else:
         excluded = labels_N.repeat(2)[:, None] == gather(labels_N, everywhere).rows.repeat(2)[None, :]
-        excluded[torch.arange(2 * count), positive_2N] = False
+        excluded.scatter_(1, positive_2N[:, None], False)
     return (both_2NP @ both_2MP.T / temperature).masked_fill(excluded, -math.inf), positive_2N
 
 
