@@ -35,6 +35,7 @@ from ssl_lib.objectives.momentum import Queue
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.objectives.spans import unit
 from ssl_lib.training.devices import Placement
+from ssl_lib.training.gradients import compare_gradients
 from ssl_lib.training.held_out import held_out_losses
 from ssl_lib.training.model_folder import read_model, save_model
 from ssl_lib.training.optimizer import split_parameters
@@ -163,6 +164,16 @@ def test_a_pass_that_is_repeated_within_a_step_adds_no_keys_twice(
             trainer.groups[0](prepared[0][0])
         trainer.train_step(rows.batch(0, 3))
     assert_same_state(state_of(once), state_of(twice))
+
+
+def test_comparing_gradients_between_steps_adds_no_keys(
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+) -> None:
+    plain, compared = (trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive") for _ in range(2))
+    assert compare_gradients(compared, rows.batch(0, 3))
+    for trainer in (plain, compared):
+        trainer.train_step(rows.batch(0, 3))
+    assert_same_state(state_of(plain), state_of(compared))
 
 
 def test_a_step_that_diverges_leaves_momentum_encoder_and_queue_alone(

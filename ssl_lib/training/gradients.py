@@ -36,6 +36,7 @@ def compare_gradients(trainer: SelfSupervisedTrainer, batch: Batch) -> dict[str,
             products_KK = gradient_products(group, prepared, trainer.placement)
         for name, buffer in group.named_buffers():
             buffer.copy_(buffers[name])
+        group.after_step(updated=False)
         found |= _figures(list(group.objectives), products_KK)
     return found
 
