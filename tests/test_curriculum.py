@@ -106,6 +106,21 @@ def test_noise_goes_from_common_tokens_to_numbers(batch: Batch, known: Vocabular
     assert numeric(0.0) + 0.1 < numeric(0.5) < numeric(1.0) - 0.1
 
 
+@pytest.mark.parametrize("unit", ["token", "word", "span"])
+def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
+    batch: Batch, known: Vocabulary, counts: torch.Tensor, unit: str
+) -> None:
+    gaps = DenoisingSettings(rows=1.0, deletion_share=0.3, infill_share=0.3)
+    for maker, chosen in ((masked_view, MlmSettings(rows=1.0, unit=unit)), (noised_view, gaps)):
+        seen = []
+        for seed, difficulty in ((4, 0.2), (4, 0.2), (5, 0.2), (4, 0.9)):
+            torch.manual_seed(len(seen))
+            seen.append(maker(batch, known, chosen, seeded(seed), Emphasis(hardness(counts), difficulty)).ids_RT)
+        assert torch.equal(seen[0], seen[1])
+        assert not torch.equal(seen[0], seen[2])
+        assert not torch.equal(seen[0], seen[3])
+
+
 def test_the_middle_of_the_curriculum_is_as_good_as_none(batch: Batch, known: Vocabulary, counts: torch.Tensor) -> None:
     emphasis = Emphasis(hardness(counts), 0.5)
     assert not emphasis.log_weights_N(batch).any()

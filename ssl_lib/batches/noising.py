@@ -17,6 +17,7 @@ from ssl_lib.config import DenoisingSettings
 
 _SINGLE = ("noise_token_share", "random_token_share", "shuffle_share", "digit_share", "deletion_share")
 
+
 def noised_view(
     batch: Batch,
     vocabulary: Vocabulary,
@@ -40,11 +41,12 @@ def noised_view(
     view_N[digit_S] = _changed_digits(ids_N[digit_S], vocabulary, generator)
     view_N[random_S] = random_ids(len(random_S), vocabulary, ids_N.device, generator)
     view_N[noise_S] = vocabulary.noise
-    gaps = lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N))
-    view_N[gaps.noise_N] = vocabulary.noise
+    gaps = lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N)) if settings.leaves_gaps else None
+    if gaps is not None:
+        view_N[gaps.noise_N] = vocabulary.noise
     scored_S = torch.cat([*alone, first_S, second_S]).unique()
     view = View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, ids_N[scored_S])
-    return close_gaps(view, gaps, vocabulary.padding) if settings.leaves_gaps else view
+    return view if gaps is None else close_gaps(view, gaps, vocabulary.padding)
 
 
 def _kinds(batch: Batch, vocabulary: Vocabulary, settings: DenoisingSettings, chance: Chance) -> list[Tensor]:
@@ -73,9 +75,7 @@ def _mask(positions_S: Tensor, like_N: Tensor) -> Tensor:
     return mask_N
 
 
-def _swappable(
-    positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: Vocabulary
-) -> tuple[Tensor, Tensor]:
+def _swappable(positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
     """Disjoint pairs of neighbours to swap; both must be candidates of one document and hold different tokens, and
     neither may be taken by another kind of noise: swapping would show beside it the token that it hides.
     """
