@@ -227,7 +227,11 @@ def test_empty_texts_are_refused_where_they_mean_nothing(model: Predictor) -> No
             call()
 
 
-def test_denoising_keeps_what_no_threshold_reaches_and_the_length_in_tokens(model: Predictor) -> None:
+@pytest.mark.parametrize("mode", ["token", "document"])
+def test_denoising_keeps_what_no_threshold_reaches_and_the_length_in_tokens(
+    settings: Settings, encoding: tiktoken.Encoding, mode: str
+) -> None:
+    model = Predictor.untrained(settings.replaced({"objectives.denoising.mode": mode}), encoding)
     for text in [*SHORT, ""]:
         assert model.denoise(text, threshold=1.1) == text
     ids = encode(model.encoding, SHORT[0])
