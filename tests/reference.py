@@ -253,6 +253,7 @@ def momentum_loop(
         positive = torch.exp(query @ own / temperature)
         partition = positive + sum(torch.exp(query @ rival / temperature) for rival in rivals)
         total = total - torch.log(positive / partition)
+    return total
 
 
 class Closed(NamedTuple):
