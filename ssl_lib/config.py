@@ -22,7 +22,6 @@ NonNegative = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 
-OBJECTIVES = ("mlm", "ntp", "contrastive", "denoising", "numerical")
 BEST_VALUES = "tuning/best.yaml"
 Digits = Literal["as_is", "single", "left3", "right3"]
 NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
@@ -197,7 +196,7 @@ class NumericalSettings(ObjectiveSettings):
 
 
 class ObjectivesSettings(Section):
-    """One block per objective."""
+    """One block per objective, in the order in which they are named everywhere."""
 
     mlm: MlmSettings = MlmSettings()
     ntp: NtpSettings = NtpSettings()
@@ -213,6 +212,9 @@ class ObjectivesSettings(Section):
         """Weight by objective at the end of a schedule."""
         ends = {name: getattr(self, name).weight_end for name in OBJECTIVES}
         return {name: weight if ends[name] is None else ends[name] for name, weight in self.weights().items()}
+
+
+OBJECTIVES = tuple(ObjectivesSettings.model_fields)
 
 
 class TrainingSettings(Section):

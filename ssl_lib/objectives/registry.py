@@ -1,29 +1,34 @@
-"""The objectives by name."""
+"""The objectives by name, one line each; docs/objectives.md adds a sixth."""
 
 from __future__ import annotations
+
+import importlib
 
 import tiktoken
 
 from ssl_lib.config import Settings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import Objective
-from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
-from ssl_lib.objectives.denoising import DenoisingAutoencoder
-from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
-from ssl_lib.objectives.next_token import NextTokenPredictor
-from ssl_lib.objectives.numerical import NumericalPatternLearner
 
-REGISTRY: dict[str, type[Objective]] = {
-    "mlm": MaskedLanguageModel,
-    "ntp": NextTokenPredictor,
-    "contrastive": ContrastiveTokenEncoder,
-    "denoising": DenoisingAutoencoder,
-    "numerical": NumericalPatternLearner,
+HOMES = {
+    "mlm": "masked_language_model.MaskedLanguageModel",
+    "ntp": "next_token.NextTokenPredictor",
+    "contrastive": "contrastive.ContrastiveTokenEncoder",
+    "denoising": "denoising.DenoisingAutoencoder",
+    "numerical": "numerical.NumericalPatternLearner",
 }
 
 
+def _kind(home: str) -> type[Objective]:
+    module, name = home.split(".")
+    return getattr(importlib.import_module(f"ssl_lib.objectives.{module}"), name)
+
+
+REGISTRY: dict[str, type[Objective]] = {name: _kind(home) for name, home in HOMES.items()}
+
+
 def build_objectives(settings: Settings, encoding: tiktoken.Encoding) -> dict[str, Objective]:
-    """All five objectives on one new trunk, initialised from the global torch generator."""
+    """All objectives on one new trunk, initialised from the global torch generator."""
     shape = TrunkShape(vocab_size=encoding.n_vocab, **settings.model.model_dump(exclude={"context"}))
     trunk = Trunk(shape, encoding)
     return {name: kind(settings=getattr(settings.objectives, name), trunk=trunk) for name, kind in REGISTRY.items()}

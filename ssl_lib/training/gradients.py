@@ -34,6 +34,7 @@ def compare_gradients(trainer: SelfSupervisedTrainer, batch: Batch) -> dict[str,
         buffers = {name: buffer.clone() for name, buffer in group.named_buffers()}
         with torch.random.fork_rng():
             products_KK = gradient_products(group, prepared, trainer.placement)
+        group.after_step(updated=False)
         for name, buffer in group.named_buffers():
             buffer.copy_(buffers[name])
         group.after_step(updated=False)
