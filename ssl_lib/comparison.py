@@ -1,19 +1,19 @@
 """Runs side by side: downstream tasks, losses and bits per byte, differences from the first run with intervals.
 
 A run's intervals come from resampling its own items. The interval of a difference between two runs takes them as
-independent and is made from the ends of the two intervals (square-and-add: Newcombe 1998, method 10; Zou and Donner
-2008). Runs that answered the same items vary together, so that it is mostly wider than a paired interval would be.
+independent (`independent_difference`). Runs that answered the same items vary together, so that it is mostly wider than
+a paired interval would be. Of runs that differ in their seed alone, mean and range are given too.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssl_lib.config import OBJECTIVES, Settings, UserError
+from ssl_lib.evaluation.statistics import independent_difference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,13 +59,21 @@ class Comparison:
     measures: list[Measure]
     settings: dict[str, list[str | None]]
 
+    def over_seeds(self) -> dict[str, Estimate]:
+        """Mean, lowest and highest value of each measure if the runs differ in their seed alone; else nothing."""
+        if set(self.settings) != {"seed"}:
+            return {}
+        found = {row.key: [one.value for one in row.values if one is not None] for row in self.measures}
+        return {key: Estimate(sum(row) / len(row), min(row), max(row)) for key, row in found.items() if row}
+
     def as_json(self) -> dict[str, Any]:
         """Plain lists and dicts, for `--json`."""
         measures = [asdict(measure) for measure in self.measures]
         for measure in measures:
             for key in ("values", "differences"):
                 measure[key] = [None if one is None else one._asdict() for one in measure[key]]
-        return {"runs": self.runs, "measures": measures, "settings": self.settings}
+        spread = {key: one._asdict() for key, one in self.over_seeds().items()}
+        return {"runs": self.runs, "measures": measures, "settings": self.settings, "over_seeds": spread}
 
 
 def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
@@ -102,12 +110,17 @@ def show(comparison: Comparison) -> None:
         for key, values in comparison.settings.items():
             table.add_row(key, *("–" if value is None else value for value in values))
         console.print(table)
+    if spread := comparison.over_seeds():
+        table = Table("measure", f"mean of {len(names)} seeds", "lowest", "highest")
+        for key, one in spread.items():
+            table.add_row(key, *(f"{value:.4f}" for value in one))
+        console.print(table)
     console.print("Differences are from the first run; in brackets 95% intervals, runs taken as independent.")
 
 
 def draw(comparison: Comparison, path: Path) -> Path:
-    """Bars of the downstream tasks with 95% intervals, one colour a run, as PNG, SVG or PDF by the name of the file."""
-    picture = _bars(comparison)
+    """Downstream tasks, and differences from the first run, with 95% intervals; PNG, SVG or PDF by the file's name."""
+    picture = _picture(comparison)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         picture.savefig(path, dpi=150)
@@ -117,15 +130,13 @@ def draw(comparison: Comparison, path: Path) -> Path:
 
 
 def difference(first: Estimate | None, other: Estimate | None) -> Estimate | None:
-    """other - first; each end is as far as the two ends on its way are together, taken as independent."""
+    """other - first, taken as independent; without an interval where one of them has none."""
     if first is None or other is None:
         return None
     value = other.value - first.value
     if not (first.bounded() and other.bounded()):
         return Estimate(value, None, None)
-    below = math.hypot(other.value - other.low, first.high - first.value)
-    above = math.hypot(other.high - other.value, first.value - first.low)
-    return Estimate(value, value - below, value + above)
+    return Estimate(value, *independent_difference(first, other))
 
 
 def _measures(stored: Sequence[StoredRun]) -> list[Measure]:
@@ -195,28 +206,36 @@ def _verdict(measure: Measure, change: Estimate | None) -> str:
     return " better" if (change.value > 0) == measure.higher_is_better else " worse"
 
 
-def _bars(comparison: Comparison) -> Figure:
+def _picture(comparison: Comparison) -> Figure:
+    """Two panels side by side: the figures of all runs, and how far each lies from the first run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = [measure for measure in comparison.measures if measure.higher_is_better]
-    height = 0.8 / len(comparison.runs)
-    picture = Figure(figsize=(7, 1 + 0.32 * (len(comparison.runs) + 1) * max(1, len(rows))), layout="constrained")
+    picture = Figure(figsize=(11, 1.4 + 0.3 * (len(comparison.runs) + 1) * max(1, len(rows))), layout="constrained")
     FigureCanvasAgg(picture)
-    axes = picture.add_subplot()
+    figures, differences = picture.subplots(1, 2, sharey=True)
     for number, run in enumerate(comparison.runs):
-        found = [(place, row.values[number]) for place, row in enumerate(rows) if row.values[number] is not None]
-        places = [place - 0.4 + height * (number + 0.5) for place, _ in found]
-        label = f"{run['name']} {run['run_id'][:6]}"
-        axes.barh(
-            places, [one.value for _, one in found], height * 0.9, color=COLOURS[number % len(COLOURS)], label=label
-        )
-        for place, (_, one) in zip(places, found, strict=True):
-            if one.bounded():
-                axes.plot([one.low, one.high], [place, place], color="#20242a", lw=1.2)
-    axes.set_yticks(range(len(rows)), [row.key.partition(".")[2].replace("_", " ") for row in rows], fontsize=8)
-    axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title("Trained models on held-out items, 95% intervals", loc="left", fontsize=10)
-    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.06))
+        label, colour = f"{run['name']} {run['run_id'][:6]}", COLOURS[number % len(COLOURS)]
+        shift = 0.8 * ((number + 0.5) / len(comparison.runs) - 0.5)
+        _marks(figures, [row.values[number] for row in rows], shift, colour, label)
+        if number:
+            _marks(differences, [row.differences[number] for row in rows], shift, colour, None)
+    figures.set_yticks(range(len(rows)), [row.key.partition(".")[2].replace("_", " ") for row in rows], fontsize=8)
+    figures.invert_yaxis()
+    figures.set_title("Trained models on held-out items, 95% intervals", loc="left", fontsize=10)
+    differences.axvline(0.0, color="#20242a", lw=0.8)
+    differences.set_title("Difference from the first run", loc="left", fontsize=10)
+    for axes in (figures, differences):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", color="#e5e2dc", linewidth=0.8)
+    picture.legend(fontsize=8, frameon=False, loc="outside lower left", ncols=3)
     return picture
+
+
+def _marks(axes: Any, found: Sequence[Estimate | None], shift: float, colour: str, label: str | None) -> None:
+    places = [(place + shift, one) for place, one in enumerate(found) if one is not None]
+    axes.plot([one.value for _, one in places], [place for place, _ in places], "o", ms=5, color=colour, label=label)
+    for place, one in places:
+        if one.bounded():
+            axes.plot([one.low, one.high], [place, place], color=colour, lw=1.6)

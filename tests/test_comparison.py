@@ -58,6 +58,7 @@ def test_figures_and_differences_are_those_of_the_store(store: tuple[Path, list[
     assert change.low == pytest.approx(0.2 - math.hypot(0.03, 0.03))
     assert loss.differences[1] == Estimate(pytest.approx(-1.0), None, None)
     assert found.settings == {"objectives.mlm.weight": ["1.0", "0.5"]}
+    assert found.over_seeds() == {}
     assert json.loads(json.dumps(found.as_json()))["measures"][0]["values"][1]["value"] == 0.9
 
 
@@ -90,6 +91,21 @@ def test_the_table_and_the_drawing_show_both_runs(
     assert draw(found, tmp_path / "figures" / "runs.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ComparisonError, match=r"name a \.png"):
         draw(found, tmp_path / "runs.nonsense")
+
+
+def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_a_range(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, after in enumerate((0.7, 0.8, 0.6)):
+        settings = Settings().replaced({"seed": seed})
+        with start_run(settings, tmp_path, f"seed-{seed}") as run:
+            run.log_params(settings.model_dump(mode="json"))
+            run.log({f"{TASK}.after": after, f"{TASK}.n": 9}, step=0)
+    found = compare(Settings(), tmp_path, ["seed-0", "seed-1", "seed-2"])
+    assert found.over_seeds()["downstream.numerical_reasoning"] == (pytest.approx(0.7), 0.6, 0.8)
+    assert found.as_json()["over_seeds"]["downstream.numerical_reasoning"]["high"] == 0.8
+    show(found)
+    assert "mean of 3 seeds" in capsys.readouterr().out
 
 
 def test_the_interval_of_a_difference_is_that_of_independent_estimates() -> None:

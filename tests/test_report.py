@@ -100,7 +100,7 @@ def test_every_section_is_there_and_has_content(page: str, full: Path) -> None:
     for part in parts:
         assert f'id="{part.id}"' in page
         assert 'class="absent"' not in part.content(), part.id
-    assert len(parts) == 17
+    assert len(parts) == 20
 
 
 def test_cosines_of_gradients_are_shown_where_they_were_measured(full: Path) -> None:
@@ -160,6 +160,12 @@ def test_figures_of_the_page_are_those_of_the_files(page: str, full: Path) -> No
         assert f"n = {row['n']:,}" in text
         for value in row["baselines"].values():
             assert score(value, row["metric"]) in text
+        for interval in (*row["baselines_ci95"].values(), *row["over_baselines_ci95"].values()):
+            assert span(interval, row["metric"]) in text
+    for row in tree["external"].values():
+        assert score(row["after"], row["metric"]) in text
+        assert span(row["ci95"], row["metric"]) in text
+        assert row["path"] in text
     for row in tree["losses"].values():
         assert f"{row['before']:.3f}" in text
         assert f"{row['after']:.3f}".replace("-", "−") in text
@@ -263,8 +269,40 @@ def test_neighbours_are_the_nearest_and_never_the_number_itself() -> None:
     assert [cosine for _, cosine in row["nearest"]] == pytest.approx(np.sort(cosines)[::-1][:3], abs=1e-4)
 
 
+def browse(page: str, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """A page in headless Chromium, which then prints the document as it has become."""
+    target = folder / "page.html"
+    target.write_text(page, encoding="utf-8")
+    quiet = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --dump-dom"
+    )
+    flags = (*flags, "--host-resolver-rules=MAP * ~NOTFOUND")  # so that the browser itself reaches nobody
+    command = [str(CHROMIUM), *quiet.split(), *flags, f"--user-data-dir={folder / 'profile'}", target.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def console_and_requests(page: str, folder: Path) -> tuple[list[str], list[str]]:
+    """What a page says on the console, and each address that it (not the browser by itself) asks for."""
+    folder.mkdir()
+    log = folder / "net.json"
+    done = browse(page, folder, "--enable-logging=stderr", f"--log-net-log={log}")
+    events = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
+    asked = {event["url"] for event in events if event.get("initiator", "not an origin") != "not an origin"}
+    return [line for line in done.stderr.splitlines() if "CONSOLE" in line], sorted(asked)
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-@pytest.mark.parametrize("width", [390, 320])
+def test_a_browser_asks_for_nothing_and_has_nothing_to_say(page: str, tmp_path: Path) -> None:
+    noisy = "<!DOCTYPE html><img src='http://127.0.0.1:9/a.png'><script>console.error('heard')</script>"
+    said, asked = console_and_requests(noisy, tmp_path / "noisy")
+    assert any("heard" in line for line in said)
+    assert "http://127.0.0.1:9/a.png" in asked
+    assert console_and_requests(page, tmp_path / "page") == ([], [])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [375, 320])
 def test_nothing_overflows_on_a_phone(page: str, tmp_path: Path, width: int) -> None:
     """The page in a frame as wide as a phone; a script of the frame's owner measures every element of it."""
     script = """
@@ -279,14 +317,7 @@ def test_nothing_overflows_on_a_phone(page: str, tmp_path: Path, width: int) -> 
     """.replace("WIDTH", str(width))
     opened = page.replace("<details>", "<details open>")
     frame = f'<iframe srcdoc="{html.escape(opened)}" style="width:{width}px;height:900px;border:0"></iframe>'
-    target = tmp_path / "frame.html"
-    target.write_text(f"<!DOCTYPE html><body>{frame}<script>onload = () => {{{script}}}</script>", encoding="utf-8")
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --dump-dom"
-    )
-    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", target.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = browse(f"<!DOCTYPE html><body>{frame}<script>onload = () => {{{script}}}</script>", tmp_path)
     found = re.search(r"RESULT (\[.*\])", html.unescape(done.stdout))
     assert found, done.stderr[-2000:]
     total, count, wide = json.loads(found[1])

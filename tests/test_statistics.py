@@ -96,6 +96,9 @@ def test_perfect_scores_keep_an_honest_lower_bound() -> None:
     assert paired.ci95 == exact_interval(50, 50)
     assert 0.92 < paired.ci95[0] < 0.95
     assert paired.before_ci95[0] == 0.0 < paired.before_ci95[1]
+    assert 0.85 < paired.difference_ci95[0] < paired.ci95[0] < paired.difference_ci95[1] <= 1.0
+    alike = paired_means(np.zeros(50), np.zeros(50), samples=200, seed=0).difference_ci95
+    assert alike == (-paired.before_ci95[1], paired.before_ci95[1])
 
 
 def test_median_over_seeds_is_the_median_and_its_interval_holds_it() -> None:

@@ -6,6 +6,7 @@ Legend: N items (rows that are resampled together), G groups of items, R resampl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
@@ -88,7 +89,8 @@ def paired_means(
 
     Items with the same entry in `groups_N` (say, of one document) are resampled together. Where every score is 0,
     or every score 1, resampling says nothing and the interval of Clopper and Pearson over the independent items is
-    given instead. Raises ValueError for no items or unequal lengths.
+    given instead, and if that holds on both sides, the difference is that of two independent shares.
+    Raises ValueError for no items or unequal lengths.
     """
     before_N, after_N = _checked(before_N, after_N)
     groups_N = np.arange(len(before_N)) if groups_N is None else np.asarray(groups_N)
@@ -120,7 +122,23 @@ def paired_ratios(
     intervals = [
         _unless_constant(columns_G3[:, i] / columns_G3[:, 2], percentile_interval(estimates_R2[:, i])) for i in (0, 1)
     ]
-    return Paired(before, after, *intervals, percentile_interval(estimates_R2[:, 1] - estimates_R2[:, 0]))
+    shares_G2 = columns_G3[:, :2] / columns_G3[:, 2:]
+    difference = percentile_interval(estimates_R2[:, 1] - estimates_R2[:, 0])
+    if all(_is_constant(column_G) for column_G in shares_G2.T):  # resampling two constants says nothing
+        difference = independent_difference((before, *intervals[0]), (after, *intervals[1]))
+    return Paired(before, after, *intervals, difference)
+
+
+def independent_difference(first: tuple[float, float, float], other: tuple[float, float, float]) -> Interval:
+    """Interval of other - first, each given as (value, low, high) and taken as independent.
+
+    Each end is as far as the two ends on its way are together (square-and-add: Newcombe 1998, method 10; Zou and Donner
+    2008).
+    """
+    value = other[0] - first[0]
+    below = math.hypot(other[0] - other[1], first[2] - first[0])
+    above = math.hypot(other[2] - other[0], first[0] - first[1])
+    return value - below, value + above
 
 
 def paired_medians(
@@ -256,8 +274,13 @@ def _weighted_ranks(values_N: Floats, counts_RN: Floats) -> Floats:
     return ranks_RG[:, group_N]
 
 
+def _is_constant(scores_N: Floats) -> bool:
+    """Is every score 0, or every score 1?"""
+    return bool((scores_N == scores_N[0]).all() and scores_N[0] in (0.0, 1.0))
+
+
 def _unless_constant(scores_N: Floats, interval: Interval) -> Interval:
-    if (scores_N == scores_N[0]).all() and scores_N[0] in (0.0, 1.0):
+    if _is_constant(scores_N):
         return exact_interval(int(scores_N.sum()), len(scores_N))
     return interval
 

@@ -4,7 +4,8 @@ page.py           the page from top to bottom; start reading here
 inputs.py         the files that a run leaves, those that are missing told by name
 overview.py       headline, the guide's two tables beside ours
 learning.py       loss curves, tuning, transfer between objectives
-tasks.py          downstream tasks, families of reasoning, confusion of roles
+methods.py        each task, and each file of one's own, with every method on the same items
+tasks.py          families of reasoning, next tokens of several kinds, confusion of roles
 numbers.py        number line, calibration, probes, nearest neighbours
 examples.py       what the model got right and wrong
 provenance.py     contamination, corpus, settings, commit, time, hardware

@@ -20,13 +20,17 @@ NAMES = {
     "semantic_similarity": "Semantic similarity",
     "next_token_prediction": "Next-token prediction",
     "number_prediction": "Number prediction",
-    "tfidf_words": "TF-IDF of words",
-    "tfidf_characters": "TF-IDF of characters",
+    "tfidf_words": "TF-IDF, words",
+    "tfidf_characters": "TF-IDF, characters",
     "char_cnn": "char-CNN",
     "ngram_counts": "n-gram counts",
     "unigram_counts": "Unigram counts",
+    **{f"{key}_alone": f"{key} alone" for key in ("mlm", "ntp", "contrastive", "denoising", "numerical")},
 }
-METRICS = {"spearman": "Spearman", "rmse": "RMSE", "error_decades": "error, decades", "exact_match": "exact match"}
+METRICS = {
+    "spearman": "Spearman", "rmse": "RMSE", "error_decades": "error, decades", "exact_match": "exact match",
+    "bits_per_byte": "bits per byte",
+}  # fmt: skip
 
 
 def known(value: Any) -> bool:
@@ -60,10 +64,12 @@ def count(value: Any) -> str:
 
 
 def short(value: Any, digits: int = 4) -> str:
-    """A number of any size in a few significant digits."""
+    """A number of any size in a few significant digits, with an exponent below 0.0001 and from a billion on."""
     if not known(value):
         return NONE
-    text = f"{value:,.{digits}g}" if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.{digits}g}"
+    rounded = float(f"{value:.{digits}g}")
+    plain = 1e-4 <= abs(rounded) < 1e9 or rounded == 0
+    text = (f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{rounded:,.{digits}g}") if plain else f"{rounded:g}"
     return text.replace("-", "−")
 
 

@@ -101,7 +101,10 @@ def _curve(objective: str, splits: Mapping[str, Sequence[Point]], weight: Any) -
     dots = [(step, Mark(loss, None, "after")) for step, loss in sorted(splits.get("validation", []))]
     title = f"{name(objective)}: loss by step, at the end {last}"
     caption = join(
-        tag("strong", name(objective)), f" · weight {short(weight)}" if known(weight) else "", f" · at the end {last}"
+        tag("strong", name(objective)),
+        " · loss in nats by step",
+        f" · weight {short(weight)}" if known(weight) else "",
+        f" · at the end {last}",
     )
     return figure(line_chart(title, series, "step", errors=dots), caption)
 

@@ -15,6 +15,7 @@ from ssl_lib.report.formats import (
     number,
     percent,
     score,
+    span,
     with_interval,
 )
 from ssl_lib.report.inputs import Inputs, at, number_lines
@@ -39,7 +40,7 @@ def number_line(inputs: Inputs) -> Html:
     if not drawings:
         return absent("report/number_line.json is missing or holds no points: there is no number line.")
     words = (
-        "Each point is a number written out in digits, from small (pale) to large (dark), joined in their order and "
+        "Each point is a number written out in digits, from small (faint) to large (strong), joined in their order and "
         "projected on the first two principal components. A trunk that knows magnitudes lays them out in order; the "
         "untrained twin shows how much of that order the encoding of numbers gives away by itself."
     )
@@ -71,24 +72,16 @@ def probes(inputs: Inputs) -> Html:
     if not found:
         return absent("metrics/evaluation.json holds no probes.")
     others = list(dict.fromkeys(key for row in found.values() for key in (row.get("baselines") or {})))
-    papers = list(dict.fromkeys(key for row in found.values() for key in _paper(row)))
-    head = [
-        "Probe",
-        "Metric",
-        "n",
-        "Untrained twin",
-        "Trained",
-        *(name(key) for key in others),
-        *(f"{key} (paper)" for key in papers),
-    ]
-    rows = [_probe(key, row, others, papers) for key, row in found.items()]
+    head = ["Probe", "n", "Untrained twin", "Trained", *(name(key) for key in others), "The paper's rows"]
+    rows = [_probe(key, row, others) for key, row in found.items()]
     note = (
-        "After Wallace et al. 2019: integers below 100, 1,000 and 10,000 split 80/20, medians over seeds. For the RMSE "
-        "less is better. The list maximum's scorer is a network on each number instead of a recurrent one over the "
-        "list, so the paper's rows are for scale. Probes on the digits alone read the numbers without any model."
+        "After Wallace et al. 2019: integers below 100, 1,000 and 10,000 split 80/20, medians over seeds, and the "
+        "range of the seeds where there are several. For the RMSE less is better. The list maximum's scorer is a "
+        "network on each number instead of a recurrent one over the list, so the paper's rows are for scale. Probes on "
+        "the digits alone read the numbers without any model."
     )
     return join(
-        table("Probes on the frozen trunk, 95% intervals below the figures", head, rows, words=2),
+        table("Probes on the frozen trunk, 95% intervals below the figures", head, rows),
         paragraph(note, class_="note"),
     )
 
@@ -184,12 +177,26 @@ def _paper(row: Mapping[str, Any]) -> Mapping[str, float]:
     return at(dict(row), "details", "paper") or row.get("paper") or {}
 
 
-def _probe(key: str, row: Mapping[str, Any], others: list[str], papers: list[str]) -> list[Any]:
+def _probe(key: str, row: Mapping[str, Any], others: list[str]) -> list[Any]:
     metric = row.get("metric") or "accuracy"
     task, _, limit = key.partition("/")
     title = f"{name(task)}, below {count(int(limit))}" if limit.isdigit() else name(task)
-    before = with_interval(row.get("before"), row.get("before_ci95"), metric)
-    after = with_interval(row.get("after"), row.get("ci95"), metric)
-    given = [score(at(dict(row), "baselines", other), metric) for other in others]
-    theirs = [score(_paper(row).get(paper), metric) for paper in papers]
-    return [title, metric_name(metric), count(row.get("n")), before, after, *given, *theirs]
+    ours = [
+        join(with_interval(row.get(who), row.get(ends), metric), _seeds(row, who, metric))
+        for who, ends in (("before", "before_ci95"), ("after", "ci95"))
+    ]
+    given = [
+        with_interval(at(dict(row), "baselines", other), at(dict(row), "baselines_ci95", other), metric)
+        for other in others
+    ]
+    theirs = ", ".join(f"{paper} {score(value, metric)}" for paper, value in _paper(row).items())
+    first = join(title, tag("span", metric_name(metric), class_="ci"))
+    return [first, count(row.get("n")), *ours, *given, tag("span", theirs or "–", class_="ci aside")]
+
+
+def _seeds(row: Mapping[str, Any], who: str, metric: str) -> Html | None:
+    """How far the seeds of a probe lie apart; nothing for a single one."""
+    found = at(dict(row), "details", "seeds", who)
+    if not isinstance(found, list) or len(found) < 2 or not all(map(known, found)):
+        return None
+    return tag("span", f"seeds {span([min(found), max(found)], metric)}", class_="ci")

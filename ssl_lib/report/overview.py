@@ -52,9 +52,10 @@ def guide_losses(inputs: Inputs) -> Html:
     head = ["Loss", "Guide's reduction", "Ours before", "after", "reduction", "Guide before", "after", "reduction"]
     caption = "Held-out losses in nats: the untrained twin before, the trained model after"
     note = (
-        "Losses are means over all scored positions of the same held-out rows with the same views for both models; no "
-        "interval is computed for them. The guide does not say what its losses before are; ours are those of the same "
-        "architecture at random initialisation. The guide has no row for the numerical objective"
+        "Losses are means over all scored positions of the same held-out rows with the same views for both models; "
+        "documents that share a 13-gram of tokens with training are left out, and no interval is computed. The guide "
+        "does not say what its losses before are; ours are those of the same architecture at random initialisation. "
+        "The guide has no row for the numerical objective"
         + (", whose loss adds token types and the value of the next number." if "numerical" in losses else ".")
         + _whole_contrastive(losses.get("contrastive") or {})
     )

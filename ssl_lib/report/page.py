@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssl_lib.config import Settings
-from ssl_lib.report import guide, learning, numbers, overview, provenance, tasks
+from ssl_lib.report import guide, learning, methods, numbers, overview, provenance, tasks
 from ssl_lib.report.examples import examples
 from ssl_lib.report.inputs import Inputs
 from ssl_lib.report.markup import Html, absent, paragraph, tag
@@ -32,8 +32,11 @@ def sections(settings: Settings, inputs: Inputs, written: str) -> list[Section]:
         Section("guide-tasks", "Downstream tasks beside the guide", lambda: overview.guide_tasks(inputs)),
         Section("guide-losses", "Losses beside the guide", lambda: overview.guide_losses(inputs)),
         Section("curves", "Loss curves", lambda: learning.loss_curves(inputs)),
-        Section("downstream", "Before and after, with baselines", lambda: tasks.downstream(inputs)),
+        Section("downstream", "Before and after, with baselines", lambda: methods.downstream(inputs)),
+        Section("external", "Files of your own", lambda: methods.external(inputs)),
         Section("reasoning", "Numerical reasoning by family", lambda: tasks.reasoning(inputs)),
+        Section("similarity", "Cosine by graded similarity", lambda: tasks.similarity(inputs)),
+        Section("next-tokens", "Next tokens in more detail", lambda: tasks.next_tokens(inputs)),
         Section("number-line", "Number line", lambda: numbers.number_line(inputs)),
         Section("calibration", "Calibration of number prediction", lambda: numbers.calibration(inputs)),
         Section("roles", "Confusion of roles", lambda: tasks.roles(inputs)),

@@ -29,6 +29,13 @@ def contamination(inputs: Inputs) -> Html:
         "tokens cannot and are counted apart. Stated in training counts four-choice items whose true sentence, word "
         "for word, is in the training text."
     )
+    held_out = rows.get("held_out_documents") or {}
+    if known(held_out.get("for_losses")):
+        words += (
+            " No text that shares a 13-gram was asked: held-out losses, too, are taken on the "
+            f"{count(held_out['for_losses'])} documents without any. Only where every text of a task shares one are "
+            "they asked all the same; the share is then 100%."
+        )
     return join(table("Test texts that repeat training text", head, body), paragraph(words, class_="note"))
 
 

@@ -121,12 +121,40 @@ def scatter(title: str, points: Sequence[Point], weights: Sequence[float], names
         tag("circle", cx=x_axis(x), cy=y_axis(y), r=4, class_="dot after", fill_opacity=round(0.25 + 0.75 * weight, 3))
         for (x, y), weight in zip(points, weights, strict=True)
     ]
+    named = [(x_axis(x), y_axis(y), text) for (x, y), text in zip(points, names, strict=True) if text]
     words = [
-        tag("text", text, x=x_axis(x) + 6, y=y_axis(y) - 6, class_="strong")
-        for (x, y), text in zip(points, names, strict=True)
-        if text
+        tag("text", text, x=x, y=y, class_="strong halo")
+        for (x, y), (_, _, text) in zip(_label_places(named, height), named, strict=True)
     ]
     return drawing(title, height, path, *dots, *words)
+
+
+def cloud(title: str, points: Sequence[Point], x_label: str, style: str) -> Html:
+    """Points over a common frame, so pale that many in one place look dark."""
+    height = 220
+    x_axis = Axis(*_bounds([p[0] for p in points]), LEFT, WIDTH - RIGHT)
+    y_axis = Axis(*_bounds([p[1] for p in points]), height - BOTTOM, TOP)
+    dots = [tag("circle", cx=x_axis(x), cy=y_axis(y), r=3, class_=f"dot {style}", fill_opacity=0.35) for x, y in points]
+    return drawing(title, height, _frame(x_axis, y_axis, x_label, short), *dots)
+
+
+def _label_places(named: Sequence[tuple[float, float, str]], height: float) -> list[Point]:
+    """Where the words of named points begin: the first of some places around each that no earlier word covers."""
+    taken: list[tuple[float, float, float]] = []
+    for x, y, text in named:
+        width = 7.0 * len(text)
+        around = [(dx, dy) for ring in range(1, 9) for dy in (-6 * ring, 4 + 10 * ring) for dx in (6, -6 - width)]
+        inside = [(x + dx, y + dy) for dx, dy in around if 0 <= x + dx <= WIDTH - width and 12 <= y + dy <= height - 2]
+        free = [
+            place
+            for place in inside
+            if all(
+                place[0] + width < left or right < place[0] or abs(place[1] - line) > 13 for left, right, line in taken
+            )
+        ]
+        place = (free or inside or [(x, y)])[0]
+        taken.append((place[0], place[0] + width, place[1]))
+    return [(round(left, 1), round(line, 1)) for left, _, line in taken]
 
 
 def drawing(title: str, height: float, *parts: Html) -> Html:

@@ -1,28 +1,24 @@
-"""The four downstream tasks: before, after and baselines; families of reasoning; confusion of roles."""
+"""Single tasks in more detail: families of reasoning, next tokens of several kinds, confusion of roles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl_lib.report import guide
 from ssl_lib.report.formats import (
     count,
     difference,
     is_interval,
     known,
-    metric_name,
     name,
     number,
     percent,
-    score,
     span,
     with_interval,
 )
-from ssl_lib.report.inputs import TASKS, Inputs, at
-from ssl_lib.report.learning import legend
+from ssl_lib.report.inputs import Inputs, at
 from ssl_lib.report.markup import Html, absent, figure, folded, grid, join, paragraph, scroll_box, table, tag
-from ssl_lib.report.svg import Mark, Row, interval_chart
+from ssl_lib.report.svg import Mark, Row, cloud, interval_chart
 
 POSITIONS = {"determined": "determined positions", "all": "all positions", "numbers": "positions inside numbers"}
 SETS = (
@@ -30,18 +26,6 @@ SETS = (
     ("extrapolation", "Longer numbers"),
     ("reserved_wordings", "Unseen wordings"),
 )
-
-
-def downstream(inputs: Inputs) -> Html:
-    """A drawing and a table of all tasks, their baselines among them."""
-    rows = {task: inputs.task(task) for task in TASKS if inputs.task(task)}
-    if not rows:
-        return absent("metrics/evaluation.json holds no downstream tasks.")
-    colours = legend(("--before", "untrained twin"), ("--after", "trained"), ("--plain", "baselines, without interval"))
-    dotted = paragraph("The dotted line is the guide's figure. Lines are 95% intervals.", class_="note")
-    return join(
-        colours, dotted, grid(*(_chart(task, row) for task, row in rows.items())), _baselines(rows), _text(inputs)
-    )
 
 
 def reasoning(inputs: Inputs) -> Html:
@@ -63,6 +47,25 @@ def reasoning(inputs: Inputs) -> Html:
         _family_chart(families, detail), "Trained model: filled on unseen operands, hollow on longer numbers."
     )
     return join(drawn, table(caption, head, rows, foot=_all_families(inputs, detail)), paragraph(note, class_="note"))
+
+
+def similarity(inputs: Inputs) -> Html:
+    """Cosine of each pair by its graded similarity, before and after."""
+    points = inputs.detail("semantic_similarity").get("points") or []
+    if not points:
+        return absent("report/evaluation.json holds no pairs of sentences.")
+    drawings = []
+    for place, who, style in ((2, "Trained", "after"), (1, "Untrained twin", "before")):
+        title = f"{who}: cosine by graded similarity, {count(len(points))} pairs"
+        drawn = cloud(title, [(point[0], point[place]) for point in points], "graded similarity", style)
+        drawings.append(
+            figure(drawn, join(tag("strong", who), f" · cosine by graded similarity, {count(len(points))} pairs"))
+        )
+    words = (
+        "Each point is a pair of sentences about one quantity. A model that reads numbers gives a high cosine to pairs "
+        "that say nearly the same amount, whatever its written form and unit, and a lower one the farther they differ."
+    )
+    return join(paragraph(words), grid(*drawings))
 
 
 def roles(inputs: Inputs) -> Html:
@@ -122,51 +125,11 @@ def _shade(value: int, total: int, right: bool) -> float:
     return share if right else share**0.5
 
 
-def _chart(task: str, row: Mapping[str, Any]) -> Html:
-    metric = row.get("metric") or "accuracy"
-    rows = [_chart_row("Untrained twin", row.get("before"), row.get("before_ci95"), "before", metric)]
-    rows.append(_chart_row("Trained", row.get("after"), row.get("ci95"), "after", metric))
-    rows += [_chart_row(name(key), value, None, "plain", metric) for key, value in (row.get("baselines") or {}).items()]
-    shown = [one for one in rows if one is not None]
-    low = min([0.0, *(mark.value for one in shown for mark in one.marks)])
-    title = f"{name(task)}: " + ", ".join(f"{one.label} {one.shown}" for one in shown)
-    ticks = _percent_tick if metric == "accuracy" else _plain_tick
-    drawn = interval_chart(title, shown, (low, 1.0), ticks, guide.TASKS[task][1])
-    caption = join(tag("strong", name(task)), f" · {metric_name(metric)} · n = {count(row.get('n'))}")
-    return figure(drawn, caption)
-
-
-def _chart_row(label: str, value: Any, interval: Any, style: str, metric: str) -> Row | None:
-    if not known(value):
-        return None
-    return Row(label, [Mark(value, interval if is_interval(interval) else None, style)], score(value, metric))
-
-
 def _percent_tick(value: float) -> str:
     return percent(value, 0)
 
 
-def _plain_tick(value: float) -> str:
-    return number(value, 1)
-
-
-def _baselines(rows: Mapping[str, Mapping[str, Any]]) -> Html:
-    body = []
-    for task, row in rows.items():
-        metric = row.get("metric") or "accuracy"
-        title = join(name(task), tag("span", metric_name(metric), class_="ci"))
-        others = (
-            "; ".join(f"{name(key)} {score(value, metric)}" for key, value in (row.get("baselines") or {}).items())
-            or "–"
-        )
-        before = with_interval(row.get("before"), row.get("before_ci95"), metric)
-        after = with_interval(row.get("after"), row.get("ci95"), metric)
-        body.append([title, others, count(row.get("n")), before, after, difference(row, metric)])
-    head = ["Task", "Baselines on the same items", "n", "Untrained twin", "Trained", "Paired difference"]
-    return table("Before and after on the same items", head, body, words=2)
-
-
-def _text(inputs: Inputs) -> Html | None:
+def next_tokens(inputs: Inputs) -> Html:
     """Next tokens beyond the determined positions, and any held-out text of the corpus."""
     detail = inputs.detail("next_token_prediction")
     body = [
@@ -184,6 +147,7 @@ def _text(inputs: Inputs) -> Html | None:
     held_out = inputs.evaluation.get("held_out_text") or {}
     for key, title, metric in (
         ("accuracy", "Top-1 accuracy, all positions", "accuracy"),
+        ("accuracy_on_numbers", "Top-1 accuracy, positions inside numbers", "accuracy"),
         ("bits_per_byte", "Bits per byte", "bits"),
     ):
         if held_out.get(key):
@@ -195,7 +159,7 @@ def _text(inputs: Inputs) -> Html | None:
                 ]
             )
     if not body:
-        return None
+        return absent("report/evaluation.json holds no accuracy on next tokens.")
     return table("Next tokens in more detail", ["Measure", "n", "Untrained twin", "Trained", "Paired difference"], body)
 
 
