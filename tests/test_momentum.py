@@ -25,6 +25,7 @@ from reference import (
 from torch import Tensor
 
 from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import Settings
 from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
 from ssl_lib.objectives.contrastive_losses import (
@@ -82,19 +83,23 @@ def test_momentum_weights_are_a_running_mean_of_the_weights(
     assert not torch.equal(encoder.momentum_encoder.copies["trunk"].embedding.weight, now)
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
 def test_loss_and_queue_are_those_of_keys_made_one_by_one(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, gaps: float
 ) -> None:
-    trainer = trainer_of(settings.replaced(MOMENTUM), encoding)
+    chosen = settings.replaced(MOMENTUM | {"objectives.denoising.deletion_share": gaps})
+    trainer = trainer_of(chosen, encoding, "contrastive", "denoising")
     encoder, queue = encoder_in(trainer), []
     for step in range(4):
         batch = rows.batch(step, 3)
         views = trainer.prepare([batch])
         prepared = views[0][0]
         token, view = prepared.selected["contrastive"]["token"], prepared.views["noised"]
+        assert (view.source_N is not None) == (gaps > 0)
         copies = encoder.momentum_encoder.copies
         with torch.no_grad():
             hidden = copies["trunk"](view.ids_RT, view.document_ids_RT, torch.zeros(3, dtype=torch.bool))
+            hidden = in_clean_order(hidden, view.source_N)
             keys = [unit(copies["token_projection"](hidden[at // 32, at % 32])) for at in token["positions"].tolist()]
             masked = prepared.views["masked"]
             seen = trainer.groups[0].trunk(masked.ids_RT, masked.document_ids_RT, torch.zeros(3, dtype=torch.bool))
