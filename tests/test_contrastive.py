@@ -71,6 +71,18 @@ def test_token_loss_is_the_mean_over_all_pairs_of_views(trunk: Trunk, batch: Bat
     assert_same_loss_and_gradients(fast, sum(pairs) / len(pairs), [hidden[name] for name in names])
 
 
+def test_sentences_of_one_document_are_no_negatives_of_each_other(trunk: Trunk, batch: Batch) -> None:
+    encoder = encoder_of(trunk, effective_batch=999)
+    prepared, hidden = prepared_with_states(encoder, batch)
+    document = prepared.selected["contrastive"]["document"]
+    count = len(document["first"])
+    views = [encoder.pool(hidden[name], document["span"], count) for name in ("masked", "noised")]
+    owners = batch.document_ids_BT.flatten()[document["first"]].tolist()
+    assert 1 < len(set(owners)) < count
+    fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["document"]
+    assert_same_loss_and_gradients(fast, ntxent_loop(*views, 0.07, owners), [hidden["masked"], hidden["noised"]])
+
+
 def test_further_views_are_drawn_anew(trunk: Trunk, batch: Batch) -> None:
     views = ObjectiveGroup([encoder_of(trunk, views=4)]).prepare(batch, seeded()).views
     assert not torch.equal(views["masked"].ids_RT, views["masked_2"].ids_RT)
@@ -92,7 +104,7 @@ def test_parts_that_are_not_asked_for_leave_the_others_as_they_are(trunk: Trunk,
 
 
 def test_type_loss_equals_the_loop_over_both_views(trunk: Trunk, batch: Batch) -> None:
-    encoder = encoder_of(trunk, type_weight=1.0, effective_batch=12)
+    encoder = encoder_of(trunk, type_weight=1.0, effective_batch=30)
     prepared, hidden = prepared_with_states(encoder, batch)
     chosen = prepared.selected["contrastive"]
     positions = chosen["token"]["positions"].tolist()
@@ -101,7 +113,7 @@ def test_type_loss_equals_the_loop_over_both_views(trunk: Trunk, batch: Batch) -
     types = [int(batch.types_BT.flatten()[at]) for at in positions] * 2
     assert len(set(types)) > 1
     fast = encoder.loss_sums(hidden, chosen)["type"]
-    assert chosen["type"].count == 24
+    assert chosen["type"].count == 60
     inputs = [hidden["masked"], hidden["noised"], encoder.type_projection.weight]
     assert_same_loss_and_gradients(fast, supervised_loop(items, types, 0.07), inputs)
 

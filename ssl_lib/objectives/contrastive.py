@@ -183,7 +183,7 @@ class ContrastiveTokenEncoder(Objective):
         else:
             sums = {
                 "token": self._between_views(tokens, token, token["labels"]),
-                "document": self._between_views(sentences, document, None),
+                "document": self._between_views(sentences, document, document["owners"]),
             }
         sums["number"] = (
             graded_loss(numbers, number["scaled"], self.temperature, self.everywhere).sum

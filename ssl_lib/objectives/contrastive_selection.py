@@ -38,7 +38,8 @@ def select_tokens(
 def select_sentences(
     batch: Batch, present_BT: Tensor, vocabulary: Vocabulary, limit: int, generator: Generator
 ) -> Tensors:
-    """Sentences: `span` [B, T] and `first` [N] as of `select_spans`, and `labels` that tell equal ones. Of a sentence,
+    """Sentences: `span` [B, T] and `first` [N] as of `select_spans`, and `labels` that tell equal ones, `owners` their
+    documents. Of a sentence,
     the positions that are present in every view take part; one without any does not.
     """
     sentence_BT = sentence_ids_BT(batch, vocabulary)
@@ -47,7 +48,9 @@ def select_sentences(
     seen_BT = (sentence_BT >= 0) & functional.pad(seen, (0, 1))[sentence_BT]
     chosen = select_spans(torch.where(seen_BT, sentence_BT, -1), limit, generator)
     labels_N = content_labels(batch.token_ids_BT, chosen["span"], len(chosen["first"]))
-    return {"span": torch.where(present_BT, chosen["span"], -1), "first": chosen["first"], "labels": labels_N}
+    owners_N = batch.document_ids_BT.flatten()[chosen["first"]]
+    span_BT = torch.where(present_BT, chosen["span"], -1)
+    return {"span": span_BT, "first": chosen["first"], "labels": labels_N, "owners": owners_N}
 
 
 def select_numbers(batch: Batch, limit: int, generator: Generator) -> Tensors:
