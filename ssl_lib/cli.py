@@ -1,19 +1,19 @@
 """Command line: `ssl-lib COMMAND`, the same as `python -m ssl_lib COMMAND`.
 
-Only the standard library is imported at the top, so that `--help` answers at once; each command imports what it needs.
+This is the grammar; commands.py has what each command does. Only the standard library is imported at the top, so that
+`--help` answers at once.
 Exit status: 0, 1 for an error that the user can mend (one sentence on stderr), 2 for wrong usage, 130 when interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
+
+from ssl_lib import commands as run
 
 STAGES = {
     "corpus": (
@@ -82,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (function, summary, description, example) in STAGES.items():
-        stage = _command(commands, name, _run_stage, summary, description, example)
+        stage = _command(commands, name, run.run_stage, summary, description, example)
         stage.set_defaults(function=function)
         _add_settings(stage)
     commands.choices["evaluate"].add_argument(
@@ -92,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_model_commands(commands)
     _add_text_commands(commands)
+    _add_ablation(commands)
     _add_project_commands(commands)
     return parser
 
@@ -123,11 +124,32 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_ablation(commands: Any) -> None:
+    ablate = _command(
+        commands,
+        "ablate",
+        run.run_ablation,
+        "what each objective adds: models trained with some of them, ablation/",
+        "Trains models with subsets of the objectives at equal tokens, as nested MLflow runs, and writes the transfer\n"
+        "matrix: held-out losses against each objective alone, and downstream results. By default each objective\n"
+        "alone, all of them, and all but one. Interrupted, it goes on with the models that are missing.",
+        "ssl-lib ablate --subsets mlm+ntp,all-mlm,all --seeds 3 --steps 500 --workers 2",
+    )
+    which = ablate.add_mutually_exclusive_group()
+    which.add_argument("--subsets", metavar="LIST", default="", help="such as mlm+ntp,all,all-ntp")
+    which.add_argument("--all", action="store_true", dest="every", help="every combination: 31 of five objectives")
+    ablate.add_argument("--seeds", type=_positive, default=1, metavar="N", help="models of each subset (default: 1)")
+    ablate.add_argument("--steps", type=_positive, metavar="N", help="steps of each model (default: training.steps)")
+    ablate.add_argument("--workers", type=_positive, default=1, metavar="N", help="models at a time (default: 1)")
+    ablate.add_argument("--json", action="store_true", help="what ablation/results.json holds instead of a table")
+    _add_settings(ablate)
+
+
 def _add_model_commands(commands: Any) -> None:
     predict = _command(
         commands,
         "predict",
-        _predict,
+        run.predict,
         "next tokens, the next number, and what stands behind [MASK]",
         "The most probable next tokens; the number that comes next with an interval; and, where the text holds\n"
         "[MASK], what stands there.",
@@ -138,7 +160,7 @@ def _add_model_commands(commands: Any) -> None:
     embed = _command(
         commands,
         "embed",
-        _embed,
+        run.embed,
         "one vector per line of text",
         "Reads one text per line and writes unit-length float32 vectors: an array [lines, width] where --to ends\n"
         'in .npy, else JSON lines {"text", "embedding"}.',
@@ -160,7 +182,7 @@ def _add_text_commands(commands: Any) -> None:
     numbers = _command(
         commands,
         "numbers",
-        _numbers,
+        run.numbers,
         "the numbers in a text, with value and written form",
         "Finds every number the way the pipeline does: 1,234.5 as well as 12%, $3.4 million, 5 March or twenty-one.",
         "echo 'Revenue rose 12%% to $3.4 million.' | ssl-lib numbers -".replace("%%", "%"),
@@ -170,7 +192,7 @@ def _add_text_commands(commands: Any) -> None:
     encodings = _command(
         commands,
         "encodings",
-        _fetch_encoding,
+        run.fetch_encoding,
         "fetch a tiktoken vocabulary for use offline",
         "Downloads the vocabulary of a tiktoken encoding and checks it. A machine without a network uses it when\n"
         "TIKTOKEN_CACHE_DIR names the folder.",
@@ -185,7 +207,7 @@ def _add_project_commands(commands: Any) -> None:
     ui = _command(
         commands,
         "ui",
-        _ui,
+        run.ui,
         "MLflow's pages over this project's runs, on this machine only",
         "Serves the store that tracking.uri names at http://127.0.0.1:PORT until it is interrupted.",
         "ssl-lib ui --port 5000",
@@ -195,7 +217,7 @@ def _add_project_commands(commands: Any) -> None:
     compare = _command(
         commands,
         "compare",
-        _compare,
+        run.compare,
         "differences between runs, with intervals",
         "Reads the runs' figures from MLflow and shows what differs: settings, losses, tasks with 95% intervals.\n"
         "A run is named by its id, the beginning of its id, or its name.",
@@ -208,158 +230,12 @@ def _add_project_commands(commands: Any) -> None:
     summary = _command(
         commands,
         "summary",
-        _summary,
+        run.summary,
         "the figures of the last run, and where to look",
         "Reads metrics/evaluation.json and shows losses and downstream tasks before and after pretraining.",
         "ssl-lib summary",
     )
     summary.add_argument("--json", action="store_true", help="the file itself")
-
-
-def _run_stage(options: argparse.Namespace) -> None:
-    import importlib
-
-    from ssl_lib.config import load_settings
-    from ssl_lib.locks import output_lock
-
-    overrides = [*options.overrides]
-    if getattr(options, "baselines", None):
-        overrides.append(f"evaluation.baselines={options.baselines}")
-    settings = load_settings(options.params, overrides)
-    module, _, function = options.function.partition(":")
-    root = Path.cwd()
-    first = os.environ.get("RANK", "0") == "0"  # torchrun starts one process per device; the first one writes
-    # A killed `dvc` leaves its stage running, and the next `dvc repro` would start a second one beside it.
-    with output_lock(root / ".ssl_lib" / "locks" / options.command) if first else nullcontext():
-        getattr(importlib.import_module(module), function)(settings, root)
-
-
-def _predict(options: argparse.Namespace) -> None:
-    from ssl_lib.predictor import load
-
-    model = load(options.model)
-    before_mask = options.text.split("[MASK]", 1)[0].rstrip()
-    found: dict[str, Any] = {"text": options.text}
-    if before_mask:
-        number = model.predict_number(before_mask)
-        found["next"] = [list(pair) for pair in model.predict_next(before_mask, k=options.k)]
-        found["number"] = {"value": float(number.value), "interval": [float(bound) for bound in number.interval]}
-    if "[MASK]" in options.text:
-        found["masks"] = [list(pair) for pair in model.fill_mask(options.text)]
-    print(json.dumps(found, ensure_ascii=False)) if options.json else _show_prediction(found)
-
-
-def _show_prediction(found: dict[str, Any]) -> None:
-    for text, probability in found.get("next", []):
-        print(f"next    {probability:6.1%}  {text!r}")
-    if "number" in found:
-        low, high = found["number"]["interval"]
-        print(f"number  {found['number']['value']:.6g}  (between {low:.6g} and {high:.6g})")
-    for text, probability in found.get("masks", []):
-        print(f"[MASK]  {probability:6.1%}  {text!r}")
-
-
-def _embed(options: argparse.Namespace) -> None:
-    import numpy as np
-
-    from ssl_lib.predictor import load
-
-    lines = [line for line in _read_text(options.file).splitlines() if line.strip()]
-    vectors_ND = load(options.model).embed(lines)
-    if options.to and options.to.endswith(".npy"):
-        np.save(options.to, vectors_ND)
-        return
-    pairs = zip(lines, vectors_ND.tolist(), strict=True)
-    text = "".join(json.dumps({"text": line, "embedding": row}, ensure_ascii=False) + "\n" for line, row in pairs)
-    if options.to:
-        Path(options.to).write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
-
-
-def _numbers(options: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
-    from ssl_lib.tokens.numerals import find_numbers
-
-    found = find_numbers(_read_text(options.file))
-    if options.json:
-        for number in found:
-            row = {key: None if value != value else value for key, value in asdict(number).items()}
-            print(json.dumps(row, ensure_ascii=False))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("text", "value", "form", "start", "end")
-    for number in found:
-        value = "" if number.value != number.value else f"{number.value:.15g}"
-        table.add_row(number.text, value, number.form, str(number.start), str(number.end))
-    Console().print(table)
-
-
-def _fetch_encoding(options: argparse.Namespace) -> None:
-    from ssl_lib.tokens.fetch import fetch_encoding
-
-    for path in fetch_encoding(options.name, options.to):
-        print(path)
-
-
-def _ui(options: argparse.Namespace) -> None:
-    from ssl_lib.config import load_settings
-    from ssl_lib.tracking import serve_ui
-
-    serve_ui(load_settings(options.params, options.overrides), Path.cwd(), options.port)
-
-
-def _compare(options: argparse.Namespace) -> None:
-    from ssl_lib.comparison import compare, draw, show
-    from ssl_lib.config import load_settings
-
-    found = compare(load_settings(options.params, options.overrides), Path.cwd(), options.runs)
-    if options.figure:
-        draw(found, Path(options.figure))
-    print(json.dumps(found.as_json(), ensure_ascii=False)) if options.json else show(found)
-
-
-def _summary(options: argparse.Namespace) -> None:
-    from ssl_lib.config import UserError
-
-    path = Path("metrics/evaluation.json")
-    if not path.exists():
-        raise UserError(f"{path} does not exist yet; run `make run` or `dvc repro` first")
-    text = path.read_text(encoding="utf-8")
-    if options.json:
-        sys.stdout.write(text)
-        return
-    _show_summary(json.loads(text))
-
-
-def _show_summary(evaluation: dict[str, Any]) -> None:
-    print(f"{'held-out loss':<24}{'before':>10}{'after':>10}{'reduction':>12}")
-    for name, loss in evaluation["losses"].items():
-        print(f"{name:<24}{loss['before']:>10.3f}{loss['after']:>10.3f}{loss['reduction']:>12.0%}")
-    print(f"\n{'downstream task':<24}{'before':>10}{'after':>10}   metric")
-    for name, task in evaluation["downstream"].items():
-        print(f"{name:<24}{task['before']:>10.3f}{task['after']:>10.3f}   {task['metric']}")
-    command = Path(sys.executable).parent / "ssl-lib"
-    print(f"\nReport:   {Path('report/index.html').resolve()}")
-    print(f"Runs:     {command} ui")
-    print(f"Try it:   {command} predict 'The sum of 2 + 3 is'")
-
-
-def _read_text(file: str) -> str:
-    from ssl_lib.config import UserError
-
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}); name a text file or - for standard input") from None
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{file}, line {line}: not UTF-8 text; convert the file first") from None
 
 
 def _positive(text: str) -> int:

@@ -228,11 +228,12 @@ def number_line() -> dict[str, Any]:
 
 
 def ablation() -> dict[str, Any]:
-    """metrics/ablation.json."""
-    subsets = [*OBJECTIVES, "mlm+ntp", "all"]
+    """ablation/results.json."""
+    subsets = [*OBJECTIVES, "mlm+ntp", "all-mlm", "all"]
     return {
         "subsets": subsets,
         "losses": {s: {o: 2.0 + 0.1 * i - 0.05 * j for j, o in enumerate(OBJECTIVES)} for i, s in enumerate(subsets)},
+        "relative": {s: dict.fromkeys(OBJECTIVES, 1.0 + 0.01 * i) for i, s in enumerate(subsets)},
         "downstream": {s: dict.fromkeys(downstream(), 0.3 + 0.08 * i) for i, s in enumerate(subsets)},
     }
 
@@ -243,7 +244,7 @@ def write_inputs(root: Path) -> None:
         "metrics/train.json": training(), "metrics/evaluation.json": evaluation(), "report/evaluation.json": details(),
         "model/run.json": {"run_id": "0123456789abcdef", "experiment_id": "1", "tracking_uri": "sqlite:///mlflow.db"},
         "data/raw/manifest.json": manifest(), "report/number_line.json": number_line(),
-        "metrics/ablation.json": ablation(),
+        "ablation/results.json": ablation(),
     }  # fmt: skip
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ssl_lib"
 LAYERS = {  # a module imports modules of its own layer or below
     "cli": 7,
+    "commands": 7,
     "__main__": 7,
+    "ablation": 6,  # trains and evaluates models, many times
+    "transfer": 6,
     "tuning": 4,  # gives stage train its chosen values, and runs its trials through ssl_lib/training
     "report": 5,  # the last step of stage evaluate
     "predictor": 4,  # a model in use; stage train saves it

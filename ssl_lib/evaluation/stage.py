@@ -81,7 +81,7 @@ def _measures(
 ) -> Iterator[tuple[str, Any]]:
     from ssl_lib.evaluation.losses import held_out_losses
 
-    ground, evaluation = _ground(root), settings.evaluation
+    ground, evaluation = ground_of(root), settings.evaluation
     asked, contamination = cleared(draw(evaluation, contest.seed, ground), evaluation, contest.after.encoding, ground)
     yield "contamination", contamination
     yield "losses", held_out_losses(contest.after, contest.before, test, asked.unseen, settings)
@@ -96,7 +96,7 @@ def _measures(
         yield "objectives_alone", dict(objectives_alone(contest, asked, trained, root))
 
 
-def _ground(root: Path) -> Ground:
+def ground_of(root: Path) -> Ground:
     from ssl_lib.tokens.store import TokenStore
 
     train = TokenStore.open(root / "data" / "tokenized" / "train")

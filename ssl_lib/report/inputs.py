@@ -69,7 +69,7 @@ def read_inputs(root: Path) -> Inputs:
         details=read("report/evaluation.json", json.loads, {}),
         run=read("model/run.json", json.loads, {}),
         manifest=read("data/raw/manifest.json", json.loads, {}),
-        ablation=read("metrics/ablation.json", json.loads, {}, optional=True),
+        ablation=read("ablation/results.json", json.loads, {}, optional=True),
         number_line=read("report/number_line.json", json.loads, {}, optional=True),
         best=read("tuning/best.yaml", _yaml, {}, optional=True),
         trials=read("tuning/trials.csv", _rows, [], optional=True),

@@ -58,15 +58,20 @@ def transfer(inputs: Inputs) -> Html:
     """Which objectives help which: held-out losses and tasks of models trained with a subset of the objectives."""
     subsets = inputs.ablation.get("subsets") or []
     if not subsets:
-        return absent("metrics/ablation.json is not there: no model was trained with a subset of the objectives.")
+        return absent(
+            "ablation/results.json is not there: `ssl-lib ablate` has trained no model with a subset of the objectives."
+        )
     losses = _matrix(
         "Held-out loss by objectives trained, nats (darker: lower)", subsets, inputs.ablation.get("losses"), True
     )
     tasks = _matrix(
         "Downstream result by objectives trained (darker: higher)", subsets, inputs.ablation.get("downstream"), False
     )
+    relative = inputs.ablation.get("relative")
+    share = "Held-out loss as a share of that of the objective trained alone (darker: lower)"
+    shares = _matrix(share, subsets, relative, True) if relative else None
     words = "Each row is a model of its own, trained with the objectives it names and as many tokens as the others."
-    return join(paragraph(words), grid(losses, tasks))
+    return join(paragraph(words), grid(shares, losses, tasks))
 
 
 def _best(inputs: Inputs) -> Html | None:
@@ -125,7 +130,7 @@ def _cell(text: str | None) -> str:
 def _matrix(caption: str, subsets: Sequence[str], values: Any, less_is_better: bool) -> Html:
     columns = list(dict.fromkeys(key for subset in subsets for key in (at(values, subset) or {})))
     if not columns:
-        return absent(f"{caption.partition(' (')[0]}: metrics/ablation.json holds no such figures.")
+        return absent(f"{caption.partition(' (')[0]}: ablation/results.json holds no such figures.")
     head = tag(
         "tr", tag("th", "Trained with", scope="col"), *(tag("th", name(c), scope="col", class_="n") for c in columns)
     )
@@ -139,6 +144,8 @@ def _matrix(caption: str, subsets: Sequence[str], values: Any, less_is_better: b
 
 
 def _trained(subset: str) -> str:
+    if subset.startswith("all-"):
+        return f"All but {name(subset.removeprefix('all-'))}"
     return " + ".join(name(part) for part in subset.split("+"))
 
 
