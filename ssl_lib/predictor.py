@@ -107,10 +107,14 @@ class Predictor:
             lengths.append(min(len(ids) - first, self.context - 1))
         totals = np.zeros(len(rows))
         for indices, ids, documents in self._padded(rows):
-            nats, _ = self._next_token_scores(ids, documents)
-            for line, index in enumerate(indices):
-                end = len(rows[index])
-                totals[index] = -float(nats[line, end - lengths[index] : end].sum())
+            counts = [lengths[index] for index in indices]
+            lines = torch.tensor(np.repeat(np.arange(len(indices)), counts), device=ids.device)
+            places = torch.tensor(
+                np.concatenate([np.arange(len(rows[i]) - lengths[i], len(rows[i])) for i in indices]), device=ids.device
+            )
+            hidden_SD = self._hidden(ids, documents, causal=True)[lines, places - 1]
+            nats = self._nats(hidden_SD, ids[lines, places])
+            totals[np.asarray(indices)] = -np.bincount(lines.cpu().numpy(), nats, minlength=len(indices))
         return totals
 
     @torch.no_grad()
@@ -263,6 +267,14 @@ class Predictor:
     def _hidden(self, ids: Tensor, documents: Tensor, causal: bool) -> Tensor:
         with self.placement.precision():
             return self.trunk(ids, documents, torch.full((len(ids),), causal, device=ids.device)).float()
+
+    def _nats(self, hidden_SD: Tensor, targets_S: Tensor) -> np.ndarray:
+        """Nats [S] of tokens after the states before them; the vocabulary is seen by a few thousand at a time."""
+        parts = [
+            torch.nn.functional.cross_entropy(self._ordinary_logits(hidden), targets, reduction="none").cpu().numpy()
+            for hidden, targets in zip(hidden_SD.split(2048), targets_S.split(2048), strict=True)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
     def _next_token_scores(self, ids: Tensor, documents: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Nats of every token and whether it was the most probable, [R, T]; column 0 is unpredicted (nan, False)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 from typing import NamedTuple
 
 import torch
@@ -355,3 +356,66 @@ def slow_short_convolution(hidden_RTD: Tensor, documents_RT: Tensor, weight_PD: 
                 if before >= 0 and documents_RT[row, before] == documents_RT[row, position]:
                     mixed[row, position] = mixed[row, position] + weight_PD[back - 1] * hidden_RTD[row, before]
     return mixed
+
+
+def number_measures(
+    values: list[float], points: list[float], quantiles: list[list[float]], levels: tuple[float, ...], unit: float
+) -> dict[str, float]:
+    """Measures of forecasts of numbers, one number after the other."""
+
+    def decades(value: float) -> float:
+        return math.copysign(math.log10(1 + abs(value) / unit), value)
+
+    errors, scores, right, within = [], [], [], []
+    for value, point, row in zip(values, points, quantiles, strict=True):
+        errors.append(abs(decades(value) - decades(point)))
+        losses = []
+        for level, quantile in zip(levels, row, strict=True):
+            miss = decades(value) - decades(quantile)
+            losses.append(level * miss if miss >= 0 else (level - 1) * miss)
+        scores.append(2 * sum(losses) / len(losses))
+        if value > 0:
+            right.append(point > 0 and math.floor(math.log10(value) + 1e-9) == math.floor(math.log10(point) + 1e-9))
+        within.append(abs(point - value) <= 0.01 * abs(value))
+    return {
+        "mean_error_decades": sum(errors) / len(errors),
+        "median_error_decades": median(errors),
+        "crps_decades": sum(scores) / len(scores),
+        "exponent_accuracy": sum(right) / len(right),
+        "within_1_percent": sum(within) / len(within),
+    }
+
+
+def coverage(values: list[float], quantiles: list[list[float]], levels: tuple[float, ...], interval: float) -> float:
+    """Share of the values between the two quantiles that leave out half of the rest on either side."""
+    low = min(range(len(levels)), key=lambda i: abs(levels[i] - (1 - interval) / 2))
+    high = min(range(len(levels)), key=lambda i: abs(levels[i] - (1 + interval) / 2))
+    return sum(row[low] <= value <= row[high] for value, row in zip(values, quantiles, strict=True)) / len(values)
+
+
+def probe_scores(
+    layers: list[tuple[list[list[float]], list[float]]],
+    table: list[list[float]],
+    rows: list[list[int]],
+    targets: list[float],
+    task: str,
+    centre: float,
+    scale: float,
+) -> list[float]:
+    """Hits or squared errors of one small network, asked one row after the other."""
+
+    def output(inputs: list[float]) -> float:
+        for number, (weight, bias) in enumerate(layers):
+            inputs = [max(0.0, value) for value in inputs] if number else inputs
+            inputs = [b + sum(x * w[j] for x, w in zip(inputs, weight, strict=True)) for j, b in enumerate(bias)]
+        return inputs[0]
+
+    scores = []
+    for row, target in zip(rows, targets, strict=True):
+        if task == "list_maximum":
+            said = [output(table[integer]) for integer in row]
+            scores.append(float(said.index(max(said)) == int(target)))
+        else:
+            joined = [value for integer in row for value in table[integer]]
+            scores.append((output(joined) * scale + centre - target) ** 2)
+    return scores

@@ -7,18 +7,23 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import reference
+import torch
 from scipy.stats import norm
 
 from ssl_lib.corpus.items import next_token_documents
+from ssl_lib.evaluation import probes
 from ssl_lib.evaluation.number_prediction import (
     INTERVALS,
     LEVELS,
     UNIT,
     Forecast,
+    NextNumbers,
     absolute_error,
     covered,
     crps,
     evaluate_number_prediction,
+    measures,
     next_numbers,
     to_decades,
 )
@@ -123,6 +128,22 @@ def test_prompts_end_right_before_a_number_that_is_not_in_them() -> None:
         assert shown[0].isdigit()
 
 
+def test_every_measure_equals_a_loop_over_the_numbers() -> None:
+    generator = np.random.default_rng(5)
+    values = np.array([3.0, 0.0, -42.0, 99.4, 1000.0, 7.5e5, 12.0, 1e-3])
+    points = np.array([3.01, 1.0, 40.0, 101.0, 999.0, 7.4e5, -1.0, 2e-3])
+    quantiles = np.sort(generator.normal(50, 400, (8, len(LEVELS))), axis=1)
+    numbers = NextNumbers(["x "] * 8, values, ["1"] * 8, np.ones(8, dtype=bool), np.arange(8))
+    found = measures(Forecast(points, quantiles), numbers, np.ones(8, dtype=bool), Contest(None, None, 0, 100))
+    slow = reference.number_measures(values.tolist(), points.tolist(), quantiles.tolist(), LEVELS, UNIT)
+    assert set(slow) < set(found)
+    for name, value in slow.items():
+        assert found[name] == pytest.approx(value, rel=1e-9), name
+    for interval in INTERVALS:
+        inside = reference.coverage(values.tolist(), quantiles.tolist(), LEVELS, interval)
+        assert found["coverage"][str(interval)] == pytest.approx(inside)
+
+
 @pytest.mark.parametrize("count", [20, 200, 3000])
 def test_lists_hold_five_different_integers_half_of_them_neighbours(count: int) -> None:
     integers = np.random.default_rng(0).permutation(10 * count)[:count]
@@ -144,6 +165,40 @@ def test_probes_find_a_value_that_is_there_and_none_in_noise() -> None:
     assert scores["list_maximum"]["noise"].mean() < 0.4
     assert np.sqrt(scores["decoding"]["value"].mean()) < 6.0 < np.sqrt(scores["decoding"]["noise"].mean())
     assert np.sqrt(scores["addition"]["value"].mean()) < 10.0 < np.sqrt(scores["addition"]["noise"].mean())
+
+
+@pytest.mark.parametrize("task", ["list_maximum", "decoding", "addition"])
+def test_scores_of_batched_probes_equal_one_network_asked_row_by_row(task: str) -> None:
+    generator = np.random.default_rng(0)
+    features = {name: generator.normal(size=(30, width)).astype(np.float32) for name, width in (("a", 3), ("b", 5))}
+    splits = [np.split(np.random.default_rng(s).permutation(30), [24])[0] for s in range(2)]
+    tables = probes._standardised(features, splits)
+    network = probes.Members(4, 5 * (1 if task == "list_maximum" else probes.TERMS[task]), seed=3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    rows = [draw_rows(task, np.arange(30), 7, generator) for _ in splits]
+    with torch.no_grad():
+        fast = probes._scores(network, tables, probes._stacked(rows), task, centre=14.5, scale=9.0).double().numpy()
+    for member in range(4):
+        model, seed = divmod(member, 2)
+        weights = [
+            (w[member].tolist(), b[member, 0].tolist()) for w, b in zip(network.weights, network.biases, strict=True)
+        ]
+        table = [row.tolist() for row in tables[model, seed]]
+        slow = reference.probe_scores(
+            weights, table, rows[seed].indices.tolist(), rows[seed].targets.tolist(), task, 14.5, 9.0
+        )
+        assert fast[member] == pytest.approx(slow, rel=1e-3, abs=1e-3)
+
+
+def test_standardised_tables_use_the_training_integers_of_each_seed_alone() -> None:
+    table = np.random.default_rng(0).normal(3.0, 2.0, (20, 4)).astype(np.float32)
+    first, second = np.arange(15), np.arange(5, 20)
+    tables = probes._standardised({"a": table}, [first, second])
+    for seed, rows in enumerate((first, second)):
+        assert tables[0, seed, rows].mean(dim=0).abs().max() < 1e-5
+        assert (tables[0, seed, rows].std(dim=0, correction=0) - 1).abs().max() < 1e-4
 
 
 def test_members_of_a_probe_share_nothing_but_the_data() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ssl_lib.batches.batch import PADDING_DOCUMENT
 
-TOKENS_AT_ONCE = 8192
+TOKENS_AT_ONCE = 4096
 
 
 class PaddedRows(NamedTuple):

@@ -108,7 +108,7 @@ def probe_scores(
     )
     centre, scale = TERMS[task] * (limit - 1) / 2, limit * np.sqrt(TERMS[task] / 12)
     network = Members(len(features) * seeds, tables.shape[-1] * (1 if task == "list_maximum" else TERMS[task]), seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         rows = _stacked([draw_rows(task, train, ROWS, g) for (train, _), g in zip(splits, generators, strict=True)])
