@@ -27,7 +27,7 @@ def altered_view(batch: Batch, vocabulary: Vocabulary, rows: int, generator: Gen
     """The first `rows` rows with one digit group changed in every sentence that has one; scored are the changed
     positions.
 
-    The group keeps its number of digits; it changes by a factor drawn between 0.1% and 1000%, on a logarithmic scale.
+    The group changes by a factor drawn between 0.1% and 1000%, on a logarithmic scale.
     """
     batch = batch.first_rows(rows)
     ids_N = padded_ids(batch, vocabulary).flatten()
@@ -77,22 +77,36 @@ def _one_per_sentence(batch: Batch, vocabulary: Vocabulary, generator: Generator
 def _near_groups(
     ids_N: Tensor, changed_S: Tensor, batch: Batch, vocabulary: Vocabulary, generator: Generator
 ) -> Tensor:
-    """Ids of other groups with as many digits, their values a drawn factor away; a number's first group keeps a first
-    digit.
+    """Ids of other groups, their values a drawn factor away. A number's first group may become shorter or longer where
+    the vocabulary has such groups, but keeps a first digit; the others keep their length.
     """
     old_S = ids_N[changed_S]
-    digits_S, values_S = vocabulary.digits_V[old_S], vocabulary.values_V[old_S]
+    digits_S, values_S, space_S = (
+        table[old_S] for table in (vocabulary.digits_V, vocabulary.values_V, vocabulary.space_V)
+    )
     draw_2S = torch.rand(2, len(old_S), generator=generator, dtype=torch.float64).to(ids_N.device)
     factor_S = 1.0 + SMALLEST_CHANGE * (LARGEST_CHANGE / SMALLEST_CHANGE) ** draw_2S[0]
     wanted_S = torch.where(draw_2S[1] < 0.5, values_S * factor_S, values_S / factor_S).round()
-    low_S = torch.where(_leads(changed_S, batch, vocabulary), 10.0 ** (digits_S - 1).double(), 0.0)
-    high_S = 10.0 ** digits_S.double() - 1.0
-    wanted_S = wanted_S.clamp(low_S, high_S)
-    beside_S = torch.where(values_S < high_S, values_S + 1.0, values_S - 1.0)
-    new_S = vocabulary.groups_K[
-        group_keys(digits_S, torch.where(wanted_S == values_S, beside_S, wanted_S), vocabulary.space_V[old_S])
-    ]
+    leads_S = _leads(changed_S, batch, vocabulary)
+    free_S = _another(wanted_S, values_S, 1.0, 10.0**LONGEST_GROUP - 1.0)
+    low_S = torch.where(leads_S, 10.0 ** (digits_S - 1).double(), 0.0)
+    same_length_S = _another(wanted_S, values_S, low_S, 10.0 ** digits_S.double() - 1.0)
+    resized_S = vocabulary.groups_K[group_keys(_digit_count(free_S), free_S, space_S)]
+    kept_S = vocabulary.groups_K[group_keys(digits_S, same_length_S, space_S)]
+    new_S = torch.where(leads_S & (resized_S >= 0), resized_S, kept_S)
     return torch.where(new_S >= 0, new_S, old_S)
+
+
+def _another(wanted_S: Tensor, values_S: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """The wanted values inside the bounds; a neighbour of the present value where they would be the same."""
+    inside_S = wanted_S.clamp(torch.as_tensor(low), torch.as_tensor(high))
+    beside_S = torch.where(values_S < torch.as_tensor(high), values_S + 1.0, values_S - 1.0)
+    return torch.where(inside_S == values_S, beside_S, inside_S)
+
+
+def _digit_count(values_S: Tensor) -> Tensor:
+    """Decimal digits of whole values of at least 1."""
+    return values_S.clamp_min(1.0).log10().floor().long() + 1
 
 
 def _leads(changed_S: Tensor, batch: Batch, vocabulary: Vocabulary) -> Tensor:
