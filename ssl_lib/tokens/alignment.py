@@ -22,9 +22,7 @@ from ssl_lib.tokens.fetch import EncodingError
 from ssl_lib.tokens.numerals import find_number_arrays
 from ssl_lib.tokens.vocabulary import NUMBER, token_bytes_table, vocabulary_features
 
-GROUP_CHARACTERS = (
-    1 << 17
-)  # encoded in one call: large enough to hide the cost of a call, small enough to share out among threads
+GROUP_CHARACTERS = 1 << 19  # in one pass: large enough to hide the cost of its calls, small enough to share out
 END = "<|endoftext|>"
 _BORDER = "\n" + "\0" * (len(END) - 2) + "\n"  # as long as END; a line end on both sides, and no number crosses a NUL
 NUMBER_DTYPE = np.dtype(
@@ -70,8 +68,9 @@ def tokenize_group(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokeniz
     tokens = _encode_group(encoding, texts, tables.end)
     documents = np.concatenate([[0], np.flatnonzero(tokens == tables.end) + 1])
     assert len(documents) == len(texts) + 1
-    numbers = _align(_BORDER.join(texts), tables.lengths[tokens])
-    types = tables.types[tokens]
+    places = tokens.astype(np.intp)
+    numbers = _align(_BORDER.join(texts), tables.lengths[places])
+    types = tables.types[places]
     types[_inside(numbers, len(tokens))] = NUMBER
     return Tokenized(tokens.astype(tables.dtype), documents, numbers, types)
 

@@ -13,6 +13,7 @@ from ssl_lib.tokens.number_shapes import (
     LONGEST,
     MONTHS,
     NO_VALUE,
+    SCALE,
     SUPERSCRIPTS,
     VULGAR,
     Parts,
@@ -54,7 +55,7 @@ _DOLLAR_BEFORE = re.compile(r"(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C|R|S|NT)$")
 _MINUS_BEFORE = re.compile(
     r"(?:(?<![0-9)] )(?<![^A-Za-z][A-Za-z] )(?<!\A[A-Za-z] )(?<![A-Za-z])[Mm]inus|(?<![A-Za-z])[Nn]egative) $"
 )
-_LEFT_TOKEN = re.compile(r"(?<![A-Za-z0-9_.\-/:@?=&%#~+])[A-Za-z0-9_.\-/:@?=&%#~+]++$")
+_IN_TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/:@?=&%#~+"
 _RIGHT_TOKEN = re.compile(r"[A-Za-z0-9_]*+(?:[-.:/][A-Za-z_]*+[0-9][A-Za-z0-9_]*+)*")
 _RIGHT_URL = re.compile(r"[^\s<>\"')\]]*+")
 _PHONE = re.compile(
@@ -80,6 +81,11 @@ AFTER = re.compile(
     r"|e(?:uro)|c(?:ent|ror)"
     r"|d(?:ollar|oz)|h(?:und)|yen|yuan|rup|rubl|quad|la(?:kh)|o[’']cl|[A-Z]{3}\b|[AP]\.?M|US |BC|AD|CE|B\.C"
     r"|J(?:an|u[nl])|Feb|Ma[ry]|A(?:pr|ug|us)|Sep|Oct|Nov|Dec|Can|\d{3} \d{4} |\d{4} \d{4} )|[ -]franc"
+)
+# Of what AFTER points at: all that goes on with the number, percent and currency words apart.
+MORE_AFTER = re.compile(
+    "|".join(f"(?:{part.pattern})" for part in (_CLOCK_AFTER, MONTH_AFTER, _ERA_AFTER, _POWER, _MIXED))
+    + f"|(?i:{SCALE.pattern})"
 )
 
 
@@ -130,10 +136,12 @@ def _token_start(text: str, start: int, floor: int) -> int | None:
     if not (glued or before in "-./@=&?%:+~"):
         return None
     begin = max(floor, start - 200)
-    left = _LEFT_TOKEN.search(text, begin, start)
-    token = left.group() if left else ""
+    lead = text[begin:start]
+    token = lead[len(lead.rstrip(_IN_TOKEN)) :]
+    if len(token) == len(lead) and begin and text[begin - 1] in _IN_TOKEN:
+        token = ""  # it has no beginning here
     if "://" in token or token.startswith("www.") or "@" in token[1:]:
-        return left.start() if left else None
+        return start - len(token)
     if glued:
         return start - len(token) + max(token.rfind(c) for c in "/:@?=&%#~+.") + 1 if token else start - 1
     word = re.search(r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9]*)-$", token) if before == "-" else None

@@ -99,15 +99,15 @@ def _dressed(text: str) -> tuple[Raw, ...] | None:
 
 _FACTORS = {"million": 1e6, "billion": 1e9, "trillion": 1e12}
 WORD_KINDS, _DRESSED = Memo(_word_kind), Memo(_dressed)
-_BY_KIND = (Memo(_plain), Memo(_year), Memo(_day_or_year))
+BY_KIND = (Memo(_plain), Memo(_year), Memo(_day_or_year))
 
 
 def _easy(text: str, start: int, end: int, ending: int | None) -> tuple[int, tuple[Raw, ...] | None]:
     """`(offset, numbers)` of a run in the middle of a line that stands free or in a common dress; None if it needs
     `read_run`."""
     before, kind = text[start - 1], 0
-    if before == " ":
-        if text[start - 2].isspace():  # an indented list marker
+    if before == " " or before == "\n":
+        if text[start - 2].isspace() or (before == "\n" and text[end : end + 1] in (".", ")")):  # a list marker
             return start, None
         kind = WORD_KINDS[text[text.rfind(" ", start - 16, start - 1) + 1 : start - 1][-16:]]
         if kind == 3 or (kind == 2 and ending):
@@ -116,7 +116,7 @@ def _easy(text: str, start: int, end: int, ending: int | None) -> tuple[int, tup
         return start - 1, _DRESSED[text[start - 1 : end]]
     elif before != "(" or (end - start == 3 and text[end : end + 1] == ")"):  # "(555) 123-4567"
         return start, None
-    return start, _DRESSED[text[start:end]] if ending else _BY_KIND[kind][text[start:end]]
+    return start, _DRESSED[text[start:end]] if ending else BY_KIND[kind][text[start:end]]
 
 
 def scan_of(text: str) -> re.Pattern[str]:

@@ -82,7 +82,10 @@ def _merged(digits: Digits, rare: list[Raw]) -> NumberArrays:
     joined = NumberArrays(
         *(np.concatenate([first, second], dtype=second.dtype, casting="unsafe") for first, second in columns)
     )
-    order = np.lexsort((-joined.end, joined.start))
+    order = np.argsort(joined.start, kind="stable")  # the columns are a few sorted stretches: one merge
+    start = joined.start[order]
+    if (start[1:] == start[:-1]).any():
+        order = np.lexsort((-joined.end, joined.start))
     return NumberArrays(*(column[order] for column in joined))
 
 
