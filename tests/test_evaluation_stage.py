@@ -7,13 +7,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_evaluation_external import write_files
 
 from ssl_lib.config import Settings, UserError
 from ssl_lib.corpus.generator import generate
 from ssl_lib.evaluation import evaluate
+from ssl_lib.evaluation.alone import objectives_alone, subset_settings
+from ssl_lib.evaluation.asked import Ground, draw
+from ssl_lib.evaluation.figures import figures
+from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.evaluation.semantic_similarity import evaluate_pairs
 from ssl_lib.evaluation.stage import RawTexts
+from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.encodings import encoding
 from ssl_lib.tokens.store import tokenize
@@ -150,6 +157,42 @@ def test_a_run_in_the_store_holds_the_figures(root: Path, metrics: dict[str, Any
     with sqlite3.connect(root / "mlflow.db") as store:
         query = "select value from metrics where key = 'evaluation.downstream.semantic_similarity.after'"
         assert store.execute(query).fetchall() == [(metrics["downstream"]["semantic_similarity"]["after"],)]
+
+
+def test_an_objective_alone_reads_all_rows_and_stands_before_the_joint_model(root: Path) -> None:
+    lone = {"training.steps": 3, "training.rows": 2, "training.validation_rows": 4, "training.warmup_steps": 1}
+    off = {f"objectives.{name}.weight": 0.0 for name in ("ntp", "contrastive", "denoising")}
+    settings = SETTINGS.replaced(lone | off | {"evaluation.items": 20, "evaluation.probe_items": 40})
+    chosen = encoding(root / "data" / "tokenized" / "encoding.json")
+    twin, joint = (Predictor.untrained(settings.replaced({"seed": seed}), chosen) for seed in (0, 5))
+    contest = Contest(twin, joint, seed=0, bootstrap_samples=100)
+    assert subset_settings(["mlm"], settings).objectives.mlm.rows == 1.0
+    asked = draw(settings.evaluation, 0, Ground(np.zeros(0), np.zeros(0), [], []))
+    found = dict(objectives_alone(contest, asked, settings, root))
+    assert set(found) == {"mlm", "numerical"}
+    pairs = evaluate_pairs(Contest(twin, joint, 0, 100), asked.pairs)
+    for results in found.values():
+        assert set(results) == TASKS
+        assert results["semantic_similarity"].after == pairs.after
+        assert results["semantic_similarity"].before != pairs.before
+        assert results["token_classification"].baselines == {}
+    row = figures(found["mlm"] | _rest(found))["downstream"]
+    for objective, results in found.items():
+        assert row["semantic_similarity"]["baselines"][f"{objective}_alone"] == results["semantic_similarity"].before
+        ahead = row["semantic_similarity"]["over_baselines_ci95"][f"{objective}_alone"]
+        assert ahead == results["semantic_similarity"].difference_ci95
+
+
+def _rest(alone: dict[str, Any]) -> dict[str, Any]:
+    """What `figures` wants beside the four tasks."""
+    number = TaskResult("error_decades", 1.0, 1.0, (0.0, 2.0), (0.0, 2.0), 1, {"all": {"after": {}}})
+    return {
+        "losses": {},
+        "number_prediction": number,
+        "probes": {},
+        "contamination": {},
+        "objectives_alone": alone,
+    }
 
 
 def test_missing_texts_are_one_sentence(tmp_path: Path) -> None:
