@@ -141,14 +141,17 @@ def measures(forecast: Forecast, numbers: NextNumbers, here: NDArray[np.bool_], 
     logs = np.log10(values[positive]), np.log10(forecast.point[positive])
     exponents = np.zeros(len(values), dtype=bool)
     exponents[positive] = np.floor(logs[0] + 1e-9) == np.floor(logs[1] + 1e-9)
-    above = values > 0
-    scores = crps(forecast, values)
+    above, errors, scores = values > 0, absolute_error(forecast, values), crps(forecast, values)
+    within = np.abs(forecast.point - values) <= 0.01 * np.abs(values)
     return {
-        "mean_error_decades": float(absolute_error(forecast, values).mean()),
-        "median_error_decades": float(np.median(absolute_error(forecast, values))),
+        "mean_error_decades": float(errors.mean()),
+        "mean_error_ci95": mean_interval(errors, samples, seed, owner),
+        "median_error_decades": float(np.median(errors)),
         "median_log10_error": float(np.median(np.abs(logs[0] - logs[1]))) if positive.any() else float("nan"),
         "exponent_accuracy": float(exponents[above].mean()) if above.any() else float("nan"),
-        "within_1_percent": float((np.abs(forecast.point - values) <= 0.01 * np.abs(values)).mean()),
+        "exponent_accuracy_ci95": mean_interval(exponents[above], samples, seed, owner[above]) if above.any() else None,
+        "within_1_percent": float(within.mean()),
+        "within_1_percent_ci95": mean_interval(within, samples, seed, owner),
         "crps_decades": float(scores.mean()),
         "crps_ci95": mean_interval(scores, samples, seed, owner),
         "coverage": {str(p): float(covered(forecast, values, p).mean()) for p in INTERVALS},

@@ -60,7 +60,7 @@ def calibration(inputs: Inputs) -> Html:
     words = (
         "The model gives the next number as a distribution. A central interval is calibrated where as many of the true "
         "numbers lie in it as it promises: on the dashed diagonal. Determined numbers follow from the text before "
-        "them; free ones do not. Where the files hold no interval, none is shown."
+        "them; free ones do not. Small figures are 95% intervals; medians have none."
     )
     tables = [_measures(group, key) for key, group in groups.items()]
     return join(paragraph(words), colours, grid(*charts), *tables)
