@@ -55,7 +55,7 @@ class CorpusSettings(Section):
     """Stage `corpus`."""
 
     name: str = "built-in"
-    sources: Annotated[list[Source], Field(min_length=1)] = [Source(documents=24000)]
+    sources: Annotated[list[Source], Field(min_length=1)] = [Source(documents=72000)]
     minimum_characters: NonNegative = 20
     maximum_characters: Positive = 200_000
     near_duplicate_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
@@ -82,8 +82,8 @@ class ModelSettings(Section):
     context: Annotated[int, Field(ge=8)] = 128
     number_embedding: NumberEmbedding = "fourier"
     mode_embedding: bool = True
-    private_layers: NonNegative = 0
-    short_convolution: Annotated[int, Field(ge=0, le=8)] = 0
+    private_layers: NonNegative = 1
+    short_convolution: Annotated[int, Field(ge=0, le=8)] = 3
     activation_checkpointing: bool = False
 
     @model_validator(mode="after")
@@ -111,7 +111,7 @@ class ObjectiveSettings(Section):
 class MlmSettings(ObjectiveSettings):
     """Masked tokens: `rows` is the share of each batch that gets the masked view."""
 
-    weight: Weight = 0.1
+    weight: Weight = 0.02
     mask_rate: Share = 0.15
     mask_token_share: Share = 0.8
     random_token_share: Share = 0.1
@@ -137,28 +137,28 @@ class NtpSettings(ObjectiveSettings):
 class ContrastiveSettings(ObjectiveSettings):
     """NT-Xent between `views` augmented views; `effective_batch` token positions are anchors in each micro-batch."""
 
-    weight: Weight = 0.05
+    weight: Weight = 0.04
     temperature: Annotated[float, Field(gt=0.0, le=10.0)] = 0.07
     learned_temperature: bool = False
     effective_batch: Annotated[int, Field(ge=2)] = 256
     token_weight: Weight = 1.0
     document_weight: Weight = 1.0
     number_weight: Weight = 1.0
-    sentence_weight: Weight = 1.0
+    sentence_weight: Weight = 4.0
     type_weight: Weight = 0.0
-    equivalent_weight: Weight = 0.0
+    equivalent_weight: Weight = 1.0
     views: Annotated[int, Field(ge=2, le=8)] = 2
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     queue: Positive = 4096
     gather: bool = True
-    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
+    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
     projection: Positive = 128
 
 
 class DenoisingSettings(ObjectiveSettings):
     """Reconstruction of corrupted positions through a bottleneck; the `*_share` settings mix the kinds of noise."""
 
-    weight: Weight = 0.3
+    weight: Weight = 0.06
     noise_rate: Share = 0.15
     noise_token_share: Weight = 0.4
     random_token_share: Weight = 0.2
@@ -188,7 +188,7 @@ class DenoisingSettings(ObjectiveSettings):
 class NumericalSettings(ObjectiveSettings):
     """Token type and value of the next number."""
 
-    weight: Weight = 0.05
+    weight: Weight = 0.02
     type_weight: Weight = 1.0
     value_weight: Weight = 1.0
     value_head: ValueHead = "mixture"
@@ -220,8 +220,8 @@ OBJECTIVES = tuple(ObjectivesSettings.model_fields)
 class TrainingSettings(Section):
     """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
 
-    steps: Positive = 1400
-    rows: Positive = 8
+    steps: Positive = 2000
+    rows: Positive = 16
     accumulate: Positive = 1
     learning_rate: Rate = 0.02
     adamw_learning_rate: Rate = 0.003
