@@ -334,6 +334,15 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
 
+    @model_validator(mode="after")
+    def _objectives_share_what_is_compared(self) -> Settings:
+        if self.training.gradient_cosine_every_steps and self.model.private_layers == self.model.layers:
+            raise ValueError(
+                "training.gradient_cosine_every_steps compares gradients on shared layers; set model.private_layers "
+                f"below model.layers = {self.model.layers}"
+            )
+        return self
+
     def trained(self) -> list[str]:
         """Objectives that have a part in the training, be it a late one: those whose weights are not 0 throughout."""
         weights, final = self.objectives.weights(), self.objectives.final_weights()

@@ -36,6 +36,7 @@ SETTINGS = Settings().replaced(
         "training.device": "cpu",
         "training.precision": "float32",
         "training.steps": 8,
+        "training.rows": 8,
         "training.warmup_steps": 2,
         "training.threads": 1,
         "training.validate_every_steps": 8,

@@ -30,10 +30,12 @@ from ssl_lib.objectives.spans import unit
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.training.group import ObjectiveGroup, Prepared
 
+PLAIN = {"rows": 1.0, "projection": 16, "sentence_weight": 1.0, "equivalent_weight": 0.0}
+
 
 def encoder_of(trunk: Trunk, **changed: object) -> ContrastiveTokenEncoder:
     torch.manual_seed(0)
-    return ContrastiveTokenEncoder(trunk=trunk, settings=ContrastiveSettings(rows=1.0, projection=16, **changed))
+    return ContrastiveTokenEncoder(trunk=trunk, settings=ContrastiveSettings(**(PLAIN | changed)))
 
 
 def prepared_with_states(

@@ -156,8 +156,12 @@ def test_scheduled_deployment_fires_and_finishes(tmp_path: Path, prefect: Prefec
     assert (root / "b.txt").read_text() == "aa"
     tasks = prefect.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}, "sort": "END_TIME_DESC"})
     assert [found["name"] for found in reversed(tasks)] == ["first", "second"]
-    logs = prefect.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [runs[0]["id"]]}}})
-    assert any("hello from first" in line["message"] for line in logs)
+    of_run = {"logs": {"flow_run_id": {"any_": [runs[0]["id"]]}}}  # lines arrive in batches, some after the end
+    wait_for(
+        lambda: [line for line in prefect.ask("logs/filter", of_run) if "hello from first" in line["message"]],
+        30,
+        prefect.log,
+    )
     tables = prefect.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["metrics"]}}})
     assert json.loads(tables[0]["data"]) == [{"file": "train.json", "metric": "losses.mlm", "value": 0.5}]
     deployment = prefect.ask("deployments/filter", {})[0]

@@ -239,3 +239,10 @@ def test_numbers_are_frozen_values() -> None:
     assert number == Number("42", 7, 9, 42.0, 1, 1, 4.2, "integer")
     with pytest.raises(AttributeError):
         number.value = 3.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("run", ["12:30-4", "12:30−4", "2024-05-17-4", "3-4.5", "1,000-2", "10-20"])
+def test_a_run_of_several_numbers_reads_alike_wherever_it_stands(run: str) -> None:
+    alone = [(number.text, str(number.value), number.form) for number in find_numbers(run)]
+    after = [(number.text, str(number.value), number.form) for number in find_numbers("a word and " * 9 + run)]
+    assert after == alone

@@ -11,7 +11,7 @@ import tiktoken
 import torch
 import torch.multiprocessing
 from reference import muon_step
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from ssl_lib.batches.batch import Batch
@@ -304,8 +304,8 @@ def test_every_parameter_has_exactly_one_optimiser(settings: Settings, encoding:
     matrices, others = split_parameters(objectives)
     learning = {id(weight) for objective in objectives for weight in objective.parameters() if weight.requires_grad}
     assert sorted([id(weight) for weight in (*matrices, *others)]) == sorted(learning)
-    blocks = objectives[0].trunk.blocks.parameters()
-    assert {id(weight) for weight in matrices} == {id(weight) for weight in blocks if weight.ndim == 2}
+    parts = [part for block in objectives[0].trunk.all_blocks for part in block.modules()]
+    assert {id(weight) for weight in matrices} == {id(part.weight) for part in parts if isinstance(part, nn.Linear)}
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

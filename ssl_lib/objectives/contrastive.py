@@ -67,7 +67,7 @@ class ContrastiveTokenEncoder(Objective):
         **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or ContrastiveSettings(rows=1.0)
+        self.settings = settings or ContrastiveSettings(rows=1.0, equivalent_weight=0.0)  # forms need an encoding
         if self.settings.equivalent_weight and self.trunk.encoding is None:
             raise UserError("objectives.contrastive.equivalent_weight needs a trunk that was made with an encoding")
         width = self.trunk.width

@@ -65,9 +65,12 @@ def _word_kind(before: str) -> int:
     return 2 if _MONTH_WORD.fullmatch(word) else 3 if _CLOSER_LOOK.fullmatch(word) else 0
 
 
-def _plain(run: str) -> tuple[Raw, ...]:
-    """The numbers of a run with nothing around it, at offset 0."""
-    return tuple(raw_number(piece.start, piece.end, parts_of(piece.literal), piece.form) for piece in pieces_of(run))
+def _plain(run: str) -> tuple[Raw, ...] | None:
+    """The numbers of a run with nothing around it, at offset 0; None if they differ in form, as in "12:30-4"."""
+    pieces = pieces_of(run)
+    if any(piece.form != pieces[0].form for piece in pieces):
+        return None
+    return tuple(raw_number(piece.start, piece.end, parts_of(piece.literal), piece.form) for piece in pieces)
 
 
 def _year(run: str) -> tuple[Raw, ...] | None:
