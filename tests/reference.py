@@ -51,6 +51,16 @@ def grade_of(first: float, second: float) -> float:
     return max(0.0, 1.0 - math.log(1.0 + 1000.0 * change) / math.log(10_001.0))
 
 
+def graded_distance_loop(first_QD: Tensor, second_QD: Tensor, grades: list[float], smallest: float) -> Tensor:
+    """Squared error of how far two points of the unit sphere lie apart from how far points of that cosine do."""
+    total = first_QD.new_zeros(())
+    for first_D, second_D, grade in zip(first_QD, second_QD, grades, strict=True):
+        apart = ((first_D - second_D).square().sum() + smallest**2).sqrt()
+        wanted = math.sqrt(4.0 * math.sin(math.acos(grade) / 2.0) ** 2 + smallest**2)
+        total = total + (apart - wanted) ** 2
+    return total
+
+
 def graded_loop(numbers_MP: Tensor, scaled: Sequence[float], temperature: float) -> Tensor:
     """Sum over anchors of the divergence (nats) of softmax(similarity / temperature) from softmax(grade / 0.1)."""
     total = numbers_MP.new_zeros(())

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from reference import (
     equivalents_loop,
     grade_of,
+    graded_distance_loop,
     graded_loop,
     momentum_loop,
     ntxent_loop,
@@ -26,7 +27,9 @@ from reference import (
 
 from ssl_lib.objectives.contrastive_losses import (
     NO_LABEL,
+    SMALLEST_CHORD,
     Keys,
+    graded_distance_loss,
     graded_loss,
     momentum_ntxent,
     ntxent,
@@ -45,6 +48,22 @@ def test_ntxent_equals_the_loop_of_the_paper(temperature: float, labels: list[in
     fast = ntxent(*map(unit, raw), temperature, None if labels is None else torch.tensor(labels))
     assert fast.count == 12
     assert_same_loss_and_gradients(fast.sum, ntxent_loop(*map(unit, raw), temperature, labels), raw)
+
+
+@pytest.mark.parametrize("grades", [[1.0, 0.92, 0.5, 0.0, 0.25], [0.0] * 5])
+def test_pairs_are_held_to_the_distance_that_their_grades_ask_for(grades: list[float]) -> None:
+    raw = [torch.randn(5, 4, generator=seeded(seed), requires_grad=True) for seed in (0, 1)]
+    fast = graded_distance_loss((unit(raw[0]) * unit(raw[1])).sum(-1), torch.tensor(grades))
+    assert fast.count == 5
+    slow = graded_distance_loop(unit(raw[0]), unit(raw[1]), grades, SMALLEST_CHORD)
+    assert_same_loss_and_gradients(fast.sum, slow, raw)
+
+
+def test_equal_embeddings_of_a_graded_pair_have_a_finite_gradient() -> None:
+    same_QD = unit(torch.ones(1, 3)).requires_grad_()
+    loss = graded_distance_loss((same_QD * same_QD).sum(-1), torch.tensor([1.0])).sum
+    (gradient,) = torch.autograd.grad(loss, same_QD)
+    assert float(loss.detach()) < 1e-3 and gradient.isfinite().all()
 
 
 def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_for_equal_items() -> None:

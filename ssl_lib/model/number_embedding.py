@@ -238,12 +238,14 @@ def _exponent_bins(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
 
 
 def _fourier(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
-    """Phase of the value in periods of 10^-2 to 10^6 (its digits), of its logarithm in periods of 1/64 to 16 decades.
+    """Phase of the value in periods of 10^-2 to 10^6, and of a half and a fifth of them (its digits, and whether these
+    are odd), and of its logarithm in periods of 1/256 to 16 decades.
 
-    A change of unit by a power of ten leaves the phases of the fine periods as they are, and 1% is a seventh of 1/32.
+    A change of unit by a power of ten leaves the phases of the fine periods as they are, and 0.1% is a ninth of 1/256.
     """
-    periods = 10.0 ** torch.arange(-2, 7, dtype=torch.float64, device=value.device)
-    decades = 2.0 ** torch.arange(-6, 5, dtype=torch.float64, device=value.device)
+    powers = 10.0 ** torch.arange(-2, 7, dtype=torch.float64, device=value.device)
+    periods = torch.cat([powers, powers / 2.0, powers / 5.0])
+    decades = 2.0 ** torch.arange(-8, 5, dtype=torch.float64, device=value.device)
     logarithm = torch.log10(value + 0.0001)
     phases = torch.cat(
         [torch.remainder(value[..., None], periods) / periods, logarithm[..., None] / decades], dim=-1

@@ -28,6 +28,7 @@ from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings, 
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Objective, Selection, rows_at, whole
 from ssl_lib.objectives.contrastive_losses import (
+    graded_distance_loss,
     graded_loss,
     momentum_ntxent,
     ntxent,
@@ -299,5 +300,5 @@ class ContrastiveTokenEncoder(Objective):
         for part in SENTENCE_PARTS:
             left_Q, right_Q = selected[part]["pairs"].unbind(1)
             cosine_Q = (clean_ND[left_Q] * (altered_ND if part == "altered" else clean_ND)[right_Q]).sum(-1)
-            losses[part] = (cosine_Q - selected[part]["grades"]).square().sum()
+            losses[part] = graded_distance_loss(cosine_Q, selected[part]["grades"]).sum
         return losses
