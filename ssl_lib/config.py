@@ -6,8 +6,6 @@ together.
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +23,9 @@ Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 BEST_VALUES = "tuning/best.yaml"
 Digits = Literal["as_is", "single", "left3", "right3"]
 NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
+Searched = Literal[
+    "weights", "weight_ends", "rows", "temperature", "learning_rates", "private_layers", "mode_embedding"
+]
 DownstreamTask = Literal["token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"]
 EXTERNAL_SETTINGS = {
     "token_classification": {"train", "validation", "outside", "word_column", "label_column"},
@@ -254,12 +255,13 @@ class TrainingSettings(Section):
 
 
 class TuningSettings(Section):
-    """Stage `tune`: `trials` short runs of `steps` steps; `margin` is how much better than the defaults a trial must
-    be to be used.
+    """Stage `tune`: `trials` short runs of `steps` steps over what `search` names; `margin` is how much better than the
+    settings a trial must be to be used.
     """
 
     trials: NonNegative = 4
     steps: Positive = 40
+    search: list[Searched] = ["weights", "temperature", "learning_rates"]
     workers: Positive = 1
     margin: Share = 0.02
     storage: str = ""
@@ -387,13 +389,3 @@ def with_best(settings: Settings, root: Path) -> Settings:
     """The settings with the values of `tuning/best.yaml`, if there is one. Raises SettingsError for unknown keys."""
     path = root / BEST_VALUES
     return settings.replaced(read_yaml(path)) if path.exists() else settings
-
-
-def replace_folder(scratch: Path, target: Path) -> None:
-    """Put a finished scratch folder in the place of `target`; until the last rename the old content stays whole."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        os.replace(target, old)
-    os.replace(scratch, target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,9 +1,10 @@
-"""One writer at a time for each stage's output."""
+"""One writer at a time for each stage's output, which replaces what was there in one step."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,3 +39,13 @@ def output_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def replace_folder(scratch: Path, target: Path) -> None:
+    """Put a finished scratch folder in the place of `target`; until the last rename the old content stays whole."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(scratch, target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,5 +1,5 @@
-"""Stage `tune`: Optuna over the loss weights, the temperature and the learning rates. The only module that imports
-optuna.
+"""Stage `tune`: Optuna over loss weights, temperature, learning rates, and what else `tuning.search` names. The only
+module that imports optuna.
 
 A trial is a short run. Its value is the mean over objectives of held-out loss after / before, taken without weights
 and at a fixed
@@ -16,19 +16,30 @@ import logging
 import math
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_lib.config import BEST_VALUES, OBJECTIVES, Settings, replace_folder
+from ssl_lib.config import BEST_VALUES, OBJECTIVES, Settings
+from ssl_lib.locks import replace_folder
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.distributions import BaseDistribution
 
     from ssl_lib.tracking import NullRun, Run
 
 RANGE = 2.0  # short runs favour what learns fast at first, so the search stays near the settings
 HIGHEST = 10.0  # what config.py allows for rates and the temperature
+SEARCHED = {  # what each name in `tuning.search` stands for
+    "weights": [f"objectives.{name}.weight" for name in OBJECTIVES if name != "ntp"],
+    "weight_ends": [f"objectives.{name}.weight_end" for name in OBJECTIVES if name != "ntp"],
+    "rows": [f"objectives.{name}.rows" for name in ("mlm", "contrastive", "denoising")],
+    "temperature": ["objectives.contrastive.temperature"],
+    "learning_rates": ["training.learning_rate", "training.adamw_learning_rate"],
+    "private_layers": ["model.private_layers"],
+    "mode_embedding": ["model.mode_embedding"],
+}
 PRUNE_AFTER = 3  # trials before the median is worth something
 _log = logging.getLogger(__name__)
 
@@ -42,7 +53,7 @@ def tune(settings: Settings, root: Path) -> dict[str, Any]:
     from ssl_lib.tracking import start_run
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    chosen: dict[str, float] = {}
+    chosen: dict[str, Any] = {}
     study = create_study(settings, root)
     with start_run(settings, root, "tune") as run:
         run.log_params(settings.model_dump(include={"seed", "tuning", "model"}))
@@ -120,36 +131,51 @@ def completed(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
 
 
-def current_values(settings: Settings) -> dict[str, float]:
+def current_values(settings: Settings) -> dict[str, Any]:
     """What the settings say now for everything that is searched over."""
-    tree = settings.model_dump()
-    values = {}
-    for key in search_space(settings):
-        node: Any = tree
-        for part in key.split("."):
-            node = node[part]
-        values[key] = float(node)
-    return values
+    return {key: _value_at(settings, key) for key in search_space(settings)}
 
 
-def search_space(settings: Settings) -> dict[str, tuple[float, float]]:
-    """Dotted key and range (logarithmic) of all that is tuned: within a factor of RANGE of the settings; a weight of 0
-    stays 0.
+def search_space(settings: Settings) -> dict[str, BaseDistribution]:
+    """Dotted key and distribution of all that `tuning.search` names.
 
-    The weight of `ntp` stays as it is where it is not 0: only ratios of weights matter.
+    Positive numbers: logarithmic, within a factor of RANGE of the settings; a weight of 0 stays 0. The weight of `ntp`
+    stays as it is where it is not 0: only ratios of weights matter.
     """
-    weights = {f"objectives.{name}.weight": settings.objectives.weights()[name] for name in OBJECTIVES}
-    rates = {
-        "objectives.contrastive.temperature": settings.objectives.contrastive.temperature,
-        "training.learning_rate": settings.training.learning_rate,
-        "training.adamw_learning_rate": settings.training.adamw_learning_rate,
-    }
-    fixed = {"objectives.ntp.weight"}
-    searched = {key: value for key, value in (weights | rates).items() if value > 0 and key not in fixed}
-    return {key: (value / RANGE, min(value * RANGE, HIGHEST)) for key, value in searched.items()}
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    space: dict[str, BaseDistribution] = {}
+    for key in (key for name in settings.tuning.search for key in SEARCHED[name]):
+        if key == "model.private_layers":
+            shared = int(settings.training.gradient_cosine_every_steps > 0)  # layers that it needs
+            space[key] = IntDistribution(0, settings.model.layers - shared)
+        elif key == "model.mode_embedding":
+            space[key] = CategoricalDistribution((False, True))
+        elif (value := _value_at(settings, key)) and not _left_out(settings, key):
+            space[key] = _around(value, 1.0 if key.endswith(".rows") else HIGHEST)
+    return space
 
 
-def choose(study: optuna.Study, settings: Settings) -> dict[str, float]:
+def _around(value: float, highest: float) -> BaseDistribution:
+    from optuna.distributions import FloatDistribution
+
+    return FloatDistribution(value / RANGE, min(value * RANGE, highest), log=True)
+
+
+def _value_at(settings: Settings, key: str) -> Any:
+    node: Any = settings
+    for part in key.split("."):
+        node = getattr(node, part)
+    return node
+
+
+def _left_out(settings: Settings, key: str) -> bool:
+    """Whether the key belongs to an objective that is not trained."""
+    section, name, *_ = key.split(".")
+    return section == "objectives" and name not in settings.trained()
+
+
+def choose(study: optuna.Study, settings: Settings) -> dict[str, Any]:
     """Values of the best trial, or nothing if it is not better than the first trial, the settings themselves, by the
     margin.
     """
@@ -179,9 +205,7 @@ def _objective(settings: Settings, root: Path, run: Run | NullRun) -> Callable[[
     def value(trial: optuna.Trial) -> float:
         import optuna
 
-        proposed = {
-            key: trial.suggest_float(key, low, high, log=True) for key, (low, high) in search_space(settings).items()
-        }
+        proposed = propose(trial, search_space(settings))
         with run.child(f"trial-{trial.number}") as child:
             child.log_params(proposed)
             try:
@@ -199,6 +223,21 @@ def _objective(settings: Settings, root: Path, run: Run | NullRun) -> Callable[[
         return result.progress.best_score
 
     return value
+
+
+def propose(trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """A value from each distribution."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    proposed: dict[str, Any] = {}
+    for key, distribution in space.items():
+        if isinstance(distribution, FloatDistribution):
+            proposed[key] = trial.suggest_float(key, distribution.low, distribution.high, log=True)
+        elif isinstance(distribution, IntDistribution):
+            proposed[key] = trial.suggest_int(key, distribution.low, distribution.high)
+        elif isinstance(distribution, CategoricalDistribution):
+            proposed[key] = trial.suggest_categorical(key, distribution.choices)
+    return proposed
 
 
 def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
@@ -221,7 +260,7 @@ def _progress(settings: Settings) -> Callable[[optuna.Study, optuna.trial.Frozen
     return show
 
 
-def _write(study: optuna.Study, chosen: dict[str, float], root: Path) -> None:
+def _write(study: optuna.Study, chosen: dict[str, Any], root: Path) -> None:
     from ruamel.yaml import YAML
 
     scratch = root / ".tuning.tmp"
@@ -236,12 +275,14 @@ def _write(study: optuna.Study, chosen: dict[str, float], root: Path) -> None:
 
 
 def _trial_table(study: optuna.Study) -> str:
-    """Every trial as CSV: number, state, score, values."""
+    """Every trial as CSV: number, state, score, seconds, values. More rows for a view cost more seconds."""
     keys = sorted({key for trial in study.trials for key in trial.params})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "score", *keys])
+    writer.writerow(["trial", "state", "score", "seconds", *keys])
     for trial in study.trials:
         score = "" if trial.value is None else f"{trial.value:.6f}"
-        writer.writerow([trial.number, trial.state.name.lower(), score, *(trial.params.get(key, "") for key in keys)])
+        seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
+        values = (trial.params.get(key, "") for key in keys)
+        writer.writerow([trial.number, trial.state.name.lower(), score, seconds, *values])
     return text.getvalue()

@@ -228,9 +228,7 @@ def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
     prepared, hidden = prepared_with_states(objective, batch)
     present = prepared.views["noised"].present_RT().tolist()
     found = document_states_loop(hidden["noised"], batch.document_ids_BT.tolist(), present)
-    states = [
-        objective.decoder(torch.cat([objective.to_latent(mean), places_at(place)])) for *_, mean, place in found
-    ]
+    states = [objective.decoder(torch.cat([objective.to_latent(mean), places_at(place)])) for *_, mean, place in found]
     targets = torch.tensor([int(batch.token_ids_BT[row, column]) for row, column, *_ in found])
     matrix = trunk.vocabulary_matrix()
     if kind == "ce":

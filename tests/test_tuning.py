@@ -8,14 +8,25 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from ruamel.yaml import YAML
 
 from ssl_lib.config import Settings, SettingsError, with_best
 from ssl_lib.tokens.store import SPLITS, tokenize
 from ssl_lib.training.stage import train
-from ssl_lib.tuning import RANGE, choose, create_study, current_values, finished, reap_dead_trials, search_space, tune
+from ssl_lib.tuning import (
+    RANGE,
+    SEARCHED,
+    choose,
+    create_study,
+    current_values,
+    finished,
+    propose,
+    reap_dead_trials,
+    search_space,
+    tune,
+)
 
 KEY = "training.learning_rate"
 
@@ -72,8 +83,10 @@ def test_the_search_spans_the_same_factor_on_both_sides_of_the_settings(settings
     assert space.keys() == now.keys()
     assert "objectives.contrastive.temperature" in space
     assert {KEY, "training.adamw_learning_rate"} <= space.keys()
-    for key, (low, high) in space.items():
-        assert (low, high) == pytest.approx((now[key] / RANGE, now[key] * RANGE))
+    for key, distribution in space.items():
+        assert isinstance(distribution, FloatDistribution)
+        assert distribution.log
+        assert (distribution.low, distribution.high) == pytest.approx((now[key] / RANGE, now[key] * RANGE))
     assert "objectives.ntp.weight" not in space
 
 
@@ -83,12 +96,48 @@ def test_a_weight_of_zero_stays_zero(settings: Settings) -> None:
     assert "objectives.denoising.weight" in space
 
 
-@pytest.mark.parametrize("changed", [{KEY: 9.0}, {"objectives.contrastive.temperature": 8.0}])
-def test_every_value_in_the_search_space_is_a_valid_setting(settings: Settings, changed: dict[str, float]) -> None:
-    chosen = settings.replaced(changed)
-    for key, bounds in search_space(chosen).items():
-        for value in bounds:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {KEY: 9.0},
+        {"objectives.contrastive.temperature": 8.0},
+        {"objectives.mlm.rows": 0.9, "training.weighting": "schedule", "objectives.mlm.weight_end": 0.5},
+        {"training.gradient_cosine_every_steps": 5},
+    ],
+)
+def test_every_value_in_the_search_space_is_a_valid_setting(settings: Settings, changed: dict[str, object]) -> None:
+    chosen = settings.replaced(changed | {"tuning.search": list(SEARCHED)})
+    for key, distribution in search_space(chosen).items():
+        ends = (
+            distribution.choices
+            if isinstance(distribution, CategoricalDistribution)
+            else (distribution.low, distribution.high)
+        )
+        for value in ends:
             chosen.replaced({key: value})
+
+
+def test_the_search_can_be_over_rows_schedule_private_layers_and_the_mode_embedding(settings: Settings) -> None:
+    every = settings.replaced({
+        "tuning.search": ["rows", "weight_ends", "private_layers", "mode_embedding"],
+        "training.weighting": "schedule",
+        "objectives.mlm.weight_end": 0.5,
+        "objectives.denoising.weight": 0.0,
+    })  # fmt: skip
+    space = search_space(every)
+    assert space.keys() == {
+        "objectives.mlm.rows", "objectives.contrastive.rows", "objectives.mlm.weight_end", "model.private_layers",
+        "model.mode_embedding",
+    }  # fmt: skip
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.enqueue_trial(current_values(every))
+    assert propose(study.ask(), space) == current_values(every)
+    for _ in range(20):
+        proposed = propose(study.ask(), space)
+        assert {key: type(value) for key, value in proposed.items()} == {
+            key: type(value) for key, value in current_values(every).items()
+        }
+        every.replaced(proposed)
 
 
 def test_a_dead_trial_is_reaped_and_its_values_are_tried_again(settings: Settings, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
-from ssl_lib.config import CorpusSettings, Settings, replace_folder
+from ssl_lib.config import CorpusSettings, Settings
 from ssl_lib.corpus.intake import Intake
 from ssl_lib.corpus.output import Counts, write_corpus, write_manifest
 from ssl_lib.corpus.preparation import Limits, Prepared, RawDocument, prepare
 from ssl_lib.corpus.sources import CorpusError, outside_sources
 from ssl_lib.corpus.spool import Spool
-from ssl_lib.locks import output_lock
+from ssl_lib.locks import output_lock, replace_folder
 
 PARALLEL_SECONDS = 4.0  # with less work than this, a process pool saves no more than its start costs
 _IN_FLIGHT = 6  # batches handed to an executor and not yet taken back

@@ -18,8 +18,8 @@ from typing import Any
 
 import tiktoken
 
-from ssl_lib.config import Settings, TokenSettings, replace_folder
-from ssl_lib.locks import output_lock
+from ssl_lib.config import Settings, TokenSettings
+from ssl_lib.locks import output_lock, replace_folder
 from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, grouped, tokenize_group, tokenize_texts
 from ssl_lib.tokens.arrays import StoreError, StoreWriter, TokenStore
 from ssl_lib.tokens.encodings import encoding, fingerprint, save_encoding, train_encoding

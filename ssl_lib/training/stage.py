@@ -17,7 +17,8 @@ import tiktoken
 import torch
 
 from ssl_lib.batches.datasets import PackedRows
-from ssl_lib.config import Settings, replace_folder, with_best
+from ssl_lib.config import Settings, with_best
+from ssl_lib.locks import replace_folder
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.tracking import NullRun, Run, start_run
