@@ -12,6 +12,8 @@ from ssl_lib.config import OBJECTIVES, Settings
 
 Rows = Sequence[Mapping[str, Any]]
 Table = dict[str, dict[str, float]]
+TITLES = {"losses": "held-out loss", "downstream": "downstream"}
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
 
 def summarise(rows: Rows, subsets: Sequence[str], settings: Settings) -> dict[str, Any]:
@@ -46,23 +48,22 @@ def summarise(rows: Rows, subsets: Sequence[str], settings: Settings) -> dict[st
 
 
 def show(found: Mapping[str, Any]) -> None:
-    """The matrix on the terminal: losses relative to the objective alone, and the downstream results."""
+    """Two tables on the terminal: losses relative to the objective alone, and the downstream results."""
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    objectives, tasks = columns(found, "losses"), columns(found, "downstream")
-    table = RichTable(
-        "trained with", *[f"{name} loss" for name in objectives], *[name.replace("_", " ") for name in tasks]
-    )
-    for subset in found["subsets"]:
-        losses = [_loss_cell(found, subset, name) for name in objectives]
-        table.add_row(subset, *losses, *[f"{found['downstream'][subset].get(name, math.nan):.3f}" for name in tasks])
-    console = Console()
-    console.print(table)
-    seeds = len(found["seeds"])
+    console, seeds = Console(), len(found["seeds"])
+    cells = {"losses": _loss_cell, "downstream": _result_cell}
+    for kind, cell in cells.items():
+        names = columns(found, kind)
+        table = RichTable(TITLES[kind], *(name.replace("_", "\n") for name in names))
+        for subset in found["subsets"]:
+            table.add_row(subset, *(cell(found, subset, name) for name in names))
+        console.print(table)
     console.print(
         f"{found['steps']} steps, {found['tokens']:,} tokens each, {seeds} {'seed' if seeds == 1 else 'seeds'}; losses "
         "as shares of the loss of the objective trained alone, in nats where it was not"
+        + (f"; {PLUS_MINUS} is the standard deviation over the seeds" if seeds > 1 else "")
     )
 
 
@@ -114,6 +115,11 @@ def _loss_cell(found: Mapping[str, Any], subset: str, name: str) -> str:
     if name in found["relative"][subset]:
         return f"{found['relative'][subset][name]:.3f}"
     return f"{found['losses'][subset][name]:.3f} nats" if name in found["losses"][subset] else "–"
+
+
+def _result_cell(found: Mapping[str, Any], subset: str, name: str) -> str:
+    value = found["downstream"][subset].get(name, math.nan)
+    return f"{value:.3f}" + (f" {PLUS_MINUS} {found['deviation'][subset][name]:.3f}" if len(found["seeds"]) > 1 else "")
 
 
 def _heat(
