@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import tiktoken
@@ -16,7 +17,7 @@ from torch.utils.data import default_collate
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
-from ssl_lib.config import Settings, TrainingSettings, UserError
+from ssl_lib.config import NumberEmbedding, Settings, TrainingSettings, UserError, ValueHead
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import REGISTRY, build_objectives
@@ -27,8 +28,10 @@ from ssl_lib.training.muon import Muon, orthogonalise
 from ssl_lib.training.optimizer import learning_rate_share, split_parameters
 from ssl_lib.training.trainer import DivergedError, SelfSupervisedTrainer
 
+VALUE_HEADS = get_args(ValueHead)
 SEPARABLE = ("mlm", "ntp", "denoising", "numerical")  # the negatives of the contrastive objective do not accumulate
 WEIGHTS = {"mlm": 0.5, "ntp": 2.0, "denoising": 1.0, "numerical": 0.3}
+EXTREMES = ("1e-30", "1e30", "-1e30", "0." + "0" * 29 + "1", "1" + "0" * 30)
 EVERYWHERE = {  # views that do not depend on how rows are shared out: everything is masked, everything is noise
     "objectives.mlm.mask_rate": 1.0,
     "objectives.mlm.mask_token_share": 1.0,
@@ -297,6 +300,25 @@ def test_orthogonal_matrices_keep_their_singular_vectors() -> None:
 def test_muon_refuses_what_is_no_matrix() -> None:
     with pytest.raises(ValueError, match="matrices"):
         Muon([torch.nn.Parameter(torch.zeros(3))])
+
+
+@pytest.mark.parametrize("head", VALUE_HEADS)
+@pytest.mark.parametrize("embedding", get_args(NumberEmbedding))
+def test_the_smallest_and_the_largest_numbers_train_in_bfloat16(
+    settings: Settings, encoding: tiktoken.Encoding, embedding: str, head: str
+) -> None:
+    texts = [f"It fell from {value} to 0 and then to 3." for value in EXTREMES]
+    chosen = settings.replaced({
+        "model.number_embedding": embedding,
+        "objectives.numerical.value_head": head,
+        "training.precision": "bfloat16",
+    })  # fmt: skip
+    trainer = trainer_of(chosen, encoding, tuple(REGISTRY))
+    batch = padded_batch(tokenize_texts(encoding, texts), 64)
+    assert {float(text) for text in EXTREMES} | {0.0} <= set(batch.values_BT.flatten().tolist())
+    for _ in range(3):
+        assert all(math.isfinite(loss) for loss in trainer.train_step(batch).values())
+    assert all(parameter.isfinite().all() for parameter in trainer.groups[0].parameters())
 
 
 def test_every_parameter_has_exactly_one_optimiser(settings: Settings, encoding: tiktoken.Encoding) -> None:
