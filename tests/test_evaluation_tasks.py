@@ -158,6 +158,13 @@ def test_similarity_of_a_model_whose_cosine_is_the_score(encoding: tiktoken.Enco
     assert set(result.baselines) == {"bag_of_tokens", "tfidf_words", "tfidf_characters"}
 
 
+def test_the_pictured_pairs_are_of_every_kind(encoding: tiktoken.Encoding) -> None:
+    pairs = similarity_pairs(1000, 0, "test")  # every third says the same in other words
+    points = evaluate_pairs(_contest(encoding, 0, 1), pairs, baselines=False).details["points"]
+    assert len(points) == 400
+    assert 0.2 < np.mean([score == 1.0 for score, _, _ in points]) < 0.45
+
+
 def test_cosines_do_not_depend_on_the_order_of_the_pairs(encoding: tiktoken.Encoding) -> None:
     pairs = similarity_pairs(30, 0, "test")
     model = KnownAnswers(encoding, 1, angles={pair.first: i / 10 for i, pair in enumerate(pairs)})

@@ -16,6 +16,7 @@ from ssl_lib.evaluation.protocol import Contest, Judged
 from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans, spearman
 
 EXAMPLES = 8
+POINTS = 400
 
 
 class GradedPair(Protocol):
@@ -68,9 +69,12 @@ def _sides(pairs: Sequence[GradedPair]) -> tuple[list[str], list[str]]:
 
 
 def _points(scores_N: Floats, before_N: Floats, after_N: Floats) -> list[list[float]]:
-    """Score, cosine before, cosine after: at most 400 points for a picture."""
+    """Score, cosine before, cosine after: at most POINTS of them for a picture, drawn at random, as kinds of pairs may
+    take turns.
+    """
     points_N3 = np.stack([scores_N, before_N, after_N], axis=1)
-    return points_N3[:: -(-len(points_N3) // 400)].round(4).tolist()
+    drawn = np.random.default_rng(0).permutation(len(points_N3))[:POINTS]
+    return points_N3[np.sort(drawn)].round(4).tolist()
 
 
 def _examples(pairs: Sequence[GradedPair], scores_N: Floats, after_N: Floats) -> list[dict[str, Any]]:
