@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
 from ssl_lib.evaluation.protocol import Contest, Judged
-from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans, spearman
+from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans
 
 EXAMPLES = 8
 POINTS = 400
@@ -51,7 +51,6 @@ def evaluate_pairs(contest: Contest, pairs: Sequence[GradedPair], baselines: boo
     details = {
         "points": _points(scores_N, before_N, after_N),
         "examples": _examples(pairs, scores_N, after_N),
-        "by_kind": _by_kind(pairs, scores_N, before_N, after_N),
     }
     return compared.pop("before").result("spearman", len(pairs), details, compared)
 
@@ -90,17 +89,3 @@ def _examples(pairs: Sequence[GradedPair], scores_N: Floats, after_N: Floats) ->
         }
         for i in [*order[: EXAMPLES // 2], *order[-EXAMPLES // 2 :]]
     ]
-
-
-def _by_kind(
-    pairs: Sequence[GradedPair], scores_N: Floats, before_N: Floats, after_N: Floats
-) -> dict[str, dict[str, float]]:
-    """Correlations inside each kind of pair, for pairs that have a `kind`."""
-    kinds = np.array([str(getattr(pair, "kind", "")) for pair in pairs])
-    rows = {}
-    for kind in sorted(set(kinds.tolist()) - {""}):
-        here = kinds == kind
-        if here.sum() > 1:
-            before, after = spearman(scores_N[here], before_N[here]), spearman(scores_N[here], after_N[here])
-            rows[kind] = {"n": int(here.sum()), "before": before, "after": after}
-    return rows
