@@ -169,7 +169,18 @@ def _add_model_commands(commands: Any) -> None:
     embed.add_argument("file", nargs="?", default="-", help="a text file; - reads standard input (default)")
     embed.add_argument("--to", metavar="FILE", help="vectors.npy or vectors.jsonl (default: JSON lines on stdout)")
     predict.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    for command in (predict, embed):
+    serve = _command(
+        commands,
+        "serve",
+        run.serve,
+        "answer requests to a model over HTTP, on this machine only",
+        "Starts MLflow's scoring server: POST texts to http://127.0.0.1:PORT/invocations and get embeddings, or,\n"
+        'with "params": {"task": "next_tokens", "k": 3}, how they go on.',
+        "ssl-lib serve & curl localhost:5001/invocations -H 'Content-Type: application/json' \\\n"
+        """    -d '{"dataframe_records": [{"text": "The sum of 2 + 3 is"}]}'""",
+    )
+    serve.add_argument("--port", type=_port, default=5001, help="default: 5001")
+    for command in (predict, embed, serve):
         command.add_argument(
             "--model",
             default="model",

@@ -130,6 +130,13 @@ def ui(options: argparse.Namespace) -> None:
     serve_ui(load_settings(options.params, options.overrides), Path.cwd(), options.port)
 
 
+def serve(options: argparse.Namespace) -> None:
+    """`ssl-lib serve`."""
+    from ssl_lib.tracking import serve_model
+
+    serve_model(options.model, Path.cwd(), options.port)
+
+
 def compare(options: argparse.Namespace) -> None:
     """`ssl-lib compare`."""
     from ssl_lib.comparison import compare as compared

@@ -17,7 +17,9 @@ from ssl_lib.config import load_settings
 from ssl_lib.locks import output_lock
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = [*cli.STAGES, "ablate", "predict", "embed", "numbers", "encodings", "ui", "summary"]
+COMMANDS = [
+    *cli.STAGES, "ablate", "predict", "embed", "serve", "numbers", "encodings", "ui", "compare", "summary"
+]  # fmt: skip
 
 
 def run(*words: str, cwd: Path = ROOT, stdin: str = "") -> subprocess.CompletedProcess[str]:

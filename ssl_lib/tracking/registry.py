@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +64,27 @@ def download_model(uri: str, root: Path | None = None) -> Path:
     for config in folder.glob("artifacts/*/config.json"):
         return config.parent
     raise TrackingError(f"{uri} was not stored by ssl_lib; name a model that `train` has registered")
+
+
+def serve_model(name: str, root: Path, port: int = 5001) -> None:
+    """Answer requests to a model on 127.0.0.1 with MLflow's scoring server until interrupted.
+
+    `name` is a folder that `train` has written, or what `download_model` takes. Raises TrackingError if there is no
+    such model in the store, or if the server cannot start.
+    """
+    run = root / name / "run.json"
+    uri = f"runs:/{json.loads(run.read_text(encoding='utf-8'))['run_id']}/model" if run.exists() else name
+    if uri.startswith("runs://"):
+        raise TrackingError(f"{name} was trained without a store; train it again, or name a registered model")
+    download_model(uri, root)  # says in one sentence what is missing
+    settings = load_settings(root / "params.yaml") if (root / "params.yaml").exists() else Settings()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": connect(settings, root).tracking_uri}
+    print(f"http://127.0.0.1:{port}/invocations  (Ctrl-C ends it)", flush=True)
+    status = subprocess.run(command, env=environment, check=False).returncode
+    if status:
+        raise TrackingError(f"the server ended with status {status}; is port {port} free? Choose another with --port")
 
 
 def _champion_value(client: MlflowClient, name: str, tag: str) -> float | None:
