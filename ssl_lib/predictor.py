@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ssl_lib.batches.padded import PaddedRows, padded_rows, token_spans
 from ssl_lib.config import Settings
+from ssl_lib.model.layers import normalise
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.objectives.value_heads import NumberPrediction, number_prediction, scale_points
@@ -85,11 +86,12 @@ class Predictor:
         np.add.at(summed, owners, vectors)
         return summed / np.linalg.norm(summed, axis=1, keepdims=True).clip(1e-12)
 
-    def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
-        """Hidden states of every text's tokens, each seen from both sides inside its piece of at most `model.context`
-        tokens.
+    def token_states(self, texts: Sequence[str], every_layer: bool = False) -> list[TokenStates]:
+        """Hidden states [T, D] of every text's tokens, each seen from both sides inside its piece of at most
+        `model.context` tokens; with `every_layer`, those in front of the first of the L layers and behind each one side
+        by side, [T, (L + 1) * D].
         """
-        return self._states(texts, causal=False)
+        return self._states(texts, causal=False, every_layer=every_layer)
 
     def causal_states(self, texts: Sequence[str]) -> list[TokenStates]:
         """Hidden states of every text's tokens, each seeing only what stands before it."""
@@ -236,21 +238,22 @@ class Predictor:
         """Write model.safetensors, config.json and encoding.json: all that `load` needs."""
         save_model(folder, self.settings, self.encoding, self.objectives)
 
-    def _states(self, texts: Sequence[str], causal: bool) -> list[TokenStates]:
+    def _states(self, texts: Sequence[str], causal: bool, every_layer: bool = False) -> list[TokenStates]:
+        width = self.width * (1 + self.trunk.shape.layers * every_layer)
         with torch.no_grad():
             encoded = [encode(self.encoding, text) for text in texts]
             pieces = [
                 [ids[start : start + self.context] for start in range(0, len(ids), self.context)] for ids in encoded
             ]
             rows = [piece for group in pieces for piece in group]
-            states: list[np.ndarray] = [np.zeros((0, self.width), dtype=np.float32)] * len(rows)
+            states: list[np.ndarray] = [np.zeros((0, width), dtype=np.float32)] * len(rows)
             for indices, ids, documents in self._padded(rows):
-                hidden = self._hidden(ids, documents, causal).float().cpu().numpy()
+                hidden = self._hidden(ids, documents, causal, every_layer).cpu().numpy()
                 for line, index in enumerate(indices):
                     states[index] = hidden[line, : len(rows[index])]
         found, first = [], 0
         for text, ids, group in zip(texts, encoded, pieces, strict=True):
-            own = states[first : first + len(group)] or [np.zeros((0, self.width), dtype=np.float32)]
+            own = states[first : first + len(group)] or [np.zeros((0, width), dtype=np.float32)]
             first += len(group)
             found.append(TokenStates(np.concatenate(own), token_spans(self.encoding, text, ids)))
         return found
@@ -264,9 +267,13 @@ class Predictor:
     def _padded(self, rows: Sequence[Sequence[int]]) -> Iterator[PaddedRows]:
         return padded_rows(rows, self.special.padding, self.placement.device)
 
-    def _hidden(self, ids: Tensor, documents: Tensor, causal: bool) -> Tensor:
+    def _hidden(self, ids: Tensor, documents: Tensor, causal: bool, every_layer: bool = False) -> Tensor:
+        causal_R = torch.full((len(ids),), causal, device=ids.device)
         with self.placement.precision():
-            return self.trunk(ids, documents, torch.full((len(ids),), causal, device=ids.device)).float()
+            if not every_layer:
+                return self.trunk(ids, documents, causal_R).float()
+            layers = self.trunk.layer_states(ids, documents, causal_R)
+            return torch.cat([normalise(hidden_RTD.float()) for hidden_RTD in layers], dim=-1)
 
     def _nats(self, hidden_SD: Tensor, targets_S: Tensor) -> np.ndarray:
         """Nats [S] of tokens after the states before them; the vocabulary is seen by a few thousand at a time."""

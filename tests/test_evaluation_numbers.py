@@ -212,7 +212,7 @@ def test_members_of_a_probe_share_nothing_but_the_data() -> None:
 class Digits:
     """States that are the digits of the text."""
 
-    def token_states(self, texts: Sequence[str]) -> list:
+    def token_states(self, texts: Sequence[str], every_layer: bool = False) -> list:
         class States(NamedTuple):
             states: np.ndarray
             spans: np.ndarray

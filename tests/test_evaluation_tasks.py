@@ -60,7 +60,7 @@ class KnownAnswers:
         angles = np.array([self.truth * self.angles.get(text, 0.0) for text in texts])
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
-    def token_states(self, texts: Sequence[str]) -> list[Found]:
+    def token_states(self, texts: Sequence[str], every_layer: bool = False) -> list[Found]:
         return [self._found(text) for text in texts]
 
     def next_token_ranks(self, texts: Sequence[str]) -> list[Found]:

@@ -137,6 +137,27 @@ def test_states_stand_with_their_characters_and_ignore_the_other_texts(
         np.testing.assert_allclose(found.states, read([text])[0].states, atol=1e-4)
 
 
+@pytest.mark.parametrize("private", [0, 1])
+def test_states_of_every_layer_are_those_of_a_model_cut_off_there(
+    settings: Settings, encoding: tiktoken.Encoding, private: int
+) -> None:
+    model = Predictor.untrained(settings.replaced({"model.layers": 3, "model.private_layers": private}), encoding)
+    (found,) = model.token_states([SHORT[0]], every_layer=True)
+    ids = torch.tensor([encode(encoding, SHORT[0])])
+    documents, causal = torch.zeros_like(ids), torch.tensor([False])
+    blocks = [*model.trunk.blocks, *model.trunk.private_blocks["bidirectional"]]
+    slow, around = [model.trunk.embed(ids, documents, causal)], []
+    hook = blocks[0].register_forward_pre_hook(lambda block, given: around.append(given[1]))
+    model.trunk(ids, documents, causal)
+    hook.remove()
+    for block in blocks:
+        slow.append(block(slow[-1], around[0]))
+    expected = torch.cat([torch.nn.functional.layer_norm(state, state.shape[-1:]) for state in slow], dim=-1)[0]
+    np.testing.assert_allclose(found.states, expected.detach().numpy(), atol=1e-5)
+    (last,) = model.token_states([SHORT[0]])
+    np.testing.assert_allclose(found.states[:, -model.width :], last.states, atol=1e-5)
+
+
 def test_causal_states_ignore_what_follows_and_others_do_not(model: Predictor) -> None:
     start = "The total of the bill was"
     count = len(encode(model.encoding, start))

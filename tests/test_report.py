@@ -232,7 +232,7 @@ def test_ticks_are_round_and_inside() -> None:
 class Ordered:
     """States that hold the logarithm of a number and some noise: a trunk that knows magnitudes."""
 
-    def token_states(self, texts: list[str]) -> list[Any]:
+    def token_states(self, texts: list[str], every_layer: bool = False) -> list[Any]:
         noise = np.random.default_rng(0).normal(size=(len(texts), 8)) * 0.01
         rows = [np.r_[np.log10(float(text)), np.zeros(7)] for text in texts]
         return [

@@ -40,8 +40,8 @@ class Judged(Protocol):
         """Unit vectors [N, D]."""
         ...
 
-    def token_states(self, texts: Sequence[str]) -> Sequence[States]:
-        """States of the bidirectional pass."""
+    def token_states(self, texts: Sequence[str], every_layer: bool = False) -> Sequence[States]:
+        """States of the bidirectional pass: of its end, or of all layers side by side."""
         ...
 
     def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
 """Token classification: the role of a number in its context, by a linear probe on the frozen trunk.
 
 A number's feature is the mean of the bidirectional states of its own tokens, nothing else: what the trunk knows
-about the context must be in them. The probe is a logistic regression on standardised features; its regularisation
-is chosen on validation items. Legend: N labelled spans, D width, K classes.
+about the context must be in them. The probe reads all layers, as edge probing does (Tenney et al. 2019), for the last
+one is shaped to predict tokens. It is a logistic regression on standardised features; its regularisation is chosen on
+validation items. Legend: N labelled spans, D width of all layers together, K classes.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def from_sentences(sentences: Iterable[TaggedSentence], outside: str | None = No
 def span_features(model: Judged, data: LabelledSpans) -> NDArray[np.float32]:
     """Mean bidirectional state [N, D] of the tokens of each span; zeros where none was kept (beyond the context)."""
     order = sorted(range(len(data.texts)), key=lambda i: len(data.texts[i]))
-    states = dict(zip(order, model.token_states([data.texts[i] for i in order]), strict=True))
+    states = dict(zip(order, model.token_states([data.texts[i] for i in order], every_layer=True), strict=True))
     rows = []
     for owner, (start, end) in zip(data.owner, data.spans, strict=True):
         found = states[int(owner)]

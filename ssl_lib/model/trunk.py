@@ -100,26 +100,32 @@ class Trunk(nn.Module):
 
     def forward(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
         """Hidden states [R, T, D], normalised. `causal_R` tells which rows may look only backwards."""
-        hidden_RTD = self.embed(ids_RT, document_ids_RT, causal_R)
+        return normalise(self.layer_states(ids_RT, document_ids_RT, causal_R)[-1])
+
+    def layer_states(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> list[Tensor]:
+        """The residual stream [R, T, D] in front of the first layer and behind each one, as it is."""
         around = Surroundings(
             attention_mask(document_ids_RT, causal_R),
             rotary_table(ids_RT.shape[1], self.width // self.shape.heads, ids_RT.device),
             same_document_before(document_ids_RT, self.shape.short_convolution),
         )
-        hidden_RTD = self._through(self.blocks, hidden_RTD, around)
+        states = [self.embed(ids_RT, document_ids_RT, causal_R)]
+        states += self._through(self.blocks, states[-1], around)
         if self.shape.private_layers:
-            hidden_RTD = self._through_private(hidden_RTD, around, causal_R)
-        return normalise(hidden_RTD)
+            states += self._through_private(states[-1], around, causal_R)
+        return states
 
-    def _through(self, blocks: Iterable[nn.Module], hidden_RTD: Tensor, around: Surroundings) -> Tensor:
+    def _through(self, blocks: Iterable[nn.Module], hidden_RTD: Tensor, around: Surroundings) -> list[Tensor]:
+        states = []
         for block in blocks:
             if self.shape.activation_checkpointing and self.training:
                 hidden_RTD = checkpoint(block, hidden_RTD, around, use_reentrant=False)
             else:
                 hidden_RTD = block(hidden_RTD, around)
-        return hidden_RTD
+            states.append(hidden_RTD)
+        return states
 
-    def _through_private(self, hidden_RTD: Tensor, around: Surroundings, causal_R: Tensor) -> Tensor:
+    def _through_private(self, hidden_RTD: Tensor, around: Surroundings, causal_R: Tensor) -> list[Tensor]:
         """Each kind of rows through its own blocks; a kind that is absent costs nothing."""
         rows = [kind_R.nonzero()[:, 0] for kind_R in (causal_R, ~causal_R)]
         parts = [
@@ -127,7 +133,8 @@ class Trunk(nn.Module):
             for mode, index in zip(MODES, rows, strict=True)
             if len(index)
         ]
-        return torch.cat(parts)[torch.cat(rows).argsort()]
+        order_R = torch.cat(rows).argsort()
+        return [torch.cat(layer)[order_R] for layer in zip(*parts, strict=True)]
 
     def embed(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
         """Input of the first block, [R, T, D]: token, number and mode."""
