@@ -75,7 +75,7 @@ class ContrastiveTokenEncoder(Objective):
         self.token_projection = nn.Linear(width, self.settings.projection)
         self.number_projection = nn.Linear(width, self.settings.projection)
         self.sentence_projection = nn.Linear(width, width)
-        self.pooling = nn.Linear(width, 1)
+        self.pooling = nn.Linear(width, 1, bias=False)  # weights are relative: a bias would change nothing
         nn.init.zeros_(self.pooling.weight)
         self.log_temperature = nn.Parameter(
             torch.tensor(math.log(self.settings.temperature)), requires_grad=self.settings.learned_temperature
