@@ -27,8 +27,7 @@ from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.config import DenoisingSettings, NtpSettings, NumericalSettings
 from ssl_lib.model.layers import normalise
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives import base
-from ssl_lib.objectives.base import Objective, Selection, vocabulary_loss
+from ssl_lib.objectives.base import Objective, Selection
 from ssl_lib.objectives.denoising import PLACE_FEATURES, DenoisingAutoencoder
 from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.next_token import NextTokenPredictor
@@ -44,6 +43,7 @@ from ssl_lib.objectives.value_heads import (
     scale_points,
     to_scale,
 )
+from ssl_lib.objectives.vocabulary_loss import LOGITS_AT_ONCE, vocabulary_loss
 from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.training.group import ObjectiveGroup, Prepared
 
@@ -72,14 +72,19 @@ def test_vocabulary_loss_equals_the_loop(smoothing: float, z_loss: float) -> Non
     assert_same_loss_and_gradients(fast, slow, [hidden, matrix])
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 3, 7, 8])
-def test_chunked_vocabulary_loss_equals_the_dense_one(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
+@pytest.mark.parametrize(("smoothing", "z_loss"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.01), (0.2, 0.3)])
+@pytest.mark.parametrize("rows_at_once", [1, 3])
+def test_chunked_vocabulary_loss_equals_the_dense_one(
+    monkeypatch: pytest.MonkeyPatch, rows_at_once: int, smoothing: float, z_loss: float
+) -> None:
     hidden = torch.randn(8, 5, generator=seeded(), requires_grad=True)
     matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
     targets = torch.arange(8)
-    dense = vocabulary_loss(hidden, matrix, targets, 0.1, 0.01)
-    monkeypatch.setattr(base, "LOGITS_AT_ONCE", rows_at_once * 11)
-    assert_same_loss_and_gradients(vocabulary_loss(hidden, matrix, targets, 0.1, 0.01), dense, [hidden, matrix])
+    dense = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
+    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", rows_at_once * 11)
+    chunked = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
+    assert "VocabularyLoss" in type(chunked.grad_fn).__name__
+    assert_same_loss_and_gradients(3.0 * chunked, 3.0 * dense, [hidden, matrix])
 
 
 def test_vocabulary_loss_of_nothing_is_zero() -> None:

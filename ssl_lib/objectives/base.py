@@ -16,15 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.views import View, ViewMaker
 from ssl_lib.model.trunk import Trunk, TrunkShape
-
-LOGITS_AT_ONCE = (
-    2**26
-)  # 256 MB of float32 logits; more scored positions than that are projected in chunks, and again in the backward pass
 
 TRAINING_ONLY = "momentum_encoder."  # an objective's state under this name is not saved with the model
 
@@ -95,35 +90,6 @@ def whole(objective: Objective) -> Any:
 def rows_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:
     """Hidden states [S, D] at flat positions."""
     return hidden_RTD.reshape(-1, hidden_RTD.shape[-1])[positions_S]
-
-
-def vocabulary_loss(
-    hidden_SD: Tensor, matrix_VD: Tensor, targets_S: Tensor, label_smoothing: float = 0.0, z_loss: float = 0.0
-) -> Tensor:
-    """Sum over S of the cross-entropy in nats of `hidden @ matrix.T`; `z_loss` times the squared log partition is
-    added (Chowdhery 2022).
-
-    Large selections are projected in chunks whose logits are computed again in the backward pass.
-    """
-    rows = max(1, LOGITS_AT_ONCE // len(matrix_VD))
-    if len(targets_S) <= rows:
-        return _vocabulary_loss_chunk(hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss)
-    total = hidden_SD.new_zeros((), dtype=torch.float32)
-    for start in range(0, len(targets_S), rows):
-        part = slice(start, start + rows)
-        arguments = (hidden_SD[part], matrix_VD, targets_S[part], label_smoothing, z_loss)
-        total = total + checkpoint(_vocabulary_loss_chunk, *arguments, use_reentrant=False)
-    return total
-
-
-def _vocabulary_loss_chunk(
-    hidden_SD: Tensor, matrix_VD: Tensor, targets_S: Tensor, label_smoothing: float, z_loss: float
-) -> Tensor:
-    logits_SV = functional.linear(hidden_SD, matrix_VD.to(hidden_SD.dtype)).float()
-    loss = functional.cross_entropy(logits_SV, targets_S, reduction="sum", label_smoothing=label_smoothing)
-    if z_loss:
-        loss = loss + z_loss * logits_SV.logsumexp(-1).square().sum()
-    return loss
 
 
 class Head(nn.Module):

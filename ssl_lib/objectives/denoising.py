@@ -20,8 +20,9 @@ from ssl_lib.batches.views import NOISED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.layers import normalise, rotary_table
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Objective, Selection, rows_at, vocabulary_loss, whole
+from ssl_lib.objectives.base import Objective, Selection, rows_at, whole
 from ssl_lib.objectives.spans import mean_of_spans
+from ssl_lib.objectives.vocabulary_loss import vocabulary_loss
 
 PLACE_FEATURES = 64  # sines and cosines of a token's place in its document
 

@@ -15,7 +15,8 @@ from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.views import MASKED, View, ViewMaker
 from ssl_lib.config import MlmSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Head, Objective, Selection, rows_at, vocabulary_loss, whole
+from ssl_lib.objectives.base import Head, Objective, Selection, rows_at, whole
+from ssl_lib.objectives.vocabulary_loss import vocabulary_loss
 
 
 class MaskedLanguageModel(Objective):

@@ -14,7 +14,8 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.views import CAUSAL, View, ViewMaker, causal_view
 from ssl_lib.config import NtpSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Objective, Selection, rows_at, vocabulary_loss
+from ssl_lib.objectives.base import Objective, Selection, rows_at
+from ssl_lib.objectives.vocabulary_loss import vocabulary_loss
 
 
 class NextTokenPredictor(Objective):
