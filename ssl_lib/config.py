@@ -56,7 +56,7 @@ class CorpusSettings(Section):
     """Stage `corpus`."""
 
     name: str = "built-in"
-    sources: Annotated[list[Source], Field(min_length=1)] = [Source(documents=108000)]
+    sources: Annotated[list[Source], Field(min_length=1)] = [Source(documents=144000)]
     minimum_characters: NonNegative = 20
     maximum_characters: Positive = 200_000
     near_duplicate_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
@@ -221,7 +221,7 @@ OBJECTIVES = tuple(ObjectivesSettings.model_fields)
 class TrainingSettings(Section):
     """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
 
-    steps: Positive = 3000
+    steps: Positive = 4000
     rows: Positive = 16
     accumulate: Positive = 1
     learning_rate: Rate = 0.02
