@@ -80,9 +80,15 @@ def spans(positions_C: Tensor, word_C: Tensor, batch: Batch, span_words: float, 
     return begins_C.long().cumsum(0) - 1
 
 
-def random_ids(count: int, vocabulary: Vocabulary, device: torch.device, generator: Generator) -> Tensor:
-    """Ordinary token ids, [count]."""
-    return torch.randint(vocabulary.ordinary, (count,), generator=generator).to(device)
+def random_ids(count: int, vocabulary: Vocabulary, ids_N: Tensor, generator: Generator) -> Tensor:
+    """Ordinary token ids, [count], as often as they stand among `ids_N`.
+
+    Drawn from the whole vocabulary, most would be rare ones, and a rare token in clean text would look like noise.
+    """
+    ordinary_M = ids_N[ids_N < vocabulary.ordinary]
+    if not len(ordinary_M):
+        return torch.randint(vocabulary.ordinary, (count,), generator=generator).to(ids_N.device)
+    return ordinary_M[torch.randint(len(ordinary_M), (count,), generator=generator).to(ids_N.device)]
 
 
 def permutation(count: int, device: torch.device, generator: Generator) -> Tensor:
