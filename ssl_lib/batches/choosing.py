@@ -16,6 +16,7 @@ from ssl_lib.batches.curriculum import Emphasis
 from ssl_lib.batches.views import Vocabulary
 
 LONGEST_SPAN = 10  # words, as in SpanBERT (Joshi et al. 2020)
+DRAWS = 4  # of a random token, until it is not the one that it replaces
 
 
 class Chance(NamedTuple):
@@ -80,15 +81,19 @@ def spans(positions_C: Tensor, word_C: Tensor, batch: Batch, span_words: float, 
     return begins_C.long().cumsum(0) - 1
 
 
-def random_ids(count: int, vocabulary: Vocabulary, ids_N: Tensor, generator: Generator) -> Tensor:
-    """Ordinary token ids, [count], as often as they stand among `ids_N`.
+def random_ids(clean_S: Tensor, vocabulary: Vocabulary, ids_N: Tensor, generator: Generator) -> Tensor:
+    """Other ordinary tokens in the place of `clean_S`, as often as they stand among `ids_N`; now and then the same one.
 
     Drawn from the whole vocabulary, most would be rare ones, and a rare token in clean text would look like noise.
     """
+    if not len(clean_S):
+        return clean_S
     ordinary_M = ids_N[ids_N < vocabulary.ordinary]
-    if not len(ordinary_M):
-        return torch.randint(vocabulary.ordinary, (count,), generator=generator).to(ids_N.device)
-    return ordinary_M[torch.randint(len(ordinary_M), (count,), generator=generator).to(ids_N.device)]
+    drawn_S = clean_S
+    for _ in range(DRAWS):
+        fresh_S = ordinary_M[torch.randint(len(ordinary_M), (len(clean_S),), generator=generator).to(ids_N.device)]
+        drawn_S = torch.where(drawn_S == clean_S, fresh_S, drawn_S)
+    return drawn_S
 
 
 def permutation(count: int, device: torch.device, generator: Generator) -> Tensor:

@@ -33,7 +33,8 @@ def masked_view(
     shuffled_S = scored_S[permutation(len(scored_S), ids_N.device, generator)]
     view_N = ids_N.clone()
     view_N[shuffled_S[:masked]] = vocabulary.mask
-    view_N[shuffled_S[masked:replaced]] = random_ids(replaced - masked, vocabulary, ids_N, generator)
+    random_S = shuffled_S[masked:replaced]
+    view_N[random_S] = random_ids(ids_N[random_S], vocabulary, ids_N, generator)
     return View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, targets_S)
 
 

@@ -38,8 +38,8 @@ def noised_view(
     view_N = ids_N.clone()
     first_S, second_S = _swappable(shuffle_S, torch.cat(alone), batch, vocabulary)
     view_N[first_S], view_N[second_S] = ids_N[second_S], ids_N[first_S]
-    view_N[digit_S] = _changed_digits(ids_N[digit_S], vocabulary, generator)
-    view_N[random_S] = random_ids(len(random_S), vocabulary, ids_N, generator)
+    view_N[digit_S] = _changed_digits(ids_N[digit_S], vocabulary, ids_N, generator)
+    view_N[random_S] = random_ids(ids_N[random_S], vocabulary, ids_N, generator)
     view_N[noise_S] = vocabulary.noise
     gaps = lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N)) if settings.leaves_gaps else None
     if gaps is not None:
@@ -96,9 +96,9 @@ def _swappable(positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: V
     return first_S[pair], second_S[pair]
 
 
-def _changed_digits(ids_S: Tensor, vocabulary: Vocabulary, generator: Generator) -> Tensor:
+def _changed_digits(ids_S: Tensor, vocabulary: Vocabulary, ids_N: Tensor, generator: Generator) -> Tensor:
     """Another digit group of the same length where the token is one, a random token elsewhere."""
-    changed_S = random_ids(len(ids_S), vocabulary, ids_S, generator)
+    changed_S = random_ids(ids_S, vocabulary, ids_N, generator)
     digits_S = vocabulary.digits_V[ids_S]
     for length in digits_S.unique().tolist():
         if length > 0:
