@@ -3,8 +3,8 @@
     python -P benchmarks/corpus_memory.py FILE.jsonl --megabytes 100 1000
 
 FILE holds one JSON object with a text a line. Its texts are repeated with other digits and their words in another
-order, so that no two documents are alike, until the corpus is large enough; each stage runs in a process of its own, in a temporary
-folder, and its peak resident memory is printed (Linux), with the largest ratio over the smallest corpus.
+order, so that no two documents are alike, until the corpus is large enough; each stage runs in a process of its own,
+in a temporary folder, and its peak resident memory is printed (Linux), with the largest ratio over the smallest corpus.
 """
 
 from __future__ import annotations
