@@ -16,7 +16,6 @@ from ssl_lib.batches.curriculum import Emphasis
 from ssl_lib.batches.views import Vocabulary
 
 LONGEST_SPAN = 10  # words, as in SpanBERT (Joshi et al. 2020)
-DRAWS = 4  # of a random token, until it is not the one that it replaces
 
 
 class Chance(NamedTuple):
@@ -81,19 +80,17 @@ def spans(positions_C: Tensor, word_C: Tensor, batch: Batch, span_words: float, 
     return begins_C.long().cumsum(0) - 1
 
 
-def random_ids(clean_S: Tensor, vocabulary: Vocabulary, ids_N: Tensor, generator: Generator) -> Tensor:
-    """Other ordinary tokens in the place of `clean_S`, as often as they stand among `ids_N`; now and then the same one.
+def random_ids(count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: Vocabulary, generator: Generator) -> Tensor:
+    """Ordinary token ids, [count], as often as they stand in `ids_N` outside the positions `hidden_S`, whose tokens
+    nothing in the view may tell.
 
     Drawn from the whole vocabulary, most would be rare ones, and a rare token in clean text would look like noise.
+    Where everything is hidden, they come from there all the same.
     """
-    if not len(clean_S):
-        return clean_S
-    ordinary_M = ids_N[ids_N < vocabulary.ordinary]
-    drawn_S = clean_S
-    for _ in range(DRAWS):
-        fresh_S = ordinary_M[torch.randint(len(ordinary_M), (len(clean_S),), generator=generator).to(ids_N.device)]
-        drawn_S = torch.where(drawn_S == clean_S, fresh_S, drawn_S)
-    return drawn_S
+    open_N = ids_N < vocabulary.ordinary
+    open_N[hidden_S] = False
+    pool_M = ids_N[open_N] if open_N.any() else torch.arange(vocabulary.ordinary, device=ids_N.device)
+    return pool_M[torch.randint(len(pool_M), (count,), generator=generator).to(ids_N.device)]
 
 
 def permutation(count: int, device: torch.device, generator: Generator) -> Tensor:

@@ -34,7 +34,7 @@ def masked_view(
     view_N = ids_N.clone()
     view_N[shuffled_S[:masked]] = vocabulary.mask
     random_S = shuffled_S[masked:replaced]
-    view_N[random_S] = random_ids(ids_N[random_S], vocabulary, ids_N, generator)
+    view_N[random_S] = random_ids(len(random_S), ids_N, scored_S, vocabulary, generator)
     return View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, targets_S)
 
 

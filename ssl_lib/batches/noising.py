@@ -38,13 +38,14 @@ def noised_view(
     view_N = ids_N.clone()
     first_S, second_S = _swappable(shuffle_S, torch.cat(alone), batch, vocabulary)
     view_N[first_S], view_N[second_S] = ids_N[second_S], ids_N[first_S]
-    view_N[digit_S] = _changed_digits(ids_N[digit_S], vocabulary, ids_N, generator)
-    view_N[random_S] = random_ids(ids_N[random_S], vocabulary, ids_N, generator)
+    scored_S = torch.cat([*alone, first_S, second_S]).unique()
+    other_S = random_ids(len(digit_S), ids_N, scored_S, vocabulary, generator)
+    view_N[digit_S] = _changed_digits(ids_N[digit_S], other_S, vocabulary, generator)
+    view_N[random_S] = random_ids(len(random_S), ids_N, scored_S, vocabulary, generator)
     view_N[noise_S] = vocabulary.noise
     gaps = lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N)) if settings.leaves_gaps else None
     if gaps is not None:
         view_N[gaps.noise_N] = vocabulary.noise
-    scored_S = torch.cat([*alone, first_S, second_S]).unique()
     view = View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, ids_N[scored_S])
     return view if gaps is None else close_gaps(view, gaps, vocabulary.padding)
 
@@ -96,9 +97,9 @@ def _swappable(positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: V
     return first_S[pair], second_S[pair]
 
 
-def _changed_digits(ids_S: Tensor, vocabulary: Vocabulary, ids_N: Tensor, generator: Generator) -> Tensor:
-    """Another digit group of the same length where the token is one, a random token elsewhere."""
-    changed_S = random_ids(ids_S, vocabulary, ids_N, generator)
+def _changed_digits(ids_S: Tensor, other_S: Tensor, vocabulary: Vocabulary, generator: Generator) -> Tensor:
+    """Another digit group of the same length where the token is one, the token of `other_S` elsewhere."""
+    changed_S = other_S.clone()
     digits_S = vocabulary.digits_V[ids_S]
     for length in digits_S.unique().tolist():
         if length > 0:
