@@ -91,6 +91,7 @@ def metric_rows(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
     def walk(node: Any, key: str) -> None:
+        """Rows of a node and of all below it."""
         if isinstance(node, dict):
             for name, value in node.items():
                 walk(value, f"{key}.{name}" if key else name)

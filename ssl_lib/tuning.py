@@ -203,6 +203,7 @@ def _objective(settings: Settings, root: Path, run: Run | NullRun) -> Callable[[
     }
 
     def value(trial: optuna.Trial) -> float:
+        """The best score of one short run, smaller being better."""
         import optuna
 
         proposed = propose(trial, search_space(settings))
@@ -242,6 +243,7 @@ def propose(trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> dict[
 
 def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
     def report(step: int, score: float) -> None:
+        """Tell Optuna the score of a validation; raises TrialPruned where the trial is not worth its time."""
         import optuna
 
         trial.report(score, step)

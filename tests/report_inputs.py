@@ -98,7 +98,7 @@ def roles_detail() -> dict[str, Any]:
 
 
 def similarity_detail() -> dict[str, Any]:
-    """Points, kinds and examples of graded pairs."""
+    """Points and examples of graded pairs."""
     pair = {"first": "The bridge is 2 km long.", "second": "The bridge measures 2,000 m.", "score": 1.0, "cosine": 0.94}
     return {"points": [[1.0, 0.2, 0.9]], "examples": [pair, pair | {"second": NASTY, "score": 0.1}]}
 

@@ -125,6 +125,9 @@ def test_shares_of_masked_random_and_kept_are_exact(
     same = replaced // 5 + 2  # a random token may be the clean one, as often as that stands in the batch
     assert scored - masks - replaced <= kept <= scored - masks - replaced + same
     assert bool(((seen_S < known.ordinary) | (seen_S == known.mask)).all())
+    open_N = batch.token_ids_BT.flatten().clone()
+    open_N[view.scored_S] = -1  # what is hidden gives no random token
+    assert int((~torch.isin(seen_S, open_N) & (seen_S != known.mask)).sum()) <= scored - masks - replaced
     assert not bool((seen_S == known.end).any())
 
 

@@ -97,6 +97,7 @@ def _measures(
 
 
 def ground_of(root: Path) -> Ground:
+    """What the tasks may use of a project beside the two models. Raises UserError if `tokenize` has not run."""
     from ssl_lib.tokens.store import TokenStore
 
     train = TokenStore.open(root / "data" / "tokenized" / "train")

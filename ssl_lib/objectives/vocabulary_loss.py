@@ -44,6 +44,7 @@ class _VocabularyLoss(torch.autograd.Function):
         z_loss: float,
         chunk: int,
     ) -> Tensor:
+        """The loss, and where they are wanted its gradients by `hidden_SD` and `matrix_VD`, kept for `backward`."""
         wanted = any(ctx.needs_input_grad)
         low_VD = matrix_VD.to(hidden_SD.dtype)
         hidden_grad_SD = torch.empty_like(hidden_SD) if wanted else None
@@ -64,6 +65,7 @@ class _VocabularyLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """The kept gradients times the one from outside."""
         hidden_grad_SD, matrix_grad_VD = ctx.saved_tensors
         return hidden_grad_SD * outer.to(hidden_grad_SD.dtype), matrix_grad_VD * outer, None, None, None, None
 

@@ -53,6 +53,7 @@ def read_inputs(root: Path) -> Inputs:
     missing: list[str] = []
 
     def read(path: str, parse: Callable[[str], Any], empty: Any, optional: bool = False) -> Any:
+        """What a file holds, or `empty` where it is not there, not readable or of another type."""
         try:
             content = parse((root / path).read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -131,6 +131,7 @@ def _download_all(files: list[VocabularyFile], seconds: float) -> dict[Vocabular
     contents: dict[VocabularyFile, bytes] = {}
 
     def download(file: VocabularyFile) -> None:
+        """Put a file among the contents, if it arrives."""
         try:
             with urllib.request.urlopen(file.url, timeout=seconds) as response:
                 contents[file] = response.read()

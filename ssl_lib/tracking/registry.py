@@ -55,7 +55,7 @@ def download_model(uri: str, root: Path | None = None) -> Path:
     import mlflow
 
     root = (root or Path.cwd()).resolve()
-    settings = load_settings(root / "params.yaml") if (root / "params.yaml").exists() else Settings()
+    settings = _settings_of(root)
     store = connect(settings, root).tracking_uri
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=store))
@@ -77,7 +77,7 @@ def serve_model(name: str, root: Path, port: int = 5001) -> None:
     if uri.startswith("runs://"):
         raise TrackingError(f"{name} was trained without a store; train it again, or name a registered model")
     download_model(uri, root)  # says in one sentence what is missing
-    settings = load_settings(root / "params.yaml") if (root / "params.yaml").exists() else Settings()
+    settings = _settings_of(root)
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = os.environ | {"MLFLOW_TRACKING_URI": connect(settings, root).tracking_uri}
@@ -85,6 +85,12 @@ def serve_model(name: str, root: Path, port: int = 5001) -> None:
     status = subprocess.run(command, env=environment, check=False).returncode
     if status:
         raise TrackingError(f"the server ended with status {status}; is port {port} free? Choose another with --port")
+
+
+def _settings_of(root: Path) -> Settings:
+    """Those of the project in a folder, else the defaults."""
+    path = root / "params.yaml"
+    return load_settings(path) if path.exists() else Settings()
 
 
 def _champion_value(client: MlflowClient, name: str, tag: str) -> float | None:
