@@ -80,7 +80,7 @@ class Predictor:
         vectors = np.zeros((len(rows), self.width), dtype=np.float32)
         for indices, ids, documents in self._padded(rows):
             hidden = self._hidden(ids, documents, causal=False)
-            vectors[indices] = self.objectives["contrastive"].embed(hidden, documents).float().cpu().numpy()
+            vectors[indices] = self.objectives["contrastive"].embed(hidden, ids, documents).float().cpu().numpy()
         owners = np.repeat(np.arange(len(texts)), [len(group) for group in pieces])
         summed = np.zeros((len(texts), self.width), dtype=np.float32)
         np.add.at(summed, owners, vectors)

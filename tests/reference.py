@@ -8,7 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def cross_entropy_loop(
@@ -43,6 +43,36 @@ def ntxent_loop(first_NP: Tensor, second_NP: Tensor, temperature: float, labels:
         cosine = vectors[anchor] @ vectors[positive] / (vectors[anchor].norm() * vectors[positive].norm())
         total = total - torch.log(torch.exp(cosine / temperature) / denominator)
     return total
+
+
+def sentence_vectors_loop(
+    encoder: nn.Module,
+    fine: Sequence[float],
+    coarse: Sequence[float],
+    hidden_RTD: Tensor,
+    decades_RT: Tensor,
+    span_RT: Tensor,
+) -> Tensor:
+    """Span by span: a softmax mean of states, and one of the phases of the logarithms where there are any."""
+    vectors = []
+    for span in range(int(span_RT.max()) + 1):
+        places = [(int(row), int(place)) for row, place in (span_RT == span).nonzero()]
+        states = [hidden_RTD[at] for at in places]
+        shares = torch.stack([encoder.attention.weight[0] @ state for state in states]).softmax(0)
+        vector = encoder.text(sum(share * state for share, state in zip(shares, states, strict=True)))
+        numbers = [at for at in places if math.isfinite(float(decades_RT[at]))]
+        if numbers:
+            shares = torch.stack([encoder.digit_attention.weight[0] @ hidden_RTD[at] for at in numbers]).softmax(0)
+            phases = []
+            for at in numbers:
+                shifted = float(decades_RT[at]) + encoder.unit_shift.weight[0] @ hidden_RTD[at]
+                turns = [torch.tensor(float(decades_RT[at]) * waves % 1.0) for waves in fine]
+                turns += [shifted * waves for waves in coarse]
+                angles_F = 2.0 * math.pi * torch.stack(turns)
+                phases.append(torch.cat([angles_F.sin(), angles_F.cos()]))
+            vector = vector + encoder.numbers(sum(share * each for share, each in zip(shares, phases, strict=True)))
+        vectors.append(vector / vector.norm())
+    return torch.stack(vectors)
 
 
 def grade_of(first: float, second: float) -> float:

@@ -78,7 +78,14 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(trunk: Trunk, 
     prepared, hidden = prepared_with_states(encoder, batch)
     document = prepared.selected["contrastive"]["document"]
     count = len(document["first"])
-    views = [encoder.pool(hidden[name], document["span"], count) for name in ("masked", "noised")]
+    views = [
+        unit(
+            encoder.document_projection(
+                encoder.sentences(hidden[name], document[f"decades_{at}"], document["span"], count)
+            )
+        )
+        for at, name in enumerate(("masked", "noised"))
+    ]
     owners = batch.document_ids_BT.flatten()[document["first"]].tolist()
     assert 1 < len(set(owners)) < count
     fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["document"]

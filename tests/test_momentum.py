@@ -60,7 +60,7 @@ def test_queue_equals_a_list_of_the_last_keys(places: int, pushes: list[int]) ->
 
 def followed(encoder: ContrastiveTokenEncoder) -> dict[str, Tensor]:
     """What the momentum encoder follows, by the name that it has there."""
-    names = ("trunk", "token_projection", "pooling", "sentence_projection")
+    names = ("trunk", "token_projection", "sentences", "document_projection")
     return {
         f"{name}.{weight}": value.detach().clone()
         for name in names

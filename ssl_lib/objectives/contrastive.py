@@ -45,7 +45,8 @@ from ssl_lib.objectives.contrastive_selection import (
 )
 from ssl_lib.objectives.gathering import process_count
 from ssl_lib.objectives.momentum import MomentumEncoder
-from ssl_lib.objectives.spans import mean_of_spans, pooled, unit
+from ssl_lib.objectives.sentence_encoder import SentenceEncoder, log_values, logarithms
+from ssl_lib.objectives.spans import mean_of_spans, unit
 
 CLEAN, ALTERED, EQUIVALENT = "clean", "altered", "equivalent"
 SENTENCE_PARTS = ("altered", "restated", "apart")
@@ -74,9 +75,8 @@ class ContrastiveTokenEncoder(Objective):
         width = self.trunk.width
         self.token_projection = nn.Linear(width, self.settings.projection)
         self.number_projection = nn.Linear(width, self.settings.projection)
-        self.sentence_projection = nn.Linear(width, width)
-        self.pooling = nn.Linear(width, 1, bias=False)  # weights are relative: a bias would change nothing
-        nn.init.zeros_(self.pooling.weight)
+        self.sentences = SentenceEncoder(width)
+        self.document_projection = nn.Linear(width, self.settings.projection)
         self.log_temperature = nn.Parameter(
             torch.tensor(math.log(self.settings.temperature)), requires_grad=self.settings.learned_temperature
         )
@@ -152,6 +152,7 @@ class ContrastiveTokenEncoder(Objective):
         token = select_tokens(both, present_BT, vocabulary, limit, generator)
         document = select_sentences(both, present_BT, vocabulary, limit, generator)
         number = select_numbers(clean, limit, generator)
+        document |= {f"decades_{at}": log_values(self.trunk, views[name]) for at, name in enumerate(self.augmented)}
         if self.follows:
             token |= {"key_ids": views[NOISED].ids_RT[rows], "key_documents": views[NOISED].document_ids_RT[rows]}
             if views[NOISED].source_N is not None:
@@ -161,7 +162,7 @@ class ContrastiveTokenEncoder(Objective):
             "token": self._anchors(len(token["positions"]), anchors, token),
             "document": self._anchors(len(document["first"]), anchors, document),
             "number": self._anchors(len(number["first"]), 1, number),
-            **select_sentence_pairs(clean, views[ALTERED], self.trunk, generator),
+            **select_sentence_pairs(clean, views[CLEAN], views[ALTERED], self.trunk, generator),
         }
         if self.type_projection is not None:
             chosen["type"] = self._anchors(len(token["positions"]), len(self.augmented), {"labels": token["types"]})
@@ -177,7 +178,9 @@ class ContrastiveTokenEncoder(Objective):
         token, document, number = selected["token"], selected["document"], selected["number"]
         states = [rows_at(view, token["positions"]) for view in views]
         tokens = [unit(self.token_projection(state)) for state in states]
-        sentences = [self.pool(view, document["span"], len(document["first"])) for view in views]
+        spans = (document["span"], len(document["first"]))
+        sentences = [self.sentences(view, document[f"decades_{at}"], *spans) for at, view in enumerate(views)]
+        sentences = [unit(self.document_projection(vectors_ND)) for vectors_ND in sentences]
         numbers = self._numbers(hidden[CLEAN], number["span"], len(number["first"]))
         if self.follows:
             sums = self._against_keys({"token": tokens, "document": sentences}, selected)
@@ -217,30 +220,25 @@ class ContrastiveTokenEncoder(Objective):
             else torch.tensor(REFERENCE_TEMPERATURE, device=self.log_temperature.device)
         )
 
-    def pool(self, hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
-        """Unit-length embeddings [N, D] of the spans whose index stands in `span_RT` (-1: none), by learned attention
-        over tokens.
-        """
-        return pooled(hidden_RTD, span_RT, count, self.pooling, self.sentence_projection)
-
-    def embed(self, hidden_RTD: Tensor, document_ids_RT: Tensor) -> Tensor:
-        """One unit-length embedding [R, D] per row."""
+    def embed(self, hidden_RTD: Tensor, token_ids_RT: Tensor, document_ids_RT: Tensor) -> Tensor:
+        """One unit-length embedding [R, D] per row, from its bidirectional states and its ids."""
         rows = torch.arange(len(hidden_RTD), device=hidden_RTD.device)
         span_RT = torch.where(document_ids_RT >= 0, rows[:, None], -1)
-        return self.pool(hidden_RTD, span_RT, len(rows))
+        decades_RT = logarithms(self.trunk, token_ids_RT, document_ids_RT)
+        return self.sentences(hidden_RTD, decades_RT, span_RT, len(rows))
 
     @torch.no_grad()
     def forward(self, token_ids_BT: Tensor) -> Tensor:
         """Unit-length embeddings [B, D] of rows, as features of a downstream model: no gradient comes back through
-        them. To train the encoder itself on a task, take `embed(encode(ids, causal=False), document_ids)`.
+        them. To train the encoder itself on a task, take `embed(encode(ids, causal=False), ids, document_ids)`.
         """
         ids_BT = torch.atleast_2d(token_ids_BT)
         documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
-        return self.embed(self.encode(ids_BT, causal=False), documents_BT)
+        return self.embed(self.encode(ids_BT, causal=False), ids_BT, documents_BT)
 
     def _online(self) -> dict[str, nn.Module]:
         """What the momentum encoder follows."""
-        names = ("trunk", "token_projection", "pooling", "sentence_projection")
+        names = ("trunk", "token_projection", "sentences", "document_projection")
         return {name: getattr(self, name) for name in names}
 
     def _anchors(self, items: int, each: int, tensors: Tensors) -> Selection:
@@ -294,8 +292,11 @@ class ContrastiveTokenEncoder(Objective):
         ).sum
 
     def _sentence_losses(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
-        span_RT, count = selected["altered"]["span"], int(selected["altered"]["count"])
-        clean_ND, altered_ND = (self.pool(hidden[view], span_RT, count) for view in (CLEAN, ALTERED))
+        seen = selected["altered"]
+        span_RT, count = seen["span"], int(seen["count"])
+        clean_ND, altered_ND = (
+            self.sentences(hidden[view], seen[f"decades_{view}"], span_RT, count) for view in (CLEAN, ALTERED)
+        )
         losses = {}
         for part in SENTENCE_PARTS:
             left_Q, right_Q = selected[part]["pairs"].unbind(1)

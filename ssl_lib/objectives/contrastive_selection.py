@@ -17,6 +17,7 @@ from ssl_lib.batches.views import View, Vocabulary, candidates_N, sentence_ids_B
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Selection
 from ssl_lib.objectives.graded_pairs import graded_pairs
+from ssl_lib.objectives.sentence_encoder import log_values
 from ssl_lib.objectives.spans import content_labels, renumbered
 from ssl_lib.objectives.value_heads import to_scale
 
@@ -59,14 +60,24 @@ def select_numbers(batch: Batch, limit: int, generator: Generator) -> Tensors:
     return {**chosen, "scaled": to_scale(batch.values_BT.flatten()[chosen["first"]])}
 
 
-def select_sentence_pairs(batch: Batch, altered: View, trunk: Trunk, generator: Generator) -> dict[str, Selection]:
-    """Pairs of sentences [Q, 2] with the cosines that they should have: `altered`, `restated` and `apart`."""
+def select_sentence_pairs(
+    batch: Batch, clean: View, altered: View, trunk: Trunk, generator: Generator
+) -> dict[str, Selection]:
+    """Pairs of sentences [Q, 2] with the cosines that they should have: `altered`, `restated` and `apart`.
+
+    With `altered` stand what the vectors of both views need: `span`, its `count`, `decades_clean`, `decades_altered`.
+    """
     sentence_BT = sentence_ids_BT(batch, trunk.vocabulary)
     pairs = graded_pairs(batch, altered, sentence_BT, trunk.tables)
     apart_Q2 = _sentences_apart(sentence_BT, batch.document_ids_BT, generator)
     ones = torch.ones(len(pairs.restated), device=sentence_BT.device)
     zeros = torch.zeros(len(apart_Q2), device=sentence_BT.device)
-    spans = {"span": sentence_BT, "count": torch.tensor(int(sentence_BT.max()) + 1)}
+    spans = {
+        "span": sentence_BT,
+        "count": torch.tensor(int(sentence_BT.max()) + 1),
+        "decades_clean": log_values(trunk, clean),
+        "decades_altered": log_values(trunk, altered),
+    }
     return {
         "altered": Selection(len(pairs.altered), spans | {"pairs": pairs.altered, "grades": pairs.grades.float()}),
         "restated": Selection(len(pairs.restated), {"pairs": pairs.restated, "grades": ones}),

@@ -20,7 +20,10 @@ from ssl_lib.config import ContrastiveSettings
 from ssl_lib.objectives.base import Selection, rows_at
 from ssl_lib.objectives.contrastive_losses import NO_LABEL, Keys
 from ssl_lib.objectives.gathering import gather
-from ssl_lib.objectives.spans import pooled, unit
+from ssl_lib.objectives.spans import unit
+
+
+PARTS = ("token", "document")
 
 
 class Queue(nn.Module):
@@ -48,8 +51,8 @@ class Queue(nn.Module):
 
 
 class MomentumEncoder(nn.Module):
-    """Copies of `trunk`, `token_projection`, `pooling` and `sentence_projection`, by these names in `online`; they
-    follow them by a running mean."""
+    """Copies of `trunk`, `sentences` and both projections, by their names in `online`; they follow them by a running
+    mean."""
 
     def __init__(self, online: Mapping[str, nn.Module], settings: ContrastiveSettings) -> None:
         super().__init__()
@@ -59,8 +62,7 @@ class MomentumEncoder(nn.Module):
         )
         self.requires_grad_(False)
         self.momentum = settings.momentum
-        widths = {"token": settings.projection, "document": online["trunk"].width}
-        self.queues = nn.ModuleDict({part: Queue(settings.queue, width) for part, width in widths.items()})
+        self.queues = nn.ModuleDict({part: Queue(settings.queue, settings.projection) for part in PARTS})
         self.waiting: dict[int, tuple[Any, dict[str, Keys]]] = {}
 
     @torch.no_grad()
@@ -75,10 +77,11 @@ class MomentumEncoder(nn.Module):
         hidden_RTD = self.copies["trunk"](ids_RT, token["key_documents"], seen_both_ways_R)
         hidden_RTD = in_clean_order(hidden_RTD, token.tensors.get("key_source"))
         token_NP = unit(self.copies["token_projection"](rows_at(hidden_RTD, token["positions"])))
-        heads = (self.copies["pooling"], self.copies["sentence_projection"])
-        document_NP = pooled(hidden_RTD, document["span"], len(document["first"]), *heads)
+        spans = (document["span"], len(document["first"]))
+        sentences_ND = self.copies["sentences"](hidden_RTD, document["decades_1"], *spans)
+        document_NP = unit(self.copies["document_projection"](sentences_ND))
         found = {}
-        for part, rows_NP in (("token", token_NP), ("document", document_NP)):
+        for part, rows_NP in zip(PARTS, (token_NP, document_NP), strict=True):
             all_MP, start = gather(rows_NP)
             found[part] = (Keys(all_MP, gather(selected[part]["labels"]).rows), start)
         self.waiting[id(selected)] = (selected, {part: keys for part, (keys, _) in found.items()})

@@ -7,7 +7,7 @@ S positions inside spans.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 _ODD = (0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB)  # multipliers of SplitMix64, made to fit int64
@@ -24,19 +24,8 @@ def mean_of_spans(hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
     inside_S = (span_T >= 0).nonzero()[:, 0]
     states_SD = hidden_RTD.reshape(-1, hidden_RTD.shape[-1])[inside_S]
     ones = torch.ones(len(inside_S), 1, device=states_SD.device)
-    counts_N1 = _sum_by(ones, span_T[inside_S], count).clamp_min(1.0)
-    return (_sum_by(states_SD, span_T[inside_S], count) / counts_N1).to(hidden_RTD.dtype)
-
-
-def pooled(hidden_RTD: Tensor, span_RT: Tensor, count: int, attention: nn.Module, projection: nn.Module) -> Tensor:
-    """Unit-length embeddings [N, D] of spans: `attention` [D] to [1] weighs the tokens, `projection` maps the mean."""
-    hidden_TD, span_T = hidden_RTD.reshape(-1, hidden_RTD.shape[-1]), span_RT.flatten()
-    inside_S = (span_T >= 0).nonzero()[:, 0]
-    states_SD, span_S = hidden_TD[inside_S], span_T[inside_S]
-    weights_S1 = attention(states_SD).float().clamp(-10, 10).exp()
-    summed_ND = _sum_by(states_SD * weights_S1.to(states_SD.dtype), span_S, count)
-    total_N1 = _sum_by(weights_S1, span_S, count).clamp_min(1e-12)
-    return unit(projection((summed_ND / total_N1).to(hidden_RTD.dtype)))
+    counts_N1 = sum_by(ones, span_T[inside_S], count).clamp_min(1.0)
+    return (sum_by(states_SD, span_T[inside_S], count) / counts_N1).to(hidden_RTD.dtype)
 
 
 def renumbered(span_RT: Tensor, kept_N: Tensor) -> Tensor:
@@ -60,5 +49,6 @@ def content_labels(ids_RT: Tensor, span_RT: Tensor, count: int) -> Tensor:
     return sums_N & (2**63 - 1)
 
 
-def _sum_by(values_SD: Tensor, index_S: Tensor, count: int) -> Tensor:
+def sum_by(values_SD: Tensor, index_S: Tensor, count: int) -> Tensor:
+    """Sums [N, D], float32, of the rows with each index."""
     return torch.zeros(count, values_SD.shape[-1], device=values_SD.device).index_add(0, index_S, values_SD.float())
