@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import pairwise
 from math import isclose
 
@@ -98,14 +99,14 @@ def _list_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
 
 
 def _percentage_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
-    match = re.search(r"(\d+)(?:%| percent) of (?:the )?\$?(\d+)", sentence)
-    numbers = [int(number) for number in re.findall(r"\d+", sentence)]
+    match = re.search(r"(\d+)(?:%| percent) of (?:the )?\$?(\d+)(?!\.?\d)", sentence)
+    numbers = [Decimal(number) for number in re.findall(r"\d+(?:\.\d+)?", sentence)]
     if match and len(numbers) == 3:
         rate, base = int(match[1]), int(match[2])
-        (result,) = (Counter(numbers) - Counter([rate, base])).elements()
+        (result,) = (Counter(numbers) - Counter([Decimal(rate), Decimal(base)])).elements()
         yield ("percentage", (rate, base)), rate * base == 100 * result
     elif len(numbers) == 3 and re.search(r"Out of|At \d", sentence):
-        rate, base = numbers[:2] if sentence.startswith("At") else numbers[1::-1]
+        rate, base = map(int, numbers[:2] if sentence.startswith("At") else numbers[1::-1])
         yield ("percentage", (rate, base)), rate * base == 100 * numbers[2]
 
 
@@ -120,7 +121,7 @@ def _conversion_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     other = other or next(name for name in units if name != unit)
     large, small = (unit, other) if _SIZE[unit][1] > _SIZE[other][1] else (other, unit)
     amount = first if large == unit else second
-    operand = int(amount) if amount == int(amount) else f"{amount:.1f}"
+    operand = int(amount) if amount == int(amount) else f"{amount}"
     holds = isclose(first * _SIZE[unit][1], second * _SIZE[other][1], rel_tol=1e-12)
     yield ("conversion", (_SYMBOL[large], _SYMBOL[small], operand)), holds
 

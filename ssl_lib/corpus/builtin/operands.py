@@ -86,9 +86,9 @@ def _hashed(*key: int | str) -> str:
 
 
 @lru_cache(maxsize=8)
-def percentage_facts(split: str, step: int = 20) -> tuple[tuple[int, int], ...]:
-    """All (rate, base) of a split with a whole result: PERCENT_RATES, and multiples of `step` up to 1,000."""
-    every = ((rate, base) for rate in PERCENT_RATES for base in range(step, 1001, step) if rate * base % 100 == 0)
+def percentage_facts(split: str) -> tuple[tuple[int, int], ...]:
+    """All (rate, base) of a split that are asked: PERCENT_RATES of multiples of 20 up to 1,000, all whole results."""
+    every = ((rate, base) for rate in PERCENT_RATES for base in range(20, 1001, 20))
     return tuple(pair for pair in every if operand_split("percentage", *pair) == split)
 
 

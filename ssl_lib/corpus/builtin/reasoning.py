@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ssl_lib.corpus.builtin import wordings as say
 from ssl_lib.corpus.builtin.operands import (
+    PERCENT_RATES,
     Draw,
     draw_difference,
     draw_geometric,
@@ -21,9 +22,10 @@ from ssl_lib.corpus.builtin.operands import (
     percentage_facts,
 )
 from ssl_lib.corpus.builtin.page import Page, Template
-from ssl_lib.corpus.builtin.words import ITEMS, PEOPLE, spell
+from ssl_lib.corpus.builtin.words import ITEMS, PEOPLE, shortest, spell
 
 RESERVED_SHARE = 0.15  # of the statements in test documents
+BETWEEN_SHARE = 0.5  # of the statements in training documents, of families that have such facts
 UNITS = (  # larger, smaller, their long names, factor, largest amount
     ("km", "m", "kilometres", "metres", 1000, 999),
     ("kg", "g", "kilograms", "grams", 1000, 999),
@@ -45,19 +47,28 @@ Values = dict[str, object]
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of fact: how it is drawn and how it is said; `asked` names the slots that can be an answer."""
+    """One kind of fact: how it is drawn and how it is said; `asked` names the slots that can be an answer.
+
+    `between` draws facts whose operands or results lie between those that are asked, such as 15% of 37 or 2.5 hours:
+    of a family with few facts, a model would learn those by heart instead of the rule.
+    """
 
     name: str
     asked: str
     draw: Callable[[Draw, Template], Values]
     wordings: tuple[Template, ...]
     reserved: tuple[Template, ...]
+    between: Callable[[Draw, Template], Values] | None = None
 
     def state(self, page: Page, draw: Draw) -> None:
-        """Add one sentence with a fact of the draw's split; a reserved wording only in test documents."""
+        """Add one sentence with a fact of the draw's split; a reserved wording only in test documents, a fact between
+        those that are asked only in training documents.
+        """
         held_out = draw.split == "test" and draw.random() < RESERVED_SHARE
         wording = draw.pick(self.reserved if held_out else self.wordings)
-        page.add(wording, self.draw(draw, wording))
+        between = self.between and draw.split == "train" and draw.random() < BETWEEN_SHARE
+        make = self.between if between else self.draw
+        page.add(wording, make(draw, wording))
 
     def questions(self, reserved: bool = False) -> tuple[Template, ...]:
         """The wordings that end with the answer, said only there, and a full stop."""
@@ -146,11 +157,33 @@ def converted(unit: Unit, amount: int) -> Values:
     return {"a": amount, "c": amount * factor, "f": factor, **names}
 
 
+_PARTS = {1000: 10, 100: 10, 60: 20, 24: 8, 12: 4, 10: 10}  # by factor: parts of a unit whose amounts stay short
+
+
+def _conversion_between(draw: Draw, wording: Template) -> Values:
+    while True:
+        unit = draw.pick(_UNITS_BY_WEIGHT)
+        parts = _PARTS.get(unit[4], 1)
+        amount = draw.between(parts + 1, parts * min(99, unit[5]))
+        large: int | str = shortest(amount / parts) if amount % parts else amount // parts
+        if operand_split("conversion", unit[0], unit[1], large) == draw.split:
+            return converted(unit, 1) | {"a": large, "c": amount * unit[4] // parts}
+
+
 def _percentage(draw: Draw, wording: Template) -> Values:
-    # Multiples of 20 are asked; training also states the other whole results, from which halves and tenths are learned.
-    between = draw.split != "test" and draw.random() < 0.4
-    rate, base = draw.pick(percentage_facts(draw.split, 1 if between else 20))
-    values: Values = {"p": rate, "b": base, "c": rate * base // 100}
+    rate, base = draw.pick(percentage_facts(draw.split))
+    return _taken(draw, wording, rate, base, rate * base // 100)
+
+
+def _percentage_between(draw: Draw, wording: Template) -> Values:
+    while True:
+        rate, base = draw.pick(PERCENT_RATES), draw.between(1, 1000)
+        if operand_split("percentage", rate, base) == draw.split:
+            return _taken(draw, wording, rate, base, shortest(rate * base / 100, 2))
+
+
+def _taken(draw: Draw, wording: Template, rate: int, base: int, part: int | str) -> Values:
+    values: Values = {"p": rate, "b": base, "c": part}
     return values | story(draw) if wording.story else values
 
 
@@ -174,8 +207,8 @@ FAMILIES = {
         Family("minimum", "c", _minimum, say.MINIMUM, say.MINIMUM_RESERVED),
         Family("sequence", "c", _sequence, say.SEQUENCE, say.SEQUENCE_RESERVED),
         Family("geometric", "", _geometric, say.GEOMETRIC, say.GEOMETRIC_RESERVED),
-        Family("conversion", "ca", _conversion, say.CONVERSION, say.CONVERSION_RESERVED),
-        Family("percentage", "c", _percentage, say.PERCENTAGE, say.PERCENTAGE_RESERVED),
+        Family("conversion", "ca", _conversion, say.CONVERSION, say.CONVERSION_RESERVED, _conversion_between),
+        Family("percentage", "c", _percentage, say.PERCENTAGE, say.PERCENTAGE_RESERVED, _percentage_between),
         Family("numeration", "c", _numeration, say.NUMERATION, say.NUMERATION_RESERVED),
     )
 }
