@@ -45,30 +45,51 @@ def ntxent_loop(first_NP: Tensor, second_NP: Tensor, temperature: float, labels:
     return total
 
 
+def magnitude_of(
+    encoder: nn.Module,
+    around: Sequence[int],
+    each: float,
+    mark: int,
+    ids: list[int],
+    decades: list[float],
+    spans: list[int],
+    at: int,
+) -> Tensor:
+    """A number's logarithm, and what the tokens around it in its span add, unless they are digits or a mark."""
+    total = torch.tensor(decades[at])
+    for column, step in enumerate(around):
+        place = at + step
+        inside = 0 <= place < len(ids) and spans[place] == spans[at]
+        if inside and math.isnan(decades[place]) and ids[place] != mark:
+            total = total + each * encoder.units.weight[ids[place], column]
+    return total
+
+
 def sentence_vectors_loop(
     encoder: nn.Module,
-    fine: Sequence[float],
-    coarse: Sequence[float],
-    hidden_RTD: Tensor,
-    decades_RT: Tensor,
-    span_RT: Tensor,
+    waves: tuple[Sequence[float], Sequence[float], Sequence[float]],
+    magnitudes: dict[int, Tensor],
+    hidden_TD: Tensor,
+    decades: list[float],
+    spans: list[int],
 ) -> Tensor:
-    """Span by span: a softmax mean of states, and one of the phases of the logarithms where there are any."""
+    """Span by span: a softmax mean of states, and one of the phases of its numbers where there are any.
+
+    `waves` are whole waves, what the magnitude adds to them in turn, and waves of the magnitude; `magnitudes` by place.
+    """
+    fine, turns, coarse = waves
     vectors = []
-    for span in range(int(span_RT.max()) + 1):
-        places = [(int(row), int(place)) for row, place in (span_RT == span).nonzero()]
-        states = [hidden_RTD[at] for at in places]
-        shares = torch.stack([encoder.attention.weight[0] @ state for state in states]).softmax(0)
-        vector = encoder.text(sum(share * state for share, state in zip(shares, states, strict=True)))
-        numbers = [at for at in places if math.isfinite(float(decades_RT[at]))]
+    for span in range(max(spans) + 1):
+        places = [place for place, owner in enumerate(spans) if owner == span]
+        shares = torch.stack([encoder.attention.weight[0] @ hidden_TD[place] for place in places]).softmax(0)
+        vector = encoder.text(sum(share * hidden_TD[place] for share, place in zip(shares, places, strict=True)))
+        numbers = [place for place in places if math.isfinite(decades[place])]
         if numbers:
-            shares = torch.stack([encoder.digit_attention.weight[0] @ hidden_RTD[at] for at in numbers]).softmax(0)
+            shares = torch.stack([encoder.digit_attention.weight[0] @ hidden_TD[place] for place in numbers]).softmax(0)
             phases = []
-            for at in numbers:
-                shifted = float(decades_RT[at]) + encoder.unit_shift.weight[0] @ hidden_RTD[at]
-                turns = [torch.tensor(float(decades_RT[at]) * waves % 1.0) for waves in fine]
-                turns += [shifted * waves for waves in coarse]
-                angles_F = 2.0 * math.pi * torch.stack(turns)
+            for place in numbers:
+                turned = [decades[place] * each % 1.0 + magnitudes[place] * turns[n % 2] for n, each in enumerate(fine)]
+                angles_F = 2.0 * math.pi * torch.stack([*turned, *(magnitudes[place] * each for each in coarse)])
                 phases.append(torch.cat([angles_F.sin(), angles_F.cos()]))
             vector = vector + encoder.numbers(sum(share * each for share, each in zip(shares, phases, strict=True)))
         vectors.append(vector / vector.norm())

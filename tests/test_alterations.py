@@ -5,7 +5,7 @@ from __future__ import annotations
 import tiktoken
 import torch
 
-from ssl_lib.batches.alterations import altered_view
+from ssl_lib.batches.alterations import TENFOLD_SHARE, altered_view
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.batches.views import View, sentence_ids_BT
@@ -44,6 +44,13 @@ def test_numbers_change_their_length_too(trunk: Trunk, encoding: tiktoken.Encodi
     values = _values(encoding, batch, _altered(trunk, batch).ids_RT)
     of_two_digits = [value for value, text in zip(values, TEXTS, strict=True) if " 47 " in text]
     assert {len(str(int(value))) for value in of_two_digits} == {1, 2}
+
+
+def test_a_tenth_of_the_changes_leave_the_digits_as_they_are(trunk: Trunk, encoding: tiktoken.Encoding) -> None:
+    batch = padded_batch(tokenize_texts(encoding, ["The tank holds 47 litres."] * 600))
+    view = altered_view(batch, trunk.vocabulary, 600, torch.Generator().manual_seed(6))
+    tenfold = _values(encoding, batch, view.ids_RT).count(470)
+    assert abs(tenfold - 600 * TENFOLD_SHARE / 2) < 4 * (600 * TENFOLD_SHARE / 2) ** 0.5  # the others are a tenth of it
 
 
 def test_a_sentence_changes_in_one_position(trunk: Trunk, batch: Batch) -> None:

@@ -24,8 +24,9 @@ from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.equivalents import EquivalentView
 from ssl_lib.config import ContrastiveSettings, Settings, UserError
-from ssl_lib.model.trunk import Trunk
+from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
+from ssl_lib.objectives.sentence_encoder import AROUND, DECADES_EACH, unpacked
 from ssl_lib.objectives.spans import unit
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.training.group import ObjectiveGroup, Prepared
@@ -81,7 +82,7 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(trunk: Trunk, 
     views = [
         unit(
             encoder.document_projection(
-                encoder.sentences(hidden[name], document[f"decades_{at}"], document["span"], count)
+                encoder.sentences(hidden[name], unpacked(document, at), document["span"], count)
             )
         )
         for at, name in enumerate(("masked", "noised"))
@@ -90,6 +91,25 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(trunk: Trunk, 
     assert 1 < len(set(owners)) < count
     fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["document"]
     assert_same_loss_and_gradients(fast, ntxent_loop(*views, 0.07, owners), [hidden["masked"], hidden["noised"]])
+
+
+def test_restated_quantities_are_held_to_one_magnitude(encoding: tiktoken.Encoding) -> None:
+    """3 decades between km and m at first, and what units are learned takes from them; words have no magnitude."""
+    texts = [
+        "The road is 4.722 km long. The length of the road is 4722 m.",
+        "It is seven thousand two hundred eleven. It is 7211 m.",
+    ]
+    encoder = encoder_of(Trunk(TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2), encoding))
+    prepared, hidden = prepared_with_states(encoder, padded_batch(tokenize_texts(encoding, texts)))
+    chosen = prepared.selected["contrastive"]
+    assert chosen["magnitude"].count == 1
+    assert encoder.loss_sums(hidden, chosen)["magnitude"].item() == pytest.approx(3.0 - 0.5, abs=1e-5)
+    with torch.no_grad():
+        km, m = (encoding.encode(unit)[0] for unit in (" km long.", " m."))
+        assert km != m
+        encoder.sentences.units.weight[km, AROUND.index(1)] = 2.75 / DECADES_EACH
+        encoder.sentences.units.weight[m, AROUND.index(1)] = -0.25 / DECADES_EACH
+    assert encoder.loss_sums(hidden, chosen)["magnitude"].item() == pytest.approx(0.0, abs=1e-5)
 
 
 def test_further_views_are_drawn_anew(trunk: Trunk, batch: Batch) -> None:

@@ -14,6 +14,7 @@ from ssl_lib.batches.views import View, Vocabulary, padded_ids, sentence_ids_BT
 LONGEST_GROUP = 3  # digits; longer groups of an encoding that does not split them are left alone
 SMALLEST_CHANGE = 0.001
 LARGEST_CHANGE = 10.0
+TENFOLD_SHARE = 0.1  # of the changes are by ten exactly, which leaves the digits as they are and moves the magnitude
 
 
 def clean_view(batch: Batch, vocabulary: Vocabulary, rows: int) -> View:
@@ -27,7 +28,7 @@ def altered_view(batch: Batch, vocabulary: Vocabulary, rows: int, generator: Gen
     """The first `rows` rows with one digit group changed in every sentence that has one; scored are the changed
     positions.
 
-    The group changes by a factor drawn between 0.1% and 1000%, on a logarithmic scale.
+    The group changes by a factor drawn between 0.1% and 1000%, on a logarithmic scale, or by ten.
     """
     batch = batch.first_rows(rows)
     ids_N = padded_ids(batch, vocabulary).flatten()
@@ -84,9 +85,10 @@ def _near_groups(
     digits_S, values_S, space_S = (
         table[old_S] for table in (vocabulary.digits_V, vocabulary.values_V, vocabulary.space_V)
     )
-    draw_2S = torch.rand(2, len(old_S), generator=generator, dtype=torch.float64).to(ids_N.device)
-    factor_S = 1.0 + SMALLEST_CHANGE * (LARGEST_CHANGE / SMALLEST_CHANGE) ** draw_2S[0]
-    wanted_S = torch.where(draw_2S[1] < 0.5, values_S * factor_S, values_S / factor_S).round()
+    draw_3S = torch.rand(3, len(old_S), generator=generator, dtype=torch.float64).to(ids_N.device)
+    factor_S = 1.0 + SMALLEST_CHANGE * (LARGEST_CHANGE / SMALLEST_CHANGE) ** draw_3S[0]
+    factor_S = torch.where(draw_3S[2] < TENFOLD_SHARE, 10.0, factor_S)
+    wanted_S = torch.where(draw_3S[1] < 0.5, values_S * factor_S, values_S / factor_S).round()
     leads_S = _leads(changed_S, batch, vocabulary)
     free_S = _another(wanted_S, values_S, 1.0, 10.0**LONGEST_GROUP - 1.0)
     low_S = torch.where(leads_S, 10.0 ** (digits_S - 1).double(), 0.0)

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 from ssl_lib.batches.alterations import altered_view, clean_view
 from ssl_lib.batches.batch import Batch
@@ -45,7 +46,7 @@ from ssl_lib.objectives.contrastive_selection import (
 )
 from ssl_lib.objectives.gathering import process_count
 from ssl_lib.objectives.momentum import MomentumEncoder
-from ssl_lib.objectives.sentence_encoder import SentenceEncoder, log_values, logarithms
+from ssl_lib.objectives.sentence_encoder import SentenceEncoder, as_written, packed, unpacked, written_rows
 from ssl_lib.objectives.spans import mean_of_spans, unit
 
 CLEAN, ALTERED, EQUIVALENT = "clean", "altered", "equivalent"
@@ -75,7 +76,7 @@ class ContrastiveTokenEncoder(Objective):
         width = self.trunk.width
         self.token_projection = nn.Linear(width, self.settings.projection)
         self.number_projection = nn.Linear(width, self.settings.projection)
-        self.sentences = SentenceEncoder(width)
+        self.sentences = SentenceEncoder(width, self.trunk.vocabulary.marks_V)
         self.document_projection = nn.Linear(width, self.settings.projection)
         self.log_temperature = nn.Parameter(
             torch.tensor(math.log(self.settings.temperature)), requires_grad=self.settings.learned_temperature
@@ -137,7 +138,7 @@ class ContrastiveTokenEncoder(Objective):
             "number": self.settings.number_weight,
         }
         asked = {"type": self.settings.type_weight, "equivalent": self.settings.equivalent_weight}
-        pairs = dict.fromkeys(SENTENCE_PARTS, self.settings.sentence_weight)
+        pairs = dict.fromkeys((*SENTENCE_PARTS, "magnitude"), self.settings.sentence_weight)
         return weights | pairs | {part: weight for part, weight in asked.items() if weight}
 
     def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
@@ -152,7 +153,8 @@ class ContrastiveTokenEncoder(Objective):
         token = select_tokens(both, present_BT, vocabulary, limit, generator)
         document = select_sentences(both, present_BT, vocabulary, limit, generator)
         number = select_numbers(clean, limit, generator)
-        document |= {f"decades_{at}": log_values(self.trunk, views[name]) for at, name in enumerate(self.augmented)}
+        for at, name in enumerate(self.augmented):
+            document |= packed(as_written(self.trunk, views[name]), at)
         if self.follows:
             token |= {"key_ids": views[NOISED].ids_RT[rows], "key_documents": views[NOISED].document_ids_RT[rows]}
             if views[NOISED].source_N is not None:
@@ -179,7 +181,7 @@ class ContrastiveTokenEncoder(Objective):
         states = [rows_at(view, token["positions"]) for view in views]
         tokens = [unit(self.token_projection(state)) for state in states]
         spans = (document["span"], len(document["first"]))
-        sentences = [self.sentences(view, document[f"decades_{at}"], *spans) for at, view in enumerate(views)]
+        sentences = [self.sentences(view, unpacked(document, at), *spans) for at, view in enumerate(views)]
         sentences = [unit(self.document_projection(vectors_ND)) for vectors_ND in sentences]
         numbers = self._numbers(hidden[CLEAN], number["span"], len(number["first"]))
         if self.follows:
@@ -224,8 +226,8 @@ class ContrastiveTokenEncoder(Objective):
         """One unit-length embedding [R, D] per row, from its bidirectional states and its ids."""
         rows = torch.arange(len(hidden_RTD), device=hidden_RTD.device)
         span_RT = torch.where(document_ids_RT >= 0, rows[:, None], -1)
-        decades_RT = logarithms(self.trunk, token_ids_RT, document_ids_RT)
-        return self.sentences(hidden_RTD, decades_RT, span_RT, len(rows))
+        written = written_rows(self.trunk, token_ids_RT, document_ids_RT)
+        return self.sentences(hidden_RTD, written, span_RT, len(rows))
 
     @torch.no_grad()
     def forward(self, token_ids_BT: Tensor) -> Tensor:
@@ -295,11 +297,16 @@ class ContrastiveTokenEncoder(Objective):
         seen = selected["altered"]
         span_RT, count = seen["span"], int(seen["count"])
         clean_ND, altered_ND = (
-            self.sentences(hidden[view], seen[f"decades_{view}"], span_RT, count) for view in (CLEAN, ALTERED)
+            self.sentences(hidden[view], unpacked(seen, view), span_RT, count) for view in (CLEAN, ALTERED)
         )
         losses = {}
         for part in SENTENCE_PARTS:
             left_Q, right_Q = selected[part]["pairs"].unbind(1)
             cosine_Q = (clean_ND[left_Q] * (altered_ND if part == "altered" else clean_ND)[right_Q]).sum(-1)
             losses[part] = graded_distance_loss(cosine_Q, selected[part]["grades"]).sum
+        left_Q, right_Q = (
+            self.sentences.magnitudes(unpacked(seen, CLEAN), span_RT, at_Q)
+            for at_Q in selected["magnitude"]["places"].unbind(1)
+        )
+        losses["magnitude"] = functional.smooth_l1_loss(left_Q, right_Q, reduction="sum")
         return losses

@@ -17,7 +17,7 @@ from ssl_lib.batches.views import View, Vocabulary, candidates_N, sentence_ids_B
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Selection
 from ssl_lib.objectives.graded_pairs import graded_pairs
-from ssl_lib.objectives.sentence_encoder import log_values
+from ssl_lib.objectives.sentence_encoder import as_written, packed
 from ssl_lib.objectives.spans import content_labels, renumbered
 from ssl_lib.objectives.value_heads import to_scale
 
@@ -75,12 +75,15 @@ def select_sentence_pairs(
     spans = {
         "span": sentence_BT,
         "count": torch.tensor(int(sentence_BT.max()) + 1),
-        "decades_clean": log_values(trunk, clean),
-        "decades_altered": log_values(trunk, altered),
+        **packed(as_written(trunk, clean), "clean"),
+        **packed(as_written(trunk, altered), "altered"),
     }
+    written_Q = spans["decades_RT_clean"].flatten()[pairs.places].isfinite().all(1)  # in digits
+    places_Q2 = pairs.places[written_Q]
     return {
         "altered": Selection(len(pairs.altered), spans | {"pairs": pairs.altered, "grades": pairs.grades.float()}),
         "restated": Selection(len(pairs.restated), {"pairs": pairs.restated, "grades": ones}),
+        "magnitude": Selection(len(places_Q2), {"places": places_Q2}),
         "apart": Selection(len(apart_Q2), {"pairs": apart_Q2, "grades": zeros}),
     }
 

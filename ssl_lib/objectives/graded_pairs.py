@@ -33,9 +33,13 @@ class Numbers(NamedTuple):
 
 
 class GradedPairs(NamedTuple):
-    """Pairs of sentences [Q, 2]: `restated` say the same, `altered` are (clean, altered) with their grades [Q]."""
+    """Pairs of sentences [Q, 2]: `restated` say the same, `altered` are (clean, altered) with their grades [Q].
+
+    `places` [Q, 2] are the last flat positions of the two numbers by which sentences restate each other.
+    """
 
     restated: Tensor
+    places: Tensor
     altered: Tensor
     grades: Tensor
 
@@ -88,6 +92,7 @@ def graded_pairs(batch: Batch, altered: View, sentence_BT: Tensor, tables: Numbe
     sentence_M = numbers.sentence_M
     return GradedPairs(
         restated=torch.stack([sentence_M[shared[:, 0]], sentence_M[shared[:, 1]]], dim=1),
+        places=numbers.last_M[shared],
         altered=torch.stack([sentence_M[left], sentence_M[right]], dim=1),
         grades=grades_M[right],
     )

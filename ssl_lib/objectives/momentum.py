@@ -20,8 +20,8 @@ from ssl_lib.config import ContrastiveSettings
 from ssl_lib.objectives.base import Selection, rows_at
 from ssl_lib.objectives.contrastive_losses import NO_LABEL, Keys
 from ssl_lib.objectives.gathering import gather
+from ssl_lib.objectives.sentence_encoder import unpacked
 from ssl_lib.objectives.spans import unit
-
 
 PARTS = ("token", "document")
 
@@ -78,7 +78,7 @@ class MomentumEncoder(nn.Module):
         hidden_RTD = in_clean_order(hidden_RTD, token.tensors.get("key_source"))
         token_NP = unit(self.copies["token_projection"](rows_at(hidden_RTD, token["positions"])))
         spans = (document["span"], len(document["first"]))
-        sentences_ND = self.copies["sentences"](hidden_RTD, document["decades_1"], *spans)
+        sentences_ND = self.copies["sentences"](hidden_RTD, unpacked(document, 1), *spans)
         document_NP = unit(self.copies["document_projection"](sentences_ND))
         found = {}
         for part, rows_NP in zip(PARTS, (token_NP, document_NP), strict=True):

@@ -10,6 +10,8 @@ S positions inside spans, F frequencies.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -20,58 +22,106 @@ from ssl_lib.objectives.spans import sum_by, unit
 FINE = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
 """Waves in a decade. They are whole, so a change of unit by a power of ten, 3.5 km to 3,500 m, leaves every phase."""
 COARSE = (0.0625, 0.125, 0.25, 0.5)
-"""Waves in a decade of what tells magnitudes apart; here the unit beside the number shifts the logarithm."""
+"""Waves in a decade of the magnitude, that is of the logarithm in one common unit."""
+TURNS = (0.125, 0.375)
+"""What the magnitude adds to the fine waves in turn, so that one, two or three decades leave no two alike."""
+AROUND = (-1, 1, 2)
+"""Where the unit of a number stands, from its last token: $5, 5 km, 5 million dollars."""
+DECADES_EACH = 50.0  # what a weight of one in `units` stands for, so that units are known long before words are
+
+
+class Written(NamedTuple):
+    """Ids [R, T] of a view and the decimal logarithms [R, T], float64, of the values that its digits have so far; nan
+    where no digit stands.
+    """
+
+    ids_RT: Tensor
+    decades_RT: Tensor
 
 
 class SentenceEncoder(nn.Module):
-    """Hidden states and the numbers among them to unit-length vectors of spans."""
+    """Hidden states and the numbers among them to unit-length vectors of spans.
 
-    def __init__(self, width: int) -> None:
+    `units` tells how many decades each token adds to a number beside it; `marks_V` are the entries that part digits.
+    """
+
+    def __init__(self, width: int, marks_V: Tensor) -> None:
         super().__init__()
-        self.attention, self.digit_attention, self.unit_shift = (_scores(width) for _ in range(3))
+        self.attention, self.digit_attention = _scores(width), _scores(width)
+        self.register_buffer("marks_V", marks_V, persistent=False)
+        self.units = nn.Embedding(len(marks_V), len(AROUND))
+        nn.init.zeros_(self.units.weight)
         self.text = nn.Linear(width, width)
         phases = 2 * (len(FINE) + len(COARSE))
         self.numbers = nn.Linear(phases, width, bias=False)
         nn.init.normal_(self.numbers.weight, std=(2.0 / phases) ** 0.5)
 
-    def forward(self, hidden_RTD: Tensor, decades_RT: Tensor, span_RT: Tensor, count: int) -> Tensor:
-        """Unit-length vectors [N, D] of `count` spans; `decades_RT` is what `log_values` gives for the same ids."""
+    def forward(self, hidden_RTD: Tensor, written: Written, span_RT: Tensor, count: int) -> Tensor:
+        """Unit-length vectors [N, D] of `count` spans."""
         span_T = span_RT.flatten()
         inside_S = (span_T >= 0).nonzero()[:, 0]
         said_ND = self._attended(hidden_RTD, inside_S, span_T, count)
-        with_digits_S = inside_S[decades_RT.flatten()[inside_S].isfinite()]
-        return unit(said_ND + self._measured(hidden_RTD, decades_RT, with_digits_S, span_T, count))
+        digits_S = inside_S[written.decades_RT.flatten()[inside_S].isfinite()]
+        return unit(said_ND + self._measured(hidden_RTD, written, digits_S, span_T, count))
+
+    def magnitudes(self, written: Written, span_RT: Tensor, at_S: Tensor) -> Tensor:
+        """Decimal logarithms [S] of the numbers at flat positions in one common unit: those of their digits, and what
+        the tokens around them, inside their span, add as units. What numbers are written with is no unit.
+        """
+        ids_T, decades_T, span_T = written.ids_RT.flatten(), written.decades_RT.flatten(), span_RT.flatten()
+        around_SA = (at_S[:, None] + torch.tensor(AROUND, device=at_S.device)).clamp(0, len(span_T) - 1)
+        counts_SA = (span_T[around_SA] == span_T[at_S][:, None]) & decades_T[around_SA].isnan()
+        counts_SA &= ~self.marks_V[ids_T[around_SA]]
+        places_A = torch.arange(len(AROUND), device=at_S.device)
+        units_S = (self.units.weight[ids_T[around_SA], places_A] * counts_SA).sum(1).float()
+        units_S = units_S + (DECADES_EACH - 1.0) * units_S.detach()  # a gradient as small as other weights have
+        return decades_T[at_S].float() + units_S
 
     def _attended(self, hidden_RTD: Tensor, inside_S: Tensor, span_T: Tensor, count: int) -> Tensor:
         states_SD = hidden_RTD.flatten(0, 1)[inside_S]
         mean_ND = _weighted_mean(states_SD, self.attention(states_SD), span_T[inside_S], count)
         return self.text(mean_ND.to(hidden_RTD.dtype))
 
-    def _measured(
-        self, hidden_RTD: Tensor, decades_RT: Tensor, inside_S: Tensor, span_T: Tensor, count: int
-    ) -> Tensor:
-        states_SD, decades_S1 = hidden_RTD.flatten(0, 1)[inside_S], decades_RT.flatten()[inside_S, None]
-        fine_SF = torch.remainder(decades_S1 * decades_S1.new_tensor(FINE), 1.0).float()
-        shifted_S1 = decades_S1.float() + self.unit_shift(states_SD).float()
-        waves_SF = torch.cat([fine_SF, shifted_S1 * shifted_S1.new_tensor(COARSE)], dim=1) * (2.0 * torch.pi)
-        phases_SF = torch.cat([waves_SF.sin(), waves_SF.cos()], dim=1)
-        mean_NF = _weighted_mean(phases_SF, self.digit_attention(states_SD), span_T[inside_S], count)
+    def _measured(self, hidden_RTD: Tensor, written: Written, at_S: Tensor, span_T: Tensor, count: int) -> Tensor:
+        phases_SF = self._phases(written, span_T, at_S)
+        scores_S1 = self.digit_attention(hidden_RTD.flatten(0, 1)[at_S])
+        mean_NF = _weighted_mean(phases_SF, scores_S1, span_T[at_S], count)
         return self.numbers(mean_NF.to(hidden_RTD.dtype))
 
+    def _phases(self, written: Written, span_T: Tensor, at_S: Tensor) -> Tensor:
+        """Sines and cosines [S, F] of the numbers at flat positions."""
+        decades_S1 = written.decades_RT.flatten()[at_S, None]
+        magnitude_S1 = self.magnitudes(written, span_T, at_S).detach()[:, None]  # units learn from agreement alone
+        turns = (TURNS * len(FINE))[: len(FINE)]
+        fine_SF = torch.remainder(decades_S1 * decades_S1.new_tensor(FINE), 1.0).float()
+        fine_SF = fine_SF + magnitude_S1 * magnitude_S1.new_tensor(turns)
+        waves_SF = torch.cat([fine_SF, magnitude_S1 * magnitude_S1.new_tensor(COARSE)], dim=1) * (2.0 * torch.pi)
+        return torch.cat([waves_SF.sin(), waves_SF.cos()], dim=1)
 
-def log_values(trunk: Trunk, view: View) -> Tensor:
-    """Decimal logarithms [R, T], float64, of the values that the digits of a view have so far, at its clean positions;
-    nan where no digit stands, where the value is zero, and everywhere if the trunk has no number embedding.
-    """
-    return in_clean_order(logarithms(trunk, view.ids_RT, view.document_ids_RT)[..., None], view.source_N)[..., 0]
+
+def as_written(trunk: Trunk, view: View) -> Written:
+    """What a view shows, at its clean positions; no value is known if the trunk has no number embedding."""
+    ids_RT, decades_RT = written_rows(trunk, view.ids_RT, view.document_ids_RT)
+    shown = (in_clean_order(tensor[..., None], view.source_N)[..., 0] for tensor in (ids_RT, decades_RT))
+    return Written(*shown)
 
 
-def logarithms(trunk: Trunk, ids_RT: Tensor, document_ids_RT: Tensor) -> Tensor:
-    """`log_values` of plain rows."""
+def written_rows(trunk: Trunk, ids_RT: Tensor, document_ids_RT: Tensor) -> Written:
+    """The same of plain rows. A value of zero has no logarithm: it counts as no digit."""
     if trunk.numbers is None:
-        return torch.full(ids_RT.shape, torch.nan, dtype=torch.float64, device=ids_RT.device)
+        return Written(ids_RT, torch.full(ids_RT.shape, torch.nan, dtype=torch.float64, device=ids_RT.device))
     running = trunk.tables(ids_RT, document_ids_RT)
-    return torch.where(running.present & (running.value > 0), running.value.log10(), torch.nan)
+    return Written(ids_RT, torch.where(running.present & (running.value > 0), running.value.log10(), torch.nan))
+
+
+def packed(written: Written, name: object) -> dict[str, Tensor]:
+    """As tensors of a selection, under a name of its own."""
+    return {f"{field}_{name}": tensor for field, tensor in written._asdict().items()}
+
+
+def unpacked(tensors: Any, name: object) -> Written:
+    """What `packed` took."""
+    return Written(*(tensors[f"{field}_{name}"] for field in Written._fields))
 
 
 def _scores(width: int) -> nn.Linear:
