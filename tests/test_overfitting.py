@@ -33,7 +33,7 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
     "numerical, token distance": ("numerical", {"value_head": "token_distance"}),
 }
 SLOWER = {  # steps, share of the first loss: a density narrows for long; an expected distance has flat places
-    "numerical, mixture": (500, LEFT),
+    "numerical, mixture": (800, LEFT),
     "numerical, token distance": (STEPS, 0.08),
 }
 
