@@ -68,12 +68,13 @@ def magnitude_of(
 def sentence_vectors_loop(
     encoder: nn.Module,
     waves: tuple[Sequence[float], Sequence[float], Sequence[float]],
+    words: float,
     magnitudes: dict[int, Tensor],
     hidden_TD: Tensor,
     decades: list[float],
     spans: list[int],
 ) -> Tensor:
-    """Span by span: a softmax mean of states, and one of the phases of its numbers where there are any.
+    """Span by span: a softmax mean of states (`words` of the whole), and one of the phases of its numbers if any.
 
     `waves` are whole waves, what the magnitude adds to them in turn, and waves of the magnitude; `magnitudes` by place.
     """
@@ -83,6 +84,7 @@ def sentence_vectors_loop(
         places = [place for place, owner in enumerate(spans) if owner == span]
         shares = torch.stack([encoder.attention.weight[0] @ hidden_TD[place] for place in places]).softmax(0)
         vector = encoder.text(sum(share * hidden_TD[place] for share, place in zip(shares, places, strict=True)))
+        vector = vector / vector.norm() * words**0.5
         numbers = [place for place in places if math.isfinite(decades[place])]
         if numbers:
             shares = torch.stack([encoder.digit_attention.weight[0] @ hidden_TD[place] for place in numbers]).softmax(0)
@@ -91,7 +93,8 @@ def sentence_vectors_loop(
                 turned = [decades[place] * each % 1.0 + magnitudes[place] * turns[n % 2] for n, each in enumerate(fine)]
                 angles_F = 2.0 * math.pi * torch.stack([*turned, *(magnitudes[place] * each for each in coarse)])
                 phases.append(torch.cat([angles_F.sin(), angles_F.cos()]))
-            vector = vector + encoder.numbers(sum(share * each for share, each in zip(shares, phases, strict=True)))
+            amount = encoder.numbers(sum(share * each for share, each in zip(shares, phases, strict=True)))
+            vector = vector + amount / amount.norm() * (1.0 - words) ** 0.5
         vectors.append(vector / vector.norm())
     return torch.stack(vectors)
 

@@ -24,6 +24,7 @@ from ssl_lib.objectives.sentence_encoder import (
     DECADES_EACH,
     FINE,
     TURNS,
+    WORDS_SHARE,
     SentenceEncoder,
     Written,
     as_written,
@@ -68,7 +69,7 @@ def test_vectors_and_gradients_equal_the_loop() -> None:
     slow_magnitudes = {place: value.detach() for place, value in slow_magnitudes.items()}
     fast = encoder(hidden_RTD, written, span_RT, 5)
     waves = (FINE, TURNS, COARSE)
-    slow = sentence_vectors_loop(encoder, waves, slow_magnitudes, hidden_RTD.flatten(0, 1), decades, spans)
+    slow = sentence_vectors_loop(encoder, waves, WORDS_SHARE, slow_magnitudes, hidden_RTD.flatten(0, 1), decades, spans)
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-5)
     weights_ND = torch.randn(5, WIDTH, generator=seeded(3))
     inputs = [hidden_RTD, *(weight for weight in encoder.parameters() if weight is not units)]

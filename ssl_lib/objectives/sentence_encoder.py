@@ -2,7 +2,8 @@
 
 What is said is a learned mean of the hidden states. How much is read from the digits themselves: the logarithm of each
 number's value, as phases. Through the trunk alone, a change of a number by 2% would have to pass every layer exactly to
-be told from one of 20%; here it reaches the vector directly (docs/LOG.md has what that gains).
+be told from one of 20%; here it reaches the vector directly. Both have a fixed share of it: left to themselves, the
+words of a wording that was never trained on outweigh the amounts (docs/LOG.md).
 
 A span is the positions that hold its index in `span_RT` (-1: no span). Shapes: R rows, T positions, D width, N spans,
 S positions inside spans, F frequencies.
@@ -25,8 +26,10 @@ COARSE = (0.0625, 0.125, 0.25, 0.5)
 """Waves in a decade of the magnitude, that is of the logarithm in one common unit."""
 TURNS = (0.125, 0.375)
 """What the magnitude adds to the fine waves in turn, so that one, two or three decades leave no two alike."""
-AROUND = (-1, 1, 2)
-"""Where the unit of a number stands, from its last token: $5, 5 km, 5 million dollars."""
+AROUND = (1, 2)
+"""Where the unit of a number stands, from its last token: 5 km, 5 million dollars."""
+WORDS_SHARE = 0.3  # of a vector is what is said, the rest how much, where a number stands
+COARSE_SHARE = 0.55  # of how much, at first
 DECADES_EACH = 50.0  # what a weight of one in `units` stands for, so that units are known long before words are
 
 
@@ -52,9 +55,11 @@ class SentenceEncoder(nn.Module):
         self.units = nn.Embedding(len(marks_V), len(AROUND))
         nn.init.zeros_(self.units.weight)
         self.text = nn.Linear(width, width)
-        phases = 2 * (len(FINE) + len(COARSE))
-        self.numbers = nn.Linear(phases, width, bias=False)
-        nn.init.normal_(self.numbers.weight, std=(2.0 / phases) ** 0.5)
+        shares = [(1.0 - COARSE_SHARE) / len(FINE)] * len(FINE) + [COARSE_SHARE / len(COARSE)] * len(COARSE)
+        self.numbers = nn.Linear(2 * len(shares), width, bias=False)
+        nn.init.normal_(self.numbers.weight)
+        with torch.no_grad():
+            self.numbers.weight.mul_(torch.tensor(shares * 2).sqrt())
 
     def forward(self, hidden_RTD: Tensor, written: Written, span_RT: Tensor, count: int) -> Tensor:
         """Unit-length vectors [N, D] of `count` spans."""
@@ -62,7 +67,8 @@ class SentenceEncoder(nn.Module):
         inside_S = (span_T >= 0).nonzero()[:, 0]
         said_ND = self._attended(hidden_RTD, inside_S, span_T, count)
         digits_S = inside_S[written.decades_RT.flatten()[inside_S].isfinite()]
-        return unit(said_ND + self._measured(hidden_RTD, written, digits_S, span_T, count))
+        measured_ND = self._measured(hidden_RTD, written, digits_S, span_T, count)
+        return unit(WORDS_SHARE**0.5 * unit(said_ND) + (1.0 - WORDS_SHARE) ** 0.5 * unit(measured_ND))
 
     def magnitudes(self, written: Written, span_RT: Tensor, at_S: Tensor) -> Tensor:
         """Decimal logarithms [S] of the numbers at flat positions in one common unit: those of their digits, and what
