@@ -263,7 +263,7 @@ class TuningSettings(Section):
     steps: Positive = 40
     search: list[Searched] = ["weights", "temperature", "learning_rates"]
     workers: Positive = 1
-    margin: Share = 0.02
+    margin: Share = 0.05
     storage: str = ""
 
 
