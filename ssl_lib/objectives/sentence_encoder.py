@@ -24,11 +24,11 @@ FINE = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
 """Waves in a decade. They are whole, so a change of unit by a power of ten, 3.5 km to 3,500 m, leaves every phase."""
 COARSE = (0.0625, 0.125, 0.25, 0.5)
 """Waves in a decade of the magnitude, that is of the logarithm in one common unit."""
-TURNS = (0.125, 0.375)
-"""What the magnitude adds to the fine waves in turn, so that one, two or three decades leave no two alike."""
+TURNS = (0.0, 0.25)
+"""What the magnitude adds to the fine waves in turn: half of them stay whole, half are turned by other decades."""
 AROUND = (1, 2)
 """Where the unit of a number stands, from its last token: 5 km, 5 million dollars."""
-WORDS_SHARE = 0.3  # of a vector is what is said, the rest how much, where a number stands
+WORDS_SHARE = 0.15  # of a vector is what is said, the rest how much, where a number stands
 COARSE_SHARE = 0.55  # of how much, at first
 DECADES_EACH = 50.0  # what a weight of one in `units` stands for, so that units are known long before words are
 
