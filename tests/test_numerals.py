@@ -101,6 +101,16 @@ def test_arrays_find_what_one_run_after_another_finds(text: str) -> None:
     assert repr(find_words(text, codes)) == repr(find_words(text))
 
 
+@pytest.mark.parametrize("ending", ["º", "ª", "°", "°C", "th", "%", "‰", "km", "µm", "Ω", "²", "½", "€", "¢", "年"])
+@pytest.mark.parametrize("run", ["0", "12", "1,000", "3.5"])
+def test_what_stands_far_before_a_number_changes_nothing(run: str, ending: str) -> None:
+    """The short cut for runs in the middle of a line leaves aside what needs a closer look behind them."""
+    alone = [(number.text, repr(number.value), number.form) for number in find_numbers(f"{run}{ending}")]
+    for before, after in (("a " * 20, ""), ("a " * 20, " b" * 8000)):
+        found = find_numbers(f"{before}{run}{ending}{after}")
+        assert [(number.text, repr(number.value), number.form) for number in found] == alone
+
+
 def test_long_texts_give_the_numbers_of_their_parts() -> None:
     texts = [sentence["text"] for sentence in TRUTH]
     border = "\n" + "\0" * 20 + "\n"
@@ -113,6 +123,7 @@ def test_long_texts_give_the_numbers_of_their_parts() -> None:
 
 
 SMALL_BUGS = [
+    ("an angle of 45° to the north", "integer", 45.0),
     ("they say:\n    1. Open", "list_marker", 1.0),
     ("a fortress of solitude, fifteen", "spelled", 15.0),
     ("of FifTH", "ordinal", 5.0),

@@ -32,7 +32,7 @@ _UNITS = word_set(
     "s ms ns us µs μs min mins h hr hrs hours d days kg g mg lb lbs oz t km m cm mm nm mi ft in yd kph mph rpm bpm "
     "fps px pt pts p x X W kW MW GW kWh MWh Wh V kV mV A mA Hz kHz MHz GHz J kJ kcal cal Pa kPa hPa MPa K C F °C "
     "°F L l ml mL cl dl dB GB MB KB kB TB PB Gb Mb kb Gbps Mbps am pm AM PM ha mol mM µm μm µg nM eV keV MeV ppm "
-    "ppb bp bps dpi c e ish yo y w ohm Ω th"
+    "ppb bp bps dpi c e ish yo y w ohm Ω th °"
 )
 _LETTER_SCALE = {"k": 3, "K": 3, "M": 6, "B": 9, "bn": 9, "mn": 6, "tn": 12, "m": 6, "b": 9, "T": 12}
 _NOT_SCALED = frozenset({"4K", "8K", "401k", "401K"})
@@ -75,7 +75,7 @@ _LETTERS = re.compile(r"[°A-Za-zµμΩ]++")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|ST|ND|RD|TH|º|ª)(?![A-Za-z0-9])")
 _LIST_END = re.compile(r"[.)](?=[ \t])")
 AFTER = re.compile(
-    r"[°%‰A-Za-zµμΩ×*·⋅^¼-¾⅐-⅞€£¥¢²³¹\u2070-\u207b٪年月日]|[ \n\u00a0\u202f-](?=[^ (\nfginsvwz])(?:[%‰€£¥¢¼-¾⅐-⅞]"
+    r"[°ºª%‰A-Za-zµμΩ×*·⋅^¼-¾⅐-⅞€£¥¢²³¹\u2070-\u207b٪年月日]|[ \n\u00a0\u202f-](?=[^ (\nfginsvwz])(?:[%‰€£¥¢¼-¾⅐-⅞]"
     r"|[×x*·⋅] ?10|[1-9]\d?[/⁄]"
     r"|p(?:er|ct|ounds st|e[ns]|\.?m)|m(?:ill|n\b)|b(?:ill|n\b|uck)|t(?:ri|hous|n\b)|of [JFMASOND]|a(?:nd a |\.?m)"
     r"|e(?:uro)|c(?:ent|ror)"
