@@ -85,7 +85,7 @@ def random_ids(count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: Vocabula
     nothing in the view may tell.
 
     Drawn from the whole vocabulary, most would be rare ones, and a rare token in clean text would look like noise.
-    Where everything is hidden, they come from there all the same.
+    Where everything is hidden, they come from the vocabulary all the same.
     """
     open_N = ids_N < vocabulary.ordinary
     open_N[hidden_S] = False

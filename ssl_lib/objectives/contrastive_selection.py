@@ -65,21 +65,22 @@ def select_sentence_pairs(
 ) -> dict[str, Selection]:
     """Pairs of sentences [Q, 2] with the cosines that they should have: `altered`, `restated` and `apart`.
 
-    With `altered` stand what the vectors of both views need: `span`, its `count`, `decades_clean`, `decades_altered`.
+    With `altered` stands what the vectors of both views need: `span`, its `count`, and what is written in each view,
+    packed as "clean" and "altered". `magnitude` are the `places` [Q, 2] of restated numbers in digits.
     """
     sentence_BT = sentence_ids_BT(batch, trunk.vocabulary)
     pairs = graded_pairs(batch, altered, sentence_BT, trunk.tables)
     apart_Q2 = _sentences_apart(sentence_BT, batch.document_ids_BT, generator)
     ones = torch.ones(len(pairs.restated), device=sentence_BT.device)
     zeros = torch.zeros(len(apart_Q2), device=sentence_BT.device)
+    in_clean = as_written(trunk, clean)
     spans = {
         "span": sentence_BT,
         "count": torch.tensor(int(sentence_BT.max()) + 1),
-        **packed(as_written(trunk, clean), "clean"),
+        **packed(in_clean, "clean"),
         **packed(as_written(trunk, altered), "altered"),
     }
-    written_Q = spans["decades_RT_clean"].flatten()[pairs.places].isfinite().all(1)  # in digits
-    places_Q2 = pairs.places[written_Q]
+    places_Q2 = pairs.places[in_clean.decades_RT.flatten()[pairs.places].isfinite().all(1)]
     return {
         "altered": Selection(len(pairs.altered), spans | {"pairs": pairs.altered, "grades": pairs.grades.float()}),
         "restated": Selection(len(pairs.restated), {"pairs": pairs.restated, "grades": ones}),
