@@ -93,7 +93,7 @@ def sentence_vectors_loop(
                 turned = [decades[place] * each % 1.0 + magnitudes[place] * turns[n % 2] for n, each in enumerate(fine)]
                 angles_F = 2.0 * math.pi * torch.stack([*turned, *(magnitudes[place] * each for each in coarse)])
                 phases.append(torch.cat([angles_F.sin(), angles_F.cos()]))
-            amount = encoder.numbers(sum(share * each for share, each in zip(shares, phases, strict=True)))
+            amount = encoder.waves_DF @ sum(share * each for share, each in zip(shares, phases, strict=True))
             vector = vector + amount / amount.norm() * (1.0 - words) ** 0.5
         vectors.append(vector / vector.norm())
     return torch.stack(vectors)
@@ -158,11 +158,21 @@ class Entry(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Value so far and digits before and after the point, at a token of digits."""
+    """Value so far, digits before and after the point, and the number's first token, at a token of digits."""
 
     value: float
     whole: int
     fraction: int
+    start: int
+
+
+def complete_numbers(readings: Sequence[Reading | None]) -> list[bool]:
+    """At each token, whether a number ends there that no complete number behind it contains."""
+    complete = [False] * len(readings)
+    for index in reversed(range(len(readings))):
+        behind = (later for later, whole in zip(readings[index + 1 :], complete[index + 1 :], strict=True) if whole)
+        complete[index] = readings[index] is not None and all(later.start > index for later in behind)
+    return complete
 
 
 def running_numbers(entries: Sequence[Entry], documents: Sequence[int]) -> list[Reading | None]:
@@ -173,28 +183,31 @@ def running_numbers(entries: Sequence[Entry], documents: Sequence[int]) -> list[
     """
     found: list[Reading | None] = []
     chain = ""
+    owners: list[int] = []  # the token of each character of the chain
     for index, entry in enumerate(entries):
         if (index and documents[index] != documents[index - 1]) or (entry.digits and entry.space):
-            chain = ""
+            chain, owners = "", []
         mark = "." if entry.point else "," if entry.comma else ""
         if entry.digits:
             chain += f"{int(entry.value):0{entry.digits}d}"
         elif mark and chain[-1:].isdigit() and not (mark == "." and "." in chain.rsplit(",", 1)[-1]):
             chain += mark
         else:
-            chain = ""
-        found.append(_reading(chain.split(",")) if entry.digits else None)
+            chain, owners = "", []
+        owners += [index] * (len(chain) - len(owners))
+        found.append(_reading(chain.split(","), owners) if entry.digits else None)
     return found
 
 
-def _reading(groups: list[str]) -> Reading:
-    """The number that a chain of digits, commas and points ends with."""
+def _reading(groups: list[str], owners: list[int]) -> Reading:
+    """The number that a chain of digits, commas and points ends with; `owners` are the tokens of its characters."""
     whole, _, fraction = groups[-1].partition(".")
     thousands = [*groups[:-1], whole]
     grouped = 1 <= len(thousands[0]) <= 3 and all(len(group) == 3 for group in thousands[1:])
-    if grouped and all(group.isdigit() for group in thousands):
-        whole = "".join(thousands)
-    return Reading(float(f"{whole}.{fraction or 0}"), len(whole), len(fraction))
+    joined = grouped and all(group.isdigit() for group in thousands)
+    start = owners[0] if joined else owners[-len(groups[-1])]
+    whole = "".join(thousands) if joined else whole
+    return Reading(float(f"{whole}.{fraction or 0}"), len(whole), len(fraction), start)
 
 
 def pack(documents: Sequence[Sequence[int]], context: int) -> list[list[tuple[int, int]]]:

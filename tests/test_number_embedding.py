@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from reference import Entry, running_numbers
+from reference import Entry, complete_numbers, running_numbers
 
 from ssl_lib.model.number_embedding import LARGEST, NumberTables, make_number_embedding
 from ssl_lib.tokens.encodings import encode, train_encoding, vocabulary_features
@@ -36,7 +36,9 @@ def entries_of(encoding: tiktoken.Encoding, ids: list[int]) -> list[Entry]:
 def check(encoding: tiktoken.Encoding, ids: list[int], documents: list[int]) -> None:
     tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
     running = tables(torch.tensor([ids]), torch.tensor([documents]))
-    for index, expected in enumerate(running_numbers(entries_of(encoding, ids), documents)):
+    readings = running_numbers(entries_of(encoding, ids), documents)
+    assert running.complete[0].tolist() == complete_numbers(readings)
+    for index, expected in enumerate(readings):
         assert bool(running.present[0, index]) == (expected is not None)
         if expected is not None:
             assert math.isclose(float(running.value[0, index]), expected.value, rel_tol=1e-9)
@@ -125,6 +127,19 @@ def test_a_number_grows_with_its_digits_and_never_looks_ahead(encoding: tiktoken
     ids = torch.tensor([encode(encoding, "12345678")])
     values = tables(ids, torch.zeros_like(ids)).value[0].tolist()
     assert values == [12.0, 12345.0, 12345678.0]
+
+
+@pytest.mark.parametrize("digits", ["right3", "left3", "single"])
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [("It cost 1,234.5 or 82,028,000.", [1234.5, 82028000.0]), ("1,2,345 and 3.4.5", [1.0, 2.0, 345.0, 3.4, 5.0]),
+     ("12,34567", [12.0, 34567.0]), ("7 8, 9.", [7.0, 8.0, 9.0])],
+)  # fmt: skip
+def test_a_number_is_complete_at_its_last_digits(digits: str, text: str, ends: list[float]) -> None:
+    chosen = grouped_encoding(digits)
+    ids = torch.tensor([encode(chosen, text)])
+    running = NumberTables(chosen.n_vocab, vocabulary_features(chosen))(ids, torch.zeros_like(ids))
+    assert running.value[running.complete].tolist() == ends
 
 
 @pytest.mark.parametrize("rest", ["456", "000"])

@@ -21,6 +21,7 @@ from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.sentence_encoder import (
     AROUND,
     COARSE,
+    COARSE_SHARE,
     DECADES_EACH,
     FINE,
     TURNS,
@@ -33,11 +34,12 @@ from ssl_lib.objectives.sentence_encoder import (
 from ssl_lib.tokens.alignment import tokenize_texts
 
 WIDTH, ROWS, MARK = 16, 12, 7
+WIDE = 2 * (len(FINE) + len(COARSE))
 
 
-def encoder_of(seed: int = 0) -> SentenceEncoder:
+def encoder_of(seed: int = 0, width: int = WIDTH) -> SentenceEncoder:
     torch.manual_seed(seed)
-    encoder = SentenceEncoder(WIDTH, torch.arange(ROWS) == MARK)
+    encoder = SentenceEncoder(width, torch.arange(ROWS) == MARK)
     for weight in encoder.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     return encoder
@@ -79,8 +81,34 @@ def test_vectors_and_gradients_equal_the_loop() -> None:
 def vector_of(encoder: SentenceEncoder, decades: float, unit: int) -> torch.Tensor:
     """The vector of one number and the token behind it, whatever stands around them."""
     written = Written(torch.tensor([[0, unit]]), torch.tensor([[decades, math.nan]], dtype=torch.float64))
-    hidden_RTD = torch.randn(1, 2, WIDTH, generator=seeded())
+    hidden_RTD = torch.randn(1, 2, encoder.text.in_features, generator=seeded())
     return encoder(hidden_RTD, written, torch.zeros(1, 2, dtype=torch.int64), 1)[0].detach()
+
+
+def likeness(apart: float) -> float:
+    """What the cosine of amounts `apart` decades in one unit should be: the waves' cosines by their shares."""
+    fine = [math.cos(2 * math.pi * apart * (wave + TURNS[n % 2])) for n, wave in enumerate(FINE)]
+    coarse = [math.cos(2 * math.pi * apart * wave) for wave in COARSE]
+    return (1 - COARSE_SHARE) * sum(fine) / len(fine) + COARSE_SHARE * sum(coarse) / len(coarse)
+
+
+@budget(max_examples=60, deadline=None)
+@given(decades=st.floats(-3, 6), apart=st.floats(0, 3))
+def test_the_cosine_of_two_amounts_is_the_mean_cosine_of_their_phases(decades: float, apart: float) -> None:
+    """What is said has its own share; both are at right angles, but for what two random directions have in common."""
+    encoder = encoder_of(width=WIDE)
+    with torch.no_grad():
+        encoder.text.weight.zero_()
+        encoder.text.bias.zero_()  # nothing is said
+    first, second = (vector_of(encoder, decades + each, unit=0) for each in (0.0, apart))
+    assert math.isclose(float(first @ second), likeness(apart), abs_tol=1e-4)
+
+
+def test_three_per_cent_is_nearer_than_any_power_of_ten() -> None:
+    near = likeness(math.log10(1.03))
+    assert all(likeness(power) < near / 2 for power in range(1, 7))
+    assert likeness(math.log10(1.001)) > 0.95
+    assert likeness(0.0) == pytest.approx(1.0)
 
 
 @budget(max_examples=40, deadline=None)
@@ -97,12 +125,10 @@ def test_a_unit_that_is_worth_a_power_of_ten_stands_for_it(decades: float, power
         assert float((other - large).norm()) > 1e-3
 
 
-def test_values_are_those_of_the_digits_so_far(trunk: Trunk, encoding: tiktoken.Encoding) -> None:
+def test_values_stand_at_the_last_digits_of_their_numbers(trunk: Trunk, encoding: tiktoken.Encoding) -> None:
     view = plain_view(encoding, "The sum of 12,345.5 and 0 is it.")
     found = as_written(trunk, view).decades_RT[0]
-    values = [round(10.0 ** float(each), 6) for each in found[found.isfinite()]]
-    assert values[-1] == 12345.5
-    assert 12345.0 in values
+    assert [round(10.0 ** float(each), 6) for each in found[found.isfinite()]] == [12345.5]
     assert as_written(trunk, plain_view(encoding, "No number here.")).decades_RT.isnan().all()
 
 

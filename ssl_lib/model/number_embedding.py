@@ -27,12 +27,15 @@ PLACES = 48
 
 
 class RunningNumber(NamedTuple):
-    """State after each position, [R, T]: value so far, digits before and after the point; `present` only on digits."""
+    """State after each position, [R, T]: value so far, digits before and after the point; `present` only on digits,
+    `complete` only on the last digits of a number.
+    """
 
     value: Tensor
     whole_digits: Tensor
     fraction_digits: Tensor
     present: Tensor
+    complete: Tensor
 
 
 class NumberTables(nn.Module):
@@ -70,13 +73,14 @@ class NumberTables(nn.Module):
         """Running values of [R, T] ids; a number never crosses a document border."""
         tokens = self._tokens(ids_RT, document_ids_RT)
         nothing, none, no = (torch.zeros_like(field) for field in (tokens.value, tokens.digits, tokens.point))
-        state = _State(nothing, none, none, nothing, none, no, no, no)
+        state = _State(nothing, none, none, none, nothing, none, none, no, no, no)
         for _ in range(_longest_chain(tokens)):
             before = _State(*(_shifted(field) for field in state))
             state = _after_comma(_after_point(_after_digits(before, tokens), before, tokens), before, tokens)
-        value, whole = state.whole()
+        value, whole, start = state.whole()
         present = tokens.digits > 0
-        return RunningNumber(value * present, whole * present, state.fraction * present, present)
+        complete = _complete(start, present, tokens.glued)
+        return RunningNumber(value * present, whole * present, state.fraction * present, present, complete)
 
     def _tokens(self, ids_RT: Tensor, document_ids_RT: Tensor) -> _Tokens:
         digits = self.digits_V[ids_RT]
@@ -99,24 +103,28 @@ class _Tokens(NamedTuple):
 class _State(NamedTuple):
     """A chain of digits, commas and points up to and including each position, [R, T].
 
-    `group` is the value of what follows the last comma and `digits` its digits before a point; `prefix` is the value
-    of the groups before that comma, which count once three digits follow it (`prefix_digits` is 0 where they cannot).
+    `group` is the value of what follows the last comma, `digits` its digits before a point and `start` its position;
+    `prefix` is the value of the groups before that comma, which count once three digits follow it (`prefix_digits` is 0
+    where they cannot).
     """
 
     group: Tensor
     digits: Tensor
     fraction: Tensor
+    start: Tensor
     prefix: Tensor
     prefix_digits: Tensor
+    prefix_start: Tensor
     behind_point: Tensor
     mark: Tensor  # ends with a comma or a point
     closed: Tensor  # commas stand between numbers of a list, not between thousands
 
-    def whole(self) -> tuple[Tensor, Tensor]:
-        """The number that the chain ends with, and its digits before the point."""
+    def whole(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The number that the chain ends with, its digits before the point, and where it begins."""
         joined = (self.prefix_digits > 0) & (self.digits == 3)
         value = torch.where(joined, self.prefix * 1000.0 + self.group, self.group)
-        return value.clamp(max=LARGEST), torch.where(joined, self.prefix_digits + 3, self.digits)
+        whole = torch.where(joined, self.prefix_digits + 3, self.digits)
+        return value.clamp(max=LARGEST), whole, torch.where(joined, self.prefix_start, self.start)
 
 
 def _longest_chain(tokens: _Tokens) -> int:
@@ -128,6 +136,15 @@ def _longest_chain(tokens: _Tokens) -> int:
     return int(torch.where(digit, place - begin + 1, 0).max()) if digit.numel() else 0
 
 
+def _complete(start: Tensor, present: Tensor, glued: Tensor) -> Tensor:
+    """[R, T], True where a run of digits ends and no run behind it belongs to a number that began before it."""
+    beyond = start.shape[1]
+    ends = present & ~nn.functional.pad((glued & present)[:, 1:], (0, 1))
+    earliest = torch.where(ends, start, beyond).flip(1).cummin(dim=1).values.flip(1)
+    later = nn.functional.pad(earliest[:, 1:], (0, 1), value=beyond)
+    return ends & (later > torch.arange(beyond, device=start.device))
+
+
 def _after_digits(old: _State, tokens: _Tokens) -> _State:
     """Where digits stand: they extend the `old` chain that they touch, or begin one. Everywhere else: no chain."""
     is_digit = tokens.digits > 0
@@ -137,12 +154,15 @@ def _after_digits(old: _State, tokens: _Tokens) -> _State:
     group = torch.where(decimal, old.group + tokens.value * 10.0 ** -places.double(),
                         torch.where(joins, old.group * 10.0**tokens.digits, 0.0) + tokens.value)  # fmt: skip
     digits = torch.where(decimal, old.digits, torch.where(joins, old.digits, 0) + tokens.digits)
+    here = torch.arange(digits.shape[1], device=digits.device)
     return _State(
         group=group.clamp(max=LARGEST) * is_digit,
         digits=digits * is_digit,
         fraction=places,
+        start=torch.where(joins & (old.digits > 0), old.start, here),
         prefix=torch.where(joins, old.prefix, 0.0),
         prefix_digits=torch.where(joins, old.prefix_digits, 0),
+        prefix_start=torch.where(joins, old.prefix_start, 0),
         behind_point=decimal,
         mark=torch.zeros_like(is_digit),
         closed=joins & old.closed,
@@ -152,10 +172,11 @@ def _after_digits(old: _State, tokens: _Tokens) -> _State:
 def _after_point(state: _State, old: _State, tokens: _Tokens) -> _State:
     """The same with points: one behind digits goes on with them."""
     passes = tokens.point & (old.digits > 0) & ~old.mark & ~old.behind_point
-    value, whole = old.whole()
+    value, whole, start = old.whole()
     return state._replace(
         group=torch.where(passes, value, state.group),
         digits=torch.where(passes, whole, state.digits),
+        start=torch.where(passes, start, state.start),
         behind_point=state.behind_point | passes,
         mark=state.mark | passes,
         closed=state.closed | (passes & old.closed),
@@ -167,10 +188,11 @@ def _after_comma(state: _State, old: _State, tokens: _Tokens) -> _State:
     passes = tokens.comma & (old.digits > 0) & ~old.mark
     grouped = torch.where(old.prefix_digits > 0, old.digits == 3, old.digits <= 3)
     opens = passes & grouped & ~old.closed & ~old.behind_point
-    value, whole = old.whole()
+    value, whole, start = old.whole()
     return state._replace(
         prefix=torch.where(opens, value, state.prefix),
         prefix_digits=torch.where(opens, whole, state.prefix_digits),
+        prefix_start=torch.where(opens, start, state.prefix_start),
         mark=state.mark | passes,
         closed=state.closed | (passes & ~opens),
     )

@@ -2,8 +2,9 @@
 
 What is said is a learned mean of the hidden states. How much is read from the digits themselves: the logarithm of each
 number's value, as phases. Through the trunk alone, a change of a number by 2% would have to pass every layer exactly to
-be told from one of 20%; here it reaches the vector directly. Both have a fixed share of it: left to themselves, the
-words of a wording that was never trained on outweigh the amounts (docs/LOG.md).
+be told from one of 20%; here it reaches the vector directly. What is learned is which numbers count and what their
+units are worth. The shares are fixed, of words as of waves: left to themselves, the words of a wording that was never
+trained on outweigh the amounts, and waves that do not see a power of ten outweigh those that do (docs/LOG.md).
 
 A span is the positions that hold its index in `span_RT` (-1: no span). Shapes: R rows, T positions, D width, N spans,
 S positions inside spans, F frequencies.
@@ -21,21 +22,23 @@ from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.spans import sum_by, unit
 
 FINE = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
-"""Waves in a decade. They are whole, so a change of unit by a power of ten, 3.5 km to 3,500 m, leaves every phase."""
+"""Waves in a decade of the digits. They are whole: between 3.5 km and 3,500 m nothing changes but what TURNS adds."""
 COARSE = (0.0625, 0.125, 0.25, 0.5)
 """Waves in a decade of the magnitude, that is of the logarithm in one common unit."""
-TURNS = (0.0, 0.25)
-"""What the magnitude adds to the fine waves in turn: half of them stay whole, half are turned by other decades."""
+TURNS = (0.125, 0.375)
+"""Waves in a decade of the magnitude that are added to the fine ones in turn: without them, 35 km and 350 km would be
+nearly one. They are long, so that a unit known to a tenth of a decade moves little.
+"""
 AROUND = (1, 2)
 """Where the unit of a number stands, from its last token: 5 km, 5 million dollars."""
 WORDS_SHARE = 0.15  # of a vector is what is said, the rest how much, where a number stands
-COARSE_SHARE = 0.55  # of how much, at first
+COARSE_SHARE = 0.55  # of how much; the fine waves have the rest
 DECADES_EACH = 50.0  # what a weight of one in `units` stands for, so that units are known long before words are
 
 
 class Written(NamedTuple):
-    """Ids [R, T] of a view and the decimal logarithms [R, T], float64, of the values that its digits have so far; nan
-    where no digit stands.
+    """Ids [R, T] of a view and the decimal logarithms [R, T], float64, of its numbers, where their last digits stand;
+    nan everywhere else.
     """
 
     ids_RT: Tensor
@@ -46,6 +49,8 @@ class SentenceEncoder(nn.Module):
     """Hidden states and the numbers among them to unit-length vectors of spans.
 
     `units` tells how many decades each token adds to a number beside it; `marks_V` are the entries that part digits.
+    `waves_DF` lays the waves at right angles (if D allows), so that the cosine of two amounts in one unit is the mean
+    of the cosines of their phases by the shares of the waves: 0.64 for 3% more, 0.11 for ten times as much.
     """
 
     def __init__(self, width: int, marks_V: Tensor) -> None:
@@ -56,10 +61,8 @@ class SentenceEncoder(nn.Module):
         nn.init.zeros_(self.units.weight)
         self.text = nn.Linear(width, width)
         shares = [(1.0 - COARSE_SHARE) / len(FINE)] * len(FINE) + [COARSE_SHARE / len(COARSE)] * len(COARSE)
-        self.numbers = nn.Linear(2 * len(shares), width, bias=False)
-        nn.init.normal_(self.numbers.weight)
-        with torch.no_grad():
-            self.numbers.weight.mul_(torch.tensor(shares * 2).sqrt())
+        axes_DF = nn.init.orthogonal_(torch.empty(width, 2 * len(shares)))
+        self.register_buffer("waves_DF", axes_DF * torch.tensor(shares * 2).sqrt())
 
     def forward(self, hidden_RTD: Tensor, written: Written, span_RT: Tensor, count: int) -> Tensor:
         """Unit-length vectors [N, D] of `count` spans."""
@@ -92,7 +95,7 @@ class SentenceEncoder(nn.Module):
         phases_SF = self._phases(written, span_T, at_S)
         scores_S1 = self.digit_attention(hidden_RTD.flatten(0, 1)[at_S])
         mean_NF = _weighted_mean(phases_SF, scores_S1, span_T[at_S], count)
-        return self.numbers(mean_NF.to(hidden_RTD.dtype))
+        return nn.functional.linear(mean_NF.to(hidden_RTD.dtype), self.waves_DF.to(hidden_RTD.dtype))
 
     def _phases(self, written: Written, span_T: Tensor, at_S: Tensor) -> Tensor:
         """Sines and cosines [S, F] of the numbers at flat positions."""
@@ -113,11 +116,11 @@ def as_written(trunk: Trunk, view: View) -> Written:
 
 
 def written_rows(trunk: Trunk, ids_RT: Tensor, document_ids_RT: Tensor) -> Written:
-    """The same of plain rows. A value of zero has no logarithm: it counts as no digit."""
+    """The same of plain rows. A value of zero has no logarithm: it counts as no number."""
     if trunk.numbers is None:
         return Written(ids_RT, torch.full(ids_RT.shape, torch.nan, dtype=torch.float64, device=ids_RT.device))
     running = trunk.tables(ids_RT, document_ids_RT)
-    return Written(ids_RT, torch.where(running.present & (running.value > 0), running.value.log10(), torch.nan))
+    return Written(ids_RT, torch.where(running.complete & (running.value > 0), running.value.log10(), torch.nan))
 
 
 def packed(written: Written, name: object) -> dict[str, Tensor]:
