@@ -129,10 +129,11 @@ class MlmSettings(ObjectiveSettings):
 
 
 class NtpSettings(ObjectiveSettings):
-    """Next token."""
+    """Next token; `number_weight` is what a token of digits counts in the gradient, where others count 1."""
 
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     z_loss: Weight = 0.0
+    number_weight: Weight = 3.0
 
 
 class ContrastiveSettings(ObjectiveSettings):

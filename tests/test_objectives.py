@@ -87,6 +87,20 @@ def test_chunked_vocabulary_loss_equals_the_dense_one(
     assert_same_loss_and_gradients(3.0 * chunked, 3.0 * dense, [hidden, matrix])
 
 
+@pytest.mark.parametrize("rows_at_once", [1, 3, 99])
+def test_emphasis_multiplies_gradients_and_leaves_the_loss(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
+    hidden = torch.randn(8, 5, generator=seeded(), requires_grad=True)
+    matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
+    targets, emphasis = torch.arange(8), torch.tensor([1.0, 3.0, 1.0, 0.0, 2.0, 1.0, 1.0, 5.0])
+    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", rows_at_once * 11)
+    fast = vocabulary_loss(hidden, matrix, targets, 0.1, 0.01, emphasis)
+    one_by_one = [cross_entropy_loop(hidden[[n]], matrix, targets[[n]], 0.1, 0.01) for n in range(8)]
+    torch.testing.assert_close(fast, sum(one_by_one), rtol=1e-5, atol=1e-6)
+    weighted = sum(float(weight) * loss for weight, loss in zip(emphasis, one_by_one, strict=True))
+    slow = weighted + (fast - weighted).detach()
+    assert_same_loss_and_gradients(fast, slow, [hidden, matrix])
+
+
 def test_vocabulary_loss_of_nothing_is_zero() -> None:
     hidden = torch.zeros(0, 5, requires_grad=True)
     loss = vocabulary_loss(hidden, torch.randn(11, 5), torch.zeros(0, dtype=torch.int64))
@@ -167,13 +181,19 @@ def test_mlm_loss_equals_the_loop_over_masked_positions(trunk: Trunk, batch: Bat
 
 @pytest.mark.parametrize("training", [True, False])
 def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(trunk: Trunk, batch: Batch, training: bool) -> None:
-    objective = NextTokenPredictor(trunk=trunk, settings=NtpSettings(label_smoothing=0.1, z_loss=0.01)).train(training)
+    settings = NtpSettings(label_smoothing=0.1, z_loss=0.01, number_weight=4.0)
+    objective = NextTokenPredictor(trunk=trunk, settings=settings).train(training)
     batch = batch.first_rows(2)
     prepared, hidden = prepared_with_states(objective, batch)
     scored = prepared.views["causal"].scored_S
     extra = (0.1, 0.01) if training else (0.0, 0.0)
     states = torch.stack([hidden["causal"][index // 32, index % 32] for index in scored.tolist()])
-    slow = cross_entropy_loop(states, trunk.vocabulary_matrix(), clean(batch, scored, 1), *extra)
+    targets, matrix = clean(batch, scored, 1), trunk.vocabulary_matrix()
+    plain = cross_entropy_loop(states, matrix, targets, *extra)
+    digits = trunk.tables.digits_V[targets] > 0
+    assert 0 < digits.sum() < len(digits)
+    weighted = plain + (3.0 if training else 0.0) * cross_entropy_loop(states[digits], matrix, targets[digits], *extra)
+    slow = weighted + (plain - weighted).detach()
     fast = objective.loss_sums(hidden, prepared.selected["ntp"])["ntp"]
     assert_same_loss_and_gradients(fast, slow, [hidden["causal"], trunk.embedding.weight])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
@@ -40,12 +41,18 @@ class NextTokenPredictor(Objective):
         return {self.name: Selection(len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S})}
 
     def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
-        """Cross-entropy of the tokens that follow."""
+        """Cross-entropy of the tokens that follow; outside training without all that serves training alone."""
         chosen = selected[self.name]
-        states_SD = rows_at(hidden[CAUSAL], chosen["positions"])
-        smoothing, z_loss = (self.settings.label_smoothing, self.settings.z_loss) if self.training else (0.0, 0.0)
+        states_SD, targets_S = rows_at(hidden[CAUSAL], chosen["positions"]), chosen["targets"]
+        extras = self._extras(targets_S) if self.training else {}
+        return {self.name: vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), targets_S, **extras)}
+
+    def _extras(self, targets_S: Tensor) -> dict[str, Any]:
+        digits_S = self.trunk.tables.digits_V[targets_S] > 0
         return {
-            self.name: vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), chosen["targets"], smoothing, z_loss)
+            "label_smoothing": self.settings.label_smoothing,
+            "z_loss": self.settings.z_loss,
+            "emphasis_S": torch.where(digits_S, self.settings.number_weight, 1.0),
         }
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:

@@ -18,19 +18,32 @@ LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**27}  # 16 MB of float32 logits lie in
 
 
 def vocabulary_loss(
-    hidden_SD: Tensor, matrix_VD: Tensor, targets_S: Tensor, label_smoothing: float = 0.0, z_loss: float = 0.0
+    hidden_SD: Tensor,
+    matrix_VD: Tensor,
+    targets_S: Tensor,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    emphasis_S: Tensor | None = None,
 ) -> Tensor:
     """Sum over S of the cross-entropy in nats of `hidden @ matrix.T`; `z_loss` times the squared log partition is
-    added (Chowdhery et al. 2022). It can be differentiated once.
+    added (Chowdhery et al. 2022). `emphasis_S` multiplies each position's gradient and leaves the value of the loss as
+    it is. It can be differentiated once.
     """
     chunk = max(1, LOGITS_AT_ONCE[hidden_SD.device.type] // len(matrix_VD))
     if len(targets_S) <= 2 * chunk:
         logits_SV = functional.linear(hidden_SD, matrix_VD.to(hidden_SD.dtype)).float()
-        loss = functional.cross_entropy(logits_SV, targets_S, reduction="sum", label_smoothing=label_smoothing)
-        return loss + z_loss * logits_SV.logsumexp(-1).square().sum() if z_loss else loss
+        loss_S = functional.cross_entropy(logits_SV, targets_S, reduction="none", label_smoothing=label_smoothing)
+        loss_S = loss_S + z_loss * logits_SV.logsumexp(-1).square() if z_loss else loss_S
+        return loss_S.sum() if emphasis_S is None else _emphasised(loss_S, emphasis_S)
     if torch.is_autocast_enabled(hidden_SD.device.type):
         hidden_SD = hidden_SD.to(torch.get_autocast_dtype(hidden_SD.device.type))
-    return _VocabularyLoss.apply(hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss, chunk)
+    return _VocabularyLoss.apply(hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss, emphasis_S, chunk)
+
+
+def _emphasised(loss_S: Tensor, emphasis_S: Tensor) -> Tensor:
+    """The sum of the losses, with the gradient of their weighted sum."""
+    weighted = (loss_S * emphasis_S).sum()
+    return weighted + (loss_S.sum() - weighted).detach()
 
 
 class _VocabularyLoss(torch.autograd.Function):
@@ -42,6 +55,7 @@ class _VocabularyLoss(torch.autograd.Function):
         targets_S: Tensor,
         label_smoothing: float,
         z_loss: float,
+        emphasis_S: Tensor | None,
         chunk: int,
     ) -> Tensor:
         """The loss, and where they are wanted its gradients by `hidden_SD` and `matrix_VD`, kept for `backward`."""
@@ -57,6 +71,8 @@ class _VocabularyLoss(torch.autograd.Function):
             total += _loss(logits_CV, log_total_C1, targets_S[part], label_smoothing, z_loss)
             if wanted:
                 slope_CV = _slope(logits_CV, log_total_C1, targets_S[part], label_smoothing, z_loss)
+                if emphasis_S is not None:
+                    slope_CV *= emphasis_S[part, None]
                 slope_CV = slope_CV.to(hidden_SD.dtype)
                 hidden_grad_SD[part] = slope_CV @ low_VD
                 matrix_grad_VD += slope_CV.T @ hidden_SD[part]
@@ -67,7 +83,7 @@ class _VocabularyLoss(torch.autograd.Function):
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """The kept gradients times the one from outside."""
         hidden_grad_SD, matrix_grad_VD = ctx.saved_tensors
-        return hidden_grad_SD * outer.to(hidden_grad_SD.dtype), matrix_grad_VD * outer, None, None, None, None
+        return hidden_grad_SD * outer.to(hidden_grad_SD.dtype), matrix_grad_VD * outer, None, None, None, None, None
 
 
 def _loss(logits_CV: Tensor, log_total_C1: Tensor, targets_C: Tensor, label_smoothing: float, z_loss: float) -> Tensor:
