@@ -100,7 +100,11 @@ def roles_detail() -> dict[str, Any]:
 def similarity_detail() -> dict[str, Any]:
     """Points and examples of graded pairs."""
     pair = {"first": "The bridge is 2 km long.", "second": "The bridge measures 2,000 m.", "score": 1.0, "cosine": 0.94}
-    return {"points": [[1.0, 0.2, 0.9]], "examples": [pair, pair | {"second": NASTY, "score": 0.1}]}
+    rows = [{"factor": 10.0, "graded": 0.0114, "before": 0.91, "after": 0.357}]
+    return {
+        "points": [[1.0, 0.2, 0.9]], "examples": [pair, pair | {"second": NASTY, "score": 0.1}],
+        "multiplied": {"sentences": 250, "rows": rows, "tenfold_farther": [0.016, 0.9973]},
+    }  # fmt: skip
 
 
 def next_token_detail() -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_what_is_planted_in_training_is_not_asked(encoding: tiktoken.Encoding) -
 def test_counts_of_what_is_asked(encoding: tiktoken.Encoding) -> None:
     ground = _ground(encoding, ["Nothing of the kind."])
     asked, rows = cleared(draw(SETTINGS, 0, ground), SETTINGS, encoding, ground)
-    assert [len(part) for part in asked] == [18, 90, 22, 22, 90, 45, 40, 40]
+    assert [len(part) for part in asked] == [18, 90, 22, 22, 90, 22, 45, 40, 40]
     assert all(row["contaminated"] == 0 for row in rows.values())
     assert rows["next_token_prediction"]["asked"] == 45
     assert draw(SETTINGS, 0, ground) == draw(SETTINGS, 0, ground)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,9 +12,12 @@ import pytest
 import tiktoken
 
 from ssl_lib.corpus.items import (
+    MULTIPLES,
     ChoiceItem,
     SimilarityPair,
+    multiplied_sentences,
     next_token_documents,
+    quantity_similarity,
     role_documents,
     similarity_pairs,
 )
@@ -23,7 +27,7 @@ from ssl_lib.evaluation.next_token import evaluate_any_text, evaluate_next_token
 from ssl_lib.evaluation.numerical_reasoning import bare, credits, evaluate_choices, evaluate_questions
 from ssl_lib.evaluation.protocol import Contest, inside
 from ssl_lib.evaluation.readers import Question, TaggedSentence
-from ssl_lib.evaluation.semantic_similarity import cosines, evaluate_pairs
+from ssl_lib.evaluation.semantic_similarity import cosines, evaluate_pairs, multiplied
 from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.evaluation.token_classification import (
     confusion,
@@ -163,6 +167,24 @@ def test_the_pictured_pairs_are_of_every_kind(encoding: tiktoken.Encoding) -> No
     points = evaluate_pairs(_contest(encoding, 0, 1), pairs, baselines=False).details["points"]
     assert len(points) == 400
     assert 0.2 < np.mean([score == 1.0 for score, _, _ in points]) < 0.45
+
+
+def test_ten_times_an_amount_must_be_farther_than_a_little_more(encoding: tiktoken.Encoding) -> None:
+    """A model of which half the sentences turn with the amount's logarithm, and half with its decimals alone."""
+    sentences = multiplied_sentences(40, 0, "test")
+    angles = {}
+    for index, versions in enumerate(sentences):
+        for multiple, text in zip(MULTIPLES, versions, strict=True):
+            turn = math.log10(multiple)
+            angles[text] = turn / 2 if index % 2 else turn % 1.0
+    found = multiplied(_contest(encoding, 0, 1, angles=angles), sentences)
+    assert found["sentences"] == 40
+    assert found["tenfold_farther"] == [0.0, 0.5]
+    rows = {row["factor"]: row for row in found["rows"]}
+    assert rows[1.0]["after"] == pytest.approx(1.0)
+    assert all(row["before"] == 1.0 for row in rows.values())
+    assert rows[10.0]["after"] == pytest.approx((1.0 + math.cos(0.5)) / 2)
+    assert rows[10.0]["graded"] == pytest.approx(quantity_similarity(7, 70))
 
 
 def test_cosines_do_not_depend_on_the_order_of_the_pairs(encoding: tiktoken.Encoding) -> None:

@@ -14,13 +14,16 @@ from ssl_lib.corpus.builtin.scene import RESERVED_UNITS, UNITS_BY_KIND
 from ssl_lib.corpus.generator import ROLES, generate
 from ssl_lib.corpus.items import (
     CHOICE_FAMILIES,
+    MULTIPLES,
     ChoiceItem,
     choice_items,
+    multiplied_sentences,
     next_token_documents,
     quantity_similarity,
     role_documents,
     similarity_pairs,
 )
+from ssl_lib.tokens.numerals import find_numbers
 
 FACTORS = {
     ("kilometres", "metres"): 1000,
@@ -165,11 +168,26 @@ def test_no_item_is_a_sentence_of_training() -> None:
             assert item.prompt + item.choices[item.answer] not in training
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_multiplied_sentence_differs_in_its_amount_alone(split: str) -> None:
+    for versions in multiplied_sentences(100, 3, split):
+        amounts = []
+        for text in versions:
+            (number,) = find_numbers(text)
+            amounts.append(number.value)
+            assert text[: number.start] == versions[0][: number.start]
+        assert len(versions) == len(MULTIPLES)
+        for multiple, amount in zip(MULTIPLES, amounts, strict=True):
+            assert isclose(amount / amounts[0], multiple, rel_tol=0.006)
+            assert (multiple not in (1.0, 10.0, 100.0, 1000.0)) or isclose(amount / amounts[0], multiple, rel_tol=1e-9)
+
+
 def test_items_are_the_same_for_the_same_seed_only() -> None:
     assert choice_items("addition", 20, 4) == choice_items("addition", 20, 4)
     assert choice_items("addition", 20, 4) != choice_items("addition", 20, 5)
     assert choice_items("addition", 10, 4) == choice_items("addition", 20, 4)[:10]
     assert similarity_pairs(20, 4) == similarity_pairs(20, 4)
+    assert multiplied_sentences(5, 4) == multiplied_sentences(9, 4)[:5]
     assert role_documents(5, 4) == role_documents(9, 4)[:5]
     assert next_token_documents(5, 4) == next_token_documents(9, 4)[:5]
 
@@ -184,6 +202,7 @@ def test_items_are_the_same_for_the_same_seed_only() -> None:
             "different items of family percentage exist in split test",
         ),
         (lambda: similarity_pairs(1, 0, "dev"), "split must be one of"),
+        (lambda: multiplied_sentences(1, 0, "dev"), "split must be one of"),
         (lambda: role_documents(1, 0, "dev"), "split must be one of"),
         (lambda: next_token_documents(1, 0, "dev"), "split must be one of"),
     ],

@@ -103,6 +103,16 @@ def test_every_section_is_there_and_has_content(page: str, full: Path) -> None:
     assert len(parts) == 20
 
 
+def test_sentences_with_multiplied_amounts_are_shown_where_they_were_measured(full: Path) -> None:
+    inputs = read_inputs(full)
+    shown = render_page(Settings(), inputs, "now")
+    assert "× 10" in shown
+    assert "99.7% of these sentences (untrained twin 1.6%)" in shown
+    detail = {k: v for k, v in inputs.detail("semantic_similarity").items() if k != "multiplied"}
+    without = replace(inputs, details=inputs.details | {"semantic_similarity": detail})
+    assert "× 10" not in render_page(Settings(), without, "now")
+
+
 def test_cosines_of_gradients_are_shown_where_they_were_measured(full: Path) -> None:
     inputs = read_inputs(full)
     assert "−0.125" in render_page(Settings(), inputs, "now")

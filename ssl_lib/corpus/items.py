@@ -30,6 +30,7 @@ CHOICE_FAMILIES = (
     "percentage",
     "numeration",
 )
+MULTIPLES = (1.0, 1.03, 1.3, 3.0, 10.0, 100.0, 1000.0)  # of amounts: small changes, and powers of ten
 _TRIES = 2000  # draws in a row without a new prompt, after which there are no more
 
 
@@ -187,11 +188,34 @@ def _similarity_pair(draw: Draw, kind: int) -> SimilarityPair:
     value = draw_quantity(draw, frame.kind)
     other = value if kind == 0 else _changed(draw, value)
     again = 0 if kind == 1 else 1
-    names: Values = {name: "".join(scene.name(name)) for name in ("firm", "city", "person")}
-    names["things"] = draw.pick(("books", "chairs", "bricks", "pens"))
+    names = _names(draw, scene)
     first = _sentence(wordings[0], names | written(frame.kind, value, forms[0]))
     second = _sentence(wordings[again], names | written(frame.kind, other, forms[again]))
     return SimilarityPair(first, second, quantity_similarity(value, other))
+
+
+def multiplied_sentences(count: int, seed: int, split: str = "test") -> list[tuple[str, ...]]:
+    """`count` sentences about one quantity, each with the quantity times every one of MULTIPLES, in one wording and form.
+    In split `test` the wordings are reserved ones.
+
+    Raises ValueError for an unknown split.
+    """
+    _check_split(split)
+    draw = Draw(f"multiplied/{seed}", split)
+    return [_multiplied(draw) for _ in range(count)]
+
+
+def _multiplied(draw: Draw) -> tuple[str, ...]:
+    scene, frame = Scene(draw), draw.pick(FRAMES)
+    wording = draw.pick(frame.reserved if draw.split == "test" else frame.wordings)
+    form, value, names = draw.below(form_count(frame.kind)), draw_quantity(draw, frame.kind), _names(draw, scene)
+    values = (names | written(frame.kind, round(value * factor), form) for factor in MULTIPLES)
+    return tuple(_sentence(wording, each) for each in values)
+
+
+def _names(draw: Draw, scene: Scene) -> Values:
+    names: Values = {name: "".join(scene.name(name)) for name in ("firm", "city", "person")}
+    return names | {"things": draw.pick(("books", "chairs", "bricks", "pens"))}
 
 
 def _changed(draw: Draw, value: int) -> int:

@@ -19,6 +19,7 @@ from ssl_lib.corpus.items import (
     ChoiceItem,
     SimilarityPair,
     choice_items,
+    multiplied_sentences,
     next_token_documents,
     role_documents,
     similarity_pairs,
@@ -27,7 +28,7 @@ from ssl_lib.evaluation.contamination import shared_ngrams, stated
 from ssl_lib.tokens.encodings import encode, special_ids
 
 NUMBERS_PER_DOCUMENT = 5  # of the role documents, on average
-APART = 4  # items with longer numbers, and items in reserved wordings, are a quarter of the others each
+APART = 4  # items with longer numbers, in reserved wordings, and with amounts multiplied: a quarter of the others each
 SPARE = 1.5  # documents drawn for each that is asked, so that contaminated ones can be left out
 HELD_OUT = 200  # held-out documents of the corpus on which bits per byte is measured, each from its beginning
 HELD_OUT_CHARACTERS = 2_000  # of each of them at most, so that books cost no more than letters
@@ -52,6 +53,7 @@ class Asked(NamedTuple):
     longer: list[ChoiceItem]
     reserved: list[ChoiceItem]
     pairs: list[SimilarityPair]
+    multiplied: list[tuple[str, ...]]
     documents: list[LabelledDocument]
     held_out: list[str]
     unseen: list[int]
@@ -66,6 +68,7 @@ def draw(settings: EvaluationSettings, seed: int, ground: Ground) -> Asked:
         longer=spread_items(few, seed, extrapolate=True),
         reserved=spread_items(few, seed, reserved=True),
         pairs=similarity_pairs(items, seed, "test"),
+        multiplied=multiplied_sentences(few, seed, "test"),
         documents=next_token_documents(int(SPARE * max(10, items // 2)), seed, "test"),
         held_out=list(ground.test_texts),
         unseen=list(range(len(ground.test_texts))),

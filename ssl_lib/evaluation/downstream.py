@@ -13,7 +13,7 @@ from ssl_lib.evaluation.number_prediction import evaluate_number_prediction, nex
 from ssl_lib.evaluation.numerical_reasoning import evaluate_choices
 from ssl_lib.evaluation.probes import STEPS, evaluate_probes
 from ssl_lib.evaluation.protocol import Contest
-from ssl_lib.evaluation.semantic_similarity import evaluate_pairs
+from ssl_lib.evaluation.semantic_similarity import evaluate_pairs, multiplied
 from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.evaluation.token_classification import evaluate_spans, from_documents
 
@@ -36,7 +36,7 @@ def four_tasks(
     """The four downstream tasks, by name."""
     yield "token_classification", token_classification(contest, asked, settings)
     yield "numerical_reasoning", numerical_reasoning(contest, asked, settings, ngrams)
-    yield "semantic_similarity", evaluate_pairs(contest, asked.pairs, settings.baselines != "none")
+    yield "semantic_similarity", semantic_similarity(contest, asked, settings)
     yield "next_token_prediction", evaluate_next_token(contest, asked.documents, ngrams)
 
 
@@ -59,6 +59,13 @@ def numerical_reasoning(
     for name, items in (("extrapolation", asked.longer), ("reserved_wordings", asked.reserved)):
         apart = evaluate_choices(contest, items, generate=False)
         result.details[name] = apart.summary() | apart.details
+    return result
+
+
+def semantic_similarity(contest: Contest, asked: Asked, settings: EvaluationSettings) -> TaskResult:
+    """Graded pairs; sentences with their amount multiplied are in the details, apart."""
+    result = evaluate_pairs(contest, asked.pairs, settings.baselines != "none")
+    result.details["multiplied"] = multiplied(contest, asked.multiplied)
     return result
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from ssl_lib.corpus.items import MULTIPLES, quantity_similarity
 from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
 from ssl_lib.evaluation.protocol import Contest, Judged
 from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans
@@ -53,6 +54,31 @@ def evaluate_pairs(contest: Contest, pairs: Sequence[GradedPair], baselines: boo
         "examples": _examples(pairs, scores_N, after_N),
     }
     return compared.pop("before").result("spearman", len(pairs), details, compared)
+
+
+def multiplied(contest: Contest, sentences: Sequence[tuple[str, ...]]) -> dict[str, Any]:
+    """How like each sentence is to itself with its amount times MULTIPLES: mean cosines, and in how many sentences ten
+    times the amount is less like it than 3% more. Spearman over changes of at most a factor of eleven tells this badly.
+    """
+    before_NF, after_NF = (_likeness(model, sentences) for model in (contest.before, contest.after))
+    near, far = MULTIPLES.index(1.03), MULTIPLES.index(10.0)
+    return {
+        "sentences": len(sentences),
+        "rows": [
+            {"factor": factor, "graded": quantity_similarity(1.0, factor), "before": before, "after": after}
+            for factor, before, after in zip(
+                MULTIPLES, before_NF.mean(0).tolist(), after_NF.mean(0).tolist(), strict=True
+            )
+        ],
+        "tenfold_farther": [float((each[:, far] < each[:, near]).mean()) for each in (before_NF, after_NF)],
+    }
+
+
+def _likeness(model: Judged, sentences: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
+    """Cosine [N, F] of the first version of each sentence with all of them."""
+    texts = [text for versions in sentences for text in versions]
+    vectors_NFD = np.asarray(model.embed(texts), dtype=np.float64).reshape(len(sentences), len(MULTIPLES), -1)
+    return np.einsum("nd,nfd->nf", vectors_NFD[:, 0], vectors_NFD)
 
 
 def _baselines(model: Judged) -> dict[str, Callable[[Sequence[GradedPair]], NDArray[np.float64]]]:
