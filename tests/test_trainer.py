@@ -25,7 +25,13 @@ from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.training.devices import Placement
 from ssl_lib.training.muon import Muon, orthogonalise
-from ssl_lib.training.optimizer import learning_rate_share, split_parameters
+from ssl_lib.training.optimizer import (
+    OTHER_FLOOR,
+    UNITS_FLOOR,
+    VOCABULARY_FLOOR,
+    learning_rate_share,
+    split_parameters,
+)
 from ssl_lib.training.trainer import DivergedError, SelfSupervisedTrainer
 
 VALUE_HEADS = get_args(ValueHead)
@@ -347,6 +353,28 @@ def test_rates_warm_up_then_fall_as_a_cosine() -> None:
         assert learning_rate_share(step, 104, plan) == pytest.approx(expected)
     assert learning_rate_share(104, 104, plan) == pytest.approx(0.1)
     assert learning_rate_share(0, 10, TrainingSettings(warmup_steps=0)) == 1.0
+
+
+@pytest.mark.parametrize("gradient", [1e-3, 1e-7])
+def test_entries_and_units_without_gradients_of_some_size_take_small_steps(
+    settings: Settings, encoding: tiktoken.Encoding, gradient: float
+) -> None:
+    """Adam's first step is the rate times gradient / (|gradient| + floor)."""
+    trainer = trainer_of(settings, encoding, ("contrastive",))
+    group = trainer.groups[0]
+    weights = {
+        VOCABULARY_FLOOR: group.trunk.embedding.weight,
+        UNITS_FLOOR: group.objectives["contrastive"].sentences.units.weight,
+        OTHER_FLOOR: group.objectives["contrastive"].sentences.text.weight,
+    }
+    before = {floor: weight.detach().clone() for floor, weight in weights.items()}
+    for weight in weights.values():
+        weight.grad = torch.full_like(weight, gradient)
+    trainer.optimizers.step(50, 1000)
+    rate = trainer.optimizers.rates[0] * learning_rate_share(50, 1000, trainer.settings)
+    for floor, weight in weights.items():
+        moved = rate * gradient / (gradient + floor)
+        torch.testing.assert_close(before[floor] - weight, torch.full_like(weight, moved), rtol=0.05, atol=1e-7)
 
 
 @pytest.mark.parametrize("context", [48, 64, 128])

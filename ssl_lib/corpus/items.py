@@ -195,8 +195,8 @@ def _similarity_pair(draw: Draw, kind: int) -> SimilarityPair:
 
 
 def multiplied_sentences(count: int, seed: int, split: str = "test") -> list[tuple[str, ...]]:
-    """`count` sentences about one quantity, each with the quantity times every one of MULTIPLES, in one wording and form.
-    In split `test` the wordings are reserved ones.
+    """`count` sentences about one quantity, each with the quantity times every one of MULTIPLES, and else the same. In
+    split `test` the wordings are reserved ones.
 
     Raises ValueError for an unknown split.
     """

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 from ssl_lib.config import TrainingSettings
 from ssl_lib.model.layers import Block
+from ssl_lib.model.trunk import Trunk
+from ssl_lib.objectives.sentence_encoder import SentenceEncoder
 from ssl_lib.training.muon import Muon
+
+VOCABULARY_FLOOR = 3e-5  # the gradients of entries are a few 1e-4; of one that no text holds, 1e-5 and less
+UNITS_FLOOR = 1e-2  # above most gradients: a unit moves by what its pairs agree on
+OTHER_FLOOR = 1e-8
 
 
 class Optimizers:
@@ -24,9 +31,16 @@ class Optimizers:
 
     def __init__(self, modules: Iterable[nn.Module], settings: TrainingSettings, low_precision: bool = False) -> None:
         self.settings = settings
+        modules = list(modules)
         matrices, others = split_parameters(modules)
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(others, lr=settings.adamw_learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+            torch.optim.AdamW(
+                _by_floor(modules, others),
+                lr=settings.adamw_learning_rate,
+                betas=(0.9, 0.95),
+                weight_decay=0.0,
+                fused=True,
+            )
         ]
         if matrices:
             precision = torch.bfloat16 if low_precision else torch.float32
@@ -58,6 +72,25 @@ class Optimizers:
         """Restore what `state_dict` gave."""
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict(state)
+
+
+def _by_floor(modules: Iterable[nn.Module], parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
+    """AdamW's parameters in groups by the size of gradient below which their steps shrink (its `eps`).
+
+    Adam's steps are equally large however small the gradient. Vocabulary entries that no text holds have a thousandth
+    of the gradient of others, always the same way: without a floor they go a long way together and become one
+    (docs/LOG.md). And the unit of a rare token would be taken from a single accidental pair.
+    """
+    floors: dict[int, float] = {}
+    for part in (part for module in modules for part in module.modules()):
+        if isinstance(part, Trunk):
+            floors[id(part.embedding.weight)] = VOCABULARY_FLOOR
+        if isinstance(part, SentenceEncoder):
+            floors[id(part.units.weight)] = UNITS_FLOOR
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        groups.setdefault(floors.get(id(parameter), OTHER_FLOOR), []).append(parameter)
+    return [{"params": group, "eps": floor} for floor, group in groups.items()]
 
 
 def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
