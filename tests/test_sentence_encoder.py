@@ -32,6 +32,7 @@ from ssl_lib.objectives.sentence_encoder import (
     written_rows,
 )
 from ssl_lib.tokens.alignment import tokenize_texts
+from ssl_lib.tokens.encodings import train_encoding
 
 WIDTH, ROWS, MARK = 16, 12, 7
 WIDE = 2 * (len(FINE) + len(COARSE))
@@ -39,7 +40,7 @@ WIDE = 2 * (len(FINE) + len(COARSE))
 
 def encoder_of(seed: int = 0, width: int = WIDTH) -> SentenceEncoder:
     torch.manual_seed(seed)
-    encoder = SentenceEncoder(width, torch.arange(ROWS) == MARK)
+    encoder = SentenceEncoder(width, torch.arange(ROWS) == MARK, torch.zeros(ROWS))
     for weight in encoder.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     return encoder
@@ -123,6 +124,24 @@ def test_a_unit_that_is_worth_a_power_of_ten_stands_for_it(decades: float, power
     torch.testing.assert_close(vector_of(encoder, decades + power, unit=0), large, rtol=0, atol=1e-4)
     for other in (vector_of(encoder, decades, unit=0), vector_of(encoder, decades + factor, unit=1)):
         assert float((other - large).norm()) > 1e-3
+
+
+def test_scale_words_are_known_from_the_start() -> None:
+    """An untrained model gives 35 million and 35,000,000 one magnitude, and knows nothing of kilometres."""
+    encoding = train_encoding(["A million dollars or a thousand of them, and kilometres. " * 9], 1400, "right3")
+    trunk = Trunk(TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2), encoding)
+    encoder = SentenceEncoder(32, trunk.vocabulary.marks_V, trunk.tables.decades_V)
+    for text, magnitude in (
+        ("It cost 35 million.", math.log10(35e6)),
+        ("It cost 35 million dollars.", math.log10(35e6)),
+        ("It cost 35,000,000.", math.log10(35e6)),
+        ("It cost 2.5 thousand.", math.log10(2500)),
+        ("It is 35 kilometres long.", math.log10(35)),
+    ):
+        written = as_written(trunk, plain_view(encoding, text))
+        at_S = written.decades_RT.flatten().isfinite().nonzero()[:, 0]
+        (found,) = encoder.magnitudes(written, torch.zeros_like(written.ids_RT), at_S).tolist()
+        assert math.isclose(found, magnitude, abs_tol=1e-4), text
 
 
 def test_values_stand_at_the_last_digits_of_their_numbers(trunk: Trunk, encoding: tiktoken.Encoding) -> None:

@@ -39,7 +39,8 @@ class RunningNumber(NamedTuple):
 
 
 class NumberTables(nn.Module):
-    """What each vocabulary entry means inside a number: `digits_V`, `values_V` and the point and comma entries.
+    """What each vocabulary entry means inside a number: `digits_V`, `values_V` and the point and comma entries; and
+    behind one: the `decades_V` of scale words.
 
     Built from `VocabularyFeatures`; `rows` is the height of the model's table, which may exceed the encoding's.
     """
@@ -51,6 +52,7 @@ class NumberTables(nn.Module):
         self.register_buffer("space_V", torch.zeros(rows, dtype=torch.bool), persistent=False)
         self.register_buffer("point_V", torch.zeros(rows, dtype=torch.bool), persistent=False)
         self.register_buffer("comma_V", torch.zeros(rows, dtype=torch.bool), persistent=False)
+        self.register_buffer("decades_V", torch.zeros(rows), persistent=False)
         self.register_buffer("groups_K", group_table(self.digits_V, self.values_V, self.space_V), persistent=False)
         if features is not None:
             self.fill(features)
@@ -65,6 +67,7 @@ class NumberTables(nn.Module):
             )
         self.digits_V[:height] = torch.as_tensor(features.digits).long()
         self.values_V[:height] = torch.nan_to_num(torch.as_tensor(features.value))
+        self.decades_V[:height] = torch.as_tensor(features.decades).float()
         for name in ("space", "point", "comma"):
             getattr(self, f"{name}_V")[:height] = torch.as_tensor(getattr(features, name))
         self.groups_K.copy_(group_table(self.digits_V, self.values_V, self.space_V))

@@ -76,7 +76,7 @@ class ContrastiveTokenEncoder(Objective):
         width = self.trunk.width
         self.token_projection = nn.Linear(width, self.settings.projection)
         self.number_projection = nn.Linear(width, self.settings.projection)
-        self.sentences = SentenceEncoder(width, self.trunk.vocabulary.marks_V)
+        self.sentences = SentenceEncoder(width, self.trunk.vocabulary.marks_V, self.trunk.tables.decades_V)
         self.document_projection = nn.Linear(width, self.settings.projection)
         self.log_temperature = nn.Parameter(
             torch.tensor(math.log(self.settings.temperature)), requires_grad=self.settings.learned_temperature

@@ -48,17 +48,20 @@ class Written(NamedTuple):
 class SentenceEncoder(nn.Module):
     """Hidden states and the numbers among them to unit-length vectors of spans.
 
-    `units` tells how many decades each token adds to a number beside it; `marks_V` are the entries that part digits.
+    `units` tells how many decades each token adds to a number beside it: at first the `decades_V` of scale words
+    (million: 6), which are known, and nothing for units of measure. `marks_V` are the entries that part digits.
     `waves_DF` lays the waves at right angles (if D allows), so that the cosine of two amounts in one unit is the mean
     of the cosines of their phases by the shares of the waves: 0.64 for 3% more, 0.11 for ten times as much.
     """
 
-    def __init__(self, width: int, marks_V: Tensor) -> None:
+    def __init__(self, width: int, marks_V: Tensor, decades_V: Tensor) -> None:
         super().__init__()
         self.attention, self.digit_attention = _scores(width), _scores(width)
         self.register_buffer("marks_V", marks_V, persistent=False)
         self.units = nn.Embedding(len(marks_V), len(AROUND))
         nn.init.zeros_(self.units.weight)
+        with torch.no_grad():
+            self.units.weight[:, AROUND.index(1)] = decades_V / DECADES_EACH
         self.text = nn.Linear(width, width)
         shares = [(1.0 - COARSE_SHARE) / len(FINE)] * len(FINE) + [COARSE_SHARE / len(COARSE)] * len(COARSE)
         axes_DF = nn.init.orthogonal_(torch.empty(width, 2 * len(shares)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tiktoken
+
+from ssl_lib.tokens.number_shapes import scale_after
 
 SPECIAL = ("<|mask|>", "<|noise|>", "<|padding|>", "<|endoftext|>")
 TEXT, NUMBER, OPERATOR, PUNCTUATION = range(4)
@@ -25,6 +28,7 @@ class VocabularyFeatures(NamedTuple):
     point: npt.NDArray[np.bool_]
     comma: npt.NDArray[np.bool_]
     minus: npt.NDArray[np.bool_]
+    decades: npt.NDArray[np.float64]
 
 
 def with_special(existing: dict[str, int], size: int) -> dict[str, int]:
@@ -46,7 +50,8 @@ def vocabulary_features(encoding: tiktoken.Encoding) -> VocabularyFeatures:
 
     `token_type` indexes TOKEN_TYPES. `digits` counts the ASCII digits of an entry that, after one optional space, has
     nothing else (127 at most), and `value` is their integer value (nan without digits). The rest are flags: leading
-    space, "." and "," alone, a minus (hyphen or U+2212, after one optional space).
+    space, "." and "," alone, a minus (hyphen or U+2212, after one optional space). `decades` is the logarithm of what
+    an entry that is a scale word multiplies a number with: 6 for " million", 0 for all others.
     """
     table = token_bytes_table(encoding)
     bare = [entry.removeprefix(b" ") for entry in table]
@@ -60,7 +65,13 @@ def vocabulary_features(encoding: tiktoken.Encoding) -> VocabularyFeatures:
         point=np.array([entry == b"." for entry in table]),
         comma=np.array([entry == b"," for entry in table]),
         minus=np.array([entry in (b"-", "\u2212".encode()) for entry in bare]),
+        decades=np.array([_decades(entry.decode("utf-8", "replace")) for entry in table]),
     )
+
+
+def _decades(text: str) -> float:
+    end, factor = scale_after(text, 0)
+    return math.log10(factor) if end == len(text) else 0.0
 
 
 def word_letters(encoding: tiktoken.Encoding) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
