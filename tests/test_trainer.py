@@ -28,7 +28,6 @@ from ssl_lib.training.muon import Muon, orthogonalise
 from ssl_lib.training.optimizer import (
     OTHER_FLOOR,
     UNITS_FLOOR,
-    VOCABULARY_FLOOR,
     learning_rate_share,
     split_parameters,
 )
@@ -356,14 +355,13 @@ def test_rates_warm_up_then_fall_as_a_cosine() -> None:
 
 
 @pytest.mark.parametrize("gradient", [1e-3, 1e-7])
-def test_entries_and_units_without_gradients_of_some_size_take_small_steps(
+def test_units_without_gradients_of_some_size_take_small_steps(
     settings: Settings, encoding: tiktoken.Encoding, gradient: float
 ) -> None:
     """Adam's first step is the rate times gradient / (|gradient| + floor)."""
     trainer = trainer_of(settings, encoding, ("contrastive",))
     group = trainer.groups[0]
     weights = {
-        VOCABULARY_FLOOR: group.trunk.embedding.weight,
         UNITS_FLOOR: group.objectives["contrastive"].sentences.units.weight,
         OTHER_FLOOR: group.objectives["contrastive"].sentences.text.weight,
     }

@@ -14,12 +14,10 @@ from torch import nn
 
 from ssl_lib.config import TrainingSettings
 from ssl_lib.model.layers import Block
-from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.sentence_encoder import SentenceEncoder
 from ssl_lib.training.muon import Muon
 
-VOCABULARY_FLOOR = 3e-5  # the gradients of entries are a few 1e-4; of one that no text holds, 1e-5 and less
-UNITS_FLOOR = 1e-2  # above most gradients: a unit moves by what its pairs agree on
+UNITS_FLOOR = 1e-2  # above most of their gradients: a unit moves by what its pairs agree on
 OTHER_FLOOR = 1e-8
 
 
@@ -77,19 +75,14 @@ class Optimizers:
 def _by_floor(modules: Iterable[nn.Module], parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
     """AdamW's parameters in groups by the size of gradient below which their steps shrink (its `eps`).
 
-    Adam's steps are equally large however small the gradient. Vocabulary entries that no text holds have a thousandth
-    of the gradient of others, always the same way: without a floor they go a long way together and become one
-    (docs/LOG.md). And the unit of a rare token would be taken from a single accidental pair.
+    Adam's steps are equally large however small the gradient, and go on when it has gone: without a floor the unit of a
+    rare token would be taken from a single accidental pair (docs/LOG.md).
     """
-    floors: dict[int, float] = {}
-    for part in (part for module in modules for part in module.modules()):
-        if isinstance(part, Trunk):
-            floors[id(part.embedding.weight)] = VOCABULARY_FLOOR
-        if isinstance(part, SentenceEncoder):
-            floors[id(part.units.weight)] = UNITS_FLOOR
+    encoders = (part for module in modules for part in module.modules() if isinstance(part, SentenceEncoder))
+    units = {id(encoder.units.weight) for encoder in encoders}
     groups: dict[float, list[nn.Parameter]] = {}
     for parameter in parameters:
-        groups.setdefault(floors.get(id(parameter), OTHER_FLOOR), []).append(parameter)
+        groups.setdefault(UNITS_FLOOR if id(parameter) in units else OTHER_FLOOR, []).append(parameter)
     return [{"params": group, "eps": floor} for floor, group in groups.items()]
 
 
