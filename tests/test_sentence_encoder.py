@@ -96,7 +96,7 @@ def likeness(apart: float) -> float:
 @budget(max_examples=60, deadline=None)
 @given(decades=st.floats(-3, 6), apart=st.floats(0, 3))
 def test_the_cosine_of_two_amounts_is_the_mean_cosine_of_their_phases(decades: float, apart: float) -> None:
-    """What is said has its own share; both are at right angles, but for what two random directions have in common."""
+    """Where nothing is said beside them."""
     encoder = encoder_of(width=WIDE)
     with torch.no_grad():
         encoder.text.weight.zero_()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ssl_lib.corpus.items import MULTIPLES, quantity_similarity
+from ssl_lib.corpus.items import MULTIPLES, SimilarityPair, quantity_similarity
 from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
 from ssl_lib.evaluation.protocol import Contest, Judged
 from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans
@@ -76,9 +76,13 @@ def multiplied(contest: Contest, sentences: Sequence[tuple[str, ...]]) -> dict[s
 
 def _likeness(model: Judged, sentences: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
     """Cosine [N, F] of the first version of each sentence with all of them."""
-    texts = [text for versions in sentences for text in versions]
-    vectors_NFD = np.asarray(model.embed(texts), dtype=np.float64).reshape(len(sentences), len(MULTIPLES), -1)
-    return np.einsum("nd,nfd->nf", vectors_NFD[:, 0], vectors_NFD)
+    grades = [quantity_similarity(1.0, multiple) for multiple in MULTIPLES]
+    pairs = [
+        SimilarityPair(versions[0], text, grade)
+        for versions in sentences
+        for text, grade in zip(versions, grades, strict=True)
+    ]
+    return cosines(model, pairs).reshape(len(sentences), len(MULTIPLES))
 
 
 def _baselines(model: Judged) -> dict[str, Callable[[Sequence[GradedPair]], NDArray[np.float64]]]:
