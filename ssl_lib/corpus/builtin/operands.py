@@ -156,10 +156,10 @@ def draw_progression(draw: Draw, start_limit: int = 200, step_limit: int = 25) -
             return start, step
 
 
-def draw_geometric(draw: Draw) -> tuple[int, int]:
+def draw_geometric(draw: Draw, start_limit: int = 60) -> tuple[int, int]:
     """Start and ratio of a geometric progression of the split."""
     while True:
-        start, ratio = draw.between(1, 60), draw.pick((2, 2, 3, 10))
+        start, ratio = draw.between(1, start_limit), draw.pick((2, 2, 3, 10))
         if operand_split("geometric", start, ratio) == draw.split:
             return start, ratio
 

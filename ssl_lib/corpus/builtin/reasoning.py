@@ -135,7 +135,14 @@ def progression(start: int, step: int) -> Values:
 
 
 def _geometric(draw: Draw, wording: Template) -> Values:
-    start, ratio = draw_geometric(draw)
+    return _powers(*draw_geometric(draw))
+
+
+def _geometric_between(draw: Draw, wording: Template) -> Values:
+    return _powers(*draw_geometric(draw, start_limit=draw.pick((99, 999))))
+
+
+def _powers(start: int, ratio: int) -> Values:
     return {"x": start, "y": start * ratio, "z": start * ratio**2, "v": start * ratio**3, "r": ratio}
 
 
@@ -157,17 +164,21 @@ def converted(unit: Unit, amount: int) -> Values:
     return {"a": amount, "c": amount * factor, "f": factor, **names}
 
 
-_PARTS = {1000: 10, 100: 10, 60: 20, 24: 8, 12: 4, 10: 10}  # by factor: parts of a unit whose amounts stay short
+_PARTS = {1000: (10,), 100: (10,), 60: (20, 10), 24: (8, 10), 12: (4, 10), 10: (10,), 7: (4, 10), 3: (4, 10)}
+"""By factor: the parts of a unit of which there are amounts between those asked, such as tenths of an hour."""
+
+
+_UNITS_BETWEEN = UNITS + 2 * tuple(unit for unit in UNITS if unit[4] not in (10, 100, 1000))
 
 
 def _conversion_between(draw: Draw, wording: Template) -> Values:
     while True:
-        unit = draw.pick(_UNITS_BY_WEIGHT)
-        parts = _PARTS.get(unit[4], 1)
+        unit = draw.pick(_UNITS_BETWEEN)
+        parts = draw.pick(_PARTS[unit[4]])
         amount = draw.between(parts + 1, parts * min(99, unit[5]))
         large: int | str = shortest(amount / parts) if amount % parts else amount // parts
         if operand_split("conversion", unit[0], unit[1], large) == draw.split:
-            return converted(unit, 1) | {"a": large, "c": amount * unit[4] // parts}
+            return converted(unit, 1) | {"a": large, "c": shortest(amount * unit[4] / parts)}
 
 
 def _percentage(draw: Draw, wording: Template) -> Values:
@@ -206,7 +217,7 @@ FAMILIES = {
         Family("maximum", "c", _maximum, say.MAXIMUM, say.MAXIMUM_RESERVED),
         Family("minimum", "c", _minimum, say.MINIMUM, say.MINIMUM_RESERVED),
         Family("sequence", "c", _sequence, say.SEQUENCE, say.SEQUENCE_RESERVED),
-        Family("geometric", "", _geometric, say.GEOMETRIC, say.GEOMETRIC_RESERVED),
+        Family("geometric", "", _geometric, say.GEOMETRIC, say.GEOMETRIC_RESERVED, _geometric_between),
         Family("conversion", "ca", _conversion, say.CONVERSION, say.CONVERSION_RESERVED, _conversion_between),
         Family("percentage", "c", _percentage, say.PERCENTAGE, say.PERCENTAGE_RESERVED, _percentage_between),
         Family("numeration", "c", _numeration, say.NUMERATION, say.NUMERATION_RESERVED),
