@@ -152,18 +152,27 @@ def _sequence_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     yield ("sequence", (numbers[0], min(steps))), holds
 
 
+def _multiple_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
+    named = re.search(r"(?:Times|by) (\d+)", sentence)
+    if named and re.search(r"times|multipl", sentence, re.IGNORECASE):
+        numbers = [int(number) for number in re.findall(r"\d+", sentence)]
+        ratio = numbers.pop(-1 if sentence.endswith(f"by {named[1]}.") else numbers.index(int(named[1])))
+        yield ("geometric", (numbers[0], ratio)), all(later == ratio * earlier for earlier, later in pairwise(numbers))
+
+
 READERS = {
     "arithmetic": (_sum_facts, _difference_facts),
     "comparison": (_list_facts,),
     "percentages": (_percentage_facts,),
     "units": (_conversion_facts,),
     "numeration": (_numeration_facts,),
-    "sequences": (_sequence_facts,),
+    "sequences": (_sequence_facts, _multiple_facts),
+    "multiples": (_multiple_facts,),
     "money": (_sum_facts, _difference_facts, _numeration_facts),
     "scores": (_sum_facts, _difference_facts),
     "measurements": (_conversion_facts,),
 }
-REASONING = ("arithmetic", "comparison", "percentages", "units", "numeration", "sequences")
+REASONING = ("arithmetic", "comparison", "percentages", "units", "numeration", "sequences", "multiples")
 
 
 def sentences(text: str) -> list[str]:

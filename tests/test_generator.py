@@ -49,6 +49,7 @@ def test_every_stated_fact_is_true_and_belongs_to_its_split(split: str) -> None:
         ("units", "conversion"),
         ("numeration", "numeration"),
         ("sequences", "sequence"),
+        ("sequences", "geometric"),
         ("money", "addition"),
         ("money", "subtraction"),
         ("scores", "addition"),
@@ -110,6 +111,9 @@ def _same_fact(fact: Fact) -> tuple:
         return ("list" if family != "addition" else family, *sorted(operands))
     if family == "subtraction":
         return ("addition", *sorted((operands[1], operands[0] - operands[1])))
+    if family == "geometric":
+        start, ratio = operands
+        return (family, next(start // ratio**n for n in range(20) if start // ratio**n % ratio), ratio)
     return (family, *operands)
 
 
