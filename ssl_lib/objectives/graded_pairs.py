@@ -67,7 +67,8 @@ def numbers_of(batch: Batch, sentence_BT: Tensor, tables: NumberTables) -> tuple
 
 def restatements(numbers: Numbers) -> Tensor:
     """Pairs of numbers [Q, 2] with the same significant digits, three or more, in consecutive sentences of one
-    document.
+    document that say the same: half of the numbers of each, or more, are in the other too. Digits that a sentence has
+    twice (10% of 234 is 23.4) do not tell which of the two is meant.
     """
     value_M = numbers.value_M.abs().clamp_min(1e-30)
     mantissa_M = value_M / 10.0 ** value_M.log10().floor()
@@ -75,7 +76,15 @@ def restatements(numbers: Numbers) -> Tensor:
     equal_MM = (mantissa_M[:, None] - mantissa_M[None, :]).abs() < 1e-9
     next_MM = (numbers.sentence_M[None, :] == numbers.sentence_M[:, None] + 1) & (numbers.sentence_M[:, None] >= 0)
     same_MM = numbers.document_M[:, None] == numbers.document_M[None, :]
-    return (equal_MM & next_MM & same_MM & precise_M[:, None]).nonzero()
+    shared_MM = equal_MM & next_MM & same_MM & precise_M[:, None]
+    left_M, right_M = (_once_in_half(shared_MM.sum(along), numbers.sentence_M) for along in (1, 0))
+    return (shared_MM & left_M[:, None] & right_M[None, :]).nonzero()
+
+
+def _once_in_half(partners_M: Tensor, sentence_M: Tensor) -> Tensor:
+    """Whether each number has one partner, in a sentence half of whose numbers, or more, have any."""
+    own_MM = sentence_M[:, None] == sentence_M[None, :]
+    return (partners_M == 1) & (2 * (own_MM & (partners_M > 0)).sum(1) >= own_MM.sum(1))
 
 
 def graded_pairs(batch: Batch, altered: View, sentence_BT: Tensor, tables: NumberTables) -> GradedPairs:
