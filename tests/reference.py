@@ -105,6 +105,32 @@ def grade_of(first: float, second: float) -> float:
     return max(0.0, 1.0 - math.log(1.0 + 1000.0 * change) / math.log(10_001.0))
 
 
+def restatements_loop(numbers: Sequence[tuple[int, int, str]]) -> list[list[int]]:
+    """Places of number pairs by which a sentence restates the one before it; numbers are (document, sentence, plain
+    decimal digits), sentences of -1 are none.
+    """
+
+    def digits(number: str) -> str:
+        return number.replace(".", "").strip("0")
+
+    def partners(place: int, way: int) -> list[int]:
+        document, sentence, number = numbers[place]
+        found = []
+        for other, (its_document, its_sentence, its_number) in enumerate(numbers):
+            neighbour = min(sentence, its_sentence) >= 0 and its_sentence == sentence + way
+            if neighbour and its_document == document and digits(its_number) == digits(number):
+                found += [other] * (len(digits(number)) >= 3)
+        return found
+
+    def mostly(place: int, way: int) -> bool:
+        own = [other for other, number in enumerate(numbers) if number[1] == numbers[place][1]]
+        return 2 * sum(bool(partners(other, way)) for other in own) >= len(own)
+
+    pairs = [[place, *partners(place, 1)] for place in range(len(numbers)) if len(partners(place, 1)) == 1]
+    clear = [pair for pair in pairs if len(partners(pair[1], -1)) == 1]
+    return [pair for pair in clear if mostly(pair[0], 1) and mostly(pair[1], -1)]
+
+
 def graded_distance_loop(first_QD: Tensor, second_QD: Tensor, grades: list[float], smallest: float) -> Tensor:
     """Squared error of how far two points of the unit sphere lie apart from how far points of that cosine do."""
     total = first_QD.new_zeros(())

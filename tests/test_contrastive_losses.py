@@ -22,6 +22,7 @@ from reference import (
     graded_loop,
     momentum_loop,
     ntxent_loop,
+    restatements_loop,
     supervised_loop,
 )
 
@@ -36,7 +37,7 @@ from ssl_lib.objectives.contrastive_losses import (
     ntxent_of_equivalents,
     supervised,
 )
-from ssl_lib.objectives.graded_pairs import grade
+from ssl_lib.objectives.graded_pairs import Numbers, grade, restatements
 from ssl_lib.objectives.spans import content_labels, unit
 from ssl_lib.objectives.value_heads import to_scale
 
@@ -48,6 +49,37 @@ def test_ntxent_equals_the_loop_of_the_paper(temperature: float, labels: list[in
     fast = ntxent(*map(unit, raw), temperature, None if labels is None else torch.tensor(labels))
     assert fast.count == 12
     assert_same_loss_and_gradients(fast.sum, ntxent_loop(*map(unit, raw), temperature, labels), raw)
+
+
+WRITTEN = st.sampled_from(["234", "23.4", "2340", "0.234", "119", "1.19", "10", "5", "1000", "62.5"])
+
+
+def said(*sentences: tuple[str, ...]) -> list[list[int]]:
+    """The pairs of numbers by which sentences of one document restate each other, found fast and slowly."""
+    numbers = [(0, sentence, number) for sentence, all_of_it in enumerate(sentences) for number in all_of_it]
+    return restated(numbers)
+
+
+def restated(numbers: list[tuple[int, int, str]]) -> list[list[int]]:
+    documents, places, written = zip(*numbers, strict=True)
+    values = torch.tensor([float(number) for number in written], dtype=torch.float64)
+    columns = torch.tensor(places), torch.tensor(documents), values, torch.arange(len(numbers))
+    fast = restatements(Numbers(*columns)).tolist()
+    assert fast == restatements_loop(numbers)
+    return fast
+
+
+@given(st.lists(st.tuples(st.integers(-1, 5), WRITTEN), min_size=1, max_size=12))
+def test_restatements_are_those_of_the_definition(drawn: list[tuple[int, str]]) -> None:
+    restated([(max(sentence, 0) // 3, sentence, number) for sentence, number in sorted(drawn)])
+
+
+def test_a_sentence_restates_another_if_it_says_the_same() -> None:
+    assert said(("2.34",), ("2340",)) == [[0, 1]]
+    assert said(("2019", "2.34"), ("2340",)) == [[1, 2]]
+    assert said(("234", "119", "353"), ("353", "10", "343")) == []  # two sums with one number in common
+    assert said(("10", "234", "23.4"), ("23.4", "10", "234")) == []  # which of the two is restated?
+    assert said(("24", "48", "96", "192"), ("240", "480", "960", "1920")) == []
 
 
 @pytest.mark.parametrize("grades", [[1.0, 0.92, 0.5, 0.0, 0.25], [0.0] * 5])
