@@ -81,21 +81,28 @@ def _difference_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
         yield ("subtraction", (high, low)), high - low == result and numbers[-1] == result
 
 
+def _parts_of_a_whole(sentence: str) -> Iterator[tuple[Fact, bool]]:
+    """Three numbers in any words: the largest is the sum of the others, whichever is asked."""
+    numbers = sorted(map(int, re.findall(r"\d+", sentence)))
+    if len(numbers) == 3:
+        yield ("addition", tuple(numbers[:2])), numbers[0] + numbers[1] == numbers[2]
+
+
+_MORE = r"larger|largest|greater|greatest|higher|highest|bigger|biggest|maximum|at most|more than"
+_LESS = r"smaller|smallest|lesser|lower|lowest|least|minimum|less than"
+
+
 def _list_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
-    match = re.search(
-        r"larger|largest|greater|higher|smaller|smallest|lesser|lower|more than \d+\?|less than \d+\?", sentence
-    )
     numbers = [int(number) for number in re.findall(r"\d+", sentence)]
-    if not match or len(numbers) < 2:
+    if len(numbers) < 2 or not re.search(rf"{_MORE}|{_LESS}", sentence):
         return
-    if "?" in match.group():
-        first, second = numbers
-        holds = first > second if match.group().startswith("more") else first < second
-        yield ("comparison", (first, second)), sentence.endswith("Yes." if holds else "No.")
+    most = re.search(rf"{_LESS}", sentence.split("so the")[-1]) is None
+    if len(numbers) == 2:
+        holds = numbers[0] > numbers[1] if most else numbers[0] < numbers[1]
+        yield ("comparison", tuple(numbers)), sentence.endswith("Yes." if holds else "No.")
         return
-    *listed, answer = numbers
-    best = max if match.group() in ("larger", "largest", "greater", "higher") else min
-    yield ("maximum", tuple(listed)), best(listed) == answer
+    ((answer, times),) = Counter(numbers).most_common(1)
+    yield ("maximum", tuple(set(numbers))), times == 2 and answer == (max if most else min)(numbers)
 
 
 def _percentage_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
@@ -108,6 +115,9 @@ def _percentage_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     elif len(numbers) == 3 and re.search(r"Out of|At \d", sentence):
         rate, base = map(int, numbers[:2] if sentence.startswith("At") else numbers[1::-1])
         yield ("percentage", (rate, base)), rate * base == 100 * numbers[2]
+    elif len(numbers) == 3 and (named := re.search(r"(\d+)(?:%| percent| in every)", sentence)):
+        numbers.remove(Decimal(named[1]))
+        yield ("percentage", (int(named[1]), int(max(numbers)))), int(named[1]) * max(numbers) == 100 * min(numbers)
 
 
 def _conversion_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
@@ -129,46 +139,47 @@ def _conversion_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
 def _numeration_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     words = [match for match in re.findall(WORDS, sentence) if read_words(match)]
     digits = re.findall(r"(?<![\d.,])\d+(?![.,]?\d)", re.sub(r"\$", "", sentence))
-    cue = re.search(
-        r"digits|words|written|read|Read|Spelled|cheque|^\w[\w -]* (?:is|=|equals) \d+\.$|^\d+ = [a-z]", sentence
-    )
-    if len(words) == len(digits) == 1 and cue and "." not in sentence[:-1] and "comma" not in sentence:
+    if len(words) == len(digits) == 1 and "." not in sentence[:-1] and "comma" not in sentence:
         yield ("numeration", (int(digits[0]),)), read_words(words[0]) == int(digits[0])
 
 
+def _numeration_in_money(sentence: str) -> Iterator[tuple[Fact, bool]]:
+    if re.search("cheque|in words", sentence):
+        yield from _numeration_facts(sentence)
+
+
 def _sequence_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
-    cues = (
-        r"sequence|From \d|Going|Counting|next|term|steps|follow|series|numbers run|Continue|After (?:the terms )?\d+, "
-    )
-    cues += r"|^\d+, \d+, \d+, \d+, \d+\.$"
-    if not re.search(cues, sentence) or re.search(r"times|multipl", sentence, re.IGNORECASE):
+    if re.search(r"times|multipl|factor", sentence, re.IGNORECASE):
         return
-    numbers = [int(number) for number in re.findall(r"\d+", sentence)]
-    named = re.search(r"(?:up|down) by (\d+)", sentence) or re.search(r"(?:steps of|all) (\d+)\.$", sentence)
-    if named:
-        del numbers[-1 if sentence.endswith(f" {named[1]}.") else 0 if sentence.startswith(("C", "G")) else 1]
+    named = re.search(r"(?:(?:up|down) by|[Ss]teps? of|all|[Ee]ach time) (\d+)", sentence)
+    terms = sentence[: named.start(1)] + sentence[named.end(1) :] if named else sentence
+    numbers = [int(number) for number in re.findall(r"\d+", terms)]
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     holds = len(steps) == 1 and (not named or abs(min(steps)) == int(named[1]))
     yield ("sequence", (numbers[0], min(steps))), holds
 
 
 def _multiple_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
-    named = re.search(r"(?:Times|by) (\d+)", sentence)
-    if named and re.search(r"times|multipl", sentence, re.IGNORECASE):
-        numbers = [int(number) for number in re.findall(r"\d+", sentence)]
-        ratio = numbers.pop(-1 if sentence.endswith(f"by {named[1]}.") else numbers.index(int(named[1])))
-        yield ("geometric", (numbers[0], ratio)), all(later == ratio * earlier for earlier, later in pairwise(numbers))
+    if not re.search(r"times|multipl|factor", sentence, re.IGNORECASE):
+        return
+    ratio = r"\d+(?= times)|(?<=Times )\d+|(?<=by )\d+|(?<=factor of )\d+"
+    if "factor from" in sentence:
+        ratio = r"\d+(?=\.$)"
+    ratios = {int(number) for number in re.findall(ratio, sentence)}
+    numbers = [int(number) for number in re.findall(r"\d+", re.sub(ratio, "", sentence))]
+    holds = len(ratios) == 1 and all(later == min(ratios) * earlier for earlier, later in pairwise(numbers))
+    yield ("geometric", (numbers[0], min(ratios))), holds
 
 
 READERS = {
-    "arithmetic": (_sum_facts, _difference_facts),
+    "arithmetic": (_sum_facts, _difference_facts, _parts_of_a_whole),
     "comparison": (_list_facts,),
     "percentages": (_percentage_facts,),
     "units": (_conversion_facts,),
     "numeration": (_numeration_facts,),
     "sequences": (_sequence_facts, _multiple_facts),
     "multiples": (_multiple_facts,),
-    "money": (_sum_facts, _difference_facts, _numeration_facts),
+    "money": (_sum_facts, _difference_facts, _numeration_in_money),
     "scores": (_sum_facts, _difference_facts),
     "measurements": (_conversion_facts,),
 }

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from corpus_reader import READERS, REASONING, WORDS, Fact, facts, read_words, sentences
 
+from ssl_lib.corpus.builtin.composed_wordings import composed
+from ssl_lib.corpus.builtin.operands import Draw
 from ssl_lib.corpus.builtin.page import Page, Template
 from ssl_lib.corpus.builtin.reasoning import FAMILIES
 from ssl_lib.corpus.builtin.role_wordings import RESERVED_ROLE_WORDINGS, ROLE_WORDINGS
-from ssl_lib.corpus.builtin.scene import RESERVED_MONEY_SIGNS, RESERVED_MONEY_WORDS, RESERVED_UNITS
+from ssl_lib.corpus.builtin.scene import _PAIRS, RESERVED_MONEY_SIGNS, RESERVED_MONEY_WORDS, RESERVED_UNITS, Scene
 from ssl_lib.corpus.builtin.words import RESERVED_ITEMS, spell
 from ssl_lib.corpus.generator import DOMAINS, ROLES, LabelledDocument, generate, operand_split
 
@@ -231,6 +233,37 @@ def test_every_family_and_role_has_many_wordings() -> None:
         assert len(ROLE_WORDINGS[role]) >= 12
         assert len(RESERVED_ROLE_WORDINGS[role]) >= 5
         assert not set(ROLE_WORDINGS[role]) & set(RESERVED_ROLE_WORDINGS[role])
+
+
+def test_composed_wordings_are_many_and_none_comes_near_a_reserved_one() -> None:
+    for family in FAMILIES.values():
+        made = {composed(Draw(1, "train", number), family.name).source for number in range(4000)}
+        assert len(made) >= 80, family.name
+        for source in made:
+            for wording in family.reserved:
+                assert words_apart(_words(source), _words(wording.source)) >= 3, (source, wording.source)
+
+
+def _words(source: str) -> list[str]:
+    return re.findall(r"\{\w+|\w+|[^\w\s{}!]", source)
+
+
+def words_apart(first: list[str], second: list[str]) -> int:
+    """Levenshtein's distance: the words to insert, to delete or to replace."""
+    row = list(range(len(second) + 1))
+    for taken, word in enumerate(first, start=1):
+        before, row[0] = row[:], taken
+        for place, other in enumerate(second, start=1):
+            row[place] = min(before[place] + 1, row[place - 1] + 1, before[place - 1] + (word != other))
+    return row[-1]
+
+
+def test_three_names_of_ten_in_training_are_coined_and_none_elsewhere() -> None:
+    known = {head for heads, _ in _PAIRS.values() for head in heads}
+    for split, low, high in (("train", 0.65, 0.75), ("validation", 1.0, 1.0), ("test", 1.0, 1.0)):
+        names = [str(Scene(Draw(3, split, number)).name(kind)) for number in range(600) for kind in _PAIRS]
+        share = sum(name.split()[0] in known for name in names) / len(names)
+        assert low <= share <= high, split
 
 
 def test_spelling_and_reading_are_inverse() -> None:

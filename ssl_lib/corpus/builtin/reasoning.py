@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ssl_lib.corpus.builtin import wordings as say
+from ssl_lib.corpus.builtin.composed_wordings import composed
 from ssl_lib.corpus.builtin.operands import (
     PERCENT_RATES,
     Draw,
@@ -25,6 +26,7 @@ from ssl_lib.corpus.builtin.page import Page, Template
 from ssl_lib.corpus.builtin.words import ITEMS, PEOPLE, shortest, spell
 
 RESERVED_SHARE = 0.15  # of the statements in test documents
+COMPOSED_SHARE = 0.15  # of the statements in training documents
 BETWEEN_SHARE = 0.5  # of the statements in training documents, of families that have such facts
 UNITS = (  # larger, smaller, their long names, factor, largest amount
     ("km", "m", "kilometres", "metres", 1000, 999),
@@ -61,14 +63,19 @@ class Family:
     between: Callable[[Draw, Template], Values] | None = None
 
     def state(self, page: Page, draw: Draw) -> None:
-        """Add one sentence with a fact of the draw's split; a reserved wording only in test documents, a fact between
-        those that are asked only in training documents.
+        """Add one sentence with a fact of the draw's split; a reserved wording only in test documents, a composed one
+        and a fact between those that are asked only in training documents.
         """
-        held_out = draw.split == "test" and draw.random() < RESERVED_SHARE
-        wording = draw.pick(self.reserved if held_out else self.wordings)
+        wording = self._wording(draw)
         between = self.between and draw.split == "train" and draw.random() < BETWEEN_SHARE
         make = self.between if between else self.draw
         page.add(wording, make(draw, wording))
+
+    def _wording(self, draw: Draw) -> Template:
+        if draw.split == "train" and draw.random() < COMPOSED_SHARE:
+            return composed(draw, self.name)
+        held_out = draw.split == "test" and draw.random() < RESERVED_SHARE
+        return draw.pick(self.reserved if held_out else self.wordings)
 
     def questions(self, reserved: bool = False) -> tuple[Template, ...]:
         """The wordings that end with the answer, said only there, and a full stop."""

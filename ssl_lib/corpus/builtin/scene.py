@@ -29,6 +29,7 @@ MONEY_WORDS = ("dollars", "euros")
 RESERVED_MONEY_SIGNS = ("£", "¥")
 RESERVED_MONEY_WORDS = ("francs", "crowns")
 RANK_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+COINED_SHARE = 0.3  # of the names in training documents: a name that cannot be known has to be read
 
 Values = dict[str, object]
 _PAIRS = {
@@ -68,10 +69,22 @@ class Scene:
         """A name of the kind; (first part, determined rest) when it was said before."""
         if kind in self._names:
             return self._names[kind]
-        heads, tails = _PAIRS[kind]
-        head, tail = self.draw.pick(heads), self.draw.pick(tails)
+        head, tail = self._new_name(kind)
         self._names[kind] = (head, f" {tail}")
         return f"{head} {tail}"
+
+    def _new_name(self, kind: str) -> tuple[str, str]:
+        draw = self.draw
+        if draw.split == "train" and draw.random() < COINED_SHARE:
+            return _coined(draw), _coined(draw)
+        heads, tails = _PAIRS[kind]
+        return draw.pick(heads), draw.pick(tails)
+
+
+def _coined(draw: Draw) -> str:
+    """A word that no list of names has, such as Tormavick."""
+    parts = words.SYLLABLES if draw.random() < 0.5 else (words.SYLLABLES[0], words.SYLLABLES[2])
+    return "".join(draw.pick(part) for part in parts).capitalize()
 
 
 def whole(draw: Draw, digits: int) -> int:

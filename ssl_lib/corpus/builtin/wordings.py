@@ -95,12 +95,12 @@ COMPARISON_RESERVED = plain(
     ]
 )
 
-_LISTS = ("{x}, {y} and {w}", "{x}, {y}, {z} and {w}", "{x}, {y}, {z}, {v} and {w}")
+LISTS = ("{x}, {y} and {w}", "{x}, {y}, {z} and {w}", "{x}, {y}, {z}, {v} and {w}")
 
 
 def _extreme(best: str, shapes: list[str]) -> list[str]:
     filled = (shape.replace("BEST", best).replace("ANSWER", "{c!}") for shape in shapes)
-    return [shape.replace("LIST", numbers) for shape in filled for numbers in _LISTS]
+    return [shape.replace("LIST", numbers) for shape in filled for numbers in LISTS]
 
 
 def _extreme_wordings(best: str) -> tuple[Template, ...]:

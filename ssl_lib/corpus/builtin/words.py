@@ -24,6 +24,11 @@ FIRM_TAILS = _cut("Foods Steel Motors Energy Textiles Shipping Optics Paper")
 PLACE_HEADS = _cut("North South East West Upper Lower Old New Great Little")
 PLACE_TAILS = _cut("Ashford Benham Corley Dunmore Elswick Farley Granton Harlow Kirkby Milford Oakley Preston")
 TEAM_TAILS = _cut("Rovers United Wolves Hawks Tigers Comets Lions Sharks")
+SYLLABLES = (
+    _cut("bel dar fen gor hal kes lum mar nor pel quin ras sel tor ulm vem wes yor zan brin cor dun esk"),
+    _cut("a e i o u en al or is un"),
+    _cut("by den dra fax gow kin lin mor nox per ric sson ton vale wick mont stad burg"),
+)
 
 ITEMS = _cut("apples books coins stamps marbles tickets chairs pens bricks cards shells eggs")
 RESERVED_ITEMS = _cut("lanterns buttons kettles saddles")
