@@ -85,12 +85,19 @@ class ModelSettings(Section):
     mode_embedding: bool = True
     private_layers: NonNegative = 1
     short_convolution: Annotated[int, Field(ge=0, le=8)] = 3
+    induction_heads: NonNegative = 1
     activation_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSettings:
         if self.width % (2 * self.heads):
             raise ValueError(f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}")
+        return self
+
+    @model_validator(mode="after")
+    def _induction_heads_are_heads(self) -> ModelSettings:
+        if self.induction_heads > self.heads:
+            raise ValueError(f"induction_heads must be at most heads = {self.heads}, got {self.induction_heads}")
         return self
 
     @model_validator(mode="after")

@@ -308,6 +308,17 @@ def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_R1TT: Tens
     return mixed
 
 
+def slow_keys_of_the_position_before(key_RHTK: Tensor, documents_RT: Tensor, heads: int) -> Tensor:
+    """For the first heads, the key of the position before it in its document, or zeros; for the others its own."""
+    keys = key_RHTK.clone()
+    for row in range(key_RHTK.shape[0]):
+        for head in range(heads):
+            for position in range(key_RHTK.shape[2]):
+                follows = position > 0 and documents_RT[row, position - 1] == documents_RT[row, position]
+                keys[row, head, position] = key_RHTK[row, head, position - 1] if follows else 0.0
+    return keys
+
+
 def supervised_loop(items_NP: Tensor, labels: Sequence[int], temperature: float) -> Tensor:
     """Khosla et al. 2020, equation 2: the logarithm's mean over the positives of an anchor stands outside."""
     total = items_NP.new_zeros(())

@@ -6,9 +6,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ssl_lib.model.layers import LONGEST_PLAIN, ShortConvolution, attend
-from ssl_lib.model.trunk import MODES, Trunk, TrunkShape, same_document_before
-from tests.reference import slow_attention, slow_short_convolution
+from ssl_lib.model.layers import (
+    LONGEST_PLAIN,
+    Attention,
+    ShortConvolution,
+    Surroundings,
+    attend,
+    normalise,
+    rotary_table,
+    rotate,
+)
+from ssl_lib.model.trunk import MODES, Trunk, TrunkShape, attention_mask, same_document_before
+from tests.reference import slow_attention, slow_keys_of_the_position_before, slow_short_convolution
 
 ROWS, HEADS, POSITIONS, WIDTH = 2, 3, 9, 8
 
@@ -39,6 +48,44 @@ def test_plain_and_fused_attention_have_the_same_gradients(positions: int) -> No
     expected = torch.autograd.grad(fused.square().sum(), parts)
     found = torch.autograd.grad(attend(*parts, allowed).square().sum(), parts)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def _around(documents_RT: torch.Tensor, causal_R: torch.Tensor, width: int) -> Surroundings:
+    rotation = rotary_table(documents_RT.shape[1], width, documents_RT.device)
+    return Surroundings(attention_mask(documents_RT, causal_R), rotation, same_document_before(documents_RT, 1))
+
+
+@pytest.mark.parametrize("induction_heads", [0, 1, 3])
+def test_induction_heads_see_the_key_of_the_position_before(induction_heads: int) -> None:
+    torch.manual_seed(0)
+    attention = Attention(HEADS * WIDTH, HEADS, 2, induction_heads)
+    torch.nn.init.normal_(attention.query_key_value.weight)
+    hidden_RTD, documents_RT = torch.randn(2, POSITIONS, HEADS * WIDTH), torch.tensor([[0] * 9, [3] * 4 + [5] * 5])
+    around = _around(documents_RT, torch.tensor([True, False]), WIDTH)
+    projected = (hidden_RTD @ attention.query_key_value.weight.T).view(2, POSITIONS, 3, HEADS, WIDTH)
+    query, key, value = projected.permute(2, 0, 3, 1, 4)
+    key = slow_keys_of_the_position_before(key, documents_RT, induction_heads)
+    query, key = (rotate(normalise(part), around.rotation) for part in (query, key))
+    mixed = slow_attention(query, key, value, around.allowed_R1TT).transpose(1, 2).flatten(2)
+    expected = mixed @ attention.output.weight.T
+    torch.testing.assert_close(attention(hidden_RTD, around), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("induction_heads", [0, 1])
+def test_an_induction_head_begins_by_looking_at_what_followed_the_same_token(induction_heads: int) -> None:
+    """Of twelve random tokens said twice; the values are codes of the positions, so the output is what is looked at."""
+    torch.manual_seed(0)
+    width, tokens = 32, 12
+    attention = Attention(2 * width, 2, 1, induction_heads)
+    weight_3HKD = attention.query_key_value.weight.data.view(3, 2, width, 2 * width)
+    weight_3HKD[:2, 0, :, :width] = 0.0
+    weight_3HKD[2, 0] = torch.eye(width, 2 * width)
+    attention.output.weight.data = torch.eye(2 * width)
+    hidden_TD = torch.cat([torch.eye(2 * tokens, width), torch.randn(tokens, width).repeat(2, 1)], dim=1)
+    around = _around(torch.zeros(1, 2 * tokens, dtype=torch.long), torch.tensor([True]), width)
+    looked_at_T = attention(hidden_TD[None], around)[0, tokens:, :width].argmax(-1)
+    followed = looked_at_T == torch.arange(1, tokens + 1)
+    assert followed.sum() >= tokens - 1 if induction_heads else followed.sum() <= tokens // 3
 
 
 def _trunk(**shape: int) -> Trunk:
@@ -87,8 +134,9 @@ def test_a_private_layer_moves_the_rows_of_its_kind_alone(mode: str) -> None:
     assert changed_R.tolist() == (causal_R if mode == "causal" else ~causal_R).tolist()
 
 
-def test_a_document_and_the_past_are_all_that_a_causal_row_sees() -> None:
-    trunk = _trunk(private_layers=1, short_convolution=3)
+@pytest.mark.parametrize("reach", [0, 3])
+def test_a_document_and_the_past_are_all_that_a_causal_row_sees(reach: int) -> None:
+    trunk = _trunk(private_layers=1, short_convolution=reach, induction_heads=1)
     ids_RT, documents_RT = _rows()
     causal_R = torch.ones(4, dtype=torch.bool)
     before = trunk(ids_RT, documents_RT, causal_R)
@@ -96,6 +144,19 @@ def test_a_document_and_the_past_are_all_that_a_causal_row_sees() -> None:
     other_RT[:, 6] = (ids_RT[:, 6] + 1) % 40  # the last position of the first document
     changed_T = (trunk(other_RT, documents_RT, causal_R) != before).any(2).any(0)
     assert changed_T.tolist() == [False] * 6 + [True] + [False] * 5
+
+
+def test_the_first_layer_alone_has_induction_heads() -> None:
+    found = {}
+    for private in range(3):
+        trunk = _trunk(private_layers=private, induction_heads=2)
+        found[private] = [block.attention.induction_heads for block in trunk.all_blocks]
+    assert found == {0: [2, 0], 1: [2, 0, 0], 2: [2, 0, 2, 0]}
+
+
+def test_more_induction_heads_than_heads_are_an_error() -> None:
+    with pytest.raises(ValueError, match="induction_heads must be at most heads = 2, got 3"):
+        _trunk(induction_heads=3)
 
 
 def test_more_private_layers_than_layers_are_an_error() -> None:

@@ -41,7 +41,14 @@ def model(kind: str, digits: str) -> Trunk:
     torch.manual_seed(0)
     encoding = encoding_with(digits)
     shape = TrunkShape(
-        encoding.n_vocab, width=32, layers=2, heads=2, number_embedding=kind, private_layers=1, short_convolution=3
+        encoding.n_vocab,
+        width=32,
+        layers=2,
+        heads=2,
+        number_embedding=kind,
+        private_layers=1,
+        short_convolution=3,
+        induction_heads=1,
     )
     trunk = Trunk(shape, encoding).eval()
     for block in trunk.all_blocks:  # they begin at zero, where nothing could leak through them

@@ -16,8 +16,8 @@ LONGEST_PLAIN = 512  # positions up to which attention on a processor holds all 
 
 
 class Surroundings(NamedTuple):
-    """What a position may see: by attention [R, 1, T, T], its rotation, and which of the P positions before it are of
-    its document [P, R, T, 1].
+    """What a position (row) may see: others (columns) by attention [R, 1, T, T], its rotation, and which of the P
+    positions before it are of its document [P, R, T, 1].
     """
 
     allowed_R1TT: Tensor
@@ -32,25 +32,33 @@ class Surroundings(NamedTuple):
 class Attention(nn.Module):
     """Multi-head self-attention with rotary positions (Su et al. 2021) and normalised queries and keys (Henry et al.
     2020).
+
+    The first `induction_heads` see every key one position later and begin with keys like queries: they look for what
+    followed the same token before (Olsson et al. 2022) from the first step on.
     """
 
-    def __init__(self, width: int, heads: int, layers: int) -> None:
+    def __init__(self, width: int, heads: int, layers: int, induction_heads: int = 0) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.induction_heads = heads, induction_heads
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
         self.log_sharpness = nn.Parameter(torch.zeros(heads))
         nn.init.normal_(self.query_key_value.weight, std=width**-0.5)
+        query_key_value_3HKD = self.query_key_value.weight.data.view(3, heads, width // heads, width)
+        query_key_value_3HKD[1, :induction_heads] = query_key_value_3HKD[0, :induction_heads]
         nn.init.normal_(self.output.weight, std=(2 * layers * width) ** -0.5)
 
-    def forward(self, hidden_RTD: Tensor, allowed_R1TT: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        """[R, T, D] to [R, T, D]; `allowed_R1TT` is True where a position (row) may look at another (column)."""
+    def forward(self, hidden_RTD: Tensor, around: Surroundings) -> Tensor:
+        """[R, T, D] to [R, T, D]."""
         rows, positions, width = hidden_RTD.shape
         split = self.query_key_value(hidden_RTD).view(rows, positions, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        query, key = (rotate(normalise(part), rotation).to(value.dtype) for part in (query, key))
+        if self.induction_heads:
+            later = functional.pad(key[:, : self.induction_heads, :-1], (0, 0, 1, 0)) * around.near_PRT1[0][:, None]
+            key = torch.cat([later, key[:, self.induction_heads :]], dim=1)
+        query, key = (rotate(normalise(part), around.rotation).to(value.dtype) for part in (query, key))
         query = query * self.log_sharpness.exp()[:, None, None].to(query.dtype)
-        mixed_RHTK = attend(query, key, value, allowed_R1TT)
+        mixed_RHTK = attend(query, key, value, around.allowed_R1TT)
         return self.output(mixed_RHTK.transpose(1, 2).reshape(rows, positions, width))
 
 
@@ -106,9 +114,9 @@ class ShortConvolution(nn.Module):
 class Block(nn.Module):
     """Attention, then feed-forward, each on the normalised residual stream, mixed with the positions just before."""
 
-    def __init__(self, width: int, heads: int, layers: int, reach: int = 0) -> None:
+    def __init__(self, width: int, heads: int, layers: int, reach: int = 0, induction_heads: int = 0) -> None:
         super().__init__()
-        self.attention = Attention(width, heads, layers)
+        self.attention = Attention(width, heads, layers, induction_heads)
         self.feed_forward = FeedForward(width, layers)
         self.before_attention = ShortConvolution(width, reach)
         self.before_feed_forward = ShortConvolution(width, reach)
@@ -116,7 +124,7 @@ class Block(nn.Module):
     def forward(self, hidden_RTD: Tensor, around: Surroundings) -> Tensor:
         """[R, T, D] to [R, T, D]."""
         mixed_RTD = self.before_attention(normalise(hidden_RTD), around.near_PRT1)
-        hidden_RTD = hidden_RTD + self.attention(mixed_RTD, around.allowed_R1TT, around.rotation)
+        hidden_RTD = hidden_RTD + self.attention(mixed_RTD, around)
         return hidden_RTD + self.feed_forward(self.before_feed_forward(normalise(hidden_RTD), around.near_PRT1))
 
 

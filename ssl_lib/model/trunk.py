@@ -35,6 +35,7 @@ class TrunkShape(NamedTuple):
     mode_embedding: bool = True
     private_layers: int = 0
     short_convolution: int = 0
+    induction_heads: int = 0
     activation_checkpointing: bool = False
 
 
@@ -67,13 +68,19 @@ class Trunk(nn.Module):
         self.numbers = make_number_embedding(shape.number_embedding, shape.width)
         if not 0 <= shape.private_layers <= shape.layers:
             raise ValueError(f"private_layers must be at most layers = {shape.layers}, got {shape.private_layers}")
-        self.blocks = self._blocks(shape.layers - shape.private_layers)
-        self.private_blocks = nn.ModuleDict({mode: self._blocks(shape.private_layers) for mode in MODES})
+        if not 0 <= shape.induction_heads <= shape.heads:
+            raise ValueError(f"induction_heads must be at most heads = {shape.heads}, got {shape.induction_heads}")
+        shared = shape.layers - shape.private_layers
+        self.blocks = self._blocks(0, shared)
+        self.private_blocks = nn.ModuleDict({mode: self._blocks(shared, shape.layers) for mode in MODES})
 
-    def _blocks(self, count: int) -> nn.ModuleList:
+    def _blocks(self, start: int, stop: int) -> nn.ModuleList:
+        """The layers from `start` to `stop` - 1; the first of all has the induction heads."""
         shape = self.shape
+        inductive = [shape.induction_heads] + [0] * shape.layers
         return nn.ModuleList(
-            Block(shape.width, shape.heads, shape.layers, shape.short_convolution) for _ in range(count)
+            Block(shape.width, shape.heads, shape.layers, shape.short_convolution, inductive[layer])
+            for layer in range(start, stop)
         )
 
     @property
@@ -107,7 +114,7 @@ class Trunk(nn.Module):
         around = Surroundings(
             attention_mask(document_ids_RT, causal_R),
             rotary_table(ids_RT.shape[1], self.width // self.shape.heads, ids_RT.device),
-            same_document_before(document_ids_RT, self.shape.short_convolution),
+            same_document_before(document_ids_RT, max(self.shape.short_convolution, 1)),
         )
         states = [self.embed(ids_RT, document_ids_RT, causal_R)]
         states += self._through(self.blocks, states[-1], around)
@@ -181,8 +188,7 @@ def same_document_before(document_ids_RT: Tensor, reach: int) -> Tensor:
     width = document_ids_RT.shape[1]
     shifted = [padded[:, reach - back : reach - back + width] for back in range(1, reach + 1)]
     same_PRT = [document_ids_RT == before_RT for before_RT in shifted]
-    empty = document_ids_RT.new_zeros((0, *document_ids_RT.shape, 1), dtype=torch.bool)
-    return torch.stack(same_PRT)[..., None] if reach else empty
+    return torch.stack(same_PRT)[..., None]
 
 
 def _special_after(vocab_size: int) -> SpecialIds:
