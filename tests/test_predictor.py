@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -324,6 +325,18 @@ def test_a_model_that_is_not_whole_is_refused(model: Predictor, tmp_path: Path, 
         path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["short_convolution", "induction_heads", "private_layers"])
+def test_a_model_written_before_a_part_existed_is_read_without_it(
+    settings: Settings, encoding: tiktoken.Encoding, tmp_path: Path, key: str
+) -> None:
+    model = Predictor.untrained(settings.replaced({f"model.{key}": 0}), encoding)
+    model.save(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    del written["model"][key]
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    assert np.array_equal(load(tmp_path).embed(SHORT), model.embed(SHORT))
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:

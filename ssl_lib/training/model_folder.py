@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tiktoken
 import torch
 from torch import Tensor
 
-from ssl_lib.config import Settings, UserError, parse_settings
+from ssl_lib.config import ModelSettings, Settings, UserError, parse_settings
+from ssl_lib.model.trunk import TrunkShape
 from ssl_lib.objectives.base import TRAINING_ONLY, Objective
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.encodings import encoding as read_encoding
@@ -62,7 +64,7 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
             f"{folder} holds no model ({missing[0]} is missing); run `ssl-lib train` or name another folder"
         )
     try:
-        settings = parse_settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        settings = _settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except ValueError as error:
         raise ModelError(f"{folder / 'config.json'} is damaged ({error}); run `ssl-lib train` again") from None
     encoding = read_encoding(str(folder / "encoding.json"))
@@ -74,6 +76,14 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
         line = str(error).splitlines()[0]
         raise ModelError(f"{folder / 'model.safetensors'} does not hold this model ({line})") from None
     return settings, encoding, objectives
+
+
+def _settings(config: dict[str, Any]) -> Settings:
+    """Settings of a stored model. What it was written without, it has not: a trunk's own default is to have no extras,
+    that of the settings is what new models get.
+    """
+    plain = {key: value for key, value in TrunkShape._field_defaults.items() if key in ModelSettings.model_fields}
+    return parse_settings(config | {"model": plain | config.get("model", {})})
 
 
 def _load(objectives: Mapping[str, Objective], tensors: dict[str, Tensor]) -> None:
