@@ -229,7 +229,7 @@ OBJECTIVES = tuple(ObjectivesSettings.model_fields)
 class TrainingSettings(Section):
     """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
 
-    steps: Positive = 4000
+    steps: Positive = 5000
     rows: Positive = 16
     accumulate: Positive = 1
     learning_rate: Rate = 0.02
