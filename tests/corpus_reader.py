@@ -96,7 +96,7 @@ def _list_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     numbers = [int(number) for number in re.findall(r"\d+", sentence)]
     if len(numbers) < 2 or not re.search(rf"{_MORE}|{_LESS}", sentence):
         return
-    most = re.search(rf"{_LESS}", sentence.split("so the")[-1]) is None
+    most = re.search(_LESS, sentence.split("so the")[-1]) is None
     if len(numbers) == 2:
         holds = numbers[0] > numbers[1] if most else numbers[0] < numbers[1]
         yield ("comparison", tuple(numbers)), sentence.endswith("Yes." if holds else "No.")

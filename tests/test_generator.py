@@ -244,6 +244,14 @@ def test_composed_wordings_are_many_and_none_comes_near_a_reserved_one() -> None
                 assert words_apart(_words(source), _words(wording.source)) >= 3, (source, wording.source)
 
 
+def test_training_alone_says_facts_in_composed_wordings() -> None:
+    for split, low, high in (("train", 0.1, 0.2), ("validation", 0.0, 0.0), ("test", 0.0, 0.0)):
+        for family in FAMILIES.values():
+            known = {wording.source for wording in family.wordings + family.reserved}
+            said = [family._wording(Draw(5, split, number)).source for number in range(800)]
+            assert low <= sum(source not in known for source in said) / len(said) <= high, (split, family.name)
+
+
 def _words(source: str) -> list[str]:
     return re.findall(r"\{\w+|\w+|[^\w\s{}!]", source)
 

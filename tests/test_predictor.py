@@ -327,6 +327,14 @@ def test_a_model_that_is_not_whole_is_refused(model: Predictor, tmp_path: Path, 
         load(tmp_path)
 
 
+@pytest.mark.parametrize("content", ["[]", '{"model": []}', '{"model": 3}', '{"model": {"heads": 3}}', "{}"])
+def test_a_config_of_another_shape_is_refused_in_one_sentence(model: Predictor, tmp_path: Path, content: str) -> None:
+    model.save(tmp_path)
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("key", ["short_convolution", "induction_heads", "private_layers"])
 def test_a_model_written_before_a_part_existed_is_read_without_it(
     settings: Settings, encoding: tiktoken.Encoding, tmp_path: Path, key: str

@@ -77,9 +77,10 @@ class Trunk(nn.Module):
     def _blocks(self, start: int, stop: int) -> nn.ModuleList:
         """The layers from `start` to `stop` - 1; the first of all has the induction heads."""
         shape = self.shape
-        inductive = [shape.induction_heads] + [0] * shape.layers
         return nn.ModuleList(
-            Block(shape.width, shape.heads, shape.layers, shape.short_convolution, inductive[layer])
+            Block(
+                shape.width, shape.heads, shape.layers, shape.short_convolution, 0 if layer else shape.induction_heads
+            )
             for layer in range(start, stop)
         )
 

@@ -1,8 +1,8 @@
 """Which sentences of a batch belong together, and how much: by the numbers in them.
 
-Two sentences in a row that have most of their quantities in common, in another form or unit (the same significant
-digits, three or more), restate each other; a sentence whose number was changed is as near to the original as the two
-values are (grade).
+Two sentences in a row that have half of their quantities or more in common, in another form or unit (the same
+significant digits, three or more), restate each other; a sentence whose number was changed is as near to the original
+as the two values are (grade).
 
 Shapes: B rows, T positions, M numbers, N sentences, Q pairs.
 """

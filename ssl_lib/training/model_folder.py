@@ -78,12 +78,14 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
     return settings, encoding, objectives
 
 
-def _settings(config: dict[str, Any]) -> Settings:
+def _settings(config: Any) -> Settings:
     """Settings of a stored model. What it was written without, it has not: a trunk's own default is to have no extras,
     that of the settings is what new models get.
     """
     plain = {key: value for key, value in TrunkShape._field_defaults.items() if key in ModelSettings.model_fields}
-    return parse_settings(config | {"model": plain | config.get("model", {})})
+    if isinstance(config, dict) and isinstance(config.get("model"), dict):
+        config = config | {"model": plain | config["model"]}
+    return parse_settings(config)
 
 
 def _load(objectives: Mapping[str, Objective], tensors: dict[str, Tensor]) -> None:

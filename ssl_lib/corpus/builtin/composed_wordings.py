@@ -72,6 +72,12 @@ _PARTS = {
     "SHARE": _parts("{p}% of {b} | {p}% of {b} | {p} percent of {b} | {p} in every hundred of {b}"),
 }
 _MACRO = re.compile("|".join(_PARTS))
+_CALCULATED = """
+    LEADPHRASE GIVES {c!}.
+    LEADPHRASE GIVES {c!}.
+    how much is PHRASE? THEN{c!}.
+    PHRASE: {c!}.
+    ONCE CLAUSE, FOUND {c!}."""
 _PAIR = """
     LEADthe BETTER number of {a} and {b} is ANSWER.
     {a} or {b}? The BETTER is ANSWER.
@@ -84,8 +90,7 @@ _PAIR = """
     looking at {a} and {b}, the BETTER one is ANSWER.
     both {a} and {b} are numbers, and ANSWER is BETTER.
     {a} against {b}: the BETTER is ANSWER.
-    LEADANSWER is the BETTER side of {a} and {b}.
-"""
+    LEADANSWER is the BETTER side of {a} and {b}."""
 _EXTREME = """
     LEADthe BEST of LIST GIVES {c!}.
     if you look at LIST, the BEST is {c!}.
@@ -101,15 +106,10 @@ _EXTREME = """
     LIST, with {c!} as the BEST.
     the BEST entry, given LIST, GIVES {c!}.
 """
-
-
 _SHAPES = {
-    "addition": _lines("""
-        LEADADDED GIVES {c!}.
-        LEADADDED GIVES {c!}.
-        how much is ADDED? THEN{c!}.
-        ADDED: {c!}.
-        ONCE ADDING, FOUND {c!}.
+    "addition": _lines(
+        _with(_CALCULATED, PHRASE="ADDED", CLAUSE="ADDING")
+        + """
         {a} and {b}, so FOUND {c!}.
         LEAD{c} is {a} and {b!} more.
         {who} has {a} {things}, {other} gives {b} more, FOUND {c!}.
@@ -117,13 +117,11 @@ _SHAPES = {
         {a} {things} came on Monday and {b} on Friday, FOUND {c!}.
         {who} found {a} {things} in the morning and {b} later, altogether {c!}.
         {who} and {other} have {a} and {b} {things}, so both have {c!}.
-    """),
-    "subtraction": _lines("""
-        LEADTAKEN GIVES {c!}.
-        LEADTAKEN GIVES {c!}.
-        how much is TAKEN? THEN{c!}.
-        TAKEN: {c!}.
-        ONCE TAKING, FOUND {c!}.
+    """
+    ),
+    "subtraction": _lines(
+        _with(_CALCULATED, PHRASE="TAKEN", CLAUSE="TAKING")
+        + """
         {a} without {b}, so FOUND {c!}.
         LEAD{a} is {b} and {c!} more.
         {who} had {a} {things} and gave {b} to {other}, which left {c!}.
@@ -131,10 +129,11 @@ _SHAPES = {
         out of {a} {things} {who} lost {b}, so {c!} stayed.
         {who} needs {a} {things} and has {b}, so {c!} are missing.
         {who} has {a} {things}, {other} only {b}, so {who} has {c!} more.
-    """),
+    """
+    ),
     "comparison": _lines(
-        _with(_PAIR, BETTER="UPPER", ANSWER="{h!}").rstrip()
-        + _with(_PAIR, BETTER="LOWER", ANSWER="{l!}").rstrip()
+        _with(_PAIR, BETTER="UPPER", ANSWER="{h!}")
+        + _with(_PAIR, BETTER="LOWER", ANSWER="{l!}")
         + """
         is {a} UPPER than {b}? {more!}.
         is {a} LOWER than {b}? {less!}.
