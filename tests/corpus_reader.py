@@ -115,7 +115,7 @@ def _percentage_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     elif len(numbers) == 3 and re.search(r"Out of|At \d", sentence):
         rate, base = map(int, numbers[:2] if sentence.startswith("At") else numbers[1::-1])
         yield ("percentage", (rate, base)), rate * base == 100 * numbers[2]
-    elif len(numbers) == 3 and (named := re.search(r"(\d+)(?:%| percent| in every)", sentence)):
+    elif len(numbers) == 3 and (named := re.search(r"(\d+)(?:%| percent| (?:in|of) every)", sentence)):
         numbers.remove(Decimal(named[1]))
         yield ("percentage", (int(named[1]), int(max(numbers)))), int(named[1]) * max(numbers) == 100 * min(numbers)
 
@@ -151,7 +151,7 @@ def _numeration_in_money(sentence: str) -> Iterator[tuple[Fact, bool]]:
 def _sequence_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     if re.search(r"times|multipl|factor", sentence, re.IGNORECASE):
         return
-    named = re.search(r"(?:(?:up|down) by|[Ss]teps? of|all|[Ee]ach time) (\d+)", sentence)
+    named = re.search(r"(?:(?:up|down) by|[Ss]teps? of|step is|differ by|all|[Ee]ach time) (\d+)", sentence)
     terms = sentence[: named.start(1)] + sentence[named.end(1) :] if named else sentence
     numbers = [int(number) for number in re.findall(r"\d+", terms)]
     steps = {later - earlier for earlier, later in pairwise(numbers)}

@@ -46,6 +46,18 @@ _PARTS = {
     ),
     "ONCE": _parts("if | once | as soon as | after | now that | because | whenever"),
     "LIST": LISTS,
+    "GOT": _parts("found | got | won | made | picked | collected | received | kept"),
+    "LOST": _parts("lost | gave away | broke | dropped | returned | sent off | ate"),
+    "EARLY": _parts("on Monday | in spring | at first | this week | before noon | here | in one place"),
+    "LATE": _parts("on Friday | in autumn | after that | next week | after noon | there | in another"),
+    "SUMMED": _parts(
+        """altogether | that is | all in all | which is together | so the count is | so there are | making |
+        that makes | so now it is | in one heap"""
+    ),
+    "REST": _parts(
+        """so what is left is | so there remain | leaving | so the rest is | which left | so now it is | so only |
+        and what stays is"""
+    ),
     "ADDED": _parts(
         """{a} plus {b} | {a} + {b} | {a} and {b} in all | {a} with {b} on top | {b} more than {a} |
         {a} joined with {b} | {a} together with {b} | {a} and {b} combined | {a} and then {b} more | both {a} and {b} |
@@ -90,6 +102,11 @@ _PAIR = """
     looking at {a} and {b}, the BETTER one is ANSWER.
     both {a} and {b} are numbers, and ANSWER is BETTER.
     {a} against {b}: the BETTER is ANSWER.
+    {a}, then {b}: the BETTER was ANSWER.
+    between them, {a} and {b}, the BETTER GIVES ANSWER.
+    set {a} beside {b} and the BETTER is ANSWER.
+    one has {a}, another {b}, and the BETTER is ANSWER.
+    choose {a} or {b} by size: the BETTER is ANSWER.
     LEADANSWER is the BETTER side of {a} and {b}."""
 _EXTREME = """
     LEADthe BEST of LIST GIVES {c!}.
@@ -105,6 +122,13 @@ _EXTREME = """
     LEADall of LIST are BOUND {c!}.
     LIST, with {c!} as the BEST.
     the BEST entry, given LIST, GIVES {c!}.
+    there were LIST, and {c!} was the BEST.
+    LIST are given, the BEST being {c!}.
+    somebody wrote LIST, and {c!} is the BEST of all.
+    LIST, and of these the BEST GIVES {c!}.
+    we order LIST and the BEST GIVES {c!}.
+    look for the BEST in LIST: {c!}.
+    out of LIST we keep the BEST, {c!}.
 """
 _SHAPES = {
     "addition": _lines(
@@ -117,6 +141,14 @@ _SHAPES = {
         {a} {things} came on Monday and {b} on Friday, FOUND {c!}.
         {who} found {a} {things} in the morning and {b} later, altogether {c!}.
         {who} and {other} have {a} and {b} {things}, so both have {c!}.
+        {who} GOT {a} {things} EARLY and {b} LATE, SUMMED {c!}.
+        {a} {things} of {who} and {b} of {other}, SUMMED {c!}.
+        {who} brought {a} {things}, {other} added {b}, SUMMED {c!}.
+        to the {a} {things} of {who} came {b} from {other}, SUMMED {c!}.
+        after the first {a} {things} {who} GOT {b}, SUMMED {c!}.
+        EARLY stood {a} {things}, LATE stood {b}, SUMMED {c!}.
+        {b} {things} joined the {a} that {who} GOT, SUMMED {c!}.
+        one box held {a} {things}, one held {b}, SUMMED {c!}.
     """
     ),
     "subtraction": _lines(
@@ -129,6 +161,16 @@ _SHAPES = {
         out of {a} {things} {who} lost {b}, so {c!} stayed.
         {who} needs {a} {things} and has {b}, so {c!} are missing.
         {who} has {a} {things}, {other} only {b}, so {who} has {c!} more.
+        {who} GOT {a} {things} and LOST {b} of them, REST {c!}.
+        of the {a} {things} of {who}, {b} went to {other}, REST {c!}.
+        {a} {things} stood there, {b} were taken, REST {c!}.
+        from a box of {a} {things} {who} LOST {b}, REST {c!}.
+        {who} LOST {b} of {a} {things}, REST {c!}.
+        {a} {things} without the {b} of {other}, REST {c!}.
+        {who} wants {a} {things} but holds {b}, so {c!} are wanting.
+        {other} has {a} {things} against the {b} of {who}, {c!} more.
+        EARLY there were {a} {things}, LATE {b} fewer, REST {c!}.
+        how far is it from {b} up to {a}? THEN{c!}.
     """
     ),
     "comparison": _lines(
@@ -162,6 +204,11 @@ _SHAPES = {
         LEADTERMS has a step of {s!}.
         LEADthe row TERMS moves {way!} by {s!}.
         a row with steps of {s} {way} begins {x}, {y!}, {z!}, {v!}.
+        the step is {s} {way}, so {x} leads to {y!} and {z!}.
+        {x} becomes {y}, then {z!}, then {v!}, then {c!}.
+        TERMS differ by {s!}.
+        TERMS and so on: {c!}.
+        we say {x}, {y}, {z!}, {v!}, {c!} in turn.
     """),
     "geometric": _lines("""
         from {x}, each term is {r} times the last: {y!}, {z!}, {v!}.
@@ -172,6 +219,10 @@ _SHAPES = {
         LEADthe factor from {x} to {y} GIVES {r!}.
         start with {x}, and {r} times that, {y!}, then {z!}, then {v!}.
         LEAD{x}, taken {r} times, GIVES {y!}.
+        a factor of {r} takes {x} to {y!}, then to {z!}, then to {v!}.
+        each one {r} times the last: {x}, {y!}, {z!}, {v!}.
+        {x} is one, {r} times that is {y!}, {r} times that is {z!}.
+        growing by a factor of {r}, {x} becomes {y!}, {z!} and {v!}.
     """),
     "conversion": _lines("""
         LEAD{a} {Large} GIVES {c!} {Small}.
@@ -191,6 +242,14 @@ _SHAPES = {
         ONCE we count {c} {Small} as {Large}, FOUND {a!}.
         {a} {large} ({c!} {small}).
         {c} {small} ({a!} {large}).
+        turn {a} {Large} into {Small} and FOUND {c!}.
+        turn {c} {Small} into {Large} and FOUND {a!}.
+        {a} {Large}, how many {Small}? THEN{c!}.
+        {c} {Small}, how many {Large}? THEN{a!}.
+        for {a} {Large} you need {c!} {Small}.
+        for {c} {Small} you need {a!} {Large}.
+        {a} {Large} of it, so {c!} {Small}.
+        {c} {Small} of it, so {a!} {Large}.
     """),
     "percentage": _lines("""
         LEADSHARE GIVES {c!}.
@@ -206,6 +265,16 @@ _SHAPES = {
         a tax of {p}% on a sum of {b} GIVES {c!}.
         LEAD{c} out of {b} is {p!}%.
         LEAD{c} of {b} is {p!} percent.
+        in a group of {b}, {p}% would be {c!}.
+        {who} has {b} {things} and gives {p}% of them to {other}, FOUND {c!}.
+        {b} at {p}% GIVES {c!}.
+        if {b} are all, {p}% are {c!}.
+        {p} of every hundred, so with {b} it is {c!}.
+        {who} LOST {p}% of {b} {things}, FOUND {c!}.
+        from {b} take {p} percent, which is {c!}.
+        {p}% of what is {c}? THEN{b!}.
+        if {p}% are {c}, then all are {b!}.
+        ONCE {c} is {p}%, the whole GIVES {b!}.
     """),
     "numeration": _lines("""
         LEADthe figure for {w} GIVES {c!}.
@@ -223,6 +292,13 @@ _SHAPES = {
         {c} stands for {w!}.
         how do we say {c}? We say {w!}.
         {c}: {w!}.
+        {w}, in figures {c!}.
+        a sign says {w}, which is {c!}.
+        spell {c}: {w!}.
+        the words {w} mean {c!}.
+        you see {c} and read {w!}.
+        you hear {w} and write {c!}.
+        {c} would be spoken as {w!}.
     """),
 }
 
