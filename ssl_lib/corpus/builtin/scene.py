@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ssl_lib.corpus.builtin import words
 from ssl_lib.corpus.builtin.operands import Draw
@@ -26,10 +26,11 @@ RESERVED_UNITS = {
 }
 MONEY_SIGNS = ("$", "$", "$", "€")
 MONEY_WORDS = ("dollars", "euros")
+RARE_MONEY_SIGNS = ("₩", "₹", "₺", "₽", "₴", "₦", "₱", "₪", "₫", "R$", "kr ", "Rs ", "zł ", "Kč ")
 RESERVED_MONEY_SIGNS = ("£", "¥")
 RESERVED_MONEY_WORDS = ("francs", "crowns")
 RANK_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-COINED_SHARE = 0.3  # of the names in training documents: a name that cannot be known has to be read
+COINED_SHARE = 0.3  # of names, units and things in training documents: what cannot be known has to be read
 
 Values = dict[str, object]
 _PAIRS = {
@@ -75,16 +76,26 @@ class Scene:
 
     def _new_name(self, kind: str) -> tuple[str, str]:
         draw = self.draw
-        if draw.split == "train" and draw.random() < COINED_SHARE:
-            return _coined(draw), _coined(draw)
+        if _unknown(draw):
+            return _coined(draw).capitalize(), _coined(draw).capitalize()
         heads, tails = _PAIRS[kind]
         return draw.pick(heads), draw.pick(tails)
 
 
+def _unknown(draw: Draw) -> bool:
+    """Whether something that no list has comes next: in training documents alone."""
+    return draw.split == "train" and draw.random() < COINED_SHARE
+
+
 def _coined(draw: Draw) -> str:
-    """A word that no list of names has, such as Tormavick."""
+    """A word that no list has, such as tormavick."""
     parts = words.SYLLABLES if draw.random() < 0.5 else (words.SYLLABLES[0], words.SYLLABLES[2])
-    return "".join(draw.pick(part) for part in parts).capitalize()
+    return "".join(draw.pick(part) for part in parts)
+
+
+def _noun(draw: Draw, known: Sequence[str]) -> str:
+    """One of the known words, or in training documents a coined one in the plural."""
+    return f"{_coined(draw)}s" if _unknown(draw) else draw.pick(known)
 
 
 def whole(draw: Draw, digits: int) -> int:
@@ -114,8 +125,9 @@ def _rate(scene: Scene, values: Values) -> None:
 def _money(scene: Scene, values: Values) -> None:
     draw = scene.draw
     style = draw.random()
-    sign = draw.pick(RESERVED_MONEY_SIGNS if scene.reserved else MONEY_SIGNS)
-    word = draw.pick(RESERVED_MONEY_WORDS if scene.reserved else MONEY_WORDS)
+    known_signs = RARE_MONEY_SIGNS if _unknown(draw) else MONEY_SIGNS
+    sign = draw.pick(RESERVED_MONEY_SIGNS if scene.reserved else known_signs)
+    word = _noun(draw, RESERVED_MONEY_WORDS if scene.reserved else MONEY_WORDS)
     amount = whole(draw, 5)
     if style < 0.25:
         before, number, after = sign, f"{draw.between(1, 99)}.{draw.between(1, 9)}", draw.pick((" million", " billion"))
@@ -137,7 +149,7 @@ def _many(scene: Scene, values: Values) -> None:
 def _size(kind: str) -> Callable[[Scene, Values], None]:
     def fill(scene: Scene, values: Values) -> None:
         values[kind] = _decimal(scene.draw)
-        values[f"{kind}_unit"] = scene.draw.pick((RESERVED_UNITS if scene.reserved else UNITS_BY_KIND)[kind])
+        values[f"{kind}_unit"] = _noun(scene.draw, (RESERVED_UNITS if scene.reserved else UNITS_BY_KIND)[kind])
 
     return fill
 
@@ -175,7 +187,7 @@ def _weekday(scene: Scene, values: Values) -> None:
 
 
 def _things(scene: Scene, values: Values) -> None:
-    values["things"] = scene.draw.pick(words.RESERVED_ITEMS if scene.reserved else words.ITEMS)
+    values["things"] = _noun(scene.draw, words.RESERVED_ITEMS if scene.reserved else words.ITEMS)
 
 
 _FILLERS: dict[str, Callable[[Scene, Values], None]] = {
