@@ -17,6 +17,7 @@ from ssl_lib.corpus.builtin.composed_wordings import composed
 from ssl_lib.corpus.builtin.operands import Draw
 from ssl_lib.corpus.builtin.page import Page, Template, template
 from ssl_lib.corpus.builtin.reasoning import FAMILIES
+from ssl_lib.corpus.builtin.restatements import WRITERS
 from ssl_lib.corpus.builtin.role_wordings import RESERVED_ROLE_WORDINGS, ROLE_WORDINGS
 from ssl_lib.corpus.builtin.scene import (
     _PAIRS,
@@ -305,6 +306,16 @@ def _filled(draw: Draw, wording: Template, reserved: bool = False) -> tuple[str,
     word = str(values["after"])
     word = "" if word in (" million", " billion") else word
     return str(values["before"]), word, str(values["things"]), str(values["length_unit"])
+
+
+def test_training_documents_ask_all_four_questions_of_a_table() -> None:
+    for split, expected in (("train", {4}), ("validation", {2, 3}), ("test", {2, 3})):
+        asked = set()
+        for number in range(200):
+            page = Page()
+            WRITERS["tables"](Scene(Draw(2, split, number)), page)
+            asked.add(page.sentences - 1)
+        assert asked == expected, split
 
 
 def test_spelling_and_reading_are_inverse() -> None:

@@ -153,12 +153,15 @@ def _powers(start: int, ratio: int) -> Values:
     return {"x": start, "y": start * ratio, "z": start * ratio**2, "v": start * ratio**3, "r": ratio}
 
 
+_DAYS = next(unit for unit in UNITS if unit[0] == "days")
 _UNITS_BY_WEIGHT = UNITS + tuple(unit for unit in UNITS if unit[4] in (12, 24, 60)) + UNITS[:2]
+_UNITS_TO_LEARN = _UNITS_BY_WEIGHT + 2 * (_DAYS,)
+"""Hours of days are learned last: training documents say them twice as often."""
 
 
 def _conversion(draw: Draw, wording: Template) -> Values:
     while True:
-        unit = draw.pick(_UNITS_BY_WEIGHT)
+        unit = draw.pick(_UNITS_TO_LEARN if draw.split == "train" else _UNITS_BY_WEIGHT)
         amount = draw.between(2, unit[5] if draw.random() < 0.5 else min(99, unit[5]))
         if operand_split("conversion", unit[0], unit[1], amount) == draw.split:
             return converted(unit, amount)
@@ -171,10 +174,10 @@ def converted(unit: Unit, amount: int) -> Values:
     return {"a": amount, "c": amount * factor, "f": factor, **names}
 
 
-_PARTS = {1000: (10,), 100: (10,), 60: (20, 10), 24: (8, 10), 12: (4, 10), 10: (10,), 7: (4, 10), 3: (4, 10)}
+_PARTS = {1000: (10,), 100: (10,), 60: (20, 10), 24: (4, 10), 12: (4, 10), 10: (10,), 7: (4, 10), 3: (4, 10)}
 """By factor: the parts of a unit of which there are amounts between those asked, such as tenths of an hour."""
-_UNITS_BETWEEN = UNITS + 2 * tuple(unit for unit in UNITS if unit[4] not in (10, 100, 1000))
-"""Moving a decimal point is learned soon; other factors come three times as often."""
+_UNITS_BETWEEN = UNITS + 2 * (*(unit for unit in UNITS if unit[4] not in (10, 100, 1000)), _DAYS)
+"""Moving a decimal point is learned soon; other factors come three times as often, and hours of days five times."""
 
 
 def _conversion_between(draw: Draw, wording: Template) -> Values:
