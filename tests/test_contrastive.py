@@ -205,7 +205,7 @@ def test_a_learned_temperature_moves(settings: Settings, encoding: tiktoken.Enco
     trainer = trainer_of(settings.replaced({f"{CONTRAST}.learned_temperature": True}), encoding)
     for step in range(2):
         trainer.train_step(rows.batch(step, 3))
-    assert float(encoder_in(trainer).temperature) != pytest.approx(0.07, rel=1e-6)
+    assert encoder_in(trainer).temperature.item() != pytest.approx(0.07, rel=1e-6)
 
 
 def test_contrastive_embeddings_of_rows_have_unit_length_whatever_padding_follows(trunk: Trunk) -> None:
