@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from corpus_reader import READERS, REASONING, WORDS, Fact, facts, read_words, sentences
 
-from ssl_lib.corpus.builtin.composed_wordings import composed
+from ssl_lib.corpus.builtin.composed_wordings import _MACRO, _PARTS, _SHAPES, composed
 from ssl_lib.corpus.builtin.operands import Draw
 from ssl_lib.corpus.builtin.page import Page, Template, template
 from ssl_lib.corpus.builtin.reasoning import FAMILIES
@@ -247,11 +247,26 @@ def test_every_family_and_role_has_many_wordings() -> None:
 
 def test_composed_wordings_are_many_and_none_comes_near_a_reserved_one() -> None:
     for family in FAMILIES.values():
-        made = {composed(Draw(1, "train", number), family.name).source for number in range(4000)}
+        made = {source[0].upper() + source[1:] for shape in _SHAPES[family.name] for source in _expanded(shape)}
         assert len(made) >= 80, family.name
+        assert {composed(Draw(1, "train", number), family.name).source for number in range(1000)} <= {
+            source.replace("{w}", "{W}") if source.startswith("{w}") else source for source in made
+        }
         for source in made:
             for wording in family.reserved:
                 assert words_apart(_words(source), _words(wording.source)) >= 3, (source, wording.source)
+
+
+def _expanded(source: str) -> list[str]:
+    """All wordings that a shape with macros stands for."""
+    macro = _MACRO.search(source)
+    if macro is None:
+        return [source]
+    return [
+        wording
+        for part in _PARTS[macro[0]]
+        for wording in _expanded(source[: macro.start()] + part + source[macro.end() :])
+    ]
 
 
 def test_training_alone_says_facts_in_composed_wordings() -> None:

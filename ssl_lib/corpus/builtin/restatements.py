@@ -233,7 +233,7 @@ def tables(scene: Scene, page: Page) -> None:
         opening, questions = draw.pick(_TABLE_PEOPLE), _TABLE_PEOPLE_QUESTIONS
     scene.say(page, opening, values)
     best = keys[numbers.index(max(numbers))]
-    for wording in draw.shuffled(questions)[: 4 if draw.split == "train" else draw.between(2, 3)]:
+    for wording in draw.shuffled(questions)[: len(questions) if draw.split == "train" else draw.between(2, 3)]:
         place = draw.below(3)
         asked: Values = {"q": keys[place], "asked": keys[place], "r": numbers[place], "t": best, "best": best}
         scene.say(page, wording, values | asked)
