@@ -51,7 +51,9 @@ def run_stage(stage: str, root: Path, overrides: list[str]) -> tuple[float, floa
     """
     command = [sys.executable, "-m", "ssl_lib", stage, "--params", "params.yaml"]
     start, peak = time.perf_counter(), 0.0
-    process = subprocess.Popen([*command, *(word for each in overrides for word in ("--set", each))], cwd=root)
+    process = subprocess.Popen(
+        [*command, *(word for each in overrides for word in ("--set", each))], cwd=root
+    )
     while process.poll() is None:
         peak = max(peak, sum(resident(pid) for pid in family(process.pid)))
         time.sleep(0.1)
@@ -80,19 +82,28 @@ def resident(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
-def measure(texts: list[str], megabytes: int, scratch: Path, overrides: list[str]) -> dict[str, float]:
+def measure(
+    texts: list[str], megabytes: int, scratch: Path, overrides: list[str]
+) -> dict[str, float]:
     """Peak memory of each stage by its name, printed as it becomes known."""
     root = scratch / str(megabytes)
     root.mkdir()
-    (root / "params.yaml").write_text(Path("params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (root / "params.yaml").write_text(
+        Path("params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     with (root / "corpus.jsonl").open("w", encoding="utf-8") as file:
         for text in documents(texts, megabytes * 1_000_000):
             file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    source = 'corpus.sources=[{path: corpus.jsonl, domain: "", weight: 1.0, field: text, documents: 0}]'
+    source = (
+        'corpus.sources=[{path: corpus.jsonl, domain: "", weight: 1.0, field: text, documents: 0}]'
+    )
     peaks = {}
     for stage in STAGES:
         peaks[stage], seconds = run_stage(stage, root, [source, *overrides])
-        print(f"{megabytes:>6} MB, {stage:<9} peak {peaks[stage]:7.0f} MB, {seconds:6.0f} s", flush=True)
+        print(
+            f"{megabytes:>6} MB, {stage:<9} peak {peaks[stage]:7.0f} MB, {seconds:6.0f} s",
+            flush=True,
+        )
     return peaks
 
 
@@ -106,9 +117,14 @@ def main() -> None:
     with options.file.open(encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
     with TemporaryDirectory() as scratch:
-        peaks = [measure(texts, size, Path(scratch), options.overrides) for size in sorted(options.megabytes)]
+        peaks = [
+            measure(texts, size, Path(scratch), options.overrides)
+            for size in sorted(options.megabytes)
+        ]
     for stage in STAGES:
-        print(f"{stage}: {peaks[-1][stage] / peaks[0][stage]:.2f} times the peak of the smallest corpus")
+        print(
+            f"{stage}: {peaks[-1][stage] / peaks[0][stage]:.2f} times the peak of the smallest corpus"
+        )
 
 
 if __name__ == "__main__":

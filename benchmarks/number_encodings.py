@@ -23,9 +23,14 @@ import numpy as np
 import torch
 
 from ssl_lib.config import Digits, NumberEmbedding, Settings, ValueHead, load_settings
-from ssl_lib.corpus.items import next_token_documents
-from ssl_lib.evaluation.number_prediction import NextNumbers, absolute_error, forecasts, next_numbers
+from ssl_lib.evaluation.number_prediction import (
+    NextNumbers,
+    absolute_error,
+    forecasts,
+    next_numbers,
+)
 from ssl_lib.predictor import Predictor
+from ssl_lib.synthetic.items import next_token_documents
 from ssl_lib.tokens.store import tokenize
 from ssl_lib.tracking import NullRun
 from ssl_lib.training.fit import fit
@@ -35,9 +40,9 @@ BUDGET = [
     "tokens.workers=1",
     "model.width=64",
     "model.layers=2",
-    "training.rows=8",
+    "training.sequences=8",
     "training.warmup_steps=20",
-    "training.validation_rows=64",
+    "training.validation_sequences=64",
     "training.threads=1",
 ]
 SAME_AS = {"as_is": "left3"}  # in an encoding that is trained here
@@ -76,7 +81,9 @@ def one_run(settings: Settings, numbers: NextNumbers, folder: Path) -> Outcome:
     result = fit(settings, encoding, corpora, NullRun())
     predicted = forecasts(Predictor(settings, encoding, result.objectives), numbers.prompts)
     positive = (numbers.values > 0) & (predicted.point > 0)
-    same = np.floor(np.log10(predicted.point[positive])) == np.floor(np.log10(numbers.values[positive]))
+    same = np.floor(np.log10(predicted.point[positive])) == np.floor(
+        np.log10(numbers.values[positive])
+    )
     nats = result.progress.validation[-1]["losses"]["ntp"]["loss"]
     meta = corpora.validation.store.meta
     bits = nats / math.log(2) * meta["tokens"] / meta["text_bytes"]
@@ -109,7 +116,9 @@ def read_results(path: Path) -> dict[tuple[str, ...], Outcome]:
     return found
 
 
-def finished(options: argparse.Namespace, runs: Iterable[tuple[Choice, int]]) -> Iterator[tuple[Choice, int, Outcome]]:
+def finished(
+    options: argparse.Namespace, runs: Iterable[tuple[Choice, int]]
+) -> Iterator[tuple[Choice, int, Outcome]]:
     """Every run with its outcome, from the results file or, if it is not there, trained now and written to it."""
     known = read_results(options.results)
     numbers = next_numbers(next_token_documents(150, 11, "validation"), 600, 11)
@@ -120,7 +129,10 @@ def finished(options: argparse.Namespace, runs: Iterable[tuple[Choice, int]]) ->
             folder = Path(scratch) / digits
             (folder / "data").mkdir(parents=True)
             (folder / "data" / "raw").symlink_to((options.root / "data" / "raw").resolve())
-            tokenize(settings_of(Choice("none", "mixture", digits), 0, options.steps, options.overrides), folder)
+            tokenize(
+                settings_of(Choice("none", "mixture", digits), 0, options.steps, options.overrides),
+                folder,
+            )
             return folder
 
         for choice, seed in runs:
@@ -138,17 +150,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--root", type=Path, default=Path.cwd(), help="project folder with data/raw")
-    parser.add_argument("--results", type=Path, default=Path("number_encodings.jsonl"), help="finished runs")
+    parser.add_argument(
+        "--root", type=Path, default=Path.cwd(), help="project folder with data/raw"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("number_encodings.jsonl"), help="finished runs"
+    )
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    runs = [(choice, seed) for choice in choices(load_settings("params.yaml")) for seed in range(options.seeds)]
-    print("| number_embedding | value_head | digits | bits per byte | error (decades) | right exponent |", flush=True)
+    runs = [
+        (choice, seed)
+        for choice in choices(load_settings("params.yaml"))
+        for seed in range(options.seeds)
+    ]
+    print(
+        "| number_embedding | value_head | digits | bits per byte | error (decades) | right exponent |",
+        flush=True,
+    )
     print("|---|---|---|---|---|---|", flush=True)
     for choice, rows in itertools.groupby(finished(options, runs), key=lambda row: row[0]):
         columns = zip(*(outcome for _, _, outcome in rows), strict=True)
-        cells = (f"{np.mean(column):.3f} ({min(column):.3f}-{max(column):.3f})" for column in columns)
+        cells = (
+            f"{np.mean(column):.3f} ({min(column):.3f}-{max(column):.3f})" for column in columns
+        )
         print(f"| {' | '.join(choice)} | {' | '.join(cells)} |", flush=True)
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ssl_lib.tokens.numerals import find_number_arrays, find_numbers
+from ssl_lib.numbers.finder import find_number_arrays, find_numbers
 
 COMMON = """
 the of and to in a is that for it as was with be by on not he his but
@@ -27,7 +27,12 @@ each just those people state how too little good world government house company 
 """
 WORDS = COMMON.split()
 SPARSE = ("in {year}", "about {n} people", "{p}% of them", "three of the", "on page {n}")
-DENSE = ("${d} million in {year}", "from {n} to {m},000", "{d} kg and {p}%", "{m}-{n} of the {year}s")
+DENSE = (
+    "${d} million in {year}",
+    "from {n} to {m},000",
+    "{d} kg and {p}%",
+    "{m}-{n} of the {year}s",
+)
 
 
 def prose(megabytes: float, every: int, templates: tuple[str, ...], seed: int = 0) -> str:
@@ -62,7 +67,9 @@ def rate(find: Callable[[str], object], documents: list[str], repeats: int = 20)
             find(document)
             best = min(best, time.perf_counter() - begin)
         seconds += best
-    return sum(len(document.encode("utf-8", "surrogatepass")) for document in sample) / 1e6 / seconds
+    return (
+        sum(len(document.encode("utf-8", "surrogatepass")) for document in sample) / 1e6 / seconds
+    )
 
 
 def report(name: str, text: str) -> None:
@@ -71,7 +78,9 @@ def report(name: str, text: str) -> None:
     for size in (1000, 10_000):
         label = f"{name}, {size // 1000} kB"
         documents = [text[i : i + size] for i in range(0, len(text), size)]
-        objects, arrays, digits = (rate(find, documents) for find in (find_numbers, find_number_arrays, bare))
+        objects, arrays, digits = (
+            rate(find, documents) for find in (find_numbers, find_number_arrays, bare)
+        )
         count = sum(len(find_numbers(document)) for document in documents)
         print(
             f"{label:<24} numbers {objects:6.1f} MB/s   arrays {arrays:6.1f} MB/s"

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import tiktoken
 
+from ssl_lib.numbers.finder import find_number_arrays
 from ssl_lib.tokens.alignment import grouped, tokenize_group
 from ssl_lib.tokens.encodings import encoding
-from ssl_lib.tokens.numerals import find_number_arrays
 
 DOCUMENT_BYTES = (100, 1_000, 10_000)
 MEGABYTES = 6
@@ -58,7 +58,9 @@ def main() -> None:
         text = "\n".join(json.loads(line)["text"] for line in lines)[: MEGABYTES * 1_000_000]
     megabytes = len(text.encode()) / 1e6
     tokenize_group(chosen, [text[:1000]])
-    print(f"find_number_arrays alone: {megabytes / seconds(lambda: find_number_arrays(text)):.1f} MB/s")
+    print(
+        f"find_number_arrays alone: {megabytes / seconds(lambda: find_number_arrays(text)):.1f} MB/s"
+    )
     for size in DOCUMENT_BYTES:
         texts = documents_of(text, size)
         for threads in options.threads:
@@ -71,7 +73,9 @@ def main() -> None:
             ]
             ratio = statistics.median(raw / full for raw, full in pairs)
             raw, full = (megabytes / statistics.median(times) for times in zip(*pairs, strict=True))
-            print(f"{size:>6} B, {threads} threads: {full:5.1f} MB/s with numbers, {raw:5.1f} bare; ratio {ratio:.2f}")
+            print(
+                f"{size:>6} B, {threads} threads: {full:5.1f} MB/s with numbers, {raw:5.1f} bare; ratio {ratio:.2f}"
+            )
 
 
 if __name__ == "__main__":

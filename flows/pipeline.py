@@ -40,20 +40,40 @@ def stage_order(root: Path) -> list[str]:
 def reproduce(root: Path, stage: str, force: bool = False) -> None:
     """Run one stage if something it depends on has changed, its output in the task's log. Raises StageError."""
     log = get_run_logger()
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage, *(["--force"] if force else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "dvc",
+        "repro",
+        "--single-item",
+        stage,
+        *(["--force"] if force else []),
+    ]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | ENVIRONMENT | {"PATH": path, "PYTHONUNBUFFERED": "1"}
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    pipes: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+        "errors": "replace",
+    }
     with subprocess.Popen(command, cwd=root, env=environment, **pipes) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if text := line.rstrip():
                 log.info(text)
     if process.returncode:
-        raise StageError(f"stage {stage} ended with status {process.returncode}; the task's log says why")
+        raise StageError(
+            f"stage {stage} ended with status {process.returncode}; the task's log says why"
+        )
 
 
-@task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, task_run_name="{stage}")
+@task(
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_SECONDS,
+    task_run_name="{stage}",
+)
 def run_stage(root: Path, stage: str, force: bool = False) -> None:
     """One stage. DVC is the cache, so Prefect keeps none."""
     reproduce(root, stage, force)
@@ -80,10 +100,14 @@ def publish(root: Path) -> None:
         create_table_artifact(rows, key="metrics", description="Figures of metrics/*.json")
     report = root / "report" / "index.html"
     if report.exists():
-        create_link_artifact(report.as_uri(), key="report", link_text="Report", description=f"The page {report}")
+        create_link_artifact(
+            report.as_uri(), key="report", link_text="Report", description=f"The page {report}"
+        )
     run_file = root / "model" / "run.json"
     if run_file.exists():
-        create_markdown_artifact(run_markdown(json.loads(run_file.read_text(encoding="utf-8"))), key="mlflow-run")
+        create_markdown_artifact(
+            run_markdown(json.loads(run_file.read_text(encoding="utf-8"))), key="mlflow-run"
+        )
 
 
 def metric_rows(path: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ _HOMES = {
     "SelfSupervisedTextDataset": "ssl_lib.batches.datasets",
     "MaskedLanguageModel": "ssl_lib.objectives.masked_language_model",
     "NextTokenPredictor": "ssl_lib.objectives.next_token",
-    "ContrastiveTokenEncoder": "ssl_lib.objectives.contrastive",
+    "ContrastiveTokenEncoder": "ssl_lib.objectives.contrastive.objective",
     "DenoisingAutoencoder": "ssl_lib.objectives.denoising",
     "NumericalPatternLearner": "ssl_lib.objectives.numerical",
     "SelfSupervisedTrainer": "ssl_lib.training.trainer",
@@ -21,10 +21,10 @@ _HOMES = {
     "load": "ssl_lib.predictor",
     "load_settings": "ssl_lib.config",
     "Settings": "ssl_lib.config",
-    "UserError": "ssl_lib.config",
+    "UserError": "ssl_lib.errors",
     "encoding": "ssl_lib.tokens.encodings",
-    "find_numbers": "ssl_lib.tokens.numerals",
-    "Number": "ssl_lib.tokens.numerals",
+    "find_numbers": "ssl_lib.numbers.finder",
+    "Number": "ssl_lib.numbers.finder",
 }
 __all__ = list(_HOMES)
 

@@ -31,7 +31,7 @@ STAGES = {
         "ssl-lib tokenize --set tokens.encoding=gpt2",
     ),
     "tune": (
-        "ssl_lib.tuning:tune",
+        "ssl_lib.experiments.tuning:tune",
         "loss weights, temperature, learning rate: tuning/",
         "Short trials with early pruning. tuning/best.yaml holds what train will use, tuning/trials.csv every trial.",
         "ssl-lib tune --set tuning.trials=20 --set tuning.workers=2",
@@ -98,7 +98,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, description: str, example: str
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    summary: str,
+    description: str,
+    example: str,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
@@ -113,7 +118,9 @@ def _command(
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--params", metavar="FILE", default="params.yaml", help="settings (default: params.yaml)")
+    command.add_argument(
+        "--params", metavar="FILE", default="params.yaml", help="settings (default: params.yaml)"
+    )
     command.add_argument(
         "--set",
         metavar="SECTION.KEY=VALUE",
@@ -137,11 +144,21 @@ def _add_ablation(commands: Any) -> None:
     )
     which = ablate.add_mutually_exclusive_group()
     which.add_argument("--subsets", metavar="LIST", default="", help="such as mlm+ntp,all,all-ntp")
-    which.add_argument("--all", action="store_true", dest="every", help="every combination: 31 of five objectives")
-    ablate.add_argument("--seeds", type=_positive, default=1, metavar="N", help="models of each subset (default: 1)")
-    ablate.add_argument("--steps", type=_positive, metavar="N", help="steps of each model (default: training.steps)")
-    ablate.add_argument("--workers", type=_positive, default=1, metavar="N", help="models at a time (default: 1)")
-    ablate.add_argument("--json", action="store_true", help="what ablation/results.json holds instead of a table")
+    which.add_argument(
+        "--all", action="store_true", dest="every", help="every combination: 31 of five objectives"
+    )
+    ablate.add_argument(
+        "--seeds", type=_positive, default=1, metavar="N", help="models of each subset (default: 1)"
+    )
+    ablate.add_argument(
+        "--steps", type=_positive, metavar="N", help="steps of each model (default: training.steps)"
+    )
+    ablate.add_argument(
+        "--workers", type=_positive, default=1, metavar="N", help="models at a time (default: 1)"
+    )
+    ablate.add_argument(
+        "--json", action="store_true", help="what ablation/results.json holds instead of a table"
+    )
     _add_settings(ablate)
 
 
@@ -156,7 +173,9 @@ def _add_model_commands(commands: Any) -> None:
         "ssl-lib predict 'The sum of 2 + 3 is [MASK].' --model model -k 3",
     )
     predict.add_argument("text", help="the beginning of a text, or a text with [MASK] in it")
-    predict.add_argument("-k", type=_positive, default=5, metavar="N", help="how many candidates (default: 5)")
+    predict.add_argument(
+        "-k", type=_positive, default=5, metavar="N", help="how many candidates (default: 5)"
+    )
     embed = _command(
         commands,
         "embed",
@@ -166,8 +185,12 @@ def _add_model_commands(commands: Any) -> None:
         'in .npy, else JSON lines {"text", "embedding"}.',
         "ssl-lib embed sentences.txt --to vectors.npy",
     )
-    embed.add_argument("file", nargs="?", default="-", help="a text file; - reads standard input (default)")
-    embed.add_argument("--to", metavar="FILE", help="vectors.npy or vectors.jsonl (default: JSON lines on stdout)")
+    embed.add_argument(
+        "file", nargs="?", default="-", help="a text file; - reads standard input (default)"
+    )
+    embed.add_argument(
+        "--to", metavar="FILE", help="vectors.npy or vectors.jsonl (default: JSON lines on stdout)"
+    )
     predict.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     serve = _command(
         commands,
@@ -198,7 +221,9 @@ def _add_text_commands(commands: Any) -> None:
         "Finds every number the way the pipeline does: 1,234.5 as well as 12%, $3.4 million, 5 March or twenty-one.",
         "echo 'Revenue rose 12%% to $3.4 million.' | ssl-lib numbers -".replace("%%", "%"),
     )
-    numbers.add_argument("file", nargs="?", default="-", help="a text file; - reads standard input (default)")
+    numbers.add_argument(
+        "file", nargs="?", default="-", help="a text file; - reads standard input (default)"
+    )
     numbers.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     encodings = _command(
         commands,
@@ -211,7 +236,9 @@ def _add_text_commands(commands: Any) -> None:
     )
     encodings.add_argument("action", choices=["fetch"], help="fetch: download and store")
     encodings.add_argument("name", metavar="NAME", help="gpt2, cl100k_base, o200k_base, ...")
-    encodings.add_argument("--to", metavar="DIR", default="vocabularies", help="folder (default: vocabularies)")
+    encodings.add_argument(
+        "--to", metavar="DIR", default="vocabularies", help="folder (default: vocabularies)"
+    )
 
 
 def _add_project_commands(commands: Any) -> None:
@@ -234,9 +261,16 @@ def _add_project_commands(commands: Any) -> None:
         "A run is named by its id, the beginning of its id, or its name.",
         "ssl-lib compare 3f2a 91bc --figure difference.png",
     )
-    compare.add_argument("runs", nargs="+", metavar="RUN", help="two runs or more; the first is the one compared with")
+    compare.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="two runs or more; the first is the one compared with",
+    )
     compare.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    compare.add_argument("--figure", metavar="FILE", help="draw the differences into a .png, .svg or .pdf file")
+    compare.add_argument(
+        "--figure", metavar="FILE", help="draw the differences into a .png, .svg or .pdf file"
+    )
     _add_settings(compare)
     summary = _command(
         commands,
@@ -265,7 +299,7 @@ def _port(text: str) -> int:
 
 def _mendable() -> tuple[type[Exception], ...]:
     """Errors that a user can mend; any other is a defect of the program and keeps its traceback."""
-    from ssl_lib.config import UserError
+    from ssl_lib.errors import UserError
 
     return (UserError, OSError)
 

@@ -19,7 +19,7 @@ def run_stage(options: argparse.Namespace) -> None:
     import importlib
 
     from ssl_lib.config import load_settings
-    from ssl_lib.locks import output_lock
+    from ssl_lib.files import output_lock
 
     overrides = [*options.overrides]
     if getattr(options, "baselines", None):
@@ -27,7 +27,9 @@ def run_stage(options: argparse.Namespace) -> None:
     settings = load_settings(options.params, overrides)
     module, _, function = options.function.partition(":")
     root = Path.cwd()
-    first = os.environ.get("RANK", "0") == "0"  # torchrun starts one process per device; the first one writes
+    first = (
+        os.environ.get("RANK", "0") == "0"
+    )  # torchrun starts one process per device; the first one writes
     # A killed `dvc` leaves its stage running, and the next `dvc repro` would start a second one beside it.
     with output_lock(root / ".ssl_lib" / "locks" / options.command) if first else nullcontext():
         getattr(importlib.import_module(module), function)(settings, root)
@@ -35,15 +37,17 @@ def run_stage(options: argparse.Namespace) -> None:
 
 def run_ablation(options: argparse.Namespace) -> None:
     """`ssl-lib ablate`."""
-    from ssl_lib.ablation import ablate
     from ssl_lib.config import load_settings
-    from ssl_lib.locks import output_lock
-    from ssl_lib.transfer import show
+    from ssl_lib.experiments.ablation import ablate
+    from ssl_lib.experiments.transfer import show
+    from ssl_lib.files import output_lock
 
     settings, root = load_settings(options.params, options.overrides), Path.cwd()
     subsets = [label for label in options.subsets.split(",") if label]
     with output_lock(root / ".ssl_lib" / "locks" / "ablate"):
-        found = ablate(settings, root, subsets, options.every, options.seeds, options.steps, options.workers)
+        found = ablate(
+            settings, root, subsets, options.every, options.seeds, options.steps, options.workers
+        )
     print(json.dumps(found)) if options.json else show(found)
 
 
@@ -57,7 +61,10 @@ def predict(options: argparse.Namespace) -> None:
     if before_mask:
         number = model.predict_number(before_mask)
         found["next"] = [list(pair) for pair in model.predict_next(before_mask, k=options.k)]
-        found["number"] = {"value": float(number.value), "interval": [float(bound) for bound in number.interval]}
+        found["number"] = {
+            "value": float(number.value),
+            "interval": [float(bound) for bound in number.interval],
+        }
     if "[MASK]" in options.text:
         found["masks"] = [list(pair) for pair in model.fill_mask(options.text)]
     print(json.dumps(found, ensure_ascii=False)) if options.json else _show_prediction(found)
@@ -85,7 +92,10 @@ def embed(options: argparse.Namespace) -> None:
         np.save(options.to, vectors_ND)
         return
     pairs = zip(lines, vectors_ND.tolist(), strict=True)
-    text = "".join(json.dumps({"text": line, "embedding": row}, ensure_ascii=False) + "\n" for line, row in pairs)
+    text = "".join(
+        json.dumps({"text": line, "embedding": row}, ensure_ascii=False) + "\n"
+        for line, row in pairs
+    )
     if options.to:
         Path(options.to).write_text(text, encoding="utf-8")
     else:
@@ -96,7 +106,7 @@ def numbers(options: argparse.Namespace) -> None:
     """`ssl-lib numbers`."""
     from dataclasses import asdict
 
-    from ssl_lib.tokens.numerals import find_numbers
+    from ssl_lib.numbers.finder import find_numbers
 
     found = find_numbers(_read_text(options.file))
     if options.json:
@@ -139,9 +149,9 @@ def serve(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """`ssl-lib compare`."""
-    from ssl_lib.comparison import compare as compared
-    from ssl_lib.comparison import draw, show
     from ssl_lib.config import load_settings
+    from ssl_lib.experiments.comparison import compare as compared
+    from ssl_lib.experiments.comparison import draw, show
 
     found = compared(load_settings(options.params, options.overrides), Path.cwd(), options.runs)
     if options.figure:
@@ -151,7 +161,7 @@ def compare(options: argparse.Namespace) -> None:
 
 def summary(options: argparse.Namespace) -> None:
     """`ssl-lib summary`."""
-    from ssl_lib.config import UserError
+    from ssl_lib.errors import UserError
 
     path = Path("metrics/evaluation.json")
     if not path.exists():
@@ -177,12 +187,14 @@ def _show_summary(evaluation: dict[str, Any]) -> None:
 
 
 def _read_text(file: str) -> str:
-    from ssl_lib.config import UserError
+    from ssl_lib.errors import UserError
 
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}); name a text file or - for standard input") from None
+        raise UserError(
+            f"{file} cannot be read ({error.strerror}); name a text file or - for standard input"
+        ) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

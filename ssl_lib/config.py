@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ssl_lib.settings_tree import SettingsError, explain, parse_scalar, read_yaml, set_dotted
-from ssl_lib.settings_tree import UserError as UserError  # every error that a user can mend comes from here
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -24,9 +23,17 @@ BEST_VALUES = "tuning/best.yaml"
 Digits = Literal["as_is", "single", "left3", "right3"]
 NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
 Searched = Literal[
-    "weights", "weight_ends", "rows", "temperature", "learning_rates", "private_layers", "mode_embedding"
+    "weights",
+    "weight_ends",
+    "batch_fractions",
+    "temperature",
+    "learning_rates",
+    "mode_specific_layers",
+    "mode_embedding",
 ]
-DownstreamTask = Literal["token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"]
+DownstreamTask = Literal[
+    "token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"
+]
 EXTERNAL_SETTINGS = {
     "token_classification": {"train", "validation", "outside", "word_column", "label_column"},
     "numerical_reasoning": {"cue"},
@@ -49,7 +56,9 @@ class Source(Section):
     domain: str | None = None
     weight: Annotated[float, Field(gt=0.0)] = 1.0
     field: str | list[str] = "text"
-    documents: NonNegative = 0  # of the built-in generator: how many; of files: at most this many; 0 means all
+    documents: NonNegative = (
+        0  # of the built-in generator: how many; of files: at most this many; 0 means all
+    )
 
 
 class CorpusSettings(Section):
@@ -80,10 +89,10 @@ class ModelSettings(Section):
     layers: Positive = 3
     width: Positive = 128
     heads: Positive = 4
-    context: Annotated[int, Field(ge=8)] = 128
+    context_length: Annotated[int, Field(ge=8)] = 128
     number_embedding: NumberEmbedding = "fourier"
     mode_embedding: bool = True
-    private_layers: NonNegative = 1
+    mode_specific_layers: NonNegative = 1
     short_convolution: Annotated[int, Field(ge=0, le=8)] = 3
     induction_heads: NonNegative = 1
     activation_checkpointing: bool = False
@@ -91,19 +100,25 @@ class ModelSettings(Section):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSettings:
         if self.width % (2 * self.heads):
-            raise ValueError(f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}")
+            raise ValueError(
+                f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
+            )
         return self
 
     @model_validator(mode="after")
     def _induction_heads_are_heads(self) -> ModelSettings:
         if self.induction_heads > self.heads:
-            raise ValueError(f"induction_heads must be at most heads = {self.heads}, got {self.induction_heads}")
+            raise ValueError(
+                f"induction_heads must be at most heads = {self.heads}, got {self.induction_heads}"
+            )
         return self
 
     @model_validator(mode="after")
     def _private_layers_are_layers(self) -> ModelSettings:
-        if self.private_layers > self.layers:
-            raise ValueError(f"private_layers must be at most layers = {self.layers}, got {self.private_layers}")
+        if self.mode_specific_layers > self.layers:
+            raise ValueError(
+                f"mode_specific_layers must be at most layers = {self.layers}, got {self.mode_specific_layers}"
+            )
         return self
 
 
@@ -117,16 +132,16 @@ class ObjectiveSettings(Section):
 
 
 class MlmSettings(ObjectiveSettings):
-    """Masked tokens: `rows` is the share of each batch that gets the masked view."""
+    """Masked tokens: `batch_fraction` is the share of each batch that gets the masked view."""
 
     weight: Weight = 0.02
     mask_rate: Share = 0.15
     mask_token_share: Share = 0.8
     random_token_share: Share = 0.1
-    unit: Literal["token", "word", "span"] = "token"
+    granularity: Literal["token", "word", "span"] = "token"
     span_words: Annotated[float, Field(ge=1.0, le=10.0)] = 5.0
     whole_numbers: bool = True
-    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
+    batch_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.125
 
     @model_validator(mode="after")
     def _shares(self) -> MlmSettings:
@@ -160,7 +175,7 @@ class ContrastiveSettings(ObjectiveSettings):
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     queue: Positive = 4096
     gather: bool = True
-    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+    batch_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
     projection: Positive = 128
 
 
@@ -179,7 +194,7 @@ class DenoisingSettings(ObjectiveSettings):
     mode: Literal["token", "document"] = "token"
     bottleneck: Positive = 64
     loss: Literal["ce", "mse"] = "ce"
-    rows: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+    batch_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
 
     @property
     def leaves_gaps(self) -> bool:
@@ -220,28 +235,31 @@ class ObjectivesSettings(Section):
     def final_weights(self) -> dict[str, float]:
         """Weight by objective at the end of a schedule."""
         ends = {name: getattr(self, name).weight_end for name in OBJECTIVES}
-        return {name: weight if ends[name] is None else ends[name] for name, weight in self.weights().items()}
+        return {
+            name: weight if ends[name] is None else ends[name]
+            for name, weight in self.weights().items()
+        }
 
 
 OBJECTIVES = tuple(ObjectivesSettings.model_fields)
 
 
 class TrainingSettings(Section):
-    """Stage `train`. A step is `rows` rows of `model.context` tokens, `accumulate` times."""
+    """Stage `train`. A step is `sequences` sequences of `model.context_length` tokens, `accumulate` times."""
 
     steps: Positive = 5000
-    rows: Positive = 16
+    sequences: Positive = 16
     accumulate: Positive = 1
     learning_rate: Rate = 0.02
     adamw_learning_rate: Rate = 0.003
     weight_decay: Weight = 0.0
     warmup_steps: NonNegative = 50
-    final_learning_rate_share: Share = 0.0
+    min_lr_ratio: Share = 0.0
     curriculum: Literal["none", "common_to_rare"] = "none"
     curriculum_steps: NonNegative = 0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     validate_every_steps: Positive = 500
-    validation_rows: Positive = 32
+    validation_sequences: Positive = 32
     checkpoint_every_steps: Positive = 500
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -296,9 +314,13 @@ class ExternalTask(Section):
         own = EXTERNAL_SETTINGS[self.task]
         for key in self.model_fields_set - {"name", "task", "path", "items"} - own:
             if getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"{key} means nothing to {self.task}, which has {', '.join(sorted(own))}")
+                raise ValueError(
+                    f"{key} means nothing to {self.task}, which has {', '.join(sorted(own))}"
+                )
         if self.validation and not self.train:
-            raise ValueError("validation needs train beside it, the file that the probe learns from")
+            raise ValueError(
+                "validation needs train beside it, the file that the probe learns from"
+            )
         return self
 
 
@@ -306,7 +328,7 @@ class EvaluationSettings(Section):
     """Stage `evaluate`."""
 
     items: Annotated[int, Field(ge=20)] = 1000
-    loss_rows: Positive = 128
+    loss_sequences: Positive = 128
     bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
     probe_items: Annotated[int, Field(ge=20)] = 2000
     baselines: Literal["none", "quick", "full"] = "quick"
@@ -346,9 +368,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _objectives_share_what_is_compared(self) -> Settings:
-        if self.training.gradient_cosine_every_steps and self.model.private_layers == self.model.layers:
+        if (
+            self.training.gradient_cosine_every_steps
+            and self.model.mode_specific_layers == self.model.layers
+        ):
             raise ValueError(
-                "training.gradient_cosine_every_steps compares gradients on shared layers; set model.private_layers "
+                "training.gradient_cosine_every_steps compares gradients on shared layers; set model.mode_specific_layers "
                 f"below model.layers = {self.model.layers}"
             )
         return self

@@ -17,11 +17,11 @@ from torch import Tensor
 from ssl_lib.batches.padded import PaddedRows, padded_rows, token_spans
 from ssl_lib.config import Settings
 from ssl_lib.model.layers import normalise
+from ssl_lib.numbers.finder import Number, find_numbers
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.objectives.value_heads import NumberPrediction, number_prediction, scale_points
 from ssl_lib.tokens.encodings import encode, special_ids
-from ssl_lib.tokens.numerals import Number, find_numbers
 from ssl_lib.training.devices import Placement, place
 from ssl_lib.training.model_folder import ModelError, read_model, save_model
 
@@ -48,12 +48,14 @@ class TokenPredictions(NamedTuple):
 class Predictor:
     """A model with its encoding; nothing here changes it."""
 
-    def __init__(self, settings: Settings, encoding: tiktoken.Encoding, objectives: Mapping[str, Objective]) -> None:
+    def __init__(
+        self, settings: Settings, encoding: tiktoken.Encoding, objectives: Mapping[str, Objective]
+    ) -> None:
         self.settings, self.encoding = settings, encoding
         self.objectives = {name: objective.eval() for name, objective in objectives.items()}
         self.special = special_ids(encoding)
         self.trunk = next(iter(self.objectives.values())).trunk
-        self.context = settings.model.context
+        self.context_length = settings.model.context_length
         self.placement: Placement = place(settings.training)
         for objective in self.objectives.values():
             objective.to(self.placement.device)
@@ -80,7 +82,9 @@ class Predictor:
         vectors = np.zeros((len(rows), self.width), dtype=np.float32)
         for indices, ids, documents in self._padded(rows):
             hidden = self._hidden(ids, documents, causal=False)
-            vectors[indices] = self.objectives["contrastive"].embed(hidden, ids, documents).float().cpu().numpy()
+            vectors[indices] = (
+                self.objectives["contrastive"].embed(hidden, ids, documents).float().cpu().numpy()
+            )
         owners = np.repeat(np.arange(len(texts)), [len(group) for group in pieces])
         summed = np.zeros((len(texts), self.width), dtype=np.float32)
         np.add.at(summed, owners, vectors)
@@ -88,7 +92,7 @@ class Predictor:
 
     def token_states(self, texts: Sequence[str], every_layer: bool = False) -> list[TokenStates]:
         """Hidden states [T, D] of every text's tokens, each seen from both sides inside its piece of at most
-        `model.context` tokens; with `every_layer`, those in front of the first of the L layers and behind each one side
+        `model.context_length` tokens; with `every_layer`, those in front of the first of the L layers and behind each one side
         by side, [T, (L + 1) * D].
         """
         return self._states(texts, causal=False, every_layer=every_layer)
@@ -105,18 +109,23 @@ class Predictor:
         rows, lengths = [], []
         for prompt, continuation in zip(prompts, continuations, strict=True):
             ids, first = self._joined(prompt, continuation)
-            rows.append(ids[-self.context :])
-            lengths.append(min(len(ids) - first, self.context - 1))
+            rows.append(ids[-self.context_length :])
+            lengths.append(min(len(ids) - first, self.context_length - 1))
         totals = np.zeros(len(rows))
         for indices, ids, documents in self._padded(rows):
             counts = [lengths[index] for index in indices]
             lines = torch.tensor(np.repeat(np.arange(len(indices)), counts), device=ids.device)
             places = torch.tensor(
-                np.concatenate([np.arange(len(rows[i]) - lengths[i], len(rows[i])) for i in indices]), device=ids.device
+                np.concatenate(
+                    [np.arange(len(rows[i]) - lengths[i], len(rows[i])) for i in indices]
+                ),
+                device=ids.device,
             )
             hidden_SD = self._hidden(ids, documents, causal=True)[lines, places - 1]
             nats = self._nats(hidden_SD, ids[lines, places])
-            totals[np.asarray(indices)] = -np.bincount(lines.cpu().numpy(), nats, minlength=len(indices))
+            totals[np.asarray(indices)] = -np.bincount(
+                lines.cpu().numpy(), nats, minlength=len(indices)
+            )
         return totals
 
     @torch.no_grad()
@@ -126,20 +135,26 @@ class Predictor:
         """
         found: list[TokenPredictions] = []
         encoded = [encode(self.encoding, text) for text in texts]
-        windows = [(owner, start) for owner, ids in enumerate(encoded) for start in self._window_starts(len(ids))]
+        windows = [
+            (owner, start)
+            for owner, ids in enumerate(encoded)
+            for start in self._window_starts(len(ids))
+        ]
         correct = [np.zeros(len(ids), dtype=bool) for ids in encoded]
         nats_of = [np.full(len(ids), np.nan, dtype=np.float32) for ids in encoded]
-        rows = [encoded[owner][start : start + self.context] for owner, start in windows]
+        rows = [encoded[owner][start : start + self.context_length] for owner, start in windows]
         for indices, ids, documents in self._padded(rows):
             nats, right = self._next_token_scores(ids, documents)
             for line, index in enumerate(indices):
                 owner, start = windows[index]
-                skip = 1 if start == 0 else self.context // 2
+                skip = 1 if start == 0 else self.context_length // 2
                 end = len(rows[index])
                 nats_of[owner][start + skip : start + end] = nats[line, skip:end]
                 correct[owner][start + skip : start + end] = right[line, skip:end]
         for text, ids, right, nats in zip(texts, encoded, correct, nats_of, strict=True):
-            found.append(TokenPredictions(right[1:], nats[1:], token_spans(self.encoding, text, ids)[1:]))
+            found.append(
+                TokenPredictions(right[1:], nats[1:], token_spans(self.encoding, text, ids)[1:])
+            )
         return found
 
     @torch.no_grad()
@@ -153,14 +168,19 @@ class Predictor:
         active = list(range(len(rows)))
         for _ in range(max_tokens):
             for index, token in zip(
-                active, self._greedy([rows[index][-self.context :] for index in active]), strict=True
+                active,
+                self._greedy([rows[index][-self.context_length :] for index in active]),
+                strict=True,
             ):
                 rows[index].append(token)
                 texts[index] = _decoded(
-                    self.encoding, [token for token in rows[index][starts[index] :] if token != self.special.end]
+                    self.encoding,
+                    [token for token in rows[index][starts[index] :] if token != self.special.end],
                 )
             active = [
-                index for index in active if rows[index][-1] != self.special.end and not _stopped(texts[index], stop)
+                index
+                for index in active
+                if rows[index][-1] != self.special.end and not _stopped(texts[index], stop)
             ]
             if not active:
                 break
@@ -182,13 +202,17 @@ class Predictor:
         return self.predict_numbers([text])[0]
 
     @torch.no_grad()
-    def predict_numbers(self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)) -> list[NumberPrediction]:
+    def predict_numbers(
+        self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)
+    ) -> list[NumberPrediction]:
         """`predict_number` of many texts, with the central intervals of the given probabilities."""
         scale_Q = scale_points(self.placement.device)
         found = []
         for start in range(0, len(texts), 256):
             states_ND = self._before_number(texts[start : start + 256])
-            cumulative_NQ = self.objectives["numerical"].value_head.cumulative(states_ND, scale_Q).double()
+            cumulative_NQ = (
+                self.objectives["numerical"].value_head.cumulative(states_ND, scale_Q).double()
+            )
             found += [number_prediction(row_Q, scale_Q, intervals) for row_Q in cumulative_NQ]
         return found
 
@@ -221,13 +245,18 @@ class Predictor:
         self._check_length(ids)
         _, row, documents = next(self._padded([ids]))
         logits_TV = self._ordinary(
-            self.objectives["denoising"].rebuild_rows(self._hidden(row, documents, causal=False), documents)[0]
+            self.objectives["denoising"].rebuild_rows(
+                self._hidden(row, documents, causal=False), documents
+            )[0]
             @ self.trunk.vocabulary_matrix().T
         )
         logits_TV[:, self.special.end] = -torch.inf
         best = logits_TV.softmax(-1).max(-1)
         sure_T = best.values >= threshold
-        rebuilt = [int(new) if sure else old for old, new, sure in zip(ids, best.indices, sure_T, strict=False)]
+        rebuilt = [
+            int(new) if sure else old
+            for old, new, sure in zip(ids, best.indices, sure_T, strict=False)
+        ]
         return _decoded(self.encoding, rebuilt)
 
     def find_numbers(self, text: str) -> list[Number]:
@@ -238,12 +267,15 @@ class Predictor:
         """Write model.safetensors, config.json and encoding.json: all that `load` needs."""
         save_model(folder, self.settings, self.encoding, self.objectives)
 
-    def _states(self, texts: Sequence[str], causal: bool, every_layer: bool = False) -> list[TokenStates]:
+    def _states(
+        self, texts: Sequence[str], causal: bool, every_layer: bool = False
+    ) -> list[TokenStates]:
         width = self.width * (1 + self.trunk.shape.layers * every_layer)
         with torch.no_grad():
             encoded = [encode(self.encoding, text) for text in texts]
             pieces = [
-                [ids[start : start + self.context] for start in range(0, len(ids), self.context)] for ids in encoded
+                [ids[start : start + self.context_length] for start in range(0, len(ids), self.context_length)]
+                for ids in encoded
             ]
             rows = [piece for group in pieces for piece in group]
             states: list[np.ndarray] = [np.zeros((0, width), dtype=np.float32)] * len(rows)
@@ -262,12 +294,14 @@ class Predictor:
         ids = encode(self.encoding, text)
         if not ids:
             raise ModelError("an empty text has no embedding; leave it out")
-        return [ids[start : start + self.context] for start in range(0, len(ids), self.context)]
+        return [ids[start : start + self.context_length] for start in range(0, len(ids), self.context_length)]
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> Iterator[PaddedRows]:
         return padded_rows(rows, self.special.padding, self.placement.device)
 
-    def _hidden(self, ids: Tensor, documents: Tensor, causal: bool, every_layer: bool = False) -> Tensor:
+    def _hidden(
+        self, ids: Tensor, documents: Tensor, causal: bool, every_layer: bool = False
+    ) -> Tensor:
         causal_R = torch.full((len(ids),), causal, device=ids.device)
         with self.placement.precision():
             if not every_layer:
@@ -278,7 +312,11 @@ class Predictor:
     def _nats(self, hidden_SD: Tensor, targets_S: Tensor) -> np.ndarray:
         """Nats [S] of tokens after the states before them; the vocabulary is seen by a few thousand at a time."""
         parts = [
-            torch.nn.functional.cross_entropy(self._ordinary_logits(hidden), targets, reduction="none").cpu().numpy()
+            torch.nn.functional.cross_entropy(
+                self._ordinary_logits(hidden), targets, reduction="none"
+            )
+            .cpu()
+            .numpy()
             for hidden, targets in zip(hidden_SD.split(2048), targets_S.split(2048), strict=True)
         ]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
@@ -293,7 +331,9 @@ class Predictor:
             logits = self._ordinary(hidden[rows, :-1] @ self.trunk.vocabulary_matrix().T)
             targets = ids[rows, 1:].clamp(max=logits.shape[-1] - 1)
             nats[rows, 1:] = (
-                torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none").cpu().numpy()
+                torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+                .cpu()
+                .numpy()
             )
             right[rows, 1:] = (logits.argmax(-1) == targets).cpu().numpy()
         return nats, right
@@ -316,17 +356,24 @@ class Predictor:
         for indices, ids, documents in self._padded(rows):
             hidden = self._hidden(ids, documents, causal=True)
             last = torch.tensor([len(rows[index]) - 1 for index in indices], device=hidden.device)
-            tokens = self._ordinary_logits(hidden[torch.arange(len(indices), device=hidden.device), last]).argmax(-1)
+            tokens = self._ordinary_logits(
+                hidden[torch.arange(len(indices), device=hidden.device), last]
+            ).argmax(-1)
             for index, token in zip(indices, tokens.tolist(), strict=True):
                 chosen[index] = token
         return chosen
 
     def _last_states(self, texts: Sequence[str], before_number: bool = False) -> Tensor:
-        rows = [self._ids_before_number(text) if before_number else encode(self.encoding, text) for text in texts]
+        rows = [
+            self._ids_before_number(text) if before_number else encode(self.encoding, text)
+            for text in texts
+        ]
         if not all(rows):
-            raise ModelError("an empty text says nothing about what comes next; give at least one word")
+            raise ModelError(
+                "an empty text says nothing about what comes next; give at least one word"
+            )
         states = torch.zeros(len(rows), self.width, device=self.placement.device)
-        rows = [row[-self.context :] for row in rows]
+        rows = [row[-self.context_length :] for row in rows]
         for indices, ids, documents in self._padded(rows):
             hidden = self._hidden(ids, documents, causal=True)
             last = torch.tensor([len(rows[index]) - 1 for index in indices], device=hidden.device)
@@ -352,13 +399,13 @@ class Predictor:
         return ids, max(1, int(np.searchsorted(ends, border, side="right")))
 
     def _window_starts(self, length: int) -> list[int]:
-        half = self.context // 2
-        return [0, *range(half, max(half, length - half), half)] if length > self.context else [0]
+        half = self.context_length // 2
+        return [0, *range(half, max(half, length - half), half)] if length > self.context_length else [0]
 
     def _check_length(self, ids: Sequence[int]) -> None:
-        if len(ids) > self.context:
+        if len(ids) > self.context_length:
             raise ModelError(
-                f"the text has {len(ids)} tokens, the model's context is {self.context}; give a shorter text"
+                f"the text has {len(ids)} tokens, the model's context is {self.context_length}; give a shorter text"
             )
 
 

@@ -7,9 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-
-class UserError(Exception):
-    """A mistake that the user can mend: one sentence that names the place and says what to do."""
+from ssl_lib.errors import UserError
 
 
 class SettingsError(UserError):
@@ -35,7 +33,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise SettingsError(f"{path}: must hold sections such as `training:`, got {type(tree).__name__}")
+        raise SettingsError(
+            f"{path}: must hold sections such as `training:`, got {type(tree).__name__}"
+        )
     return tree
 
 
@@ -55,7 +55,11 @@ def set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     node: Any = tree
     for parent in parents:
-        node = node.setdefault(parent, {}) if isinstance(node, dict) else node[_place(node, parent, key)]
+        node = (
+            node.setdefault(parent, {})
+            if isinstance(node, dict)
+            else node[_place(node, parent, key)]
+        )
         if not isinstance(node, dict | list):
             raise SettingsError(f"{key} is not a setting; see params.yaml for the names")
     node[last if isinstance(node, dict) else _place(node, last, key)] = value
@@ -65,7 +69,9 @@ def _place(entries: list[Any], part: str, key: str) -> int:
     """Index of an entry of a list that a dotted key names by its number, as in `corpus.sources.0.documents`."""
     if part.isdecimal() and int(part) < len(entries):
         return int(part)
-    raise SettingsError(f"{key}: the list has {len(entries)} entries, numbered from 0; {part!r} is none of them")
+    raise SettingsError(
+        f"{key}: the list has {len(entries)} entries, numbered from 0; {part!r} is none of them"
+    )
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -74,7 +80,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in first["loc"]) or "settings"
     value = first.get("input")
     if first["type"] == "extra_forbidden":
-        return f"{key} is not a setting{_nearest(first['loc'], model)}; see params.yaml for the names"
+        return (
+            f"{key} is not a setting{_nearest(first['loc'], model)}; see params.yaml for the names"
+        )
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     shown = "" if isinstance(value, (dict, BaseModel)) else f", got {value!r}"
@@ -89,8 +97,14 @@ def _nearest(location: tuple[Any, ...], settings: type[BaseModel]) -> str:
         if isinstance(part, int):
             model = next(iter(get_args(model)), None)  # of the entries of a list
             continue
-        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        field = (
+            model.model_fields.get(part)
+            if isinstance(model, type) and issubclass(model, BaseModel)
+            else None
+        )
         model = field.annotation if field else None
-    names = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    names = (
+        list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    )
     close = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f" (did you mean {'.'.join(map(str, (*location[:-1], close[0])))}?)" if close else ""

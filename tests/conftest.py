@@ -12,8 +12,8 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.batches.views import Vocabulary
 from ssl_lib.config import OBJECTIVES, Settings
-from ssl_lib.corpus.generator import generate
 from ssl_lib.model.trunk import Trunk, TrunkShape
+from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import save_encoding, train_encoding
 
@@ -51,7 +51,9 @@ def tokenized(encoding: tiktoken.Encoding, texts: list[str]) -> Tokenized:
 def settings() -> Settings:
     """One layer of width 32, rows of 32 tokens, float32 on one thread; every objective weighs 1 and sees every row."""
     equal = {f"objectives.{name}.weight": 1.0 for name in OBJECTIVES}
-    whole = {f"objectives.{name}.rows": 1.0 for name in ("mlm", "contrastive", "denoising")}
+    whole = {
+        f"objectives.{name}.batch_fraction": 1.0 for name in ("mlm", "contrastive", "denoising")
+    }
     return Settings().replaced(
         equal
         | whole
@@ -59,21 +61,21 @@ def settings() -> Settings:
             "model.layers": 1,
             "model.width": 32,
             "model.heads": 2,
-            "model.context": CONTEXT,
-            "model.private_layers": 0,
-            "objectives.mlm.rows": 1.0,
-            "objectives.denoising.rows": 1.0,
-            "objectives.contrastive.rows": 1.0,
+            "model.context_length": CONTEXT,
+            "model.mode_specific_layers": 0,
+            "objectives.mlm.batch_fraction": 1.0,
+            "objectives.denoising.batch_fraction": 1.0,
+            "objectives.contrastive.batch_fraction": 1.0,
             "objectives.contrastive.effective_batch": 48,
             "objectives.contrastive.projection": 16,
             "objectives.contrastive.equivalent_weight": 0.0,
             "objectives.denoising.bottleneck": 16,
             "objectives.numerical.components": 4,
             "training.steps": 12,
-            "training.rows": 4,
+            "training.sequences": 4,
             "training.warmup_steps": 2,
             "training.validate_every_steps": 6,
-            "training.validation_rows": 4,
+            "training.validation_sequences": 4,
             "training.checkpoint_every_steps": 5,
             "training.device": "cpu",
             "training.precision": "float32",

@@ -8,7 +8,7 @@ import torch.multiprocessing
 from torch import Tensor
 
 from ssl_lib.config import Settings
-from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
+from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.training.trainer import SelfSupervisedTrainer
 
@@ -24,7 +24,9 @@ def random_units(count: int, width: int = 4, seed: int = 0) -> Tensor:
 def assert_same_loss_and_gradients(fast: Tensor, slow: Tensor, inputs: list[Tensor]) -> None:
     """Equal to 1e-5 of their size, in value and in every gradient."""
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-6)
-    for quick, careful in zip(torch.autograd.grad(fast, inputs), torch.autograd.grad(slow, inputs), strict=True):
+    for quick, careful in zip(
+        torch.autograd.grad(fast, inputs), torch.autograd.grad(slow, inputs), strict=True
+    ):
         scale = max(1.0, float(careful.abs().max()))
         torch.testing.assert_close(quick, careful, rtol=1e-5, atol=1e-5 * scale)
 
@@ -35,7 +37,9 @@ CONTRAST = "objectives.contrastive"
 MOMENTUM = {f"{CONTRAST}.momentum": 0.9, f"{CONTRAST}.queue": 64, f"{CONTRAST}.effective_batch": 24}
 
 
-def trainer_of(settings: Settings, encoding: tiktoken.Encoding, *names: str) -> SelfSupervisedTrainer:
+def trainer_of(
+    settings: Settings, encoding: tiktoken.Encoding, *names: str
+) -> SelfSupervisedTrainer:
     torch.manual_seed(0)
     objectives = build_objectives(settings, encoding)
     chosen = [objectives[name] for name in names or ("contrastive",)]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import isclose
 
-from ssl_lib.corpus.generator import LabelledDocument
+from ssl_lib.synthetic.generator import LabelledDocument
 
 Fact = tuple[str, tuple[int | str, ...]]
 
@@ -67,7 +67,10 @@ def _sum_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
             first, second, result = numbers
             yield ("addition", (first, second)), first + second == result
         elif sentence.startswith("Since") and "+" in sentence:
-            yield ("addition", tuple(numbers[:2])), numbers[0] + numbers[1] == numbers[2] == numbers[3]
+            yield (
+                ("addition", tuple(numbers[:2])),
+                numbers[0] + numbers[1] == numbers[2] == numbers[3],
+            )
 
 
 def _difference_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
@@ -115,14 +118,21 @@ def _percentage_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     elif len(numbers) == 3 and re.search(r"Out of|At \d", sentence):
         rate, base = map(int, numbers[:2] if sentence.startswith("At") else numbers[1::-1])
         yield ("percentage", (rate, base)), rate * base == 100 * numbers[2]
-    elif len(numbers) == 3 and (named := re.search(r"(\d+)(?:%| percent| (?:in|of) every)", sentence)):
+    elif len(numbers) == 3 and (
+        named := re.search(r"(\d+)(?:%| percent| (?:in|of) every)", sentence)
+    ):
         numbers.remove(Decimal(named[1]))
-        yield ("percentage", (int(named[1]), int(max(numbers)))), int(named[1]) * max(numbers) == 100 * min(numbers)
+        yield (
+            ("percentage", (int(named[1]), int(max(numbers)))),
+            int(named[1]) * max(numbers) == 100 * min(numbers),
+        )
 
 
 def _conversion_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     text = sentence
-    numbers = [(float(number), unit) for number, unit in re.findall(rf"([\d.]*\d) ?({_NAME})?\b", text)]
+    numbers = [
+        (float(number), unit) for number, unit in re.findall(rf"([\d.]*\d) ?({_NAME})?\b", text)
+    ]
     units = re.findall(rf"\b({_NAME})\b", text)
     if len(numbers) != 2 or len(set(units)) != 2 or _SIZE[units[0]][0] != _SIZE[units[1]][0]:
         return
@@ -151,7 +161,9 @@ def _numeration_in_money(sentence: str) -> Iterator[tuple[Fact, bool]]:
 def _sequence_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
     if re.search(r"times|multipl|factor", sentence, re.IGNORECASE):
         return
-    named = re.search(r"(?:(?:up|down) by|[Ss]teps? of|step is|differ by|all|[Ee]ach time) (\d+)", sentence)
+    named = re.search(
+        r"(?:(?:up|down) by|[Ss]teps? of|step is|differ by|all|[Ee]ach time) (\d+)", sentence
+    )
     terms = sentence[: named.start(1)] + sentence[named.end(1) :] if named else sentence
     numbers = [int(number) for number in re.findall(r"\d+", terms)]
     steps = {later - earlier for earlier, later in pairwise(numbers)}
@@ -167,7 +179,9 @@ def _multiple_facts(sentence: str) -> Iterator[tuple[Fact, bool]]:
         ratio = r"\d+(?=\.$)"
     ratios = {int(number) for number in re.findall(ratio, sentence)}
     numbers = [int(number) for number in re.findall(r"\d+", re.sub(ratio, "", sentence))]
-    holds = len(ratios) == 1 and all(later == min(ratios) * earlier for earlier, later in pairwise(numbers))
+    holds = len(ratios) == 1 and all(
+        later == min(ratios) * earlier for earlier, later in pairwise(numbers)
+    )
     yield ("geometric", (numbers[0], min(ratios))), holds
 
 
@@ -183,12 +197,21 @@ READERS = {
     "scores": (_sum_facts, _difference_facts),
     "measurements": (_conversion_facts,),
 }
-REASONING = ("arithmetic", "comparison", "percentages", "units", "numeration", "sequences", "multiples")
+REASONING = (
+    "arithmetic",
+    "comparison",
+    "percentages",
+    "units",
+    "numeration",
+    "sequences",
+    "multiples",
+)
 
 
 def sentences(text: str) -> list[str]:
     return re.findall(r"\S.*?[.](?=\s[A-Z\d]|$)", text.replace("? ", "?~")) and [
-        piece.replace("?~", "? ") for piece in re.findall(r"\S.*?[.](?=\s[A-Z\d]|$)", text.replace("? ", "?~"))
+        piece.replace("?~", "? ")
+        for piece in re.findall(r"\S.*?[.](?=\s[A-Z\d]|$)", text.replace("? ", "?~"))
     ]
 
 

@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 
 def cross_entropy_loop(
-    hidden_SD: Tensor, matrix_VD: Tensor, targets_S: Tensor, label_smoothing: float = 0.0, z_loss: float = 0.0
+    hidden_SD: Tensor,
+    matrix_VD: Tensor,
+    targets_S: Tensor,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
 ) -> Tensor:
     """Sum of -log p(target) in nats, smoothed towards the uniform distribution, plus z_loss * log(partition)^2."""
     total = hidden_SD.new_zeros(())
@@ -26,7 +30,9 @@ def cross_entropy_loop(
     return total
 
 
-def ntxent_loop(first_NP: Tensor, second_NP: Tensor, temperature: float, labels: Sequence[int] | None = None) -> Tensor:
+def ntxent_loop(
+    first_NP: Tensor, second_NP: Tensor, temperature: float, labels: Sequence[int] | None = None
+) -> Tensor:
     """Chen et al. 2020, equation 1, over both anchors of every pair; equal labels are no negatives of each other."""
     count = len(first_NP)
     vectors = [*first_NP, *second_NP]
@@ -38,9 +44,17 @@ def ntxent_loop(first_NP: Tensor, second_NP: Tensor, temperature: float, labels:
         for other in range(2 * count):
             negative = other != anchor and names[other] != names[anchor]
             if other == positive or negative:
-                cosine = vectors[anchor] @ vectors[other] / (vectors[anchor].norm() * vectors[other].norm())
+                cosine = (
+                    vectors[anchor]
+                    @ vectors[other]
+                    / (vectors[anchor].norm() * vectors[other].norm())
+                )
                 denominator = denominator + torch.exp(cosine / temperature)
-        cosine = vectors[anchor] @ vectors[positive] / (vectors[anchor].norm() * vectors[positive].norm())
+        cosine = (
+            vectors[anchor]
+            @ vectors[positive]
+            / (vectors[anchor].norm() * vectors[positive].norm())
+        )
         total = total - torch.log(torch.exp(cosine / temperature) / denominator)
     return total
 
@@ -82,18 +96,33 @@ def sentence_vectors_loop(
     vectors = []
     for span in range(max(spans) + 1):
         places = [place for place, owner in enumerate(spans) if owner == span]
-        shares = torch.stack([encoder.attention.weight[0] @ hidden_TD[place] for place in places]).softmax(0)
-        vector = encoder.text(sum(share * hidden_TD[place] for share, place in zip(shares, places, strict=True)))
+        shares = torch.stack(
+            [encoder.attention.weight[0] @ hidden_TD[place] for place in places]
+        ).softmax(0)
+        vector = encoder.text(
+            sum(share * hidden_TD[place] for share, place in zip(shares, places, strict=True))
+        )
         vector = vector / vector.norm() * words**0.5
         numbers = [place for place in places if math.isfinite(decades[place])]
         if numbers:
-            shares = torch.stack([encoder.digit_attention.weight[0] @ hidden_TD[place] for place in numbers]).softmax(0)
+            shares = torch.stack(
+                [encoder.digit_attention.weight[0] @ hidden_TD[place] for place in numbers]
+            ).softmax(0)
             phases = []
             for place in numbers:
-                turned = [decades[place] * each % 1.0 + magnitudes[place] * turns[n % 2] for n, each in enumerate(fine)]
-                angles_F = 2.0 * math.pi * torch.stack([*turned, *(magnitudes[place] * each for each in coarse)])
+                turned = [
+                    decades[place] * each % 1.0 + magnitudes[place] * turns[n % 2]
+                    for n, each in enumerate(fine)
+                ]
+                angles_F = (
+                    2.0
+                    * math.pi
+                    * torch.stack([*turned, *(magnitudes[place] * each for each in coarse)])
+                )
                 phases.append(torch.cat([angles_F.sin(), angles_F.cos()]))
-            amount = encoder.waves_DF @ sum(share * each for share, each in zip(shares, phases, strict=True))
+            amount = encoder.waves_DF @ sum(
+                share * each for share, each in zip(shares, phases, strict=True)
+            )
             vector = vector + amount / amount.norm() * (1.0 - words) ** 0.5
         vectors.append(vector / vector.norm())
     return torch.stack(vectors)
@@ -126,12 +155,18 @@ def restatements_loop(numbers: Sequence[tuple[int, int, str]]) -> list[list[int]
         own = [other for other, number in enumerate(numbers) if number[1] == numbers[place][1]]
         return 2 * sum(bool(partners(other, way)) for other in own) >= len(own)
 
-    pairs = [[place, *partners(place, 1)] for place in range(len(numbers)) if len(partners(place, 1)) == 1]
+    pairs = [
+        [place, *partners(place, 1)]
+        for place in range(len(numbers))
+        if len(partners(place, 1)) == 1
+    ]
     clear = [pair for pair in pairs if len(partners(pair[1], -1)) == 1]
     return [pair for pair in clear if mostly(pair[0], 1) and mostly(pair[1], -1)]
 
 
-def graded_distance_loop(first_QD: Tensor, second_QD: Tensor, grades: list[float], smallest: float) -> Tensor:
+def graded_distance_loop(
+    first_QD: Tensor, second_QD: Tensor, grades: list[float], smallest: float
+) -> Tensor:
     """Squared error of how far two points of the unit sphere lie apart from how far points of that cosine do."""
     total = first_QD.new_zeros(())
     for first_D, second_D, grade in zip(first_QD, second_QD, grades, strict=True):
@@ -146,10 +181,15 @@ def graded_loop(numbers_MP: Tensor, scaled: Sequence[float], temperature: float)
     total = numbers_MP.new_zeros(())
     for anchor in range(len(scaled)):
         others = [other for other in range(len(scaled)) if other != anchor]
-        grades = [grade_of(10 ** min(abs(scaled[other] - scaled[anchor]), 30.0), 1.0) / 0.1 for other in others]
+        grades = [
+            grade_of(10 ** min(abs(scaled[other] - scaled[anchor]), 30.0), 1.0) / 0.1
+            for other in others
+        ]
         highest = max(grades)
         weights = [math.exp(value - highest) for value in grades]
-        exponentials = [torch.exp(numbers_MP[anchor] @ numbers_MP[other] / temperature) for other in others]
+        exponentials = [
+            torch.exp(numbers_MP[anchor] @ numbers_MP[other] / temperature) for other in others
+        ]
         partition = torch.stack(exponentials).sum()
         for weight, exponential in zip(weights, exponentials, strict=True):
             share = weight / sum(weights)
@@ -159,15 +199,23 @@ def graded_loop(numbers_MP: Tensor, scaled: Sequence[float], temperature: float)
 
 
 def mixture_loop(
-    log_weight_SK: Tensor, mean_SK: Tensor, spread_SK: Tensor, targets_S: Sequence[float], sharpest: float
+    log_weight_SK: Tensor,
+    mean_SK: Tensor,
+    spread_SK: Tensor,
+    targets_S: Sequence[float],
+    sharpest: float,
 ) -> Tensor:
     """Sum of -log(p(y) / p_max): p is a mixture of normal densities, p_max the peak of one with the least spread."""
     peak = 1.0 / (sharpest * math.sqrt(2.0 * math.pi))
     total = log_weight_SK.new_zeros(())
-    for weights, means, spreads, target in zip(log_weight_SK.exp(), mean_SK, spread_SK, targets_S, strict=True):
+    for weights, means, spreads, target in zip(
+        log_weight_SK.exp(), mean_SK, spread_SK, targets_S, strict=True
+    ):
         density = weights.new_zeros(())
         for weight, mean, spread in zip(weights, means, spreads, strict=True):
-            bell = torch.exp(-0.5 * ((target - mean) / spread) ** 2) / (spread * math.sqrt(2.0 * math.pi))
+            bell = torch.exp(-0.5 * ((target - mean) / spread) ** 2) / (
+                spread * math.sqrt(2.0 * math.pi)
+            )
             density = density + weight * bell
         total = total - torch.log(density / peak)
     return total
@@ -196,8 +244,14 @@ def complete_numbers(readings: Sequence[Reading | None]) -> list[bool]:
     """At each token, whether a number ends there that no complete number behind it contains."""
     complete = [False] * len(readings)
     for index in reversed(range(len(readings))):
-        behind = (later for later, whole in zip(readings[index + 1 :], complete[index + 1 :], strict=True) if whole)
-        complete[index] = readings[index] is not None and all(later.start > index for later in behind)
+        behind = (
+            later
+            for later, whole in zip(readings[index + 1 :], complete[index + 1 :], strict=True)
+            if whole
+        )
+        complete[index] = readings[index] is not None and all(
+            later.start > index for later in behind
+        )
     return complete
 
 
@@ -216,7 +270,9 @@ def running_numbers(entries: Sequence[Entry], documents: Sequence[int]) -> list[
         mark = "." if entry.point else "," if entry.comma else ""
         if entry.digits:
             chain += f"{int(entry.value):0{entry.digits}d}"
-        elif mark and chain[-1:].isdigit() and not (mark == "." and "." in chain.rsplit(",", 1)[-1]):
+        elif (
+            mark and chain[-1:].isdigit() and not (mark == "." and "." in chain.rsplit(",", 1)[-1])
+        ):
             chain += mark
         else:
             chain, owners = "", []
@@ -239,12 +295,18 @@ def _reading(groups: list[str], owners: list[int]) -> Reading:
 def pack(documents: Sequence[Sequence[int]], context: int) -> list[list[tuple[int, int]]]:
     """Documents laid end to end as (document, token), cut into rows of `context`; what is left over is dropped."""
     stream = [(index, token) for index, document in enumerate(documents) for token in document]
-    return [stream[start : start + context] for start in range(0, len(stream) - context + 1, context)]
+    return [
+        stream[start : start + context] for start in range(0, len(stream) - context + 1, context)
+    ]
 
 
 def spans_by_bytes(text: str, token_lengths: Sequence[int]) -> list[tuple[int, int]]:
     """For each token, the first and one past the last character that shares a byte with it."""
-    owner = [index for index, character in enumerate(text) for _ in character.encode("utf-8", "surrogatepass")]
+    owner = [
+        index
+        for index, character in enumerate(text)
+        for _ in character.encode("utf-8", "surrogatepass")
+    ]
     spans, start = [], 0
     for length in token_lengths:
         touched = owner[start : start + length]
@@ -271,7 +333,11 @@ def muon_step(
 
 
 def units_by_text(
-    tokens: Sequence[str], documents: Sequence[int], numbers: Sequence[int], words: bool, whole_numbers: bool
+    tokens: Sequence[str],
+    documents: Sequence[int],
+    numbers: Sequence[int],
+    words: bool,
+    whole_numbers: bool,
 ) -> list[int]:
     """Unit of every token of one row: those of one word (letters that touch) or of one number share theirs."""
     found: list[int] = []
@@ -302,9 +368,13 @@ def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_R1TT: Tens
         for head in range(query.shape[1]):
             for position in range(query.shape[2]):
                 seen = allowed_R1TT[row, 0, position].nonzero()[:, 0]
-                scores = torch.stack([query[row, head, position] @ key[row, head, other] for other in seen])
+                scores = torch.stack(
+                    [query[row, head, position] @ key[row, head, other] for other in seen]
+                )
                 weights = torch.softmax(scores / query.shape[-1] ** 0.5, dim=0)
-                mixed[row, head, position] = sum(w * value[row, head, o] for w, o in zip(weights, seen, strict=True))
+                mixed[row, head, position] = sum(
+                    w * value[row, head, o] for w, o in zip(weights, seen, strict=True)
+                )
     return mixed
 
 
@@ -314,7 +384,9 @@ def slow_keys_of_the_position_before(key_RHTK: Tensor, documents_RT: Tensor, hea
     for row in range(key_RHTK.shape[0]):
         for head in range(heads):
             for position in range(key_RHTK.shape[2]):
-                follows = position > 0 and documents_RT[row, position - 1] == documents_RT[row, position]
+                follows = (
+                    position > 0 and documents_RT[row, position - 1] == documents_RT[row, position]
+                )
                 keys[row, head, position] = key_RHTK[row, head, position - 1] if follows else 0.0
     return keys
 
@@ -324,7 +396,9 @@ def supervised_loop(items_NP: Tensor, labels: Sequence[int], temperature: float)
     total = items_NP.new_zeros(())
     for anchor in range(len(labels)):
         others = [other for other in range(len(labels)) if other != anchor]
-        exponentials = {other: torch.exp(items_NP[anchor] @ items_NP[other] / temperature) for other in others}
+        exponentials = {
+            other: torch.exp(items_NP[anchor] @ items_NP[other] / temperature) for other in others
+        }
         partition = torch.stack(list(exponentials.values())).sum()
         positives = [other for other in others if labels[other] == labels[anchor]]
         for positive in positives:
@@ -346,7 +420,11 @@ def equivalents_loop(
     total = first_NP.new_zeros(())
     for anchor in range(2 * count):
         positive = (anchor + count) % (2 * count)
-        rivals = [forms[other] for other in range(2 * count) if values[other % count] != values[anchor % count]]
+        rivals = [
+            forms[other]
+            for other in range(2 * count)
+            if values[other % count] != values[anchor % count]
+        ]
         rivals += [changed_NP[anchor % count]] if is_changed[anchor % count] else []
         own = torch.exp(forms[anchor] @ forms[positive] / temperature)
         partition = own + sum(torch.exp(forms[anchor] @ rival / temperature) for rival in rivals)
@@ -382,7 +460,11 @@ class Closed(NamedTuple):
 
 
 def close_gaps_loop(
-    ids: Sequence[int], documents: Sequence[int], deleted: Sequence[bool], infilled: Sequence[bool], longest: int
+    ids: Sequence[int],
+    documents: Sequence[int],
+    deleted: Sequence[bool],
+    infilled: Sequence[bool],
+    longest: int,
 ) -> Closed:
     """Read one row from left to right and leave out what is missing, unless a gap has nothing before it or grows too
     long: then the noise token stands there.
@@ -412,7 +494,11 @@ def document_states_loop(
     for row, documents in enumerate(documents_RT):
         for column, document in enumerate(documents):
             if document >= 0:
-                inside = [at for at, other in enumerate(documents) if other == document and present_RT[row][at]]
+                inside = [
+                    at
+                    for at, other in enumerate(documents)
+                    if other == document and present_RT[row][at]
+                ]
                 mean = torch.stack([hidden_RTD[row, at] for at in inside]).mean(0)
                 found.append((row, column, mean, list(documents[:column]).count(document)))
     return found
@@ -434,12 +520,16 @@ def regression_loop(magnitudes_S: Tensor, negative_S: Tensor, values: Sequence[f
     return total
 
 
-def mantissa_exponent_loop(signs_S2: Tensor, decades_SK: Tensor, places_SK: Tensor, values: Sequence[float]) -> Tensor:
+def mantissa_exponent_loop(
+    signs_S2: Tensor, decades_SK: Tensor, places_SK: Tensor, values: Sequence[float]
+) -> Tensor:
     """Sum of -log of the probabilities of the sign, the decade of the scale and the place among its 20 bins."""
     total = signs_S2.new_zeros(())
     for sign, decade, place, value in zip(signs_S2, decades_SK, places_SK, values, strict=True):
         size = abs(scale_of(value))
-        total = total - sign[int(value < 0)] - decade[int(size)] - place[int((size - int(size)) * 20)]
+        total = (
+            total - sign[int(value < 0)] - decade[int(size)] - place[int((size - int(size)) * 20)]
+        )
     return total
 
 
@@ -468,12 +558,18 @@ def slow_short_convolution(hidden_RTD: Tensor, documents_RT: Tensor, weight_PD: 
             for back in range(1, len(weight_PD) + 1):
                 before = position - back
                 if before >= 0 and documents_RT[row, before] == documents_RT[row, position]:
-                    mixed[row, position] = mixed[row, position] + weight_PD[back - 1] * hidden_RTD[row, before]
+                    mixed[row, position] = (
+                        mixed[row, position] + weight_PD[back - 1] * hidden_RTD[row, before]
+                    )
     return mixed
 
 
 def number_measures(
-    values: list[float], points: list[float], quantiles: list[list[float]], levels: tuple[float, ...], unit: float
+    values: list[float],
+    points: list[float],
+    quantiles: list[list[float]],
+    levels: tuple[float, ...],
+    unit: float,
 ) -> dict[str, float]:
     """Measures of forecasts of numbers, one number after the other."""
 
@@ -489,7 +585,10 @@ def number_measures(
             losses.append(level * miss if miss >= 0 else (level - 1) * miss)
         scores.append(2 * sum(losses) / len(losses))
         if value > 0:
-            right.append(point > 0 and math.floor(math.log10(value) + 1e-9) == math.floor(math.log10(point) + 1e-9))
+            right.append(
+                point > 0
+                and math.floor(math.log10(value) + 1e-9) == math.floor(math.log10(point) + 1e-9)
+            )
         within.append(abs(point - value) <= 0.01 * abs(value))
     return {
         "mean_error_decades": sum(errors) / len(errors),
@@ -500,11 +599,15 @@ def number_measures(
     }
 
 
-def coverage(values: list[float], quantiles: list[list[float]], levels: tuple[float, ...], interval: float) -> float:
+def coverage(
+    values: list[float], quantiles: list[list[float]], levels: tuple[float, ...], interval: float
+) -> float:
     """Share of the values between the two quantiles that leave out half of the rest on either side."""
     low = min(range(len(levels)), key=lambda i: abs(levels[i] - (1 - interval) / 2))
     high = min(range(len(levels)), key=lambda i: abs(levels[i] - (1 + interval) / 2))
-    return sum(row[low] <= value <= row[high] for value, row in zip(values, quantiles, strict=True)) / len(values)
+    return sum(
+        row[low] <= value <= row[high] for value, row in zip(values, quantiles, strict=True)
+    ) / len(values)
 
 
 def probe_scores(
@@ -521,7 +624,10 @@ def probe_scores(
     def output(inputs: list[float]) -> float:
         for number, (weight, bias) in enumerate(layers):
             inputs = [max(0.0, value) for value in inputs] if number else inputs
-            inputs = [b + sum(x * w[j] for x, w in zip(inputs, weight, strict=True)) for j, b in enumerate(bias)]
+            inputs = [
+                b + sum(x * w[j] for x, w in zip(inputs, weight, strict=True))
+                for j, b in enumerate(bias)
+            ]
         return inputs[0]
 
     scores = []

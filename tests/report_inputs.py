@@ -12,7 +12,17 @@ OBJECTIVES = ("mlm", "ntp", "contrastive", "denoising", "numerical")
 FAMILIES = (
     "addition", "subtraction", "comparison", "maximum", "minimum", "sequence", "conversion", "percentage", "numeration",
 )  # fmt: skip
-ROLES = ("count", "date_part", "identifier", "measurement", "money", "ordinal", "percentage", "score", "year")
+ROLES = (
+    "count",
+    "date_part",
+    "identifier",
+    "measurement",
+    "money",
+    "ordinal",
+    "percentage",
+    "score",
+    "year",
+)
 NASTY = 'Cost < $5 & "more" <script>alert(1)</script> 3 > 2'
 
 
@@ -30,8 +40,12 @@ def estimate(before: float, after: float, half: float = 0.02, **more: Any) -> di
 
 def summary(metric: str, before: float, after: float, n: int, **baselines: float) -> dict[str, Any]:
     """What TaskResult.summary gives."""
-    ends = {name: [value - 0.03, value + 0.03] for name, value in baselines.items() if name != "chance"}
-    ahead = {name: [after - baselines[name] - 0.04, after - baselines[name] + 0.04] for name in ends}
+    ends = {
+        name: [value - 0.03, value + 0.03] for name, value in baselines.items() if name != "chance"
+    }
+    ahead = {
+        name: [after - baselines[name] - 0.04, after - baselines[name] + 0.04] for name in ends
+    }
     found = estimate(before, after, metric=metric, n=n, baselines=baselines, higher_is_better=True)
     return found | {"baselines_ci95": ends, "over_baselines_ci95": ahead}
 
@@ -39,7 +53,12 @@ def summary(metric: str, before: float, after: float, n: int, **baselines: float
 def downstream() -> dict[str, Any]:
     """The four tasks: one above the guide, one near it, two below."""
     roles = {"majority": 0.1813, "bag_of_tokens": 0.7312, "char_cnn": 0.8127}
-    reasoning = {"chance": 0.25, "majority_position": 0.2514, "unigram_counts": 0.3123, "ngram_counts": 0.4417}
+    reasoning = {
+        "chance": 0.25,
+        "majority_position": 0.2514,
+        "unigram_counts": 0.3123,
+        "ngram_counts": 0.4417,
+    }
     cosines = {"bag_of_tokens": 0.5512, "tfidf_words": 0.4821, "tfidf_characters": 0.5934}
     tokens = {"unigram_counts": 0.1245, "ngram_counts": 0.5238}
     return {
@@ -52,21 +71,39 @@ def downstream() -> dict[str, Any]:
 
 def losses() -> dict[str, Any]:
     """Held-out losses; that of numbers falls below zero."""
-    pairs = {"mlm": (7.71, 2.11), "ntp": (7.68, 1.62), "contrastive": (4.9, 1.2), "denoising": (7.8, 1.9)}
+    pairs = {
+        "mlm": (7.71, 2.11),
+        "ntp": (7.68, 1.62),
+        "contrastive": (4.9, 1.2),
+        "denoising": (7.8, 1.9),
+    }
     rows = {
-        key: {"before": a, "after": b, "reduction": 1 - b / a, "parts": {"tokens": {"before": a, "after": b}}}
+        key: {
+            "before": a,
+            "after": b,
+            "reduction": 1 - b / a,
+            "parts": {"tokens": {"before": a, "after": b}},
+        }
         for key, (a, b) in pairs.items()
     }
-    return rows | {"numerical": {"before": 3.1, "after": -0.4, "reduction": 1 + 0.4 / 3.1, "parts": {}}}
+    return rows | {
+        "numerical": {"before": 3.1, "after": -0.4, "reduction": 1 + 0.4 / 3.1, "parts": {}}
+    }
 
 
 def choices_detail(after: float) -> dict[str, Any]:
     """Families, exact match and examples of four-choice items."""
-    families = {name: estimate(0.25, after - 0.02 * i, 0.05, n=111) for i, name in enumerate(FAMILIES)}
+    families = {
+        name: estimate(0.25, after - 0.02 * i, 0.05, n=111) for i, name in enumerate(FAMILIES)
+    }
     exact = estimate(0.0, after - 0.1, n=250)
     exact["families"] = {name: estimate(0.0, after - 0.15, 0.1, n=28) for name in FAMILIES}
     choices = [" 5.", " 6.", " 15.", " 4."]
-    example = {"prompt": f"{NASTY}. The sum of 2 and 3 is", "choices": choices, "family": "addition"}
+    example = {
+        "prompt": f"{NASTY}. The sum of 2 and 3 is",
+        "choices": choices,
+        "family": "addition",
+    }
     return {
         "families": families,
         "exact_match": exact,
@@ -85,11 +122,18 @@ def reasoning_detail() -> dict[str, Any]:
 
 def roles_detail() -> dict[str, Any]:
     """Confusion matrices of nine roles."""
-    good = [[95 + i if i == j else (2 if j == (i + 1) % 9 else 0) for j in range(9)] for i in range(9)]
+    good = [
+        [95 + i if i == j else (2 if j == (i + 1) % 9 else 0) for j in range(9)] for i in range(9)
+    ]
     bad = [[40 if i == j else 8 for j in range(9)] for i in range(9)]
     examples = [
         {"text": NASTY, "span": [8, 9], "role": "money", "predicted": "count"},
-        {"text": "In 1999 the team scored 12 points.", "span": [3, 7], "role": "year", "predicted": "year"},
+        {
+            "text": "In 1999 the team scored 12 points.",
+            "span": [3, 7],
+            "role": "year",
+            "predicted": "year",
+        },
     ]
     return {
         "classes": list(ROLES), "confusion": good, "confusion_before": bad, "macro_f1": [0.59, 0.941],
@@ -99,7 +143,12 @@ def roles_detail() -> dict[str, Any]:
 
 def similarity_detail() -> dict[str, Any]:
     """Points and examples of graded pairs."""
-    pair = {"first": "The bridge is 2 km long.", "second": "The bridge measures 2,000 m.", "score": 1.0, "cosine": 0.94}
+    pair = {
+        "first": "The bridge is 2 km long.",
+        "second": "The bridge measures 2,000 m.",
+        "score": 1.0,
+        "cosine": 0.94,
+    }
     rows = [{"factor": 10.0, "graded": 0.0114, "before": 0.91, "after": 0.357}]
     return {
         "points": [[1.0, 0.2, 0.9]], "examples": [pair, pair | {"second": NASTY, "score": 0.1}],
@@ -109,7 +158,11 @@ def similarity_detail() -> dict[str, Any]:
 
 def next_token_detail() -> dict[str, Any]:
     """Accuracy by kind of position."""
-    accuracy = {"determined": estimate(0.0221, 0.9317), "all": estimate(0.01, 0.6), "numbers": estimate(0.004, 0.7)}
+    accuracy = {
+        "determined": estimate(0.0221, 0.9317),
+        "all": estimate(0.01, 0.6),
+        "numbers": estimate(0.004, 0.7),
+    }
     examples = [
         {"text": "Half of 8 is 4, and " + NASTY, "missed": [[13, 14], [14, 15]], "positions": 3},
         {"text": "Half of 6 is 3.", "missed": [], "positions": 1},
@@ -125,14 +178,20 @@ def number_detail() -> dict[str, Any]:
 
     def measures(error: float, bend: float) -> dict[str, Any]:
         coverage = {str(level): level**bend for level in (0.1, 0.3, 0.5, 0.7, 0.9)}
-        intervals = {level: [coverage[level] - 0.03, coverage[level] + 0.03] for level in ("0.5", "0.9")}
+        intervals = {
+            level: [coverage[level] - 0.03, coverage[level] + 0.03] for level in ("0.5", "0.9")
+        }
         return {
             "mean_error_decades": error, "median_error_decades": error / 2, "median_log10_error": error / 2,
             "exponent_accuracy": 1 - error / 3, "within_1_percent": 0.4, "crps_decades": error / 3,
             "crps_ci95": [error / 3 - 0.01, error / 3 + 0.01], "coverage": coverage, "coverage_ci95": intervals,
         }  # fmt: skip
 
-    group = {"before": measures(2.0, 3.0), "after": measures(0.31, 1.1), "marginal": measures(1.2, 0.98)}
+    group = {
+        "before": measures(2.0, 3.0),
+        "after": measures(0.31, 1.1),
+        "marginal": measures(1.2, 0.98),
+    }
     example = {"prompt": "The price was " + NASTY, "true": "$5", "value": 4.9, "determined": True}
     example |= {"interval": [3.0, 1250.5]}
     return {"examples": [example], "all": {"n": 1000, **group}, "determined": {"n": 420, **group}}
@@ -144,10 +203,17 @@ def probes() -> dict[str, Any]:
     for limit in (100, 1000, 10000):
         paper = {"BERT": 0.62, "untrained CNN": 0.87}
         plain = {"digits": 0.97, "random_convolutions": 0.98, "constant": 0.2}
-        found[f"list_maximum/{limit}"] = summary("accuracy", 0.8, 0.97, 1500, **plain) | {"paper": paper}
+        found[f"list_maximum/{limit}"] = summary("accuracy", 0.8, 0.97, 1500, **plain) | {
+            "paper": paper
+        }
         for task in ("decoding", "addition"):
-            row = summary("rmse", limit / 3, limit / 90, 1500, digits=limit / 50) | {"paper": {"BERT": limit / 30}}
-            found[f"{task}/{limit}"] = row | {"ci95": [limit / 100, limit / 80], "higher_is_better": False}
+            row = summary("rmse", limit / 3, limit / 90, 1500, digits=limit / 50) | {
+                "paper": {"BERT": limit / 30}
+            }
+            found[f"{task}/{limit}"] = row | {
+                "ci95": [limit / 100, limit / 80],
+                "higher_is_better": False,
+            }
     return found
 
 
@@ -157,7 +223,9 @@ def external() -> dict[str, Any]:
     file = {"of": 900, "asked": 496, "repeated": 0, "contamination": shared}
     questions = summary("exact_match", 0.0, 0.041, 496, last_number=0.025, largest_number=0.031)
     labels = summary("accuracy", 0.51, 0.83, 700, majority=0.4, bag_of_tokens=0.79, char_cnn=0.81)
-    text = summary("bits_per_byte", 4.31, 1.97, 200, ngram_counts=2.43) | {"higher_is_better": False}
+    text = summary("bits_per_byte", 4.31, 1.97, 200, ngram_counts=2.43) | {
+        "higher_is_better": False
+    }
     right = {"all": estimate(0.01, 0.412), "numbers": estimate(0.01, 0.238)}
     return {
         "svamp": questions | file | {"task": "numerical_reasoning", "path": "data/external/svamp.json",
@@ -236,9 +304,14 @@ def ablation() -> dict[str, Any]:
     subsets = [*OBJECTIVES, "mlm+ntp", "all-mlm", "all"]
     return {
         "subsets": subsets,
-        "losses": {s: {o: 2.0 + 0.1 * i - 0.05 * j for j, o in enumerate(OBJECTIVES)} for i, s in enumerate(subsets)},
+        "losses": {
+            s: {o: 2.0 + 0.1 * i - 0.05 * j for j, o in enumerate(OBJECTIVES)}
+            for i, s in enumerate(subsets)
+        },
         "relative": {s: dict.fromkeys(OBJECTIVES, 1.0 + 0.01 * i) for i, s in enumerate(subsets)},
-        "downstream": {s: dict.fromkeys(downstream(), 0.3 + 0.08 * i) for i, s in enumerate(subsets)},
+        "downstream": {
+            s: dict.fromkeys(downstream(), 0.3 + 0.08 * i) for i, s in enumerate(subsets)
+        },
     }
 
 
@@ -259,7 +332,9 @@ def write_inputs(root: Path) -> None:
         csv.writer(file).writerows([["step", "objective", "split", "loss"], *_loss_rows()])
     trials = "trial,state,score,objectives.mlm.weight\n0,complete,0.61,1.0\n1,pruned,,0.4\n2,complete,0.58,0.31\n"
     (root / "tuning" / "trials.csv").write_text(trials, encoding="utf-8")
-    (root / "tuning" / "best.yaml").write_text("# chosen\nobjectives.mlm.weight: 0.3125\n", encoding="utf-8")
+    (root / "tuning" / "best.yaml").write_text(
+        "# chosen\nobjectives.mlm.weight: 0.3125\n", encoding="utf-8"
+    )
     lock = "schema: '2.0'\nstages:\n  corpus:\n    outs:\n    - path: data/raw\n      md5: 00ff00ff.dir\n"
     (root / "dvc.lock").write_text(lock, encoding="utf-8")
 
@@ -270,5 +345,8 @@ def _loss_rows() -> list[list[Any]]:
         for step in range(20, 2001, 20):
             wiggle = 0.15 * math.sin(step * (number + 1))
             rows.append([step, objective, "train", 7.5 * math.exp(-step / 400) + 1.5 + wiggle])
-        rows += [[step, objective, "validation", 7.5 * math.exp(-step / 400) + 1.6] for step in range(0, 2001, 500)]
+        rows += [
+            [step, objective, "validation", 7.5 * math.exp(-step / 400) + 1.6]
+            for step in range(0, 2001, 500)
+        ]
     return rows

@@ -13,18 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssl_lib.ablation import Finished, ablate, chosen_subsets, label_of
 from ssl_lib.cli import main
-from ssl_lib.config import OBJECTIVES, Settings, UserError
-from ssl_lib.corpus.generator import generate
+from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.errors import UserError
 from ssl_lib.evaluation.alone import subset_settings, train_subset
 from ssl_lib.evaluation.examination import AskedOnce, examination
+from ssl_lib.experiments.ablation import Finished, ablate, chosen_subsets, label_of
+from ssl_lib.experiments.transfer import summarise
 from ssl_lib.predictor import Predictor
+from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.encodings import encoding
 from ssl_lib.tokens.store import tokenize
 from ssl_lib.tracking import NullRun
 from ssl_lib.tracking.store import connect
-from ssl_lib.transfer import summarise
 
 SETTINGS = Settings().replaced(
     {
@@ -32,23 +33,28 @@ SETTINGS = Settings().replaced(
         "model.layers": 1,
         "model.width": 32,
         "model.heads": 2,
-        "model.context": 64,
+        "model.context_length": 64,
         "training.device": "cpu",
         "training.precision": "float32",
         "training.steps": 8,
-        "training.rows": 8,
+        "training.sequences": 8,
         "training.warmup_steps": 2,
         "training.threads": 1,
         "training.validate_every_steps": 8,
-        "training.validation_rows": 4,
+        "training.validation_sequences": 4,
         "evaluation.items": 24,
         "evaluation.probe_items": 40,
         "evaluation.bootstrap_samples": 100,
-        "evaluation.loss_rows": 4,
+        "evaluation.loss_sequences": 4,
     }
 )
 LABELS = ["ntp", "mlm", "mlm+ntp"]
-TASKS = {"token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"}
+TASKS = {
+    "token_classification",
+    "numerical_reasoning",
+    "semantic_similarity",
+    "next_token_prediction",
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     (root / "data" / "raw").mkdir(parents=True)
     for split, documents in (("train", 200), ("validation", 30), ("test", 60)):
-        rows = ({"text": d.text, "source": "built-in", "domain": d.domain} for d in generate(0, documents, split))
+        rows = (
+            {"text": d.text, "source": "built-in", "domain": d.domain}
+            for d in generate(0, documents, split)
+        )
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (root / "data" / "raw" / f"{split}.jsonl").write_text(text, encoding="utf-8")
     tokenize(SETTINGS, root)
@@ -85,12 +94,19 @@ def test_without_labels_each_alone_all_and_all_but_one() -> None:
 
 def test_every_combination_is_there_once() -> None:
     subsets = chosen_subsets([], OBJECTIVES, every=True)
-    expected = {frozenset(names) for size in range(1, 6) for names in itertools.combinations(OBJECTIVES, size)}
+    expected = {
+        frozenset(names)
+        for size in range(1, 6)
+        for names in itertools.combinations(OBJECTIVES, size)
+    }
     assert len(subsets) == 31
     assert {frozenset(names) for names in subsets.values()} == expected
 
 
-@given(st.sets(st.sampled_from(OBJECTIVES), min_size=1), st.sets(st.sampled_from(OBJECTIVES), min_size=1))
+@given(
+    st.sets(st.sampled_from(OBJECTIVES), min_size=1),
+    st.sets(st.sampled_from(OBJECTIVES), min_size=1),
+)
 def test_a_label_names_its_subset(names: set[str], trained: set[str]) -> None:
     order = [name for name in OBJECTIVES if name in trained]
     meant = tuple(name for name in order if name in names)
@@ -99,14 +115,21 @@ def test_a_label_names_its_subset(names: set[str], trained: set[str]) -> None:
         assert list(chosen_subsets(["+".join(reversed(meant))], order).values()) == [meant]
 
 
-@pytest.mark.parametrize("label", ["mlm+nothing", "all-nothing", "mlm-mlm", "contrastive", "+", "all+mlm"])
+@pytest.mark.parametrize(
+    "label", ["mlm+nothing", "all-nothing", "mlm-mlm", "contrastive", "+", "all+mlm"]
+)
 def test_a_label_that_means_nothing_is_refused(label: str) -> None:
     with pytest.raises(UserError, match="--subsets"):
         chosen_subsets([label], ["mlm", "ntp"])
 
 
-@given(st.sets(st.sampled_from(OBJECTIVES), min_size=1), st.sampled_from(["fixed", "uncertainty", "schedule"]))
-def test_only_the_subset_is_trained_with_the_weights_it_has(names: set[str], weighting: str) -> None:
+@given(
+    st.sets(st.sampled_from(OBJECTIVES), min_size=1),
+    st.sampled_from(["fixed", "uncertainty", "schedule"]),
+)
+def test_only_the_subset_is_trained_with_the_weights_it_has(
+    names: set[str], weighting: str
+) -> None:
     ends = {f"objectives.{name}.weight_end": 0.5 for name in OBJECTIVES}
     settings = Settings().replaced(ends | {"training.weighting": weighting})
     own = subset_settings(sorted(names), settings)
@@ -117,7 +140,7 @@ def test_only_the_subset_is_trained_with_the_weights_it_has(names: set[str], wei
     else:
         (alone,) = (getattr(own.objectives, name) for name in names)
         assert alone.weight == 1.0
-        assert getattr(alone, "rows", 1.0) == 1.0
+        assert getattr(alone, "batch_fraction", 1.0) == 1.0
     assert own.training.steps == settings.training.steps
 
 
@@ -128,22 +151,30 @@ def test_every_model_is_judged_on_what_it_was_trained_for(found: dict[str, Any])
     }  # fmt: skip
     assert all(set(row) == TASKS for row in found["downstream"].values())
     assert found["tokens"] == 8 * 8 * 64
-    assert [(row["subset"], row["seed"]) for row in found["runs"]] == [(s, n) for n in (0, 1) for s in LABELS]
+    assert [(row["subset"], row["seed"]) for row in found["runs"]] == [
+        (s, n) for n in (0, 1) for s in LABELS
+    ]
     assert all(row["seconds"]["train"] > 0 for row in found["runs"])
 
 
-def test_figures_are_means_over_seeds_and_relative_to_the_objective_alone(found: dict[str, Any]) -> None:
+def test_figures_are_means_over_seeds_and_relative_to_the_objective_alone(
+    found: dict[str, Any],
+) -> None:
     runs = {(row["subset"], row["seed"]): row["losses"] for row in found["runs"]}
     for name in ("mlm", "ntp"):
         losses = [runs["mlm+ntp", seed][name] for seed in (0, 1)]
         assert found["losses"]["mlm+ntp"][name] == pytest.approx(sum(losses) / 2)
-        assert found["deviation"]["mlm+ntp"][name] == pytest.approx(abs(losses[0] - losses[1]) / math.sqrt(2))
+        assert found["deviation"]["mlm+ntp"][name] == pytest.approx(
+            abs(losses[0] - losses[1]) / math.sqrt(2)
+        )
         ratios = [loss / runs[name, seed][name] for seed, loss in enumerate(losses)]
         assert found["relative"]["mlm+ntp"][name] == pytest.approx(sum(ratios) / 2)
         assert found["relative"][name] == {name: pytest.approx(1.0)}
 
 
-def test_a_model_of_the_ablation_is_the_one_that_training_gives(found: dict[str, Any], root: Path) -> None:
+def test_a_model_of_the_ablation_is_the_one_that_training_gives(
+    found: dict[str, Any], root: Path
+) -> None:
     chosen = encoding(root / "data" / "tokenized" / "encoding.json")
     model = train_subset(["mlm", "ntp"], SETTINGS.replaced({"seed": 1}), root, chosen, NullRun())
     judged = examination(SETTINGS, root).judge(model, ["mlm", "ntp"])
@@ -167,7 +198,10 @@ def test_files_hold_the_matrix(found: dict[str, Any], root: Path) -> None:
     with (root / "ablation" / "transfer.csv").open(encoding="utf-8", newline="") as file:
         rows = {(row["subset"], row["kind"], row["name"]): row for row in csv.DictReader(file)}
     assert float(rows["mlm+ntp", "losses", "ntp"]["mean"]) == found["losses"]["mlm+ntp"]["ntp"]
-    assert float(rows["mlm+ntp", "losses", "ntp"]["relative_to_alone"]) == found["relative"]["mlm+ntp"]["ntp"]
+    assert (
+        float(rows["mlm+ntp", "losses", "ntp"]["relative_to_alone"])
+        == found["relative"]["mlm+ntp"]["ntp"]
+    )
     assert len(rows) == 4 + 3 * len(TASKS)
 
 
@@ -175,18 +209,31 @@ def test_models_are_nested_runs_with_their_figures(found: dict[str, Any], root: 
     client = connect(SETTINGS, root)
     (experiment,) = client.search_experiments(filter_string="name = 'ssl-lib'")
     runs = client.search_runs([experiment.experiment_id])
-    (parent,) = (run for run in runs if run.info.run_name == "ablate" and "mlflow.parentRunId" not in run.data.tags)
-    children = {run.info.run_id: run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
+    (parent,) = (
+        run
+        for run in runs
+        if run.info.run_name == "ablate" and "mlflow.parentRunId" not in run.data.tags
+    )
+    children = {
+        run.info.run_id: run
+        for run in runs
+        if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+    }
     assert set(children) == {row["run_id"] for row in found["runs"]}
     for row in found["runs"]:
         figures = children[row["run_id"]].data.metrics
-        assert figures["downstream/numerical_reasoning"] == pytest.approx(row["downstream"]["numerical_reasoning"])
+        assert figures["downstream/numerical_reasoning"] == pytest.approx(
+            row["downstream"]["numerical_reasoning"]
+        )
         assert {f"losses/{name}" for name in row["losses"]} <= set(figures)
 
 
 @pytest.mark.slow
 def test_what_was_trained_is_not_trained_again_and_a_torn_line_is(
-    found: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    found: dict[str, Any],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Through the command line, with two processes."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -194,26 +241,35 @@ def test_what_was_trained_is_not_trained_again_and_a_torn_line_is(
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:-1]) + lines[-1][:40], encoding="utf-8")
     monkeypatch.chdir(root)
-    (root / "params.yaml").write_text(json.dumps(SETTINGS.model_dump()), encoding="utf-8")  # JSON is YAML
+    (root / "params.yaml").write_text(
+        json.dumps(SETTINGS.model_dump()), encoding="utf-8"
+    )  # JSON is YAML
     command = ["ablate", "--subsets", ",".join(LABELS), "--seeds", "2", "--workers", "2", "--json"]
     assert main(command) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["losses"] == found["losses"]
     assert again["downstream"] == found["downstream"]
-    kept = [row for row in again["runs"] if row["run_id"] in {row["run_id"] for row in found["runs"]}]
+    kept = [
+        row for row in again["runs"] if row["run_id"] in {row["run_id"] for row in found["runs"]}
+    ]
     assert len(kept) == len(found["runs"]) - 1
-    assert main([*command[:-1], "--set", "evaluation.loss_rows=4"]) == 0
+    assert main([*command[:-1], "--set", "evaluation.loss_sequences=4"]) == 0
     table = capsys.readouterr().out
     assert "mlm+ntp" in table
     assert finished_file(root) == path
 
 
 def test_other_settings_have_a_file_of_their_own(root: Path, found: dict[str, Any]) -> None:
-    from ssl_lib.ablation import _key
+    from ssl_lib.experiments.ablation import _key
 
     keys = {
         _key(SETTINGS.replaced(values), root)
-        for values in ({}, {"training.steps": 9}, {"evaluation.items": 25}, {"objectives.mlm.weight": 0.2})
+        for values in (
+            {},
+            {"training.steps": 9},
+            {"evaluation.items": 25},
+            {"objectives.mlm.weight": 0.2},
+        )
     }
     assert len(keys) == 4
     assert f"{_key(SETTINGS, root)}.jsonl" == finished_file(root).name
@@ -266,4 +322,9 @@ class Counting:
 def test_a_question_is_answered_once() -> None:
     counting = Counting()
     model = AskedOnce(counting)
-    assert [model.embed(["a"]), model.embed(["a"]), model.embed(["b"]), model.embed(["a"])] == [1, 1, 2, 1]
+    assert [model.embed(["a"]), model.embed(["a"]), model.embed(["b"]), model.embed(["a"])] == [
+        1,
+        1,
+        2,
+        1,
+    ]

@@ -8,7 +8,15 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_lib.tokens.alignment import GROUP_CHARACTERS, NUMBER_DTYPE, Tokenized, grouped, tokenize_group, tokenize_texts
+from ssl_lib.numbers.finder import FORMS, find_numbers
+from ssl_lib.tokens.alignment import (
+    GROUP_CHARACTERS,
+    NUMBER_DTYPE,
+    Tokenized,
+    grouped,
+    tokenize_group,
+    tokenize_texts,
+)
 from ssl_lib.tokens.encodings import (
     EncodingError,
     encode,
@@ -17,10 +25,10 @@ from ssl_lib.tokens.encodings import (
     train_encoding,
     vocabulary_features,
 )
-from ssl_lib.tokens.numerals import FORMS, find_numbers
 
 TEXTS = [
-    f"In {1900 + n} it cost ${n * 31:,}.50, up {n}.5% or −{n}°; the {n}th of twelve hundred.\n" for n in range(120)
+    f"In {1900 + n} it cost ${n * 31:,}.50, up {n}.5% or −{n}°; the {n}th of twelve hundred.\n"
+    for n in range(120)
 ]
 MODES = ("as_is", "single", "left3", "right3")
 TRAINED = {mode: train_encoding(TEXTS, 1600, mode) for mode in MODES}
@@ -78,12 +86,21 @@ def slow_reference(encoding: tiktoken.Encoding, texts: list[str]) -> Tokenized:
                 kinds[index] = 1
             span = (len(tokens) + touched[0], len(tokens) + touched[-1] + 1)
             numbers.append(
-                (*span, number.value, number.sign, number.exponent, number.mantissa, FORMS.index(number.form))
+                (
+                    *span,
+                    number.value,
+                    number.sign,
+                    number.exponent,
+                    number.mantissa,
+                    FORMS.index(number.form),
+                )
             )
         tokens += [*ids, special_ids(encoding).end]
         documents.append(len(tokens))
         types += kinds
-    return Tokenized(np.array(tokens), np.array(documents), np.array(numbers, NUMBER_DTYPE), np.array(types))
+    return Tokenized(
+        np.array(tokens), np.array(documents), np.array(numbers, NUMBER_DTYPE), np.array(types)
+    )
 
 
 def assert_equal(ours: Tokenized, reference: Tokenized) -> None:
@@ -113,21 +130,31 @@ def test_every_number_span_holds_its_text() -> None:
     found = [number for text in TEXTS for number in find_numbers(text)]
     assert len(found) == len(made.numbers) > 500
     for number, row in zip(found, made.numbers, strict=True):
-        assert number.text in b"".join(table[rank] for rank in made.tokens[row["start"] : row["end"]]).decode()
-        assert made.types[row["start"] : row["end"]].tolist() == [1] * int(row["end"] - row["start"])
+        assert (
+            number.text
+            in b"".join(table[rank] for rank in made.tokens[row["start"] : row["end"]]).decode()
+        )
+        assert made.types[row["start"] : row["end"]].tolist() == [1] * int(
+            row["end"] - row["start"]
+        )
 
 
 def test_numbers_do_not_cross_documents() -> None:
     made = tokenize_texts(TRAINED["right3"], ["costs 12", "345 is", "twelve", "hundred", "-", "5"])
     assert made.numbers["value"].tolist()[:2] == [12.0, 345.0]
     document_of = np.searchsorted(made.documents, made.numbers["start"], side="right")
-    assert (document_of == np.searchsorted(made.documents, made.numbers["end"] - 1, side="right")).all()
+    assert (
+        document_of == np.searchsorted(made.documents, made.numbers["end"] - 1, side="right")
+    ).all()
 
 
 def test_groups_of_any_size_give_the_same_arrays() -> None:
     texts = [*TEXTS * 20, "x" * (GROUP_CHARACTERS + 1), "", "end 7"]
     assert len(list(grouped(texts))) > 2
-    whole, parts = tokenize_group(TRAINED["right3"], texts), tokenize_texts(TRAINED["right3"], texts)
+    whole, parts = (
+        tokenize_group(TRAINED["right3"], texts),
+        tokenize_texts(TRAINED["right3"], texts),
+    )
     assert_equal(parts, whole)
 
 

@@ -10,10 +10,13 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.batches.views import View, sentence_ids_BT
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.tokens.numerals import find_numbers
+from ssl_lib.numbers.finder import find_numbers
 from ssl_lib.tokens.store import tokenize_texts
 
-TEXTS = [f"The tank holds {amount} litres." for amount in (3, 9, 47, 100, 999, 1000, 8317, 45_210, 700_001)] * 12
+TEXTS = [
+    f"The tank holds {amount} litres."
+    for amount in (3, 9, 47, 100, 999, 1000, 8317, 45_210, 700_001)
+] * 12
 
 
 def _batch(encoding: tiktoken.Encoding) -> Batch:
@@ -25,13 +28,21 @@ def _altered(trunk: Trunk, batch: Batch) -> View:
 
 
 def _values(encoding: tiktoken.Encoding, batch: Batch, ids_BT: torch.Tensor) -> list[float]:
-    texts = [encoding.decode(row[real].tolist()) for row, real in zip(ids_BT, batch.real_BT, strict=True)]
-    return [number.value for text in texts for number in find_numbers(text.replace("<|endoftext|>", ""))]
+    texts = [
+        encoding.decode(row[real].tolist()) for row, real in zip(ids_BT, batch.real_BT, strict=True)
+    ]
+    return [
+        number.value for text in texts for number in find_numbers(text.replace("<|endoftext|>", ""))
+    ]
 
 
-def test_every_sentence_has_another_number_within_the_factor(trunk: Trunk, encoding: tiktoken.Encoding) -> None:
+def test_every_sentence_has_another_number_within_the_factor(
+    trunk: Trunk, encoding: tiktoken.Encoding
+) -> None:
     batch = _batch(encoding)
-    before, after = (_values(encoding, batch, ids) for ids in (batch.token_ids_BT, _altered(trunk, batch).ids_RT))
+    before, after = (
+        _values(encoding, batch, ids) for ids in (batch.token_ids_BT, _altered(trunk, batch).ids_RT)
+    )
     assert len(before) == len(after) == len(TEXTS)
     for old, new in zip(before, after, strict=True):
         assert new != old
@@ -46,16 +57,24 @@ def test_numbers_change_their_length_too(trunk: Trunk, encoding: tiktoken.Encodi
     assert {len(str(int(value))) for value in of_two_digits} == {1, 2}
 
 
-def test_a_tenth_of_the_changes_leave_the_digits_as_they_are(trunk: Trunk, encoding: tiktoken.Encoding) -> None:
+def test_a_tenth_of_the_changes_leave_the_digits_as_they_are(
+    trunk: Trunk, encoding: tiktoken.Encoding
+) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["The tank holds 47 litres."] * 600))
     view = altered_view(batch, trunk.vocabulary, 600, torch.Generator().manual_seed(6))
     tenfold = _values(encoding, batch, view.ids_RT).count(470)
-    assert abs(tenfold - 600 * TENFOLD_SHARE / 2) < 4 * (600 * TENFOLD_SHARE / 2) ** 0.5  # the others are a tenth of it
+    assert (
+        abs(tenfold - 600 * TENFOLD_SHARE / 2) < 4 * (600 * TENFOLD_SHARE / 2) ** 0.5
+    )  # the others are a tenth of it
 
 
 def test_a_sentence_changes_in_one_position(trunk: Trunk, batch: Batch) -> None:
-    view = altered_view(batch, trunk.vocabulary, len(batch.token_ids_BT), torch.Generator().manual_seed(5))
-    changed_BT = view.ids_RT != torch.where(batch.real_BT, batch.token_ids_BT, trunk.vocabulary.padding)
+    view = altered_view(
+        batch, trunk.vocabulary, len(batch.token_ids_BT), torch.Generator().manual_seed(5)
+    )
+    changed_BT = view.ids_RT != torch.where(
+        batch.real_BT, batch.token_ids_BT, trunk.vocabulary.padding
+    )
     sentences = sentence_ids_BT(batch, trunk.vocabulary)[changed_BT].tolist()
     assert sentences
     assert len(sentences) == len(set(sentences))

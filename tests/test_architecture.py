@@ -18,30 +18,42 @@ from ssl_lib.config import Settings
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ssl_lib"
 LAYERS = {  # a module imports modules of its own layer or below
-    "cli": 7,
-    "commands": 7,
-    "__main__": 7,
-    "ablation": 6,  # trains and evaluates models, many times
-    "transfer": 6,
-    "tuning": 4,  # gives stage train its chosen values, and runs its trials through ssl_lib/training
-    "report": 5,  # the last step of stage evaluate
-    "predictor": 4,  # a model in use; stage train saves it
-    "evaluation": 5,
-    "training": 4,
-    "tracking": 4,
-    "objectives": 3,
-    "model": 2,
-    "batches": 2,
-    "tokens": 1,
-    "corpus": 1,
+    "cli": 8,
+    "commands": 8,
+    "__main__": 8,
+    "experiments": 7,  # trains and evaluates models, many times
+    "report": 6,  # the last step of stage evaluate
+    "evaluation": 6,
+    "predictor": 5,  # a model in use; stage train saves it
+    "training": 5,
+    "tracking": 5,
+    "objectives": 4,
+    "model": 3,
+    "batches": 3,
+    "tokens": 2,
+    "corpus": 2,
+    "synthetic": 2,
+    "numbers": 1,
     "config": 0,
     "settings_tree": 0,
-    "locks": 0,
+    "files": 0,
+    "errors": 0,
 }
-HEAVY = ("torch", "mlflow", "optuna", "prefect", "dvc", "pandas", "pyarrow", "sklearn", "matplotlib", "scipy")
+HEAVY = (
+    "torch",
+    "mlflow",
+    "optuna",
+    "prefect",
+    "dvc",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "matplotlib",
+    "scipy",
+)
 HOMES = {  # the only places of these packages
     "mlflow": ("ssl_lib/tracking",),
-    "optuna": ("ssl_lib/tuning",),
+    "optuna": ("ssl_lib/experiments/tuning",),
     "prefect": ("flows",),
     "dvc": ("flows",),
 }
@@ -63,15 +75,19 @@ def layer(module: str) -> int | None:
     return LAYERS.get(parts[1]) if parts[0] == "ssl_lib" and len(parts) > 1 else None
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
 def test_imports_go_downward(path: Path) -> None:
     name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for module in imports(path):
         assert not module.startswith("flows"), f"{path} imports {module}"
         below = layer(module)
-        if below is None or name == "__init__" or path.name == "text_model.py":  # MLflow runs that file by itself
+        if (
+            below is None or name == "__init__" or path.name == "text_model.py"
+        ):  # MLflow runs that file by itself
             continue
-        assert below <= LAYERS.get(name, 7), f"{path} imports {module}, which lies above it"
+        assert below <= LAYERS.get(name, 8), f"{path} imports {module}, which lies above it"
 
 
 @pytest.mark.parametrize("package", HOMES)
@@ -172,7 +188,9 @@ def test_outputs_of_stages_are_not_in_git() -> None:
 def test_dependencies_that_break_prefect_are_capped_and_torch_is_pinned() -> None:
     import tomllib
 
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "dependencies"
+    ]
     assert any(line.startswith("fastapi") and "<0.151" in line for line in wanted)
     assert any(line.startswith("sqlalchemy") and "<2.1" in line for line in wanted)
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -183,7 +201,7 @@ def test_dependencies_that_break_prefect_are_capped_and_torch_is_pinned() -> Non
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400
+    assert text.count("\n") <= 500
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"

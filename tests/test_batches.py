@@ -15,10 +15,10 @@ from reference import pack, spans_by_bytes
 from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, number_starts_BT
 from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
 from ssl_lib.batches.padded import padded_rows, token_spans
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
+from ssl_lib.numbers.finder import FORMS, find_numbers
 from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import encode, special_ids
-from ssl_lib.tokens.numerals import FORMS, find_numbers
 
 
 def documents_of(tokenized: Tokenized) -> list[list[int]]:
@@ -27,7 +27,10 @@ def documents_of(tokenized: Tokenized) -> list[list[int]]:
 
 
 def same(first: Batch, second: Batch) -> bool:
-    return all(torch.equal(a.nan_to_num(-7.0), b.nan_to_num(-7.0)) for a, b in zip(first, second, strict=True))
+    return all(
+        torch.equal(a.nan_to_num(-7.0), b.nan_to_num(-7.0))
+        for a, b in zip(first, second, strict=True)
+    )
 
 
 def test_rows_in_order_are_the_documents_laid_end_to_end(tokenized: Tokenized) -> None:
@@ -40,11 +43,17 @@ def test_rows_in_order_are_the_documents_laid_end_to_end(tokenized: Tokenized) -
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-def test_an_epoch_reads_every_document_once_in_an_order_of_its_own(tokenized: Tokenized, epoch: int) -> None:
+def test_an_epoch_reads_every_document_once_in_an_order_of_its_own(
+    tokenized: Tokenized, epoch: int
+) -> None:
     rows = PackedRows(tokenized, 32, seed=5)
     got = rows.batch(epoch, rows.rows_per_epoch)
     stream = got.document_ids_BT.flatten().tolist()
-    order = [document for index, document in enumerate(stream) if index == 0 or document != stream[index - 1]]
+    order = [
+        document
+        for index, document in enumerate(stream)
+        if index == 0 or document != stream[index - 1]
+    ]
     assert len(order) == len(set(order))
     missing = sorted(set(range(len(rows.lengths))) - set(order))
     documents = [documents_of(tokenized)[document] for document in [*order, *missing]]
@@ -70,7 +79,9 @@ def test_another_seed_gives_another_order(tokenized: Tokenized) -> None:
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_processes_share_the_rows_of_a_step_without_overlap(tokenized: Tokenized, world: int) -> None:
+def test_processes_share_the_rows_of_a_step_without_overlap(
+    tokenized: Tokenized, world: int
+) -> None:
     rows = PackedRows(tokenized, 32, seed=5)
     whole = rows.batch(4, 2 * world)
     shares = [rows.batch(4, 2, rank, world) for rank in range(world)]
@@ -78,7 +89,7 @@ def test_processes_share_the_rows_of_a_step_without_overlap(tokenized: Tokenized
 
 
 def test_a_corpus_shorter_than_a_row_is_refused(encoding: tiktoken.Encoding) -> None:
-    with pytest.raises(UserError, match=r"fewer than one row of model\.context = 4096"):
+    with pytest.raises(UserError, match=r"fewer than one sequence of model\.context_length = 4096"):
         PackedRows(tokenize_texts(encoding, ["Two words."]), 4096, seed=0)
 
 
@@ -109,7 +120,9 @@ def test_values_are_those_of_the_numbers_written_in_the_text(encoding: tiktoken.
     starts = number_starts_BT(batch)
     written = find_numbers(text)
     assert batch.values_BT[starts].tolist() == [number.value for number in written]
-    assert [FORMS[form] for form in batch.forms_BT[starts].tolist()] == [number.form for number in written]
+    assert [FORMS[form] for form in batch.forms_BT[starts].tolist()] == [
+        number.form for number in written
+    ]
 
 
 def test_a_number_that_the_row_cuts_starts_again_in_the_next_row() -> None:
@@ -129,7 +142,9 @@ def test_neighbouring_numbers_start_apart(encoding: tiktoken.Encoding) -> None:
     assert batch.values_BT[number_starts_BT(batch)].tolist() == found
 
 
-def test_text_dataset_collates_and_keeps_every_token(encoding: tiktoken.Encoding, texts: list[str]) -> None:
+def test_text_dataset_collates_and_keeps_every_token(
+    encoding: tiktoken.Encoding, texts: list[str]
+) -> None:
     dataset = SelfSupervisedTextDataset(texts, encoding, context=24)
     loader = torch.utils.data.DataLoader(dataset, batch_size=5)
     end = special_ids(encoding).end
@@ -143,18 +158,27 @@ def test_text_dataset_collates_and_keeps_every_token(encoding: tiktoken.Encoding
         ):
             kept.setdefault(document, []).append(token)
         assert bool((batch.number_BT[~real] == NO_NUMBER).all())
-    assert [kept[index] for index in range(len(texts))] == [[*encode(encoding, text), end] for text in texts]
+    assert [kept[index] for index in range(len(texts))] == [
+        [*encode(encoding, text), end] for text in texts
+    ]
 
 
 @pytest.mark.parametrize("nothing", [[], "one string"])
-def test_a_dataset_without_texts_is_refused(encoding: tiktoken.Encoding, nothing: list[str] | str) -> None:
+def test_a_dataset_without_texts_is_refused(
+    encoding: tiktoken.Encoding, nothing: list[str] | str
+) -> None:
     with pytest.raises(UserError, match="at least one text"):
         SelfSupervisedTextDataset(nothing, encoding)
 
 
-def test_padded_batch_cuts_at_the_context_and_pads_to_the_longest(encoding: tiktoken.Encoding) -> None:
+def test_padded_batch_cuts_at_the_context_and_pads_to_the_longest(
+    encoding: tiktoken.Encoding,
+) -> None:
     texts = ["Ten plus two is twelve, and 3 + 4 is 7.", "Hi."]
-    whole, cut = padded_batch(tokenize_texts(encoding, texts)), padded_batch(tokenize_texts(encoding, texts), context=5)
+    whole, cut = (
+        padded_batch(tokenize_texts(encoding, texts)),
+        padded_batch(tokenize_texts(encoding, texts), context=5),
+    )
     end = special_ids(encoding).end
     for row, text in enumerate(texts):
         ids = [*encode(encoding, text), end]
@@ -184,13 +208,19 @@ def test_padded_rows_stay_within_the_tokens_at_once() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=40))
-def test_token_spans_equal_the_bytes_that_tokens_share_with_characters(encoding: tiktoken.Encoding, text: str) -> None:
+def test_token_spans_equal_the_bytes_that_tokens_share_with_characters(
+    encoding: tiktoken.Encoding, text: str
+) -> None:
     ids = encode(encoding, text)
     lengths = [len(encoding.decode_single_token_bytes(token)) for token in ids]
-    assert [tuple(span) for span in token_spans(encoding, text, ids)] == spans_by_bytes(text, lengths)
+    assert [tuple(span) for span in token_spans(encoding, text, ids)] == spans_by_bytes(
+        text, lengths
+    )
 
 
-@pytest.mark.parametrize("text", ["naïve 🙂 12,5 €", "東京 2024年", "\ud800 alone", "e\u0301 𝟙𝟚", ""])
+@pytest.mark.parametrize(
+    "text", ["naïve 🙂 12,5 €", "東京 2024年", "\ud800 alone", "e\u0301 𝟙𝟚", ""]
+)
 def test_token_spans_of_characters_beyond_ascii(encoding: tiktoken.Encoding, text: str) -> None:
     ids = encode(encoding, text)
     lengths = [len(encoding.decode_single_token_bytes(token)) for token in ids]

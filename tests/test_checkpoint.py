@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_durably
+from ssl_lib.training.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+    write_durably,
+)
 
-STATE = {"weights": {"a": torch.arange(50.0), "b": torch.eye(3, dtype=torch.bfloat16)}, "step": 7, "best": [1.5, None]}
+STATE = {
+    "weights": {"a": torch.arange(50.0), "b": torch.eye(3, dtype=torch.bfloat16)},
+    "step": 7,
+    "best": [1.5, None],
+}
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:

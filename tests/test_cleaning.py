@@ -30,7 +30,11 @@ from ssl_lib.corpus.duplicates import (
     shingle_set,
 )
 
-TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("\r\n\t \x00\x0b\x0c\x85\x7f\u0301\ufeff.!?。é\ud800")))
+TEXTS = st.text(
+    st.one_of(
+        st.characters(), st.sampled_from("\r\n\t \x00\x0b\x0c\x85\x7f\u0301\ufeff.!?。é\ud800")
+    )
+)
 WORDS = "time of the market rose fell sharply after rain in spring while people bought bread milk and paper".split()  # noqa: SIM905
 
 
@@ -70,7 +74,9 @@ def test_pieces_keep_all_but_white_space_between_them(text: str, maximum: int) -
     assert all(0 < end - start <= maximum for start, end in spans)
     assert all(first[1] <= second[0] for first, second in pairwise(spans))
     outside = [0, *(place for span in spans for place in span), len(text)]
-    assert not "".join(text[start:end] for start, end in zip(outside[::2], outside[1::2], strict=True)).strip()
+    assert not "".join(
+        text[start:end] for start, end in zip(outside[::2], outside[1::2], strict=True)
+    ).strip()
     assert all(clean(text[start:end]) == text[start:end] for start, end in spans)
 
 
@@ -111,25 +117,30 @@ def test_pairs_at_the_threshold_are_proposed(threshold: float) -> None:
 
 
 def test_one_sum_is_not_another_inside_different_documents(tmp_path: Path) -> None:
-    first = (
-        "The sum of 2 + 3 is 5. The shop opened at noon and sold 17 loaves before the rain began to fall on the square."
+    first = "The sum of 2 + 3 is 5. The shop opened at noon and sold 17 loaves before the rain began to fall on the square."
+    second = "The sum of 2 + 4 is 6. A train of 12 coaches left the old station, and nobody saw where its driver had gone."
+    assert (
+        marks(tmp_path, ["The sum of 2 + 3 is 5.", "The sum of 2 + 4 is 6.", first, second])
+        == [KEPT] * 4
     )
-    second = (
-        "The sum of 2 + 4 is 6. A train of 12 coaches left the old station, and nobody saw where its driver had gone."
-    )
-    assert marks(tmp_path, ["The sum of 2 + 3 is 5.", "The sum of 2 + 4 is 6.", first, second]) == [KEPT] * 4
 
 
-def test_two_changed_numbers_make_another_document_of_350_characters_and_one_does_not(tmp_path: Path) -> None:
+def test_two_changed_numbers_make_another_document_of_350_characters_and_one_does_not(
+    tmp_path: Path,
+) -> None:
     base = sentence(random.Random(1), 64)[:330]
     one, two = f"{base[:100]} 17 {base[100:]}", f"{base[:100]} 18 {base[100:]}"
     assert marks(tmp_path / "one", [one, two]) == [KEPT, NEAR]
-    assert marks(tmp_path / "two", [f"4 {one[:230]} 9 {one[230:]}", f"4 {two[:230]} 8 {two[230:]}"]) == [KEPT, KEPT]
+    assert marks(
+        tmp_path / "two", [f"4 {one[:230]} 9 {one[230:]}", f"4 {two[:230]} 8 {two[230:]}"]
+    ) == [KEPT, KEPT]
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(0, 10**9), st.sampled_from([0.5, 0.7, 0.85, 0.95]))
-def test_no_near_duplicates_are_left_and_none_is_marked_without_one(seed: int, threshold: float) -> None:
+def test_no_near_duplicates_are_left_and_none_is_marked_without_one(
+    seed: int, threshold: float
+) -> None:
     texts = family(random.Random(seed), 60)
     with tempfile.TemporaryDirectory() as folder:
         marked = marks(Path(folder), texts, threshold)
@@ -138,25 +149,37 @@ def test_no_near_duplicates_are_left_and_none_is_marked_without_one(seed: int, t
     kept = [place for place, mark in enumerate(marked) if mark == KEPT]
     # By design a pair exactly at the threshold is missed once in a thousand times; higher up, hardly ever.
     missed = [
-        (a, b) for a in kept for b in kept if a < b and close[a][b] and jaccard(sets[a], sets[b]) > threshold + 0.03
+        (a, b)
+        for a in kept
+        for b in kept
+        if a < b and close[a][b] and jaccard(sets[a], sets[b]) > threshold + 0.03
     ]
     assert not missed
     for place, mark in enumerate(marked):
-        assert mark == KEPT or any(close[place][other] for other in range(len(texts)) if other != place)
+        assert mark == KEPT or any(
+            close[place][other] for other in range(len(texts)) if other != place
+        )
 
 
 def test_of_duplicates_the_test_document_stays_then_validation_then_train(tmp_path: Path) -> None:
     text = sentence(random.Random(3), 60)
     near = text.replace(" ", " new ", 1)
     other = [sentence(random.Random(seed), 60) for seed in (4, 5)]
-    assert marks(tmp_path / "1", [text, text, other[0], near], precedence=[2, 1, 0, 0]) == [EXACT, NEAR, KEPT, KEPT]
+    assert marks(tmp_path / "1", [text, text, other[0], near], precedence=[2, 1, 0, 0]) == [
+        EXACT,
+        NEAR,
+        KEPT,
+        KEPT,
+    ]
     assert marks(tmp_path / "2", [near, other[1], text], precedence=[2, 0, 1]) == [NEAR, KEPT, KEPT]
 
 
 def test_a_full_partition_is_read_in_slices_that_lose_nothing(tmp_path: Path) -> None:
     keys = KeyFiles(tmp_path / "keys")
     count = SLICE_ENTRIES + 1000
-    values = (np.arange(count, dtype=np.uint64) // 2) << np.uint64(38) | np.uint64(7) << np.uint64(58)
+    values = (np.arange(count, dtype=np.uint64) // 2) << np.uint64(38) | np.uint64(7) << np.uint64(
+        58
+    )
     keys.add(values[:, None], rank(np.zeros(count), np.arange(count)))
     groups = list(keys.groups())
     keys.close()
@@ -164,7 +187,9 @@ def test_a_full_partition_is_read_in_slices_that_lose_nothing(tmp_path: Path) ->
     assert sorted(int(member) for group in groups for member in group) == list(range(count))
 
 
-def marks(folder: Path, texts: list[str], threshold: float = 0.85, precedence: list[int] | None = None) -> list[int]:
+def marks(
+    folder: Path, texts: list[str], threshold: float = 0.85, precedence: list[int] | None = None
+) -> list[int]:
     """Marks of texts as the stage would set them; all of one split if no precedence is given."""
     plain = [normalised(text) for text in texts]
     ranks = rank(np.array(precedence or [0] * len(texts)), np.arange(len(texts)))
@@ -182,7 +207,8 @@ def marks(folder: Path, texts: list[str], threshold: float = 0.85, precedence: l
 def sentence(source: random.Random, words: int) -> str:
     """Words and numbers at random."""
     return " ".join(
-        source.choice(WORDS) if source.random() < 0.7 else str(source.randrange(10**6)) for _ in range(words)
+        source.choice(WORDS) if source.random() < 0.7 else str(source.randrange(10**6))
+        for _ in range(words)
     )
 
 

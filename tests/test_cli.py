@@ -14,7 +14,7 @@ import pytest
 
 from ssl_lib import cli
 from ssl_lib.config import load_settings
-from ssl_lib.locks import output_lock
+from ssl_lib.files import output_lock
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
@@ -24,7 +24,9 @@ COMMANDS = [
 
 def run(*words: str, cwd: Path = ROOT, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ssl_lib", *words]
-    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.fixture
@@ -35,7 +37,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_teaches_with_an_example_that_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_teaches_with_an_example_that_parses(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
     assert stop.value.code == 0
@@ -43,7 +47,8 @@ def test_help_teaches_with_an_example_that_parses(command: str, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["no-such-command"], ["train", "--no-such-option"], ["ui", "--port", "0"], ["predict"]]
+    "words",
+    [[], ["no-such-command"], ["train", "--no-such-option"], ["ui", "--port", "0"], ["predict"]],
 )
 def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -55,10 +60,16 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["train", "--set", "training.stepz=5"], "training.stepz is not a setting (did you mean training.steps?)"),
+        (
+            ["train", "--set", "training.stepz=5"],
+            "training.stepz is not a setting (did you mean training.steps?)",
+        ),
         (["train", "--set", "objectives.mlm.mask_rate=1.5"], "objectives.mlm.mask_rate"),
         (["train", "--set", "training.steps"], "write it as section.key=value"),
-        (["train", "--set", "corpus.sources.5.documents=9"], "the list has 1 entries, numbered from 0; '5' is none"),
+        (
+            ["train", "--set", "corpus.sources.5.documents=9"],
+            "the list has 1 entries, numbered from 0; '5' is none",
+        ),
         (["train", "--params", "absent.yaml"], "absent.yaml"),
         (["summary"], "metrics/evaluation.json does not exist yet"),
         (["numbers", "absent.txt"], "absent.txt cannot be read"),
@@ -82,18 +93,22 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_stage_gets_the_settings_and_the_root(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stage_gets_the_settings_and_the_root(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "stage_for_test.py").write_text(
         "def build(settings, root):\n    (root / 'seen').write_text(f'{settings.seed} {settings.training.steps}')\n"
     )
     monkeypatch.syspath_prepend(str(project))
     monkeypatch.setitem(cli.STAGES, "corpus", ("stage_for_test:build", "", "", ""))
-    assert cli.main(["corpus", "--set", "training.steps=7", "--set", "training.rows=3"]) == 0
+    assert cli.main(["corpus", "--set", "training.steps=7", "--set", "training.sequences=3"]) == 0
     assert (project / "seen").read_text() == "1 7"
 
 
 def test_an_entry_of_a_list_is_set_by_its_number(project: Path) -> None:
-    settings = load_settings(project / "params.yaml", ["corpus.sources.0.documents=70", "corpus.sources.0.weight=2.5"])
+    settings = load_settings(
+        project / "params.yaml", ["corpus.sources.0.documents=70", "corpus.sources.0.weight=2.5"]
+    )
     (source,) = settings.corpus.sources
     assert (source.path, source.documents, source.weight) == ("built-in", 70, 2.5)
 
@@ -111,7 +126,9 @@ def test_baselines_of_evaluate_have_a_flag_of_their_own(
     assert (project / "seen").read_text() == "full"
 
 
-def test_second_run_of_a_stage_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_second_run_of_a_stage_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with output_lock(project / ".ssl_lib" / "locks" / "train"):
         assert cli.main(["train"]) == 1
     assert f"process {os.getpid()}" in capsys.readouterr().err
@@ -136,7 +153,10 @@ def test_numbers_are_json_lines_with_null_for_no_value() -> None:
     done = run("numbers", "-", "--json", stdin="Revenue rose 12% to $3.4 million in 2024.")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(row["form"], row["value"]) for row in rows[:2]] == [("percent", 12.0), ("currency", 3.4e6)]
+    assert [(row["form"], row["value"]) for row in rows[:2]] == [
+        ("percent", 12.0),
+        ("currency", 3.4e6),
+    ]
     assert "NaN" not in done.stdout
 
 
@@ -149,7 +169,9 @@ def test_numbers_are_a_table_for_people() -> None:
 def test_a_reader_that_stops_early_is_no_error() -> None:
     text = "1 2 3 4 5 6 7 8 9\n" * 20_000
     command = f"{sys.executable} -m ssl_lib numbers - --json | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, input=text, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, input=text, capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

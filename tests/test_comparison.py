@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_lib.comparison import ComparisonError, Estimate, compare, difference, draw, show
 from ssl_lib.config import Settings
+from ssl_lib.experiments.comparison import (
+    ComparisonError,
+    Estimate,
+    compare,
+    difference,
+    draw,
+    show,
+)
 from ssl_lib.tracking import TrackingError, start_run
 
 TASK = "evaluation.downstream.numerical_reasoning"
@@ -62,7 +69,9 @@ def test_figures_and_differences_are_those_of_the_store(store: tuple[Path, list[
     assert json.loads(json.dumps(found.as_json()))["measures"][0]["values"][1]["value"] == 0.9
 
 
-def test_runs_are_found_by_name_and_by_the_beginning_of_an_id(store: tuple[Path, list[str]]) -> None:
+def test_runs_are_found_by_name_and_by_the_beginning_of_an_id(
+    store: tuple[Path, list[str]],
+) -> None:
     root, ids = store
     found = compare(Settings(), root, ["run-1", ids[0][:8]])
     assert [run["run_id"] for run in found.runs] == [ids[1], ids[0]]
@@ -79,7 +88,10 @@ def test_users_are_told_what_is_wrong(store: tuple[Path, list[str]]) -> None:
 
 
 def test_the_table_and_the_drawing_show_both_runs(
-    store: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: tuple[Path, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root, ids = store
     monkeypatch.setenv("COLUMNS", "160")
@@ -111,8 +123,13 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_a_range(
 def test_the_interval_of_a_difference_is_that_of_independent_estimates() -> None:
     generator = np.random.default_rng(0)
     first, other = generator.normal(0.7, 0.02, 200_000), generator.normal(0.8, 0.01, 200_000)
-    estimates = [Estimate(float(mean), mean - 1.96 * sd, mean + 1.96 * sd) for mean, sd in ((0.7, 0.02), (0.8, 0.01))]
+    estimates = [
+        Estimate(float(mean), mean - 1.96 * sd, mean + 1.96 * sd)
+        for mean, sd in ((0.7, 0.02), (0.8, 0.01))
+    ]
     found = difference(*estimates)
     assert found is not None
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(other - first, [0.025, 0.975])), abs=5e-4)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(np.quantile(other - first, [0.025, 0.975])), abs=5e-4
+    )
     assert difference(None, estimates[0]) is None

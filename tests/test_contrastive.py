@@ -23,15 +23,16 @@ from torch import Tensor
 from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.equivalents import EquivalentView
-from ssl_lib.config import ContrastiveSettings, Settings, UserError
+from ssl_lib.config import ContrastiveSettings, Settings
+from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
-from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
-from ssl_lib.objectives.sentence_encoder import AROUND, DECADES_EACH, unpacked
-from ssl_lib.objectives.spans import unit
+from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
+from ssl_lib.objectives.contrastive.sentence_encoder import AROUND, DECADES_EACH, unpacked
+from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.training.group import ObjectiveGroup, Prepared
 
-PLAIN = {"rows": 1.0, "projection": 16, "sentence_weight": 1.0, "equivalent_weight": 0.0}
+PLAIN = {"batch_fraction": 1.0, "projection": 16, "sentence_weight": 1.0, "equivalent_weight": 0.0}
 
 
 def encoder_of(trunk: Trunk, **changed: object) -> ContrastiveTokenEncoder:
@@ -56,7 +57,9 @@ EXTRA_PARTS = {"type_weight": 1.0, "equivalent_weight": 1.0}
 
 
 @pytest.mark.parametrize("views", [2, 3, 4])
-def test_token_loss_is_the_mean_over_all_pairs_of_views(trunk: Trunk, batch: Batch, views: int) -> None:
+def test_token_loss_is_the_mean_over_all_pairs_of_views(
+    trunk: Trunk, batch: Batch, views: int
+) -> None:
     encoder = encoder_of(trunk, views=views, effective_batch=12)
     prepared, hidden = prepared_with_states(encoder, batch)
     names = ["masked", "noised", "masked_2", "noised_2"][:views]
@@ -74,7 +77,9 @@ def test_token_loss_is_the_mean_over_all_pairs_of_views(trunk: Trunk, batch: Bat
     assert_same_loss_and_gradients(fast, sum(pairs) / len(pairs), [hidden[name] for name in names])
 
 
-def test_sentences_of_one_document_are_no_negatives_of_each_other(trunk: Trunk, batch: Batch) -> None:
+def test_sentences_of_one_document_are_no_negatives_of_each_other(
+    trunk: Trunk, batch: Batch
+) -> None:
     encoder = encoder_of(trunk, effective_batch=999)
     prepared, hidden = prepared_with_states(encoder, batch)
     document = prepared.selected["contrastive"]["document"]
@@ -90,7 +95,9 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(trunk: Trunk, 
     owners = batch.document_ids_BT.flatten()[document["first"]].tolist()
     assert 1 < len(set(owners)) < count
     fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["document"]
-    assert_same_loss_and_gradients(fast, ntxent_loop(*views, 0.07, owners), [hidden["masked"], hidden["noised"]])
+    assert_same_loss_and_gradients(
+        fast, ntxent_loop(*views, 0.07, owners), [hidden["masked"], hidden["noised"]]
+    )
 
 
 def test_restated_quantities_are_held_to_one_magnitude(encoding: tiktoken.Encoding) -> None:
@@ -103,7 +110,9 @@ def test_restated_quantities_are_held_to_one_magnitude(encoding: tiktoken.Encodi
     prepared, hidden = prepared_with_states(encoder, padded_batch(tokenize_texts(encoding, texts)))
     chosen = prepared.selected["contrastive"]
     assert chosen["magnitude"].count == 1
-    assert encoder.loss_sums(hidden, chosen)["magnitude"].item() == pytest.approx(3.0 - 0.5, abs=1e-5)
+    assert encoder.loss_sums(hidden, chosen)["magnitude"].item() == pytest.approx(
+        3.0 - 0.5, abs=1e-5
+    )
     with torch.no_grad():
         km, m = (encoding.encode(unit)[0] for unit in (" km long.", " m."))
         assert km != m
@@ -120,16 +129,30 @@ def test_further_views_are_drawn_anew(trunk: Trunk, batch: Batch) -> None:
     assert (views["noised_2"].ids_RT == trunk.vocabulary.noise).any()
 
 
-def test_parts_that_are_not_asked_for_leave_the_others_as_they_are(trunk: Trunk, batch: Batch) -> None:
-    plain, full = (encoder_of(trunk, effective_batch=999, **changed) for changed in ({}, EXTRA_PARTS))
+def test_parts_that_are_not_asked_for_leave_the_others_as_they_are(
+    trunk: Trunk, batch: Batch
+) -> None:
+    plain, full = (
+        encoder_of(trunk, effective_batch=999, **changed) for changed in ({}, EXTRA_PARTS)
+    )
     full.load_state_dict(plain.state_dict(), strict=False)
-    (prepared, hidden), (fuller, more_hidden) = (prepared_with_states(encoder, batch) for encoder in (plain, full))
-    assert all(torch.equal(view.ids_RT, fuller.views[name].ids_RT) for name, view in prepared.views.items())
+    (prepared, hidden), (fuller, more_hidden) = (
+        prepared_with_states(encoder, batch) for encoder in (plain, full)
+    )
+    assert all(
+        torch.equal(view.ids_RT, fuller.views[name].ids_RT) for name, view in prepared.views.items()
+    )
     sums = plain.loss_sums(hidden, prepared.selected["contrastive"])
     more = full.loss_sums(more_hidden, fuller.selected["contrastive"])
-    assert set(more) - set(sums) == {"type", "equivalent"} == set(full.part_weights()) - set(plain.part_weights())
+    assert (
+        set(more) - set(sums)
+        == {"type", "equivalent"}
+        == set(full.part_weights()) - set(plain.part_weights())
+    )
     drawn = {"apart"}  # after the further view
-    assert [part for part in sums if not torch.equal(sums[part], more[part]) and part not in drawn] == []
+    assert [
+        part for part in sums if not torch.equal(sums[part], more[part]) and part not in drawn
+    ] == []
 
 
 def test_type_loss_equals_the_loop_over_both_views(trunk: Trunk, batch: Batch) -> None:
@@ -147,12 +170,17 @@ def test_type_loss_equals_the_loop_over_both_views(trunk: Trunk, batch: Batch) -
     assert_same_loss_and_gradients(fast, supervised_loop(items, types, 0.07), inputs)
 
 
-def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(trunk: Trunk, tokenized: Tokenized) -> None:
+def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(
+    trunk: Trunk, tokenized: Tokenized
+) -> None:
     batch = PackedRows(tokenized, 64, seed=3).batch(0, 12)
     encoder = encoder_of(trunk, equivalent_weight=1.0, effective_batch=8)
     prepared, hidden = prepared_with_states(encoder, batch)
     view, index = prepared.views["equivalent"], number_index_BT(batch)
-    altered, chosen = prepared.views["altered"].ids_RT, prepared.selected["contrastive"]["equivalent"]
+    altered, chosen = (
+        prepared.views["altered"].ids_RT,
+        prepared.selected["contrastive"]["equivalent"],
+    )
     assert isinstance(view, EquivalentView)
     assert chosen.count == 16
     numbers = [int(index[chosen["span"] == place].unique()) for place in range(8)]
@@ -168,11 +196,15 @@ def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(trunk: Trunk,
     values = [float(batch.values_BT[index == number][0]) for number in numbers]
     slow = equivalents_loop(first, second, changed, differs, values, 0.07)
     fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["equivalent"]
-    assert_same_loss_and_gradients(fast, slow, [hidden[name] for name in ("clean", "equivalent", "altered")])
+    assert_same_loss_and_gradients(
+        fast, slow, [hidden[name] for name in ("clean", "equivalent", "altered")]
+    )
 
 
 @pytest.mark.parametrize("changed", [EXTRA_PARTS, {"views": 3}, {"momentum": 0.9, "queue": 8}])
-@pytest.mark.parametrize("lines", [["no figures in here at all.", "nor in there. None, we say."], ["7"]])
+@pytest.mark.parametrize(
+    "lines", [["no figures in here at all.", "nor in there. None, we say."], ["7"]]
+)
 def test_a_batch_with_little_in_it_gives_finite_losses_and_gradients(
     encoding: tiktoken.Encoding, trunk: Trunk, changed: dict[str, object], lines: list[str]
 ) -> None:
@@ -187,8 +219,12 @@ def test_a_batch_with_little_in_it_gives_finite_losses_and_gradients(
 
 
 def test_equivalent_forms_need_a_trunk_with_an_encoding() -> None:
-    with pytest.raises(UserError, match="equivalent_weight needs a trunk that was made with an encoding"):
-        ContrastiveTokenEncoder(60, ContrastiveSettings(equivalent_weight=1.0), width=16, layers=1, heads=2)
+    with pytest.raises(
+        UserError, match="equivalent_weight needs a trunk that was made with an encoding"
+    ):
+        ContrastiveTokenEncoder(
+            60, ContrastiveSettings(equivalent_weight=1.0), width=16, layers=1, heads=2
+        )
 
 
 @pytest.mark.parametrize("learned", [True, False])
@@ -198,17 +234,23 @@ def test_a_learned_temperature_multiplies_similarities_by_a_hundred_at_most(
     changed = {f"{CONTRAST}.learned_temperature": learned, f"{CONTRAST}.temperature": 0.002}
     trainer = trainer_of(settings.replaced(changed), encoding)
     trainer.train_step(rows.batch(0, 3))
-    assert float(encoder_in(trainer).temperature.detach()) == pytest.approx(0.01 if learned else 0.002, rel=1e-4)
+    assert float(encoder_in(trainer).temperature.detach()) == pytest.approx(
+        0.01 if learned else 0.002, rel=1e-4
+    )
 
 
-def test_a_learned_temperature_moves(settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows) -> None:
+def test_a_learned_temperature_moves(
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+) -> None:
     trainer = trainer_of(settings.replaced({f"{CONTRAST}.learned_temperature": True}), encoding)
     for step in range(2):
         trainer.train_step(rows.batch(step, 3))
     assert encoder_in(trainer).temperature.item() != pytest.approx(0.07, rel=1e-6)
 
 
-def test_contrastive_embeddings_of_rows_have_unit_length_whatever_padding_follows(trunk: Trunk) -> None:
+def test_contrastive_embeddings_of_rows_have_unit_length_whatever_padding_follows(
+    trunk: Trunk,
+) -> None:
     encoder = ContrastiveTokenEncoder(trunk=trunk).eval()
     row = torch.randint(300, 400, (1, 9), generator=seeded())
     longer = torch.cat([row, torch.full((1, 5), trunk.vocabulary.padding)], dim=1)
@@ -216,7 +258,9 @@ def test_contrastive_embeddings_of_rows_have_unit_length_whatever_padding_follow
     torch.testing.assert_close(encoder(row), encoder(longer), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("text", ["It rose by 12 in May.", "It rose by 12% in May.", "It cost $3 million then."])
+@pytest.mark.parametrize(
+    "text", ["It rose by 12 in May.", "It rose by 12% in May.", "It cost $3 million then."]
+)
 def test_a_changed_number_is_no_longer_equal_to_the_original(
     encoding: tiktoken.Encoding, trunk: Trunk, text: str
 ) -> None:

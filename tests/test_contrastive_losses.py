@@ -26,7 +26,8 @@ from reference import (
     supervised_loop,
 )
 
-from ssl_lib.objectives.contrastive_losses import (
+from ssl_lib.objectives.contrastive.graded_pairs import Numbers, grade, restatements
+from ssl_lib.objectives.contrastive.losses import (
     NO_LABEL,
     SMALLEST_CHORD,
     Keys,
@@ -37,8 +38,7 @@ from ssl_lib.objectives.contrastive_losses import (
     ntxent_of_equivalents,
     supervised,
 )
-from ssl_lib.objectives.graded_pairs import Numbers, grade, restatements
-from ssl_lib.objectives.spans import content_labels, unit
+from ssl_lib.objectives.contrastive.spans import content_labels, unit
 from ssl_lib.objectives.value_heads import to_scale
 
 
@@ -51,12 +51,18 @@ def test_ntxent_equals_the_loop_of_the_paper(temperature: float, labels: list[in
     assert_same_loss_and_gradients(fast.sum, ntxent_loop(*map(unit, raw), temperature, labels), raw)
 
 
-WRITTEN = st.sampled_from(["234", "23.4", "2340", "0.234", "119", "1.19", "10", "5", "1000", "62.5"])
+WRITTEN = st.sampled_from(
+    ["234", "23.4", "2340", "0.234", "119", "1.19", "10", "5", "1000", "62.5"]
+)
 
 
 def said(*sentences: tuple[str, ...]) -> list[list[int]]:
     """The pairs of numbers by which sentences of one document restate each other, found fast and slowly."""
-    numbers = [(0, sentence, number) for sentence, all_of_it in enumerate(sentences) for number in all_of_it]
+    numbers = [
+        (0, sentence, number)
+        for sentence, all_of_it in enumerate(sentences)
+        for number in all_of_it
+    ]
     return restated(numbers)
 
 
@@ -77,7 +83,9 @@ def test_restatements_are_those_of_the_definition(drawn: list[tuple[int, str]]) 
 def test_a_sentence_restates_another_if_it_says_the_same() -> None:
     assert said(("2.34",), ("2340",)) == [[0, 1]]
     assert said(("2019", "2.34"), ("2340",)) == [[1, 2]]
-    assert said(("234", "119", "353"), ("353", "10", "343")) == []  # two sums with one number in common
+    assert (
+        said(("234", "119", "353"), ("353", "10", "343")) == []
+    )  # two sums with one number in common
     assert said(("10", "234", "23.4"), ("23.4", "10", "234")) == []  # which of the two is restated?
     assert said(("24", "48", "96", "192"), ("240", "480", "960", "1920")) == []
 
@@ -99,14 +107,20 @@ def test_equal_embeddings_of_a_graded_pair_have_a_finite_gradient() -> None:
     assert gradient.isfinite().all()
 
 
-def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_for_equal_items() -> None:
+def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_for_equal_items() -> (
+    None
+):
     assert float(ntxent(torch.eye(4), torch.eye(4), 0.05).sum) < 1e-6
     one = unit(torch.ones(4, 3))
     assert float(ntxent(one, one, 0.05).sum) == pytest.approx(8 * math.log(7), rel=1e-5)
 
 
-@pytest.mark.parametrize(("count", "temperature", "message"), [(1, 0.1, "at least 2"), (3, 0.0, "positive")])
-def test_ntxent_refuses_what_has_no_negatives_or_no_temperature(count: int, temperature: float, message: str) -> None:
+@pytest.mark.parametrize(
+    ("count", "temperature", "message"), [(1, 0.1, "at least 2"), (3, 0.0, "positive")]
+)
+def test_ntxent_refuses_what_has_no_negatives_or_no_temperature(
+    count: int, temperature: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         ntxent(torch.eye(count), torch.eye(count), temperature)
 
@@ -131,19 +145,26 @@ def test_grade_is_one_for_equal_numbers_and_falls_with_relative_change() -> None
 
 
 def test_a_change_from_2_to_20_percent_asks_for_less_likeness_than_one_to_2_1_percent() -> None:
-    far, near = (float(grade(torch.tensor(math.log10(after / 2.0), dtype=torch.float64))) for after in (20.0, 2.1))
+    far, near = (
+        float(grade(torch.tensor(math.log10(after / 2.0), dtype=torch.float64)))
+        for after in (20.0, 2.1)
+    )
     assert far < 0.02
     assert near > 0.5
 
 
 @budget(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=9), st.sampled_from([0.07, 0.5]))
-def test_supervised_loss_equals_the_loop_of_the_paper(labels: list[int], temperature: float) -> None:
+def test_supervised_loss_equals_the_loop_of_the_paper(
+    labels: list[int], temperature: float
+) -> None:
     raw = random_units(len(labels))
     fast = supervised(unit(raw), torch.tensor(labels), temperature)
     assert fast.count == len(labels)
     if len(set(labels)) < len(labels):
-        assert_same_loss_and_gradients(fast.sum, supervised_loop(unit(raw), labels, temperature), [raw])
+        assert_same_loss_and_gradients(
+            fast.sum, supervised_loop(unit(raw), labels, temperature), [raw]
+        )
     else:
         assert float(fast.sum.detach()) == 0.0
 
@@ -154,7 +175,9 @@ def test_supervised_loss_of_one_positive_each_is_ntxent() -> None:
     torch.testing.assert_close(pairs.sum, ntxent(first, second, 0.07).sum)
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 1.0, 2.0], [5.0, 5.0, 5.0, 5.0]])
+@pytest.mark.parametrize(
+    "values", [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 1.0, 2.0], [5.0, 5.0, 5.0, 5.0]]
+)
 def test_loss_of_equivalent_forms_equals_the_loop(values: list[float]) -> None:
     raw = [random_units(4, seed=seed) for seed in range(3)]
     is_changed = [True, False, True, True]
@@ -162,12 +185,20 @@ def test_loss_of_equivalent_forms_equals_the_loop(values: list[float]) -> None:
         *map(unit, raw), torch.tensor(is_changed), 0.2, torch.tensor(values, dtype=torch.float64)
     )
     assert fast.count == 8
-    assert_same_loss_and_gradients(fast.sum, equivalents_loop(*map(unit, raw), is_changed, values, 0.2), raw)
+    assert_same_loss_and_gradients(
+        fast.sum, equivalents_loop(*map(unit, raw), is_changed, values, 0.2), raw
+    )
 
 
 @budget(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.lists(st.integers(0, 6), max_size=8), st.integers(0, 3))
-def test_loss_against_a_queue_equals_the_loop(labels: list[int], queued: list[int], empty: int) -> None:
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=6),
+    st.lists(st.integers(0, 6), max_size=8),
+    st.integers(0, 3),
+)
+def test_loss_against_a_queue_equals_the_loop(
+    labels: list[int], queued: list[int], empty: int
+) -> None:
     raw, keys = random_units(len(labels)), unit(random_units(len(labels), seed=1)).detach()
     past = unit(random_units(len(queued) + empty, seed=2)).detach()
     fast = momentum_ntxent(
@@ -177,17 +208,24 @@ def test_loss_against_a_queue_equals_the_loop(labels: list[int], queued: list[in
         Keys(past, torch.tensor([*queued, *[NO_LABEL] * empty], dtype=torch.int64)),
         0.2,
     )
-    slow = momentum_loop(unit(raw), list(zip(keys, labels, strict=True)), list(zip(past, queued, strict=False)), 0.2)
+    slow = momentum_loop(
+        unit(raw), list(zip(keys, labels, strict=True)), list(zip(past, queued, strict=False)), 0.2
+    )
     assert fast.count == len(labels)
     assert_same_loss_and_gradients(fast.sum, slow, [raw])
 
 
 def test_a_queued_key_of_the_same_label_is_no_negative_and_any_other_one_is() -> None:
-    queries, keys = unit(random_units(2)).detach(), Keys(unit(random_units(2, seed=1)).detach(), torch.tensor([7, 8]))
+    queries, keys = (
+        unit(random_units(2)).detach(),
+        Keys(unit(random_units(2, seed=1)).detach(), torch.tensor([7, 8])),
+    )
     past = unit(random_units(1, seed=2)).detach()
 
     def loss(*labels: int) -> float:
-        return float(momentum_ntxent(queries[:1], 0, keys, Keys(past, torch.tensor(labels)), 0.2).sum)
+        return float(
+            momentum_ntxent(queries[:1], 0, keys, Keys(past, torch.tensor(labels)), 0.2).sum
+        )
 
     assert loss(7) == loss(NO_LABEL)
     assert loss(9) == loss(8) > loss(7)
@@ -197,7 +235,9 @@ def test_a_queued_key_of_the_same_label_is_no_negative_and_any_other_one_is() ->
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4), min_size=1, max_size=8))
 def test_spans_have_one_label_exactly_if_they_hold_the_same_ids(spans: list[list[int]]) -> None:
     ids = torch.tensor([[token for span in spans for token in (*span, 9)]])
-    index = torch.tensor([[place for number, span in enumerate(spans) for place in (*[number] * len(span), -1)]])
+    index = torch.tensor(
+        [[place for number, span in enumerate(spans) for place in (*[number] * len(span), -1)]]
+    )
     labels = content_labels(ids, index, len(spans)).tolist()
     assert min(labels) >= 0
     for first, one in zip(spans, labels, strict=True):

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from ssl_lib.config import UserError, parse_settings
+from ssl_lib.config import parse_settings
 from ssl_lib.corpus import build_corpus
 from ssl_lib.corpus.cleaning import normalised
 from ssl_lib.corpus.duplicates import jaccard, shingle_set
 from ssl_lib.corpus.output import domain_quotas
 from ssl_lib.corpus.sources import CorpusError
-from ssl_lib.locks import LockedError, output_lock
+from ssl_lib.errors import UserError
+from ssl_lib.files import LockedError, output_lock
 
 SPLITS = ("train", "validation", "test")
 WORDS = "time market rose fell sharply after rain spring people bought bread milk paper river stone glass".split()  # noqa: SIM905
@@ -31,7 +32,10 @@ def essays(count: int, seed: int, words: int = 50) -> list[str]:
     """Texts that have nothing to do with one another."""
     source = random.Random(seed)
     return [
-        " ".join(source.choice(WORDS) if source.random() < 0.5 else str(source.randrange(10**6)) for _ in range(words))
+        " ".join(
+            source.choice(WORDS) if source.random() < 0.5 else str(source.randrange(10**6))
+            for _ in range(words)
+        )
         for _ in range(count)
     ]
 
@@ -44,7 +48,9 @@ def write(root: Path, name: str, texts: list[str]) -> str:
     return f"data/sources/{name}"
 
 
-def build(root: Path, *sources: dict[str, Any], executor: Executor | None = None, **corpus: Any) -> dict[str, Any]:
+def build(
+    root: Path, *sources: dict[str, Any], executor: Executor | None = None, **corpus: Any
+) -> dict[str, Any]:
     """Run the stage with wide splits; returns the manifest."""
     shares = {"validation_share": 0.1, "test_share": 0.1}
     settings = parse_settings({"corpus": {"sources": list(sources), **shares, **corpus}})
@@ -54,14 +60,20 @@ def build(root: Path, *sources: dict[str, Any], executor: Executor | None = None
 
 def documents(root: Path, split: str, folder: str = "") -> list[dict[str, Any]]:
     """Lines of a split."""
-    lines = (root / "data" / "raw" / folder / f"{split}.jsonl").read_text(encoding="utf-8").split("\n")
+    lines = (
+        (root / "data" / "raw" / folder / f"{split}.jsonl").read_text(encoding="utf-8").split("\n")
+    )
     return [json.loads(line) for line in lines[:-1]]
 
 
 def contents(root: Path) -> dict[str, bytes]:
     """Every file of `data/raw`."""
     folder = root / "data" / "raw"
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def failure(run: Callable[[], object]) -> str:
@@ -78,7 +90,9 @@ def test_files_and_generator_become_three_splits_with_labels_and_a_manifest(tmp_
     raw = contents(tmp_path)
     names = {f"{folder}{split}.jsonl" for folder in ("", "labels/") for split in SPLITS}
     assert set(raw) == names | {"manifest.json"}
-    assert manifest["files"] == {name: hashlib.sha256(raw[name]).hexdigest() for name in sorted(names)}
+    assert manifest["files"] == {
+        name: hashlib.sha256(raw[name]).hexdigest() for name in sorted(names)
+    }
     for split in SPLITS:
         found, labels = documents(tmp_path, split), documents(tmp_path, split, "labels")
         assert len(found) == len(labels) == manifest["documents"][split] > 0
@@ -91,7 +105,10 @@ def test_files_and_generator_become_three_splits_with_labels_and_a_manifest(tmp_
     assert manifest["rejected"] == {"empty": 1, "too_short": 1}
     assert manifest["domains"]["notes"] == manifest["sources"][1]["documents"]
     assert sum(manifest["domains"]["notes"].values()) == 200
-    assert manifest["sources"][1]["sha256"] == hashlib.sha256((tmp_path / path).read_bytes()).hexdigest()
+    assert (
+        manifest["sources"][1]["sha256"]
+        == hashlib.sha256((tmp_path / path).read_bytes()).hexdigest()
+    )
     assert str(tmp_path) not in json.dumps(manifest)
 
 
@@ -110,7 +127,9 @@ def test_the_same_inputs_give_the_same_bytes_whoever_prepares_them(tmp_path: Pat
     assert all(result == results[0] for result in results[1:])
 
 
-def test_a_large_corpus_starts_two_processes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_corpus_starts_two_processes_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ssl_lib.corpus.building.PARALLEL_SECONDS", 0.0)
     build(tmp_path / "two", {"documents": 300})
     monkeypatch.setattr("ssl_lib.corpus.building.PARALLEL_SECONDS", float("inf"))
@@ -127,7 +146,10 @@ def test_no_near_duplicate_crosses_a_split_and_the_test_document_stays(tmp_path:
         texts.append(" ".join(words))
     texts += texts[:20]
     manifest = build(tmp_path, {"path": write(tmp_path, "a.jsonl", texts)})
-    kept = {split: [shingle_set(normalised(d["text"])) for d in documents(tmp_path, split)] for split in SPLITS}
+    kept = {
+        split: [shingle_set(normalised(d["text"])) for d in documents(tmp_path, split)]
+        for split in SPLITS
+    }
     every = [shingles for split in SPLITS for shingles in kept[split]]
     assert all(jaccard(a, b) < 0.85 for place, a in enumerate(every) for b in every[:place])
     assert manifest["duplicates"]["exact"] >= 20
@@ -136,7 +158,9 @@ def test_no_near_duplicate_crosses_a_split_and_the_test_document_stays(tmp_path:
 
 
 def test_pieces_of_a_long_document_stay_in_its_split(tmp_path: Path) -> None:
-    texts = [f"Chapter {number}. " + ". ".join(essays(1, number, 200)) + "." for number in range(60)]
+    texts = [
+        f"Chapter {number}. " + ". ".join(essays(1, number, 200)) + "." for number in range(60)
+    ]
     build(tmp_path, {"path": write(tmp_path, "a.jsonl", texts)}, maximum_characters=300)
     where = {text: set() for text in texts}
     for split in SPLITS:
@@ -152,13 +176,17 @@ def test_labels_of_a_cut_document_fit_its_pieces(tmp_path: Path) -> None:
     numbers = {
         document["text"][start:end]
         for document, label in zip(
-            documents(tmp_path / "whole", "train"), documents(tmp_path / "whole", "train", "labels"), strict=True
+            documents(tmp_path / "whole", "train"),
+            documents(tmp_path / "whole", "train", "labels"),
+            strict=True,
         )
         for start, end, _ in label["numbers"]
     }
     build(tmp_path, {"documents": 60}, maximum_characters=80)
     found = 0
-    for document, label in zip(documents(tmp_path, "train"), documents(tmp_path, "train", "labels"), strict=True):
+    for document, label in zip(
+        documents(tmp_path, "train"), documents(tmp_path, "train", "labels"), strict=True
+    ):
         assert all(document["text"][start:end] in numbers for start, end, _ in label["numbers"])
         assert all(0 <= start < end <= len(document["text"]) for start, end in label["determined"])
         found += len(label["numbers"])
@@ -166,7 +194,10 @@ def test_labels_of_a_cut_document_fit_its_pieces(tmp_path: Path) -> None:
 
 
 def test_weights_thin_out_a_source_by_its_texts(tmp_path: Path) -> None:
-    first, second = write(tmp_path, "a.jsonl", essays(1000, 5, 10)), write(tmp_path, "b.jsonl", essays(1000, 6, 10))
+    first, second = (
+        write(tmp_path, "a.jsonl", essays(1000, 5, 10)),
+        write(tmp_path, "b.jsonl", essays(1000, 6, 10)),
+    )
     manifest = build(tmp_path, {"path": first, "weight": 2.0}, {"path": second, "weight": 0.5})
     kept = [sum(source["documents"].values()) for source in manifest["sources"]]
     assert kept[0] == 1000
@@ -176,7 +207,9 @@ def test_weights_thin_out_a_source_by_its_texts(tmp_path: Path) -> None:
 
 def test_no_domain_has_more_than_its_share(tmp_path: Path) -> None:
     sizes = {"a": 900, "b": 300, "c": 100}
-    sources = [{"path": write(tmp_path, f"{name}.jsonl", essays(n, n, 20))} for name, n in sizes.items()]
+    sources = [
+        {"path": write(tmp_path, f"{name}.jsonl", essays(n, n, 20))} for name, n in sizes.items()
+    ]
     manifest = build(tmp_path, *sources, maximum_domain_share=0.5)
     texts = [document for split in SPLITS for document in documents(tmp_path, split)]
     total = sum(len(document["text"]) for document in texts)
@@ -194,7 +227,9 @@ def test_quotas_reach_the_share_and_cut_no_more_than_needed(share: float) -> Non
     sizes = {"a": 1000, "b": 400, "c": 390, "d": 0}
     kept = {
         name: size * quota
-        for (name, size), quota in zip(sizes.items(), domain_quotas(sizes, share).values(), strict=True)
+        for (name, size), quota in zip(
+            sizes.items(), domain_quotas(sizes, share).values(), strict=True
+        )
     }
     assert max(kept.values()) <= share * sum(kept.values()) * (1 + 1e-9)
     assert kept["a"] == 1000 or max(kept.values()) == pytest.approx(share * sum(kept.values()))
@@ -212,7 +247,10 @@ def test_a_source_may_be_limited_to_its_first_documents(tmp_path: Path) -> None:
     ("texts", "parts"),
     [
         ([], ["a.jsonl", "is empty", "corpus.sources.0"]),
-        (["one single document of text"], ["corpus.sources", "1 documents", "too few", "would be empty"]),
+        (
+            ["one single document of text"],
+            ["corpus.sources", "1 documents", "too few", "would be empty"],
+        ),
         (["x"] * 50, ["corpus.sources", "50 more left out", "too few"]),
     ],
 )
@@ -241,7 +279,9 @@ def test_a_failed_run_leaves_the_old_corpus_and_nothing_else(tmp_path: Path, fau
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path, {"path": path}, executor=Interrupted(1))
     else:
-        text = failure(lambda: build(tmp_path, {"path": path if fault == "bad line" else "none.txt"}))
+        text = failure(
+            lambda: build(tmp_path, {"path": path if fault == "bad line" else "none.txt"})
+        )
         assert ("a.jsonl, line 301" if fault == "bad line" else "none.txt") in text
     assert contents(tmp_path) == before
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) in (
@@ -257,7 +297,9 @@ def test_what_a_killed_run_left_is_swept_away(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / ".raw.tmp").exists()
 
 
-def test_a_source_outside_data_sources_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_outside_data_sources_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path, "../../loose.jsonl", essays(100, 8))
     build(tmp_path, {"path": "loose.jsonl"})
     assert "loose.jsonl: dvc does not watch it" in capsys.readouterr().err
@@ -267,7 +309,7 @@ def test_a_source_outside_data_sources_is_warned_of(tmp_path: Path, capsys: pyte
 
 def test_a_second_run_is_told_who_holds_the_output(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ssl_lib.locks import output_lock\n"
+        "import sys; from pathlib import Path; from ssl_lib.files import output_lock\n"
         "with output_lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     lock = tmp_path / "data" / ".raw.lock"
@@ -282,7 +324,11 @@ def test_a_second_run_is_told_who_holds_the_output(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
-    with output_lock(tmp_path / "x.lock"), pytest.raises(LockedError), output_lock(tmp_path / "x.lock"):
+    with (
+        output_lock(tmp_path / "x.lock"),
+        pytest.raises(LockedError),
+        output_lock(tmp_path / "x.lock"),
+    ):
         pass
     with output_lock(tmp_path / "x.lock"):
         pass
@@ -299,7 +345,9 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
             "build_corpus(parse_settings({'corpus': {'sources': [{'path': sys.argv[2]}]}}), Path(sys.argv[1]))\n"
             "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
         )
-        run = subprocess.run([sys.executable, "-c", code, root, path], capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code, root, path], capture_output=True, text=True, check=True
+        )
         peaks.append(int(run.stdout))
     assert peaks[1] < 1.1 * peaks[0]
 

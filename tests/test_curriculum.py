@@ -19,7 +19,8 @@ from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import Vocabulary, candidates_N
-from ssl_lib.config import DenoisingSettings, MlmSettings, Settings, UserError
+from ssl_lib.config import DenoisingSettings, MlmSettings, Settings
+from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.training.fit import Corpora, fit
@@ -55,7 +56,9 @@ def test_a_curriculum_needs_tokens_and_steps() -> None:
         Curriculum(torch.ones(4, dtype=torch.int64), 0)
 
 
-def test_counts_are_those_of_the_store(rows: PackedRows, counts: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_those_of_the_store(
+    rows: PackedRows, counts: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokens = rows.store.tokens.tolist()
     assert counts.tolist() == [tokens.count(token) for token in range(len(counts))]
     monkeypatch.setattr("ssl_lib.batches.datasets.COUNTED_AT_ONCE", 100)
@@ -64,12 +67,22 @@ def test_counts_are_those_of_the_store(rows: PackedRows, counts: torch.Tensor, m
 
 def test_difficulty_rises_in_a_straight_line_and_stays() -> None:
     curriculum = Curriculum(torch.arange(5), 4)
-    assert [curriculum.at(step).difficulty for step in range(7)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert [curriculum.at(step).difficulty for step in range(7)] == [
+        0.0,
+        0.25,
+        0.5,
+        0.75,
+        1.0,
+        1.0,
+        1.0,
+    ]
 
 
 def test_draws_follow_the_weights() -> None:
     """The first of many draws is each position as often as its weight says."""
-    one = Batch(*(torch.arange(3)[None] for _ in range(6)))._replace(number_BT=torch.full((1, 3), NO_NUMBER))
+    one = Batch(*(torch.arange(3)[None] for _ in range(6)))._replace(
+        number_BT=torch.full((1, 3), NO_NUMBER)
+    )
     emphasis = Emphasis(torch.tensor([0.0, 0.25, 0.5], dtype=torch.float64), 1.0)
     generator, times = seeded(), torch.zeros(3)
     for _ in range(4000):
@@ -82,7 +95,7 @@ def test_draws_follow_the_weights() -> None:
 def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
     batch: Batch, known: Vocabulary, counts: torch.Tensor, unit: str, least: float
 ) -> None:
-    chosen = MlmSettings(rows=1.0, unit=unit)
+    chosen = MlmSettings(batch_fraction=1.0, granularity=unit)
     wanted = round(chosen.mask_rate * int(candidates_N(batch, known).sum()))
     hard, numeric = [], []
     for difficulty in (0.0, 0.5, 1.0):
@@ -90,17 +103,28 @@ def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
         views = [masked_view(batch, known, chosen, seeded(seed), emphasis) for seed in range(30)]
         assert {len(view.scored_S) for view in views} == {wanted}
         hard.append(torch.cat([emphasis.hardness_V[view.targets_S] for view in views]).mean())
-        numeric.append(torch.cat([batch.number_BT.flatten()[view.scored_S] != NO_NUMBER for view in views]).float())
+        numeric.append(
+            torch.cat(
+                [batch.number_BT.flatten()[view.scored_S] != NO_NUMBER for view in views]
+            ).float()
+        )
     numeric = [float(share.mean()) for share in numeric]
     assert hard[0] + least < hard[1] < hard[2] - least
     assert numeric[0] + least < numeric[1] < numeric[2] - least
 
 
-def test_noise_goes_from_common_tokens_to_numbers(batch: Batch, known: Vocabulary, counts: torch.Tensor) -> None:
+def test_noise_goes_from_common_tokens_to_numbers(
+    batch: Batch, known: Vocabulary, counts: torch.Tensor
+) -> None:
     def numeric(difficulty: float) -> float:
         emphasis = Emphasis(hardness(counts), difficulty)
-        views = [noised_view(batch, known, DenoisingSettings(rows=1.0), seeded(seed), emphasis) for seed in range(30)]
-        shares = [(batch.number_BT.flatten()[view.scored_S] != NO_NUMBER).float().mean() for view in views]
+        views = [
+            noised_view(batch, known, DenoisingSettings(batch_fraction=1.0), seeded(seed), emphasis)
+            for seed in range(30)
+        ]
+        shares = [
+            (batch.number_BT.flatten()[view.scored_S] != NO_NUMBER).float().mean() for view in views
+        ]
         return float(torch.stack(shares).mean())
 
     assert numeric(0.0) + 0.1 < numeric(0.5) < numeric(1.0) - 0.1
@@ -110,20 +134,28 @@ def test_noise_goes_from_common_tokens_to_numbers(batch: Batch, known: Vocabular
 def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
     batch: Batch, known: Vocabulary, counts: torch.Tensor, unit: str
 ) -> None:
-    gaps = DenoisingSettings(rows=1.0, deletion_share=0.3, infill_share=0.3)
-    for maker, chosen in ((masked_view, MlmSettings(rows=1.0, unit=unit)), (noised_view, gaps)):
+    gaps = DenoisingSettings(batch_fraction=1.0, deletion_share=0.3, infill_share=0.3)
+    for maker, chosen in (
+        (masked_view, MlmSettings(batch_fraction=1.0, granularity=unit)),
+        (noised_view, gaps),
+    ):
         seen = []
         for first, difficulty in ((4, 0.2), (4, 0.2), (9, 0.2), (4, 0.9)):
             torch.manual_seed(len(seen))
             emphasis = Emphasis(hardness(counts), difficulty)
-            views = [maker(batch, known, chosen, seeded(first + more), emphasis).ids_RT for more in range(5)]
+            views = [
+                maker(batch, known, chosen, seeded(first + more), emphasis).ids_RT
+                for more in range(5)
+            ]
             seen.append(torch.stack(views))  # one draw of a few spans may be the same by chance
         assert torch.equal(seen[0], seen[1])
         assert not torch.equal(seen[0], seen[2])
         assert not torch.equal(seen[0], seen[3])
 
 
-def test_the_middle_of_the_curriculum_is_as_good_as_none(batch: Batch, known: Vocabulary, counts: torch.Tensor) -> None:
+def test_the_middle_of_the_curriculum_is_as_good_as_none(
+    batch: Batch, known: Vocabulary, counts: torch.Tensor
+) -> None:
     emphasis = Emphasis(hardness(counts), 0.5)
     assert not emphasis.log_weights_N(batch).any()
 
@@ -139,18 +171,24 @@ def test_a_step_knows_its_views_from_its_index(
     chosen = settings.replaced(GRADUAL)
     first, second = (
         SelfSupervisedTrainer(
-            *build_objectives(chosen, encoding).values(), settings=chosen.training, token_counts=counts
+            *build_objectives(chosen, encoding).values(),
+            settings=chosen.training,
+            token_counts=counts,
         )
         for _ in range(2)
     )
     for _ in range(4):
         first.train_step(batch)
     assert views_of(first, batch, 7) == views_of(second, batch, 7)
-    plain = SelfSupervisedTrainer(*build_objectives(settings, encoding).values(), settings=settings.training)
+    plain = SelfSupervisedTrainer(
+        *build_objectives(settings, encoding).values(), settings=settings.training
+    )
     assert views_of(plain, batch, 0) != views_of(second, batch, 0)
 
 
-def test_a_curriculum_without_counts_is_refused(settings: Settings, encoding: tiktoken.Encoding) -> None:
+def test_a_curriculum_without_counts_is_refused(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
     chosen = settings.replaced(GRADUAL)
     with pytest.raises(UserError, match=r"training\.curriculum"):
         SelfSupervisedTrainer(build_objectives(chosen, encoding)["mlm"], settings=chosen.training)

@@ -85,7 +85,9 @@ def test_decode_inverts_encode_with_published_vocabularies(name: str, mode: str,
 @LAW
 @given(text=st.text(max_size=100) | st.sampled_from(TEXTS))
 def test_as_is_gives_tiktokens_own_ids(name: str, text: str) -> None:
-    assert encode(published(name, "as_is"), text) == tiktoken.get_encoding(name).encode_ordinary(text)
+    assert encode(published(name, "as_is"), text) == tiktoken.get_encoding(name).encode_ordinary(
+        text
+    )
 
 
 @LAW
@@ -93,9 +95,13 @@ def test_as_is_gives_tiktokens_own_ids(name: str, text: str) -> None:
     digits=st.text("0123456789", min_size=1, max_size=200),
     after=st.sampled_from(["", " kg", ".", ",", ". x", "e5", "%"]),
 )
-def test_right3_borders_fall_on_thousands_from_the_right_whatever_follows(digits: str, after: str) -> None:
+def test_right3_borders_fall_on_thousands_from_the_right_whatever_follows(
+    digits: str, after: str
+) -> None:
     first = len(digits) % 3
-    expected = ([digits[:first]] if first else []) + [digits[at : at + 3] for at in range(first, len(digits), 3)]
+    expected = ([digits[:first]] if first else []) + [
+        digits[at : at + 3] for at in range(first, len(digits), 3)
+    ]
     assert groups(TRAINED["right3"], f"a {digits}{after}")[2 : 2 + len(expected)] == expected
 
 
@@ -115,7 +121,9 @@ def test_a_point_after_a_letter_or_a_point_opens_no_decimals(before: str) -> Non
 @LAW
 @given(digits=st.text("0123456789", min_size=1, max_size=100))
 def test_left3_and_single_group_from_the_left(digits: str) -> None:
-    assert groups(TRAINED["left3"], digits) == [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    assert groups(TRAINED["left3"], digits) == [
+        digits[at : at + 3] for at in range(0, len(digits), 3)
+    ]
     assert groups(TRAINED["single"], digits) == list(digits)
 
 
@@ -154,7 +162,9 @@ def test_groups_move_the_trainers_ids_by_their_number() -> None:
 
 
 def test_training_ignores_the_order_of_texts_and_is_reproducible() -> None:
-    assert fingerprint(train_encoding(reversed(TEXTS), 1700, "right3")) == fingerprint(TRAINED["right3"])
+    assert fingerprint(train_encoding(reversed(TEXTS), 1700, "right3")) == fingerprint(
+        TRAINED["right3"]
+    )
 
 
 @pytest.mark.slow
@@ -179,7 +189,9 @@ def test_training_in_another_process_gives_the_same_bytes(threads: str, tmp_path
 @pytest.mark.parametrize(("mode", "least"), [("right3", 1360), ("left3", 1360), ("single", 260)])
 def test_a_vocabulary_without_room_for_digits_is_refused(mode: str, least: int) -> None:
     assert train_encoding(TEXTS, least, mode).n_vocab == least
-    with pytest.raises(EncodingError, match=f"vocabulary_size must be at least {least} .*got {least - 1}"):
+    with pytest.raises(
+        EncodingError, match=f"vocabulary_size must be at least {least} .*got {least - 1}"
+    ):
         train_encoding(TEXTS, least - 1, mode)
 
 
@@ -196,10 +208,14 @@ def test_special_tokens_follow_the_vocabulary_and_are_reserved() -> None:
     assert not set(encode(TRAINED["right3"], text)) & set(ids)
     assert decode(TRAINED["right3"], encode(TRAINED["right3"], text)) == text
     with pytest.raises(EncodingError, match="has no"):
-        special_ids(tiktoken.Encoding("bare", pat_str=".", mergeable_ranks={b"a": 0}, special_tokens={}))
+        special_ids(
+            tiktoken.Encoding("bare", pat_str=".", mergeable_ranks={b"a": 0}, special_tokens={})
+        )
 
 
-@pytest.mark.parametrize(("name", "end", "size"), [("gpt2", 50256, 50257), ("cl100k_base", 100257, 100277)])
+@pytest.mark.parametrize(
+    ("name", "end", "size"), [("gpt2", 50256, 50257), ("cl100k_base", 100257, 100277)]
+)
 def test_published_vocabularies_keep_their_end_of_text(name: str, end: int, size: int) -> None:
     assert special_ids(published(name, "right3")) == (size, size + 1, size + 2, end)
 
@@ -236,7 +252,9 @@ def test_long_runs_of_digits_take_linear_time() -> None:
 
 
 def test_bytes_of_no_character_decode_to_the_replacement_character() -> None:
-    assert decode(TRAINED["right3"], [token_bytes_table(TRAINED["right3"]).index(b"\xc3")]) == "\ufffd"
+    assert (
+        decode(TRAINED["right3"], [token_bytes_table(TRAINED["right3"]).index(b"\xc3")]) == "\ufffd"
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -253,11 +271,19 @@ def test_a_saved_encoding_can_be_regrouped(tmp_path: Path) -> None:
     save_encoding(TRAINED["right3"], tmp_path / "encoding.json")
     assert groups(encoding(tmp_path / "encoding.json", "left3"), "12345") == ["123", "45"]
     assert groups(encoding(tmp_path / "encoding.json", "as_is"), "12345") == ["12", "345"]
-    assert special_ids(encoding(tmp_path / "encoding.json", "single")) == special_ids(TRAINED["right3"])
+    assert special_ids(encoding(tmp_path / "encoding.json", "single")) == special_ids(
+        TRAINED["right3"]
+    )
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda text: text.replace("MDA=", "MDE="), lambda text: text[:-9], lambda _: "[]", lambda _: ""]
+    "damage",
+    [
+        lambda text: text.replace("MDA=", "MDE="),
+        lambda text: text[:-9],
+        lambda _: "[]",
+        lambda _: "",
+    ],
 )
 def test_a_damaged_file_is_named(damage: Callable[[str], str], tmp_path: Path) -> None:
     path = tmp_path / "encoding.json"
@@ -278,7 +304,10 @@ def test_unknown_names_and_modes_are_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_rule_for_digits_is_refused(tmp_path: Path) -> None:
     odd = tiktoken.Encoding(
-        "odd", pat_str=r"\d+|\D+", mergeable_ranks={bytes([b]): b for b in range(256)}, special_tokens={}
+        "odd",
+        pat_str=r"\d+|\D+",
+        mergeable_ranks={bytes([b]): b for b in range(256)},
+        special_tokens={},
     )
     save_encoding(odd, tmp_path / "odd.json")
     with pytest.raises(EncodingError, match="use as_is"):
@@ -290,12 +319,23 @@ def test_features_of_entries() -> None:
     table, features = token_bytes_table(chosen), vocabulary_features(chosen)
     assert all(len(column) == chosen.n_vocab for column in features)
     at = {entry: rank for rank, entry in enumerate(table)}
-    assert (features.token_type[at[b"007"]], features.digits[at[b"007"]], features.value[at[b"007"]]) == (1, 3, 7.0)
+    assert (
+        features.token_type[at[b"007"]],
+        features.digits[at[b"007"]],
+        features.value[at[b"007"]],
+    ) == (1, 3, 7.0)
     assert features.digits.astype(bool).sum() == 1110
     assert np.isnan(features.value[features.digits == 0]).all()
-    assert [features.point[at[b"."]], features.comma[at[b","]], features.minus[at[b"-"]]] == [True, True, True]
+    assert [features.point[at[b"."]], features.comma[at[b","]], features.minus[at[b"-"]]] == [
+        True,
+        True,
+        True,
+    ]
     assert features.point.sum() == features.comma.sum() == 1
-    assert [features.token_type[at[entry]] for entry in (b"+", b"=", b"*", b"!", b"(", b"a", b" ", b"\xc3")] == [
+    assert [
+        features.token_type[at[entry]]
+        for entry in (b"+", b"=", b"*", b"!", b"(", b"a", b" ", b"\xc3")
+    ] == [
         2,
         2,
         2,
@@ -308,7 +348,11 @@ def test_features_of_entries() -> None:
     assert [features.space[at[b" revenue"]], features.space[at[b"0"]]] == [True, False]
     for rank in special_ids(chosen):
         assert table[rank] == b""
-        assert (features.token_type[rank], features.digits[rank], features.space[rank]) == (0, 0, False)
+        assert (features.token_type[rank], features.digits[rank], features.space[rank]) == (
+            0,
+            0,
+            False,
+        )
 
 
 def test_features_see_a_leading_space_and_the_minus_sign() -> None:
@@ -319,8 +363,15 @@ def test_features_see_a_leading_space_and_the_minus_sign() -> None:
         "≤".encode(): 259,
         b"..": 260,
     }
-    features = vocabulary_features(tiktoken.Encoding("small", pat_str=".", mergeable_ranks=ranks, special_tokens={}))
-    assert (features.digits[256], features.value[256], features.space[256], features.token_type[256]) == (
+    features = vocabulary_features(
+        tiktoken.Encoding("small", pat_str=".", mergeable_ranks=ranks, special_tokens={})
+    )
+    assert (
+        features.digits[256],
+        features.value[256],
+        features.space[256],
+        features.token_type[256],
+    ) == (
         2,
         12.0,
         True,

@@ -18,10 +18,10 @@ from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.equivalents import EquivalentView, equivalent_forms, equivalent_view
 from ssl_lib.batches.views import Vocabulary
-from ssl_lib.corpus.builtin.words import spell
+from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers.writing import spell
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import decode
-from ssl_lib.tokens.numerals import find_numbers
 
 WRITTEN = st.one_of(
     st.integers(0, 999_999).map(str),
@@ -35,7 +35,9 @@ WRITTEN = st.one_of(
     st.integers(1, 10**7).map(lambda number: f"${number:,}"),
     st.floats(1.0, 99).map(lambda number: f"€{number:.1f} million"),
     st.integers(2, 10**5).map(lambda number: f"{number} dollars"),
-    st.sampled_from(["one thousand", "1e3", "1.2e3", "2.5e-1", "forty-five", "a dozen", "two and a half", "2e0"]),
+    st.sampled_from(
+        ["one thousand", "1e3", "1.2e3", "2.5e-1", "forty-five", "a dozen", "two and a half", "2e0"]
+    ),
 )
 
 
@@ -69,7 +71,9 @@ def test_equivalent_forms_of_the_guide(text: str, others: list[str]) -> None:
     assert equivalent_forms(text, number.value, number.form) == others
 
 
-@pytest.mark.parametrize("text", ["2024-05-01", "12:30", "3/4", "Chapter XIV", "-5", "5th", "1,000 kg and 3"])
+@pytest.mark.parametrize(
+    "text", ["2024-05-01", "12:30", "3/4", "Chapter XIV", "-5", "5th", "1,000 kg and 3"]
+)
 def test_dates_times_fractions_ordinals_and_negative_numbers_stay_as_they_are(text: str) -> None:
     number = find_numbers(text)[0]
     assert equivalent_forms(text, number.value, number.form) == []
@@ -78,7 +82,9 @@ def test_dates_times_fractions_ordinals_and_negative_numbers_stay_as_they_are(te
 LONG = "No figures here, " * 20  # makes room in the row above
 
 
-def equivalent(encoding: tiktoken.Encoding, vocabulary: Vocabulary, batch: Batch, seed: int = 0) -> EquivalentView:
+def equivalent(
+    encoding: tiktoken.Encoding, vocabulary: Vocabulary, batch: Batch, seed: int = 0
+) -> EquivalentView:
     return equivalent_view(batch, vocabulary, encoding, len(batch.token_ids_BT), seeded(seed))
 
 
@@ -90,7 +96,9 @@ def test_the_equivalent_view_says_the_same_in_other_words(
     batch = padded_batch(tokenize_texts(encoding, [text, LONG]))
     ids = equivalent(encoding, vocabulary, batch, seed).ids_RT[0]
     written = decode(encoding, [token for token in ids.tolist() if token < vocabulary.ordinary])
-    assert [number.value for number in find_numbers(written)] == [number.value for number in find_numbers(text)]
+    assert [number.value for number in find_numbers(written)] == [
+        number.value for number in find_numbers(text)
+    ]
     between = ["They sold ", " books, ", " more than the ", " of May, at ", " each."]
     assert [piece for piece in between if piece not in written] == []
 
@@ -98,13 +106,22 @@ def test_the_equivalent_view_says_the_same_in_other_words(
 def test_every_number_of_a_row_is_rewritten_in_some_view_and_in_every_form(
     encoding: tiktoken.Encoding, vocabulary: Vocabulary
 ) -> None:
-    batch = padded_batch(tokenize_texts(encoding, ["They sold 1,200 books and then 12% more.", LONG]))
+    batch = padded_batch(
+        tokenize_texts(encoding, ["They sold 1,200 books and then 12% more.", LONG])
+    )
     seen: set[str] = set()
     for seed in range(60):
         view = equivalent(encoding, vocabulary, batch, seed)
         for number in (0, 1):
             seen.add(decode(encoding, view.ids_RT[view.number_RT == number].tolist()).strip())
-    forms = {"1200", "1.2 thousand", "one thousand two hundred", "1.2e3", "12 percent", "twelve percent"}
+    forms = {
+        "1200",
+        "1.2 thousand",
+        "one thousand two hundred",
+        "1.2e3",
+        "12 percent",
+        "twelve percent",
+    }
     assert seen - {""} == forms
 
 
@@ -119,7 +136,9 @@ def test_the_equivalent_view_marks_each_rewritten_number_whole(
         old = decode(encoding, batch.token_ids_BT[index_BT == number].tolist())
         new = decode(encoding, view.ids_RT[view.number_RT == number].tolist())
         assert new != old
-        assert [found.value for found in find_numbers(new.strip())] == pytest.approx([value], rel=1e-12)
+        assert [found.value for found in find_numbers(new.strip())] == pytest.approx(
+            [value], rel=1e-12
+        )
 
 
 def test_rows_of_the_equivalent_view_keep_what_stands_between_the_numbers_up_to_their_cut(
@@ -131,13 +150,20 @@ def test_rows_of_the_equivalent_view_keep_what_stands_between_the_numbers_up_to_
     cut = 0
     for row in range(12):
         kept, rewritten = view.document_ids_RT[row] >= 0, view.number_RT[row] >= 0
-        there = (~torch.isin(index_BT[row], view.number_RT[row][rewritten])).nonzero()[:, 0].tolist()
+        there = (
+            (~torch.isin(index_BT[row], view.number_RT[row][rewritten])).nonzero()[:, 0].tolist()
+        )
         shown = view.ids_RT[row][kept & ~rewritten].tolist()
-        same = next((at for at, token in enumerate(shown) if batch.token_ids_BT[row, there[at]] != token), len(shown))
+        same = next(
+            (at for at, token in enumerate(shown) if batch.token_ids_BT[row, there[at]] != token),
+            len(shown),
+        )
         if same < len(shown):
             number = index_BT[row] == index_BT[row, there[same]]
             old = decode(encoding, batch.token_ids_BT[row][number].tolist()).strip()
-            forms = equivalent_forms(old, float(batch.values_BT[row][number][0]), find_numbers(old)[0].form)
+            forms = equivalent_forms(
+                old, float(batch.values_BT[row][number][0]), find_numbers(old)[0].form
+            )
             rest = decode(encoding, shown[same - int(number[: there[same]].sum()) :]).strip()
             assert [form for form in forms if form.startswith(rest)]
             cut += 1
@@ -151,7 +177,10 @@ def test_the_equivalent_view_is_a_function_of_batch_and_generator(
     torch.manual_seed(5)
     first = equivalent(encoding, vocabulary, batch, 3)
     torch.manual_seed(6)
-    second, third = equivalent(encoding, vocabulary, batch, 3), equivalent(encoding, vocabulary, batch, 4)
+    second, third = (
+        equivalent(encoding, vocabulary, batch, 3),
+        equivalent(encoding, vocabulary, batch, 4),
+    )
     assert torch.equal(first.ids_RT, second.ids_RT)
     assert torch.equal(first.number_RT, second.number_RT)
     assert not torch.equal(first.ids_RT, third.ids_RT)

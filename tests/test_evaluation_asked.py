@@ -9,10 +9,10 @@ import pytest
 import tiktoken
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.corpus.generator import generate
-from ssl_lib.corpus.items import CHOICE_FAMILIES
 from ssl_lib.evaluation.asked import Asked, Ground, beginning, cleared, draw, labelled, spread_items
 from ssl_lib.evaluation.contamination import shared_ngrams
+from ssl_lib.synthetic.generator import generate
+from ssl_lib.synthetic.items import CHOICE_FAMILIES
 from ssl_lib.tokens.encodings import encode, special_ids, train_encoding
 
 SETTINGS = EvaluationSettings(items=90, probe_items=40)
@@ -25,14 +25,21 @@ def encoding() -> tiktoken.Encoding:
 
 def _ground(encoding: tiktoken.Encoding, texts: list[str]) -> Ground:
     end = special_ids(encoding).end
-    tokens = np.array([token for text in texts for token in [*encode(encoding, text), end]], dtype=np.uint32)
+    tokens = np.array(
+        [token for text in texts for token in [*encode(encoding, text), end]], dtype=np.uint32
+    )
     return Ground(tokens, np.ones(1), texts, [d.text for d in generate(9, 40, "test")])
 
 
 def _texts(asked: Asked) -> list[str]:
     documents = [d.text for d in (*asked.roles, *asked.documents)]
     pairs = [f"{pair.first} {pair.second}" for pair in asked.pairs]
-    return [*documents, *pairs, *asked.held_out, *(i.prompt + i.choices[i.answer] for i in asked.choices)]
+    return [
+        *documents,
+        *pairs,
+        *asked.held_out,
+        *(i.prompt + i.choices[i.answer] for i in asked.choices),
+    ]
 
 
 def test_what_is_planted_in_training_is_not_asked(encoding: tiktoken.Encoding) -> None:
@@ -50,7 +57,9 @@ def test_what_is_planted_in_training_is_not_asked(encoding: tiktoken.Encoding) -
     assert rows["numerical_reasoning"]["stated_in_training"] == 1
     assert rows["token_classification"]["contaminated"] >= 1
     ids = [encode(encoding, text) for text in _texts(asked)]
-    found = shared_ngrams({"asked": ids}, ground.training_tokens, special_ids(encoding).end)["asked"]
+    found = shared_ngrams({"asked": ids}, ground.training_tokens, special_ids(encoding).end)[
+        "asked"
+    ]
     assert found.contaminated == 0
 
 
@@ -69,7 +78,11 @@ def test_when_nothing_is_clean_all_is_asked_and_counted(encoding: tiktoken.Encod
     ground = _ground(encoding, [d.text for d in drawn.documents])
     asked, rows = cleared(drawn, SETTINGS, encoding, ground)
     assert asked.documents == drawn.documents[:45]
-    assert rows["next_token_prediction"]["contaminated"] == rows["next_token_prediction"]["texts"] == 67
+    assert (
+        rows["next_token_prediction"]["contaminated"]
+        == rows["next_token_prediction"]["texts"]
+        == 67
+    )
 
 
 def test_long_texts_are_asked_from_their_beginning_to_the_end_of_a_word() -> None:
@@ -90,5 +103,8 @@ def test_items_are_spread_evenly_over_the_families() -> None:
 def test_labelled_documents_are_of_their_split_and_never_the_test_ones() -> None:
     learned = labelled(SETTINGS, 0)
     asked = {d.text for d in draw(SETTINGS, 0, Ground(np.zeros(0), np.zeros(0), [], [])).roles}
-    assert {split: len(documents) for split, documents in learned.items()} == {"train": 8, "validation": 4}
+    assert {split: len(documents) for split, documents in learned.items()} == {
+        "train": 8,
+        "validation": 4,
+    }
     assert not asked & {d.text for documents in learned.values() for d in documents}

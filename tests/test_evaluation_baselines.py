@@ -29,10 +29,14 @@ def encoding() -> tiktoken.Encoding:
 
 def _training(encoding: tiktoken.Encoding) -> np.ndarray:
     end = special_ids(encoding).end
-    return np.array([token for text in TEXTS for token in [*encode(encoding, text), end]], dtype=np.uint16)
+    return np.array(
+        [token for text in TEXTS for token in [*encode(encoding, text), end]], dtype=np.uint16
+    )
 
 
-def _slow_probability(tokens: list[int], context: list[int], token: int, vocabulary: int, order: int) -> float:
+def _slow_probability(
+    tokens: list[int], context: list[int], token: int, vocabulary: int, order: int
+) -> float:
     """Witten-Bell by its definition, from Python counters."""
     probability = 1.0 / vocabulary
     for n in range(1, order + 1):
@@ -53,7 +57,9 @@ def test_ngram_probabilities_equal_the_slow_definition(encoding: tiktoken.Encodi
     fast = model.log_probabilities(ids)
     sequence = [end, end, *ids]
     slow = [
-        math.log(_slow_probability(training.tolist(), sequence[: i + 2], ids[i], encoding.n_vocab, 3))
+        math.log(
+            _slow_probability(training.tolist(), sequence[: i + 2], ids[i], encoding.n_vocab, 3)
+        )
         for i in range(len(ids))
     ]
     assert fast == pytest.approx(slow, rel=1e-9)
@@ -108,6 +114,8 @@ def test_supervised_baselines_learn_what_stands_beside_the_number() -> None:
     parts = {"train": _items(200, 0), "validation": _items(40, 1), "test": _items(100, 2)}
     labels = {name: part[1] for name, part in parts.items()}
     cnn = char_cnn_labels({name: part[0] for name, part in parts.items()}, labels, seed=0)
-    windows = {name: [text[:start].split() for text, start, _ in part[0]] for name, part in parts.items()}
+    windows = {
+        name: [text[:start].split() for text, start, _ in part[0]] for name, part in parts.items()
+    }
     assert (cnn == labels["test"]).mean() > 0.95
     assert (bag_of_tokens_labels(windows, labels) == labels["test"]).mean() == 1.0

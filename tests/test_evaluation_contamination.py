@@ -17,7 +17,10 @@ def _shared(texts: Sequence[Sequence[int]], training: np.ndarray, **options: int
 
 def _training(documents: int = 400, seed: int = 0) -> np.ndarray:
     generator = np.random.default_rng(seed)
-    parts = [np.append(generator.integers(0, END, generator.integers(5, 60)), END) for _ in range(documents)]
+    parts = [
+        np.append(generator.integers(0, END, generator.integers(5, 60)), END)
+        for _ in range(documents)
+    ]
     return np.concatenate(parts).astype(np.uint16)
 
 
@@ -36,14 +39,18 @@ def test_planted_ngram_is_found_and_nothing_else() -> None:
 
 def test_result_does_not_depend_on_the_block() -> None:
     training = _training()
-    whole = [[int(t) for t in d] for d in np.split(training, np.flatnonzero(training == END) + 1)[:30]]
+    whole = [
+        [int(t) for t in d] for d in np.split(training, np.flatnonzero(training == END) + 1)[:30]
+    ]
     results = [_shared(whole, training, block=block)[:5] for block in (17, 100, 1_000_000)]
     assert results[0] == results[1] == results[2]
 
 
 def test_every_training_document_is_found_in_training() -> None:
     training = _training()
-    documents = [d[:-1].tolist() for d in np.split(training, np.flatnonzero(training == END) + 1)[:-1]]
+    documents = [
+        d[:-1].tolist() for d in np.split(training, np.flatnonzero(training == END) + 1)[:-1]
+    ]
     found = _shared(documents, training)
     long_enough = [len(d) >= NGRAM for d in documents]
     assert found.flags.tolist() == long_enough
@@ -66,7 +73,9 @@ def test_order_of_tokens_matters_and_empty_input_is_fine() -> None:
 def test_groups_are_counted_apart_in_one_pass() -> None:
     training = np.array([*range(40), END], dtype=np.uint16)
     found = shared_ngrams(
-        {"clean": [list(range(100, 130))], "both": [list(range(20)), list(range(50, 70))]}, training, END
+        {"clean": [list(range(100, 130))], "both": [list(range(20)), list(range(50, 70))]},
+        training,
+        END,
     )
     assert found["clean"].contaminated == 0
     assert found["both"].flags.tolist() == [True, False]
@@ -74,6 +83,14 @@ def test_groups_are_counted_apart_in_one_pass() -> None:
 
 
 def test_statements_are_found_as_whole_sentences_only() -> None:
-    documents = ["It rains. The sum of 2 and 3 is 5. Fine.", "What is 3 minus 2? It is 1. So 12 - 2 = 10."]
-    statements = ["The sum of 2 and 3 is 5.", "What is 3 minus 2? It is 1.", "2 - 2 = 10.", "The sum of 2 and 3 is 55."]
+    documents = [
+        "It rains. The sum of 2 and 3 is 5. Fine.",
+        "What is 3 minus 2? It is 1. So 12 - 2 = 10.",
+    ]
+    statements = [
+        "The sum of 2 and 3 is 5.",
+        "What is 3 minus 2? It is 1.",
+        "2 - 2 = 10.",
+        "The sum of 2 and 3 is 55.",
+    ]
     assert stated(statements, documents).tolist() == [True, True, False, False]

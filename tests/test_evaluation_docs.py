@@ -29,18 +29,29 @@ def test_the_example_of_external_files_is_read_as_it_stands(tmp_path: Path) -> N
     found = {one.settings.name: one for one in read_external(settings.evaluation, tmp_path, seed=0)}
     assert {Path(one.settings.path).name for one in found.values()} | {"STS.gs.txt"} == set(BLOCKS)
     assert found["roles"].items[0].labels == ("O", "year", "count", "O", "O")
-    assert [len(found["roles"].learn), len(found["roles"].choose), len(found["roles"].items)] == [6, 2, 2]
+    assert [len(found["roles"].learn), len(found["roles"].choose), len(found["roles"].items)] == [
+        6,
+        2,
+        2,
+    ]
     assert [type(item) for item in found["t5-maximum"].items] == [ListQuestion] * 2
     assert found["t5-numeration"].items[0].answer == "3473"
     assert [found[name].items[0].answer for name in ("gsm8k", "svamp")] == ["72", "8"]
     assert type(found["svamp"].items[0]) is Question
-    assert [pair.score for name in ("sts", "semeval") for pair in found[name].items] == [4.5, 0.2, 5.0, 0.0]
+    assert [pair.score for name in ("sts", "semeval") for pair in found[name].items] == [
+        4.5,
+        0.2,
+        5.0,
+        0.0,
+    ]
     assert found["notes"].items == ["The bridge opened in 1999.", "It is 320 metres long."]
     assert found["articles"].items == ["Revenue rose 12% to $3.4 million."]
 
 
 def test_every_figure_and_every_setting_is_explained() -> None:
-    for key in set(evaluation()) - {"corpus", "seconds", "contamination"} | set(evaluation()["downstream"]):
+    for key in set(evaluation()) - {"corpus", "seconds", "contamination"} | set(
+        evaluation()["downstream"]
+    ):
         if key != "downstream":
             assert f"`{key}`" in PAGE, key
     own = {key for keys in EXTERNAL_SETTINGS.values() for key in keys}

@@ -37,7 +37,9 @@ def write_files(folder: Path) -> list[dict[str, Any]]:
     """One small file of each format, and the settings that name them."""
     lists = [{"numbers": [n, n + 3, n + 1], "max_text": f"Max of {n} {n + 3} {n + 1} ?", "max_ans": str(n + 3),
               "min_text": f"Min of {n} {n + 3} {n + 1} ?", "min_ans": str(n)} for n in range(30, 50)]  # fmt: skip
-    words = [{"text": f"What is number {n} ?", "label": str(n), "magnitude": 2} for n in range(40, 60)]
+    words = [
+        {"text": f"What is number {n} ?", "label": str(n), "magnitude": 2} for n in range(40, 60)
+    ]
     questions = [
         {"question": f"On day {n} some {n * 7 + 100} men in {n * 3 + 900} boats ate {n + 50}. How many?",
          "answer": f"Worked out.\n#### {n + 2}"} for n in range(20)
@@ -79,19 +81,29 @@ def contest(encoding: tiktoken.Encoding, settings: Settings) -> Contest:
 
 def _ground(encoding: tiktoken.Encoding, texts: list[str]) -> Ground:
     end = special_ids(encoding).end
-    tokens = np.array([token for text in texts for token in [*encode(encoding, text), end]], dtype=np.uint32)
+    tokens = np.array(
+        [token for text in texts for token in [*encode(encoding, text), end]], dtype=np.uint32
+    )
     return Ground(tokens, np.ones(1), texts, [])
 
 
-def _evaluated(contest: Contest, chosen: Settings, root: Path, training: list[str]) -> dict[str, TaskResult]:
+def _evaluated(
+    contest: Contest, chosen: Settings, root: Path, training: list[str]
+) -> dict[str, TaskResult]:
     encoding = contest.after.encoding
     ground = _ground(encoding, training)
     ngrams = {"ngram_counts": count_ngrams(ground.training_tokens, encoding)}
-    return evaluate_external(contest, read_external(chosen.evaluation, root, 0), ground, ngrams, baselines=True)
+    return evaluate_external(
+        contest, read_external(chosen.evaluation, root, 0), ground, ngrams, baselines=True
+    )
 
 
-def test_every_format_is_asked_with_intervals_and_baselines(contest: Contest, tmp_path: Path) -> None:
-    results = _evaluated(contest, _settings(write_files(tmp_path)), tmp_path, ["Nothing of the kind."])
+def test_every_format_is_asked_with_intervals_and_baselines(
+    contest: Contest, tmp_path: Path
+) -> None:
+    results = _evaluated(
+        contest, _settings(write_files(tmp_path)), tmp_path, ["Nothing of the kind."]
+    )
     metrics = {name: result.metric for name, result in results.items()}
     assert metrics == {
         "roles": "accuracy", "lists": "accuracy", "words": "exact_match", "gsm": "exact_match", "sts": "spearman",
@@ -100,7 +112,11 @@ def test_every_format_is_asked_with_intervals_and_baselines(contest: Contest, tm
     for name, result in results.items():
         assert result.ci95[0] <= result.after <= result.ci95[1], name
         assert result.before_ci95[0] <= result.before <= result.before_ci95[1], name
-        assert set(result.baselines) - {"chance"} == set(result.baselines_ci95) == set(result.over_baselines_ci95)
+        assert (
+            set(result.baselines) - {"chance"}
+            == set(result.baselines_ci95)
+            == set(result.over_baselines_ci95)
+        )
         assert result.baselines, name
         assert result.details["file"]["asked"] <= min(24, result.details["file"]["of"])
     assert results["lists"].details["file"]["of"] == 40
@@ -127,7 +143,9 @@ def test_sentences_that_are_asked_are_no_sentences_that_are_learned(tmp_path: Pa
     (tmp_path / "learn.conll").write_text(_conll(30, first=40), encoding="utf-8")
     alone = {"name": "alone", "task": "token_classification", "path": "a.conll"}
     beside = alone | {"name": "beside", "train": "learn.conll"}
-    first, second = (read_external(_settings([alone, beside]).evaluation, tmp_path, seed=3) for _ in range(2))
+    first, second = (
+        read_external(_settings([alone, beside]).evaluation, tmp_path, seed=3) for _ in range(2)
+    )
     assert first == second
     for one in first:
         learned = {sentence.text for sentence in (*one.learn, *one.choose)}
@@ -169,11 +187,20 @@ def test_kinds_of_json_lines_are_told_by_their_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "spelling"}, "evaluation.external.0.task: input should be 'token_classification'"),
-        ({"gold": "g.txt"}, "gold means nothing to token_classification, which has label_column, outside"),
+        (
+            {"task": "spelling"},
+            "evaluation.external.0.task: input should be 'token_classification'",
+        ),
+        (
+            {"gold": "g.txt"},
+            "gold means nothing to token_classification, which has label_column, outside",
+        ),
         ({"validation": "v.conll"}, "validation needs train beside it"),
         ({"name": "two words"}, "evaluation.external.0.name"),
-        ({"pth": "x"}, "evaluation.external.0.pth is not a setting (did you mean evaluation.external.0.path?)"),
+        (
+            {"pth": "x"},
+            "evaluation.external.0.pth is not a setting (did you mean evaluation.external.0.path?)",
+        ),
     ],
 )
 def test_wrong_settings_are_one_sentence(change: dict[str, Any], message: str) -> None:

@@ -11,7 +11,6 @@ import reference
 import torch
 from scipy.stats import norm
 
-from ssl_lib.corpus.items import next_token_documents
 from ssl_lib.evaluation import probes
 from ssl_lib.evaluation.number_prediction import (
     INTERVALS,
@@ -37,6 +36,7 @@ from ssl_lib.evaluation.probes import (
     probe_scores,
 )
 from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.synthetic.items import next_token_documents
 
 
 def _from_decades(scaled: np.ndarray) -> np.ndarray:
@@ -58,7 +58,9 @@ def test_crps_is_near_the_closed_form_of_a_normal_forecast() -> None:
 
 def test_crps_prefers_the_true_spread_and_a_sure_right_forecast_scores_zero() -> None:
     values = _from_decades(np.random.default_rng(1).normal(3.0, 0.5, 4000))
-    honest, boastful, timid = (crps(_normal_forecast(3.0, s, 4000), values).mean() for s in (0.5, 0.1, 2.0))
+    honest, boastful, timid = (
+        crps(_normal_forecast(3.0, s, 4000), values).mean() for s in (0.5, 0.1, 2.0)
+    )
     assert honest < boastful
     assert honest < timid
     sure = Forecast(values, np.tile(values[:, None], (1, len(LEVELS))))
@@ -69,12 +71,16 @@ def test_crps_prefers_the_true_spread_and_a_sure_right_forecast_scores_zero() ->
 def test_coverage_of_a_true_forecast_is_its_level() -> None:
     values = _from_decades(np.random.default_rng(2).normal(3.0, 0.5, 8000))
     for interval in INTERVALS:
-        assert covered(_normal_forecast(3.0, 0.5, 8000), values, interval).mean() == pytest.approx(interval, abs=0.02)
+        assert covered(_normal_forecast(3.0, 0.5, 8000), values, interval).mean() == pytest.approx(
+            interval, abs=0.02
+        )
 
 
 def test_decades_are_signed_and_defined_at_zero() -> None:
     assert to_decades([0.0, 0.09, -0.09, 99.99]).tolist() == pytest.approx([0.0, 1.0, -1.0, 4.0])
-    assert absolute_error(_normal_forecast(4.0, 1.0, 1), np.array([-99.99])).tolist() == pytest.approx([8.0])
+    assert absolute_error(
+        _normal_forecast(4.0, 1.0, 1), np.array([-99.99])
+    ).tolist() == pytest.approx([8.0])
 
 
 class Prediction(NamedTuple):
@@ -90,7 +96,9 @@ class Constant:
     def __init__(self, value: float) -> None:
         self.value = value
 
-    def predict_numbers(self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)) -> list[Prediction]:
+    def predict_numbers(
+        self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)
+    ) -> list[Prediction]:
         spread = {p: (self.value / (1 + p), self.value * (1 + p)) for p in intervals}
         return [Prediction(self.value, spread) for _ in texts]
 
@@ -101,18 +109,29 @@ class Reader(Constant):
     def __init__(self, values: dict[str, float]) -> None:
         self.values = values
 
-    def predict_numbers(self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)) -> list[Prediction]:
-        return [Prediction(self.values[t], dict.fromkeys(intervals, (self.values[t],) * 2)) for t in texts]
+    def predict_numbers(
+        self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)
+    ) -> list[Prediction]:
+        return [
+            Prediction(self.values[t], dict.fromkeys(intervals, (self.values[t],) * 2))
+            for t in texts
+        ]
 
 
 def test_number_prediction_of_a_knowing_and_a_constant_model() -> None:
     numbers = next_numbers(next_token_documents(60, 0, "test"), 150, seed=0)
     reader = Reader(dict(zip(numbers.prompts, numbers.values, strict=True)))
-    result = evaluate_number_prediction(Contest(Constant(100.0), reader, 0, 200), numbers, numbers.values)
+    result = evaluate_number_prediction(
+        Contest(Constant(100.0), reader, 0, 200), numbers, numbers.values
+    )
     assert result.after == 0.0 < result.baselines["marginal"]
     assert not result.higher_is_better
     row = result.details["determined"]["after"]
-    assert (row["exponent_accuracy"], row["coverage"]["0.9"], row["within_1_percent"]) == (1.0, 1.0, 1.0)
+    assert (row["exponent_accuracy"], row["coverage"]["0.9"], row["within_1_percent"]) == (
+        1.0,
+        1.0,
+        1.0,
+    )
     assert result.details["all"]["before"]["crps_decades"] > 0.1
     assert result.details["determined"]["n"] + result.details["free"]["n"] == result.n == 150
 
@@ -134,8 +153,12 @@ def test_every_measure_equals_a_loop_over_the_numbers() -> None:
     points = np.array([3.01, 1.0, 40.0, 101.0, 999.0, 7.4e5, -1.0, 2e-3])
     quantiles = np.sort(generator.normal(50, 400, (8, len(LEVELS))), axis=1)
     numbers = NextNumbers(["x "] * 8, values, ["1"] * 8, np.ones(8, dtype=bool), np.arange(8))
-    found = measures(Forecast(points, quantiles), numbers, np.ones(8, dtype=bool), Contest(None, None, 0, 100))
-    slow = reference.number_measures(values.tolist(), points.tolist(), quantiles.tolist(), LEVELS, UNIT)
+    found = measures(
+        Forecast(points, quantiles), numbers, np.ones(8, dtype=bool), Contest(None, None, 0, 100)
+    )
+    slow = reference.number_measures(
+        values.tolist(), points.tolist(), quantiles.tolist(), LEVELS, UNIT
+    )
     assert set(slow) < set(found)
     for name, value in slow.items():
         assert found[name] == pytest.approx(value, rel=1e-9), name
@@ -151,7 +174,9 @@ def test_lists_hold_five_different_integers_half_of_them_neighbours(count: int) 
     assert rows.indices.shape == (400, LIST)
     assert all(len(set(row)) == LIST for row in rows.indices.tolist())
     assert np.isin(rows.indices, integers).all()
-    assert (rows.indices[np.arange(400), rows.targets.astype(int)] == rows.indices.max(axis=1)).all()
+    assert (
+        rows.indices[np.arange(400), rows.targets.astype(int)] == rows.indices.max(axis=1)
+    ).all()
     if count == 3000:
         spread = np.ptp(np.searchsorted(np.sort(integers), rows.indices), axis=1)
         assert 0.4 < (spread < NEIGHBOUR_SHARE * count).mean() < 0.6
@@ -159,35 +184,62 @@ def test_lists_hold_five_different_integers_half_of_them_neighbours(count: int) 
 
 def test_probes_find_a_value_that_is_there_and_none_in_noise() -> None:
     values = np.linspace(-1, 1, 100, dtype=np.float32)[:, None]
-    features = {"value": values, "noise": np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)}
+    features = {
+        "value": values,
+        "noise": np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32),
+    }
     scores = {task: probe_scores(features, task, seed=0, seeds=2, steps=150) for task in METRICS}
     assert scores["list_maximum"]["value"].mean() > 0.95
     assert scores["list_maximum"]["noise"].mean() < 0.4
-    assert np.sqrt(scores["decoding"]["value"].mean()) < 6.0 < np.sqrt(scores["decoding"]["noise"].mean())
-    assert np.sqrt(scores["addition"]["value"].mean()) < 10.0 < np.sqrt(scores["addition"]["noise"].mean())
+    assert (
+        np.sqrt(scores["decoding"]["value"].mean())
+        < 6.0
+        < np.sqrt(scores["decoding"]["noise"].mean())
+    )
+    assert (
+        np.sqrt(scores["addition"]["value"].mean())
+        < 10.0
+        < np.sqrt(scores["addition"]["noise"].mean())
+    )
 
 
 @pytest.mark.parametrize("task", ["list_maximum", "decoding", "addition"])
 def test_scores_of_batched_probes_equal_one_network_asked_row_by_row(task: str) -> None:
     generator = np.random.default_rng(0)
-    features = {name: generator.normal(size=(30, width)).astype(np.float32) for name, width in (("a", 3), ("b", 5))}
+    features = {
+        name: generator.normal(size=(30, width)).astype(np.float32)
+        for name, width in (("a", 3), ("b", 5))
+    }
     splits = [np.split(np.random.default_rng(s).permutation(30), [24])[0] for s in range(2)]
     tables = probes._standardised(features, splits)
     network = probes.Members(4, 5 * (1 if task == "list_maximum" else probes.TERMS[task]), seed=3)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+            parameter.add_(
+                0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+            )
     rows = [draw_rows(task, np.arange(30), 7, generator) for _ in splits]
     with torch.no_grad():
-        fast = probes._scores(network, tables, probes._stacked(rows), task, centre=14.5, scale=9.0).double().numpy()
+        fast = (
+            probes._scores(network, tables, probes._stacked(rows), task, centre=14.5, scale=9.0)
+            .double()
+            .numpy()
+        )
     for member in range(4):
         model, seed = divmod(member, 2)
         weights = [
-            (w[member].tolist(), b[member, 0].tolist()) for w, b in zip(network.weights, network.biases, strict=True)
+            (w[member].tolist(), b[member, 0].tolist())
+            for w, b in zip(network.weights, network.biases, strict=True)
         ]
         table = [row.tolist() for row in tables[model, seed]]
         slow = reference.probe_scores(
-            weights, table, rows[seed].indices.tolist(), rows[seed].targets.tolist(), task, 14.5, 9.0
+            weights,
+            table,
+            rows[seed].indices.tolist(),
+            rows[seed].targets.tolist(),
+            task,
+            14.5,
+            9.0,
         )
         assert fast[member] == pytest.approx(slow, rel=1e-3, abs=1e-3)
 
@@ -205,7 +257,9 @@ def test_members_of_a_probe_share_nothing_but_the_data() -> None:
     digits = plain_features(100)["digits"]
     noise = np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
     alone = probe_scores({"digits": digits}, "decoding", seed=0, seeds=1, steps=20)["digits"]
-    beside = probe_scores({"noise": noise, "digits": digits}, "decoding", seed=0, seeds=1, steps=20)["digits"]
+    beside = probe_scores(
+        {"noise": noise, "digits": digits}, "decoding", seed=0, seeds=1, steps=20
+    )["digits"]
     assert beside == pytest.approx(alone, rel=1e-3, abs=1e-3)
 
 

@@ -17,10 +17,15 @@ from ssl_lib.evaluation.plots import plot_tables
 
 ROOT = Path(__file__).parents[1]
 LOSSES = ("step", "objective", "split", "loss")  # what stage train writes
-TABLES = {name: list(csv.DictReader(text.splitlines())) for name, text in plot_tables(evaluation(), details()).items()}
+TABLES = {
+    name: list(csv.DictReader(text.splitlines()))
+    for name, text in plot_tables(evaluation(), details()).items()
+}
 PLOTS = {
     Path(path).stem: look
-    for stage in YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    for stage in YAML(typ="safe", pure=True)
+    .load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    .values()
     for plot in stage.get("plots", [])
     for path, look in plot.items()
 }
@@ -59,12 +64,17 @@ def test_tables_repeat_the_figures() -> None:
     tasks = evaluation()["downstream"]
     rows = {(row["item"].replace(" ", "_"), row["who"]): row for row in TABLES["downstream"]}
     for task, expected in tasks.items():
-        for who, value, ends in (("trained", "after", "ci95"), ("untrained twin", "before", "before_ci95")):
+        for who, value, ends in (
+            ("trained", "after", "ci95"),
+            ("untrained twin", "before", "before_ci95"),
+        ):
             row = rows[task, who]
             found = [float(row[key]) for key in ("value", "low", "high")]
             assert found == pytest.approx([expected[value], *expected[ends]], abs=1e-6)
         for name, value in expected["baselines"].items():
-            assert float(rows[task, name.replace("_", " ")]["value"]) == pytest.approx(value, abs=1e-6)
+            assert float(rows[task, name.replace("_", " ")]["value"]) == pytest.approx(
+                value, abs=1e-6
+            )
     assert rows["numerical_reasoning", "chance"]["low"] == ""
 
 

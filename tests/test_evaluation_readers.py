@@ -67,18 +67,30 @@ def test_t5numeracy_gives_a_maximum_and_a_minimum_item_a_line(tmp_path: Path) ->
 
 def test_t5numeracy_numeration(tmp_path: Path) -> None:
     line = '{"text": "What is fifty one ?", "magnitude": 2, "label": "51", "split_label": "5 1"}'
-    assert read_t5numeracy_numeration(_written(tmp_path, "n.jsonl", line)) == [Question("What is fifty one ?", "51")]
+    assert read_t5numeracy_numeration(_written(tmp_path, "n.jsonl", line)) == [
+        Question("What is fifty one ?", "51")
+    ]
 
 
 def test_questions_of_gsm8k_and_svamp(tmp_path: Path) -> None:
-    gsm = _written(tmp_path, "g.jsonl", '{"question": "How many?", "answer": "6*2=<<6*2=12>>12\\n#### 1,012"}\n\n')
-    svamp = _written(tmp_path, "s.json", '[{"Body": "Ann has 3.", "Question": "And then?", "Answer": 8.0}]')
+    gsm = _written(
+        tmp_path,
+        "g.jsonl",
+        '{"question": "How many?", "answer": "6*2=<<6*2=12>>12\\n#### 1,012"}\n\n',
+    )
+    svamp = _written(
+        tmp_path, "s.json", '[{"Body": "Ann has 3.", "Question": "And then?", "Answer": 8.0}]'
+    )
     assert read_questions(gsm) == [Question("How many?", "1,012")]
     assert read_questions(svamp) == [Question("Ann has 3. And then?", "8")]
 
 
 def test_four_choices_hold_the_answer_once_among_near_numbers() -> None:
-    items = four_choices([Question(f"q{n}", str(n)) for n in [*range(30), 3473]] + [Question("q", "none")], "f", seed=0)
+    items = four_choices(
+        [Question(f"q{n}", str(n)) for n in [*range(30), 3473]] + [Question("q", "none")],
+        "f",
+        seed=0,
+    )
     assert len(items) == 31
     for item in items:
         assert len(set(item.choices)) == 4
@@ -97,10 +109,16 @@ def test_four_choices_hold_the_answer_once_among_near_numbers() -> None:
         (read_questions, '{"question": "q"}', "line 1: needs a text under 'Answer'"),
         (read_questions, "[1]", "line 1: must be a JSON object"),
         (read_t5numeracy_lists, '{"numbers": 3}', "line 1: needs a list under 'numbers'"),
-        (read_t5numeracy_lists, '{"numbers": [1], "max_text": "t", "max_ans": "2"}', "max_ans 2 is none of"),
+        (
+            read_t5numeracy_lists,
+            '{"numbers": [1], "max_text": "t", "max_ans": "2"}',
+            "max_ans 2 is none of",
+        ),
     ],
 )
-def test_unusable_files_are_named_with_their_line(tmp_path: Path, read: object, text: str, message: str) -> None:
+def test_unusable_files_are_named_with_their_line(
+    tmp_path: Path, read: object, text: str, message: str
+) -> None:
     path = _written(tmp_path, "bad.jsonl", text)
     with pytest.raises(EvaluationFileError) as caught:
         read(path)  # type: ignore[operator]

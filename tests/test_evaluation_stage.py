@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from test_evaluation_external import write_files
 
-from ssl_lib.config import Settings, UserError
-from ssl_lib.corpus.generator import generate
+from ssl_lib.config import Settings
+from ssl_lib.errors import UserError
 from ssl_lib.evaluation import evaluate
 from ssl_lib.evaluation.alone import objectives_alone, subset_settings
 from ssl_lib.evaluation.asked import Ground, draw
@@ -22,6 +22,7 @@ from ssl_lib.evaluation.semantic_similarity import evaluate_pairs
 from ssl_lib.evaluation.stage import RawTexts
 from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.predictor import Predictor
+from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.encodings import encoding
 from ssl_lib.tokens.store import tokenize
 from ssl_lib.tracking.store import connect
@@ -32,21 +33,31 @@ SETTINGS = Settings().replaced(
         "model.layers": 1,
         "model.width": 32,
         "model.heads": 2,
-        "model.context": 64,
+        "model.context_length": 64,
         "training.device": "cpu",
         "evaluation.items": 36,
         "evaluation.probe_items": 60,
         "evaluation.bootstrap_samples": 100,
-        "evaluation.loss_rows": 8,
+        "evaluation.loss_sequences": 8,
         "evaluation.seeds": 1,
         "evaluation.external": [
-            {"name": "roles", "task": "token_classification", "path": "files/a.conll", "outside": "O"},
+            {
+                "name": "roles",
+                "task": "token_classification",
+                "path": "files/a.conll",
+                "outside": "O",
+            },
             {"name": "sts", "task": "semantic_similarity", "path": "files/sts.tsv"},
             {"name": "text", "task": "next_token_prediction", "path": "files/text.txt"},
         ],
     }
 )
-TASKS = {"token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"}
+TASKS = {
+    "token_classification",
+    "numerical_reasoning",
+    "semantic_similarity",
+    "next_token_prediction",
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +66,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     (root / "data" / "raw").mkdir(parents=True)
     for split, documents in (("train", 300), ("validation", 30), ("test", 60)):
-        rows = ({"text": d.text, "source": "built-in", "domain": d.domain} for d in generate(0, documents, split))
+        rows = (
+            {"text": d.text, "source": "built-in", "domain": d.domain}
+            for d in generate(0, documents, split)
+        )
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (root / "data" / "raw" / f"{split}.jsonl").write_text(text, encoding="utf-8")
     (root / "files").mkdir()
@@ -86,7 +100,9 @@ def test_external_files_are_judged_with_the_rest(root: Path, metrics: dict[str, 
     assert all(f"files/{name}" in page for name in ("a.conll", "sts.tsv", "text.txt"))
 
 
-def test_losses_are_taken_on_documents_that_share_no_13_gram(root: Path, metrics: dict[str, Any]) -> None:
+def test_losses_are_taken_on_documents_that_share_no_13_gram(
+    root: Path, metrics: dict[str, Any]
+) -> None:
     row = metrics["contamination"]["held_out_documents"]
     assert row["for_losses"] == row["texts"] - row["contaminated"] > 0
 
@@ -97,7 +113,11 @@ def test_the_run_holds_the_page_and_every_picture(root: Path, metrics: dict[str,
     (run,) = client.search_runs([experiment.experiment_id])
     stored = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")}
     drawn = {path.name for path in (root / "report").iterdir()}
-    assert stored == drawn >= {f"{name}.png" for name in ("number_line", "calibration", "confusion", "downstream")}
+    assert (
+        stored
+        == drawn
+        >= {f"{name}.png" for name in ("number_line", "calibration", "confusion", "downstream")}
+    )
 
 
 def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[str, Any]) -> None:
@@ -106,7 +126,16 @@ def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[st
     assert all({"before", "after", "reduction"} <= set(row) for row in written["losses"].values())
     assert set(written["downstream"]) == TASKS
     for row in written["downstream"].values():
-        assert {"metric", "before", "after", "ci95", "before_ci95", "difference_ci95", "n", "baselines"} <= set(row)
+        assert {
+            "metric",
+            "before",
+            "after",
+            "ci95",
+            "before_ci95",
+            "difference_ci95",
+            "n",
+            "baselines",
+        } <= set(row)
         assert row["ci95"][0] <= row["after"] <= row["ci95"][1]
         assert row["before_ci95"][0] <= row["before"] <= row["before_ci95"][1]
         assert row["n"] > 0
@@ -117,7 +146,12 @@ def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[st
 def test_baselines_stand_beside_every_task(metrics: dict[str, Any]) -> None:
     rows = {name: set(row["baselines"]) for name, row in metrics["downstream"].items()}
     assert rows["token_classification"] == {"majority", "bag_of_tokens", "char_cnn"}
-    assert rows["numerical_reasoning"] == {"chance", "majority_position", "unigram_counts", "ngram_counts"}
+    assert rows["numerical_reasoning"] == {
+        "chance",
+        "majority_position",
+        "unigram_counts",
+        "ngram_counts",
+    }
     assert rows["semantic_similarity"] == {"bag_of_tokens", "tfidf_words", "tfidf_characters"}
     assert rows["next_token_prediction"] == {"unigram_counts", "ngram_counts"}
 
@@ -156,17 +190,28 @@ def test_a_run_in_the_store_holds_the_figures(root: Path, metrics: dict[str, Any
 
     with sqlite3.connect(root / "mlflow.db") as store:
         query = "select value from metrics where key = 'evaluation.downstream.semantic_similarity.after'"
-        assert store.execute(query).fetchall() == [(metrics["downstream"]["semantic_similarity"]["after"],)]
+        assert store.execute(query).fetchall() == [
+            (metrics["downstream"]["semantic_similarity"]["after"],)
+        ]
 
 
 def test_an_objective_alone_reads_all_rows_and_stands_before_the_joint_model(root: Path) -> None:
-    lone = {"training.steps": 3, "training.rows": 2, "training.validation_rows": 4, "training.warmup_steps": 1}
+    lone = {
+        "training.steps": 3,
+        "training.sequences": 2,
+        "training.validation_sequences": 4,
+        "training.warmup_steps": 1,
+    }
     off = {f"objectives.{name}.weight": 0.0 for name in ("ntp", "contrastive", "denoising")}
-    settings = SETTINGS.replaced(lone | off | {"evaluation.items": 20, "evaluation.probe_items": 40})
+    settings = SETTINGS.replaced(
+        lone | off | {"evaluation.items": 20, "evaluation.probe_items": 40}
+    )
     chosen = encoding(root / "data" / "tokenized" / "encoding.json")
-    twin, joint = (Predictor.untrained(settings.replaced({"seed": seed}), chosen) for seed in (0, 5))
+    twin, joint = (
+        Predictor.untrained(settings.replaced({"seed": seed}), chosen) for seed in (0, 5)
+    )
     contest = Contest(twin, joint, seed=0, bootstrap_samples=100)
-    assert subset_settings(["mlm"], settings).objectives.mlm.rows == 1.0
+    assert subset_settings(["mlm"], settings).objectives.mlm.batch_fraction == 1.0
     asked = draw(settings.evaluation, 0, Ground(np.zeros(0), np.zeros(0), [], []))
     found = dict(objectives_alone(contest, asked, settings, root))
     assert set(found) == {"mlm", "numerical"}
@@ -174,18 +219,25 @@ def test_an_objective_alone_reads_all_rows_and_stands_before_the_joint_model(roo
     for results in found.values():
         assert set(results) == TASKS
         assert results["semantic_similarity"].after == pairs.after
-        assert results["semantic_similarity"].details["points"] != pairs.details["points"], "the twin's own cosines"
+        assert results["semantic_similarity"].details["points"] != pairs.details["points"], (
+            "the twin's own cosines"
+        )
         assert results["token_classification"].baselines == {}
     row = figures(found["mlm"] | _rest(found))["downstream"]
     for objective, results in found.items():
-        assert row["semantic_similarity"]["baselines"][f"{objective}_alone"] == results["semantic_similarity"].before
+        assert (
+            row["semantic_similarity"]["baselines"][f"{objective}_alone"]
+            == results["semantic_similarity"].before
+        )
         ahead = row["semantic_similarity"]["over_baselines_ci95"][f"{objective}_alone"]
         assert ahead == results["semantic_similarity"].difference_ci95
 
 
 def _rest(alone: dict[str, Any]) -> dict[str, Any]:
     """What `figures` wants beside the four tasks."""
-    number = TaskResult("error_decades", 1.0, 1.0, (0.0, 2.0), (0.0, 2.0), 1, {"all": {"after": {}}})
+    number = TaskResult(
+        "error_decades", 1.0, 1.0, (0.0, 2.0), (0.0, 2.0), 1, {"all": {"after": {}}}
+    )
     return {
         "losses": {},
         "number_prediction": number,

@@ -11,20 +11,15 @@ import numpy as np
 import pytest
 import tiktoken
 
-from ssl_lib.corpus.items import (
-    MULTIPLES,
-    ChoiceItem,
-    SimilarityPair,
-    multiplied_sentences,
-    next_token_documents,
-    quantity_similarity,
-    role_documents,
-    similarity_pairs,
-)
 from ssl_lib.evaluation.asked import spread_items
 from ssl_lib.evaluation.baselines import count_ngrams
 from ssl_lib.evaluation.next_token import evaluate_any_text, evaluate_next_token
-from ssl_lib.evaluation.numerical_reasoning import bare, credits, evaluate_choices, evaluate_questions
+from ssl_lib.evaluation.numerical_reasoning import (
+    bare,
+    credits,
+    evaluate_choices,
+    evaluate_questions,
+)
 from ssl_lib.evaluation.protocol import Contest, inside
 from ssl_lib.evaluation.readers import Question, TaggedSentence
 from ssl_lib.evaluation.semantic_similarity import cosines, evaluate_pairs, multiplied
@@ -37,6 +32,16 @@ from ssl_lib.evaluation.token_classification import (
     macro_f1,
     run_probe,
     span_features,
+)
+from ssl_lib.synthetic.items import (
+    MULTIPLES,
+    ChoiceItem,
+    SimilarityPair,
+    multiplied_sentences,
+    next_token_documents,
+    quantity_similarity,
+    role_documents,
+    similarity_pairs,
 )
 from ssl_lib.tokens.encodings import encode, special_ids, train_encoding
 
@@ -75,7 +80,10 @@ class KnownAnswers:
         return np.array([self.truth * float(self.answers.get(p) == c) for p, c in pairs])
 
     def generate(self, prompts: Sequence[str], max_tokens: int = 16, stop: str = ".") -> list[str]:
-        return [self.answers.get(prompt, "").removesuffix(".") if self.truth == 1 else " never" for prompt in prompts]
+        return [
+            self.answers.get(prompt, "").removesuffix(".") if self.truth == 1 else " never"
+            for prompt in prompts
+        ]
 
     def _found(self, text: str) -> Found:
         ids = encode(self.encoding, text)
@@ -84,7 +92,9 @@ class KnownAnswers:
         labels = [self.labels.get((text, int(end)), 0) if self.truth == 1 else 0 for end in ends]
         states = np.eye(12, dtype=np.float32)[labels]
         right = np.full(len(ids), self.truth == 1)
-        return Found(states, right, np.full(len(ids), 0.0 if self.truth == 1 else np.log(2.0)), spans)
+        return Found(
+            states, right, np.full(len(ids), 0.0 if self.truth == 1 else np.log(2.0)), spans
+        )
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +107,29 @@ def _contest(encoding: tiktoken.Encoding, before: int, after: int, **book: dict)
     return Contest(*models, seed=0, bootstrap_samples=200)
 
 
-def test_perfect_lying_and_ignorant_models_reason_at_one_zero_and_chance(encoding: tiktoken.Encoding) -> None:
+def test_perfect_lying_and_ignorant_models_reason_at_one_zero_and_chance(
+    encoding: tiktoken.Encoding,
+) -> None:
     items = spread_items(90, 0)
     book = {item.prompt: item.choices[item.answer] for item in items}
     result = evaluate_choices(_contest(encoding, -1, 1, answers=book), items)
     assert (result.before, result.after, result.n) == (0.0, 1.0, 90)
     assert result.details["exact_match"]["after"] == 1.0
     assert result.details["exact_match"]["before"] == 0.0
-    assert all(row["after"] == 1.0 and row["n"] == 10 for row in result.details["families"].values())
+    assert all(
+        row["after"] == 1.0 and row["n"] == 10 for row in result.details["families"].values()
+    )
     assert result.ci95[0] > result.before_ci95[1]
-    assert evaluate_choices(_contest(encoding, 0, 0, answers=book), items).after == pytest.approx(0.25)
+    assert evaluate_choices(_contest(encoding, 0, 0, answers=book), items).after == pytest.approx(
+        0.25
+    )
 
 
 def test_every_choice_is_scored_in_the_place_of_its_item(encoding: tiktoken.Encoding) -> None:
-    items = [ChoiceItem("q" * length, (" 1.", " 2.", " 3.", " 4."), length % 4, "f") for length in (9, 2, 30, 7)]
+    items = [
+        ChoiceItem("q" * length, (" 1.", " 2.", " 3.", " 4."), length % 4, "f")
+        for length in (9, 2, 30, 7)
+    ]
     book = {item.prompt: item.choices[item.answer] for item in items}
     result = evaluate_choices(_contest(encoding, -1, 1, answers=book), items)
     assert result.after == 1.0
@@ -119,8 +138,22 @@ def test_every_choice_is_scored_in_the_place_of_its_item(encoding: tiktoken.Enco
 
 def test_credit_of_ties_and_of_nan() -> None:
     item = ChoiceItem("q", (" 1.", " 2.", " 3.", " 4."), 1, "f")
-    scores = [[0, 0, 0, 0], [0, 2, 2, 0], [0, 2, 1, 0], [3, 2, 1, 0], [0, np.nan, 0, 0], [np.nan, 1, 0, 0]]
-    assert credits([item] * 6, [np.array(row, float) for row in scores]).tolist() == [0.25, 0.5, 1.0, 0.0, 0.0, 0.0]
+    scores = [
+        [0, 0, 0, 0],
+        [0, 2, 2, 0],
+        [0, 2, 1, 0],
+        [3, 2, 1, 0],
+        [0, np.nan, 0, 0],
+        [np.nan, 1, 0, 0],
+    ]
+    assert credits([item] * 6, [np.array(row, float) for row in scores]).tolist() == [
+        0.25,
+        0.5,
+        1.0,
+        0.0,
+        0.0,
+        0.0,
+    ]
 
 
 def test_counts_of_ngrams_and_positions_are_beside_the_model(encoding: tiktoken.Encoding) -> None:
@@ -134,20 +167,33 @@ def test_counts_of_ngrams_and_positions_are_beside_the_model(encoding: tiktoken.
     assert result.baselines["chance"] == 0.25
 
 
-def test_exact_match_of_questions_ignores_the_full_stop_and_separators(encoding: tiktoken.Encoding) -> None:
+def test_exact_match_of_questions_ignores_the_full_stop_and_separators(
+    encoding: tiktoken.Encoding,
+) -> None:
     contest = _contest(encoding, 0, 1, answers={"q It is": " 1,012."})
     result = evaluate_questions(contest, [Question("q", "1012")], cue=" It is")
     assert result.after == 1.0
-    assert result.details["answers"] == [{"question": "q It is", "answer": "1012", "said": " 1,012"}]
+    assert result.details["answers"] == [
+        {"question": "q It is", "answer": "1012", "said": " 1,012"}
+    ]
     assert bare(" 3.5. ") == "3.5"
 
 
-def test_questions_have_four_choices_and_copied_numbers_beside_them(encoding: tiktoken.Encoding) -> None:
-    questions = [Question("Is it 7 of 30 or 12", "12"), Question("Is it 9 or 4", "9"), Question("Which", "none")]
+def test_questions_have_four_choices_and_copied_numbers_beside_them(
+    encoding: tiktoken.Encoding,
+) -> None:
+    questions = [
+        Question("Is it 7 of 30 or 12", "12"),
+        Question("Is it 9 or 4", "9"),
+        Question("Which", "none"),
+    ]
     book = {question: f" {answer}." for question, answer in questions}
     result = evaluate_questions(_contest(encoding, 0, 1, answers=book), questions)
     assert (result.after, result.n) == (1.0, 3)
-    assert result.baselines == {"last_number": pytest.approx(1 / 3), "largest_number": pytest.approx(1 / 3)}
+    assert result.baselines == {
+        "last_number": pytest.approx(1 / 3),
+        "largest_number": pytest.approx(1 / 3),
+    }
     assert result.details["four_choice"]["after"] == 1.0
     assert result.details["four_choice"]["n"] == 2
     assert evaluate_questions(_contest(encoding, 0, 1), questions, baselines=False).baselines == {}
@@ -169,7 +215,9 @@ def test_the_pictured_pairs_are_of_every_kind(encoding: tiktoken.Encoding) -> No
     assert 0.2 < np.mean([score == 1.0 for score, _, _ in points]) < 0.45
 
 
-def test_ten_times_an_amount_must_be_farther_than_a_little_more(encoding: tiktoken.Encoding) -> None:
+def test_ten_times_an_amount_must_be_farther_than_a_little_more(
+    encoding: tiktoken.Encoding,
+) -> None:
     """A model of which half the sentences turn with the amount's logarithm, and half with its decimals alone."""
     sentences = multiplied_sentences(40, 0, "test")
     angles = {}
@@ -201,7 +249,9 @@ def test_next_token_of_a_perfect_and_an_ignorant_model(encoding: tiktoken.Encodi
     assert result.details["positions"]["all"] > result.details["positions"]["numbers"] > 0
     assert result.details["bits_per_byte"]["after"] == 0.0
     assert 0.1 < result.details["bits_per_byte"]["before"] < 1.0
-    assert _any_text(encoding, [d.text for d in documents]).details["accuracy"]["all"]["after"] == 1.0
+    assert (
+        _any_text(encoding, [d.text for d in documents]).details["accuracy"]["all"]["after"] == 1.0
+    )
 
 
 def test_bits_per_byte_of_one_bit_a_token(encoding: tiktoken.Encoding) -> None:
@@ -214,13 +264,18 @@ def test_bits_per_byte_of_one_bit_a_token(encoding: tiktoken.Encoding) -> None:
 
 def test_counts_of_ngrams_give_the_bits_of_the_same_tokens(encoding: tiktoken.Encoding) -> None:
     texts = ["The sum of 2 and 3 is 5.", "It was 12% in 1999."]
-    counts = count_ngrams(np.array(encode(encoding, texts[0]) * 3, dtype=np.int64), encoding, order=2)
+    counts = count_ngrams(
+        np.array(encode(encoding, texts[0]) * 3, dtype=np.int64), encoding, order=2
+    )
     result = evaluate_any_text(_contest(encoding, 0, 1), texts, {"ngram_counts": counts})
     nats = -sum(counts.log_probabilities(encode(encoding, text)).sum() for text in texts)
-    assert result.baselines["ngram_counts"] == pytest.approx(nats / np.log(2) / sum(map(len, texts)))
+    assert result.baselines["ngram_counts"] == pytest.approx(
+        nats / np.log(2) / sum(map(len, texts))
+    )
     assert result.over_baselines_ci95["ngram_counts"][1] < 0
     numbers = [
-        sum(bool(set(range(*span)) & set(digits)) for span in spans) for spans, digits in _digits(encoding, texts)
+        sum(bool(set(range(*span)) & set(digits)) for span in spans)
+        for spans, digits in _digits(encoding, texts)
     ]
     assert result.details["positions"]["numbers"] == sum(numbers)
 
@@ -229,7 +284,8 @@ def _digits(encoding: tiktoken.Encoding, texts: list[str]) -> list[tuple[list, l
     """Spans of the tokens of each text, and its characters that are digits or a sign of percent."""
     spans = [KnownAnswers(encoding, 1)._found(text).spans.tolist() for text in texts]
     return [
-        (found, [i for i, c in enumerate(text) if c in "0123456789%"]) for found, text in zip(spans, texts, strict=True)
+        (found, [i for i, c in enumerate(text) if c in "0123456789%"])
+        for found, text in zip(spans, texts, strict=True)
     ]
 
 
@@ -251,9 +307,12 @@ def _role_book(documents: Sequence) -> dict[tuple[str, int], int]:
     return {(d.text, n.end): roles.index(n.role) + 1 for d in documents for n in d.numbers}
 
 
-def test_probe_of_informative_states_is_right_and_of_constant_ones_at_majority(encoding: tiktoken.Encoding) -> None:
+def test_probe_of_informative_states_is_right_and_of_constant_ones_at_majority(
+    encoding: tiktoken.Encoding,
+) -> None:
     parts = {
-        split: role_documents(count, 0, split) for split, count in (("train", 60), ("validation", 20), ("test", 30))
+        split: role_documents(count, 0, split)
+        for split, count in (("train", 60), ("validation", 20), ("test", 30))
     }
     book = _role_book([document for part in parts.values() for document in part])
     spans = {split: from_documents(documents) for split, documents in parts.items()}

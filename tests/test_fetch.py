@@ -28,7 +28,9 @@ def closed_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["o200k_base", "p50k_base"])
-def test_a_vocabulary_that_cannot_be_had_says_what_to_put_where(name: str, closed_network: Path) -> None:
+def test_a_vocabulary_that_cannot_be_had_says_what_to_put_where(
+    name: str, closed_network: Path
+) -> None:
     file = fetch.VOCABULARY_FILES[name][0]
     start = time.perf_counter()
     with pytest.raises(EncodingError) as raised:
@@ -62,7 +64,9 @@ def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
     folder = tmp_path / "served"
     folder.mkdir()
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    running = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    )
     threading.Thread(target=running.serve_forever, daemon=True).start()
     yield folder, f"http://127.0.0.1:{running.server_port}"
     running.shutdown()

@@ -41,15 +41,28 @@ class Notes:
 
 
 def corpora_of(tokenized: Tokenized) -> Corpora:
-    return Corpora(PackedRows(tokenized, 32, seed=3), PackedRows(tokenized, 32, seed=3, shuffle=False))
+    return Corpora(
+        PackedRows(tokenized, 32, seed=3), PackedRows(tokenized, 32, seed=3, shuffle=False)
+    )
 
 
 def killed_fit(
-    settings: Settings, encoding_file: str, tokenized: Tokenized, scratch: str, step: int, number: int
+    settings: Settings,
+    encoding_file: str,
+    tokenized: Tokenized,
+    scratch: str,
+    step: int,
+    number: int,
 ) -> None:
     """A process that gets a signal in the middle of its run."""
     torch.set_num_threads(1)
-    fit(settings, read_encoding(encoding_file), corpora_of(tokenized), Notes((step, number)), Path(scratch))
+    fit(
+        settings,
+        read_encoding(encoding_file),
+        corpora_of(tokenized),
+        Notes((step, number)),
+        Path(scratch),
+    )
 
 
 def trained_weights(result: FitResult) -> dict[str, torch.Tensor]:
@@ -62,13 +75,16 @@ def notes() -> Notes:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, notes: Notes) -> FitResult:
+def uninterrupted(
+    settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, notes: Notes
+) -> FitResult:
     return fit(settings, encoding, corpora_of(tokenized), notes)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "step", "exit_status", "saved"), [(signal.SIGTERM, 8, TERMINATED, 8), (signal.SIGKILL, 8, -9, 5)]
+    ("number", "step", "exit_status", "saved"),
+    [(signal.SIGTERM, 8, TERMINATED, 8), (signal.SIGKILL, 8, -9, 5)],
 )
 def test_a_killed_run_goes_on_bit_for_bit(
     settings: Settings,
@@ -92,7 +108,9 @@ def test_a_killed_run_goes_on_bit_for_bit(
     resumed = fit(settings, encoding, corpora_of(tokenized), later, tmp_path)
     assert min(step for step, _ in later.points) == saved + 1
     expected = trained_weights(uninterrupted)
-    assert all(torch.equal(value, expected[name]) for name, value in trained_weights(resumed).items())
+    assert all(
+        torch.equal(value, expected[name]) for name, value in trained_weights(resumed).items()
+    )
     assert without_speed(resumed.progress.curve) == without_speed(uninterrupted.progress.curve)
     assert resumed.progress.validation == uninterrupted.progress.validation
     assert (resumed.progress.best_step, resumed.progress.best_score) == (
@@ -101,7 +119,9 @@ def test_a_killed_run_goes_on_bit_for_bit(
 
 
 def without_speed(curve: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{name: value for name, value in point.items() if "second" not in name} for point in curve]
+    return [
+        {name: value for name, value in point.items() if "second" not in name} for point in curve
+    ]
 
 
 def test_the_same_run_twice_is_the_same_to_the_bit(
@@ -113,7 +133,9 @@ def test_the_same_run_twice_is_the_same_to_the_bit(
     assert all(torch.equal(value, expected[name]) for name, value in trained_weights(again).items())
 
 
-def stopped_at(settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, scratch: Path) -> None:
+def stopped_at(
+    settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, scratch: Path
+) -> None:
     """Leave a checkpoint of step 5 behind, by an error at the validation of step 6."""
 
     def stop(step: int, score: float) -> None:
@@ -129,7 +151,9 @@ def test_seconds_of_an_interrupted_run_are_not_lost(
     stopped_at(settings, encoding, tokenized, tmp_path)
     before = load_checkpoint(tmp_path / "checkpoint.pt")["progress"]["seconds"]
     assert before > 0
-    assert fit(settings, encoding, corpora_of(tokenized), Notes(), tmp_path).progress.seconds > before
+    assert (
+        fit(settings, encoding, corpora_of(tokenized), Notes(), tmp_path).progress.seconds > before
+    )
 
 
 def test_a_damaged_checkpoint_is_refused_and_kept(
@@ -148,11 +172,19 @@ def test_a_damaged_checkpoint_is_refused_and_kept(
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= (
+            leaves(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
     return flat
 
 
-OTHER = {"model.width": 48, "objectives.mlm.mask_token_share": 0.7, "model.number_embedding": "value"}
+OTHER = {
+    "model.width": 48,
+    "objectives.mlm.mask_token_share": 0.7,
+    "model.number_embedding": "value",
+}
 
 
 def choices_of(key: str) -> tuple[str, ...]:
@@ -186,7 +218,9 @@ def test_no_two_settings_share_a_scratch_folder(settings: Settings) -> None:
             keys.add(run_key(settings.replaced({key: other_value(key, value)}), "digest"))
     assert len(keys) == len(changed)
     assert run_key(settings, "other digest") not in keys
-    assert run_key(settings, "digest") == run_key(settings.replaced({"tracking.experiment": "x"}), "digest")
+    assert run_key(settings, "digest") == run_key(
+        settings.replaced({"tracking.experiment": "x"}), "digest"
+    )
 
 
 def test_progress_is_logged_with_losses_speed_and_validation(
@@ -209,7 +243,9 @@ def test_the_best_weights_by_validation_are_kept(
     progress = uninterrupted.progress
     scores = {point["step"]: point["score"] for point in progress.validation[1:]}
     assert progress.best_score == min(scores.values()) == scores[progress.best_step] < 1.0
-    batches = held_out_batches(corpora_of(tokenized).validation, settings.training.validation_rows)
+    batches = held_out_batches(
+        corpora_of(tokenized).validation, settings.training.validation_sequences
+    )
     losses = held_out_losses(list(uninterrupted.objectives.values()), batches, CPU)
     assert relative_score(losses, progress.before) == pytest.approx(progress.best_score, rel=1e-6)
 
@@ -217,11 +253,15 @@ def test_the_best_weights_by_validation_are_kept(
 def test_a_worse_end_does_not_replace_the_best(
     settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized
 ) -> None:
-    rates = {"training.adamw_learning_rate": 8.0, "training.learning_rate": 8.0, "training.warmup_steps": 0}
-    steps = {"training.validate_every_steps": 1, "training.steps": 6, "training.final_learning_rate_share": 1.0}
+    rates = {
+        "training.adamw_learning_rate": 8.0,
+        "training.learning_rate": 8.0,
+        "training.warmup_steps": 0,
+    }
+    steps = {"training.validate_every_steps": 1, "training.steps": 6, "training.min_lr_ratio": 1.0}
     wild = settings.replaced(rates | steps)
     result = fit(wild, encoding, corpora_of(tokenized), Notes())
-    batches = held_out_batches(corpora_of(tokenized).validation, wild.training.validation_rows)
+    batches = held_out_batches(corpora_of(tokenized).validation, wild.training.validation_sequences)
     losses = held_out_losses(list(result.objectives.values()), batches, CPU)
     scores = [point["score"] for point in result.progress.validation[1:]]
     assert min(scores) < scores[-1]
@@ -237,13 +277,18 @@ def test_an_objective_of_weight_zero_is_left_as_it_was(
     assert not any("mlm" in name for _, metrics in notes.points for name in metrics)
     torch.manual_seed(chosen.seed)
     before = build_objectives(chosen, encoding)["mlm"].head.state_dict()
-    assert all(torch.equal(value, before[name]) for name, value in result.objectives["mlm"].head.state_dict().items())
+    assert all(
+        torch.equal(value, before[name])
+        for name, value in result.objectives["mlm"].head.state_dict().items()
+    )
 
 
 def test_accumulated_micro_batches_read_on_through_the_corpus(
     settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized
 ) -> None:
-    chosen = settings.replaced({"training.accumulate": 2, "training.rows": 2, "training.steps": 3})
+    chosen = settings.replaced(
+        {"training.accumulate": 2, "training.sequences": 2, "training.steps": 3}
+    )
     result = fit(chosen, encoding, corpora_of(tokenized), Notes())
     assert result.tokens == 3 * 2 * 2 * 32
 
@@ -258,7 +303,9 @@ def test_held_out_losses_are_the_same_whenever_they_are_asked_for(
     first = held_out_losses(objectives, batches, CPU)
     state = torch.random.get_rng_state()
     torch.manual_seed(1)
-    assert torch.equal(torch.random.get_rng_state(), state), "held-out losses read the global generator"
+    assert torch.equal(torch.random.get_rng_state(), state), (
+        "held-out losses read the global generator"
+    )
     torch.manual_seed(2)
     assert held_out_losses(objectives, batches, CPU) == first
     assert list(first) == list(OBJECTIVES)
@@ -268,13 +315,17 @@ def test_held_out_losses_are_the_same_whenever_they_are_asked_for(
 def test_held_out_losses_leave_the_objectives_in_their_mode(
     settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, training: bool
 ) -> None:
-    objectives = [objective.train(training) for objective in build_objectives(settings, encoding).values()]
+    objectives = [
+        objective.train(training) for objective in build_objectives(settings, encoding).values()
+    ]
     held_out_losses(objectives, held_out_batches(corpora_of(tokenized).validation, 4), CPU)
     assert {objective.training for objective in objectives} == {training}
 
 
 @pytest.mark.parametrize("count", [4, 32, 40, 64])
-def test_held_out_rows_are_as_many_as_asked_and_all_different(tokenized: Tokenized, count: int) -> None:
+def test_held_out_rows_are_as_many_as_asked_and_all_different(
+    tokenized: Tokenized, count: int
+) -> None:
     rows = corpora_of(tokenized).validation
     batches = held_out_batches(rows, count)
     assert sum(len(batch.token_ids_BT) for batch in batches) == min(count, rows.rows_per_epoch)
@@ -284,4 +335,6 @@ def test_held_out_rows_are_as_many_as_asked_and_all_different(tokenized: Tokeniz
 
 def test_score_is_the_mean_share_of_loss_that_is_left() -> None:
     before = {"mlm": {"loss": 8.0}, "ntp": {"loss": 4.0}}
-    assert relative_score({"mlm": {"loss": 4.0}, "ntp": {"loss": 3.0}}, before) == pytest.approx((0.5 + 0.75) / 2)
+    assert relative_score({"mlm": {"loss": 4.0}, "ntp": {"loss": 3.0}}, before) == pytest.approx(
+        (0.5 + 0.75) / 2
+    )

@@ -83,7 +83,11 @@ class Prefect:
         self.api = f"http://127.0.0.1:{free_port()}/api"
         self.log = folder / "prefect.log"
         self.processes: list[subprocess.Popen[bytes]] = []
-        plain = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "DVC_"))}
+        plain = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("PREFECT_", "DVC_"))
+        }
         self.environment = plain | {
             "PREFECT_HOME": str(folder / "home"),
             "PREFECT_API_URL": self.api,
@@ -109,12 +113,20 @@ class Prefect:
         with self.log.open("ab") as log:
             command = [BIN / "prefect", "--no-prompt", *words]
             subprocess.run(
-                command, cwd=cwd, env=self.environment | environment, stdout=log, stderr=log, check=True, timeout=180
+                command,
+                cwd=cwd,
+                env=self.environment | environment,
+                stdout=log,
+                stderr=log,
+                check=True,
+                timeout=180,
             )
 
     def ask(self, path: str, question: dict[str, Any] | None = None) -> Any:
         data = None if question is None else json.dumps(question).encode()
-        request = urllib.request.Request(f"{self.api}/{path}", data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.api}/{path}", data, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
 
@@ -127,7 +139,9 @@ class Prefect:
 @pytest.fixture
 def prefect(tmp_path: Path) -> Iterator[Prefect]:
     prefect = Prefect(tmp_path)
-    prefect.start("server", "start", "--host", "127.0.0.1", "--port", prefect.api.split(":")[2].split("/")[0])
+    prefect.start(
+        "server", "start", "--host", "127.0.0.1", "--port", prefect.api.split(":")[2].split("/")[0]
+    )
     try:
         wait_for(lambda: prefect.ask("health"), 180, prefect.log)
         yield prefect
@@ -154,16 +168,27 @@ def test_scheduled_deployment_fires_and_finishes(tmp_path: Path, prefect: Prefec
     runs = wait_for(lambda: prefect.ask("flow_runs/filter", completed), 240, prefect.log)
     assert runs[0]["auto_scheduled"]
     assert (root / "b.txt").read_text() == "aa"
-    tasks = prefect.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}, "sort": "END_TIME_DESC"})
+    tasks = prefect.ask(
+        "task_runs/filter",
+        {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}, "sort": "END_TIME_DESC"},
+    )
     assert [found["name"] for found in reversed(tasks)] == ["first", "second"]
-    of_run = {"logs": {"flow_run_id": {"any_": [runs[0]["id"]]}}}  # lines arrive in batches, some after the end
+    of_run = {
+        "logs": {"flow_run_id": {"any_": [runs[0]["id"]]}}
+    }  # lines arrive in batches, some after the end
     wait_for(
-        lambda: [line for line in prefect.ask("logs/filter", of_run) if "hello from first" in line["message"]],
+        lambda: [
+            line
+            for line in prefect.ask("logs/filter", of_run)
+            if "hello from first" in line["message"]
+        ],
         30,
         prefect.log,
     )
     tables = prefect.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["metrics"]}}})
-    assert json.loads(tables[0]["data"]) == [{"file": "train.json", "metric": "losses.mlm", "value": 0.5}]
+    assert json.loads(tables[0]["data"]) == [
+        {"file": "train.json", "metric": "losses.mlm", "value": 0.5}
+    ]
     deployment = prefect.ask("deployments/filter", {})[0]
     assert deployment["global_concurrency_limit"]["limit"] == 1
     assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
@@ -172,13 +197,20 @@ def test_scheduled_deployment_fires_and_finishes(tmp_path: Path, prefect: Prefec
 @pytest.mark.slow
 def test_pipeline_runs_without_a_server_and_fails_with_the_stage(tmp_path: Path) -> None:
     root = project(tmp_path / "project")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "DVC_"))}
-    environment |= {"PREFECT_HOME": str(tmp_path / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "DVC_"))
+    }
+    environment |= {
+        "PREFECT_HOME": str(tmp_path / "home"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
     environment |= {"SSL_LIB_RETRIES": "0", "DO_NOT_TRACK": "true"}
     command = [sys.executable, "-m", "flows.pipeline", "--root", str(root)]
 
     def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+        )
 
     done = run()
     assert done.returncode == 0, done.stderr
@@ -199,7 +231,9 @@ def test_stages_of_the_repository_come_in_dvcs_order() -> None:
 def test_rows_of_the_table_are_the_numbers_of_the_file(tmp_path: Path) -> None:
     from flows.pipeline import metric_rows
 
-    (tmp_path / "evaluation.json").write_text('{"losses": {"mlm": {"before": 8.5}}, "name": "x", "ok": true, "n": 3}')
+    (tmp_path / "evaluation.json").write_text(
+        '{"losses": {"mlm": {"before": 8.5}}, "name": "x", "ok": true, "n": 3}'
+    )
     assert [(row["metric"], row["value"]) for row in metric_rows(tmp_path / "evaluation.json")] == [
         ("losses.mlm.before", 8.5),
         ("n", 3),

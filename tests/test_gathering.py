@@ -19,14 +19,14 @@ from torch import Tensor
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings
-from ssl_lib.objectives.contrastive_losses import (
+from ssl_lib.objectives.contrastive.losses import (
     graded_loss,
     ntxent,
     ntxent_of_equivalents,
     supervised,
 )
+from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.objectives.spans import unit
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.training.devices import Placement
 from ssl_lib.training.trainer import SelfSupervisedTrainer
@@ -49,7 +49,9 @@ APART = {  # views that do not depend on how rows are shared out, and parts whos
 }
 
 
-def gathered_losses(items: list[Tensor], labels: Tensor, values: Tensor, changed: Tensor) -> list[Tensor]:
+def gathered_losses(
+    items: list[Tensor], labels: Tensor, values: Tensor, changed: Tensor
+) -> list[Tensor]:
     """The losses that gather, of one share of the items or of all."""
     first, second, third = map(unit, items)
     return [
@@ -68,7 +70,9 @@ def items_of(share: slice) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
     return items, labels, values, (labels % 2 == 0)
 
 
-def step_of(settings: Settings, encoding: tiktoken.Encoding, share: Batch, placement: Placement) -> dict[str, Tensor]:
+def step_of(
+    settings: Settings, encoding: tiktoken.Encoding, share: Batch, placement: Placement
+) -> dict[str, Tensor]:
     """What the optimisers are given in one step, and the loss."""
     torch.manual_seed(0)
     objectives = build_objectives(settings, encoding)
@@ -78,7 +82,9 @@ def step_of(settings: Settings, encoding: tiktoken.Encoding, share: Batch, place
 
     def keep(step: int, total_steps: int) -> None:
         named = trainer.groups[0].named_parameters()
-        found.update({name: weight.grad.clone() for name, weight in named if weight.grad is not None})
+        found.update(
+            {name: weight.grad.clone() for name, weight in named if weight.grad is not None}
+        )
         trainer.optimizers.zero_grad()
 
     trainer.optimizers.step = keep
@@ -91,16 +97,23 @@ def one_process(rank: int, folder: str, settings: Settings) -> None:
     """What each of two processes does: losses of its share of the items, then steps of its share of the rows."""
     place = Path(folder)
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2
+    )
     items, *named = items_of(slice(0, SIZES[0]) if rank == 0 else slice(SIZES[0], None))
     losses = gathered_losses(items, *named)
     sum(losses).backward()
     found = {"losses": torch.stack(losses).detach(), "gradients": [item.grad for item in items]}
-    encoding, placement = read_encoding(place / "encoding.json"), Placement(torch.device("cpu"), False, rank, 2)
+    encoding, placement = (
+        read_encoding(place / "encoding.json"),
+        Placement(torch.device("cpu"), False, rank, 2),
+    )
     share = Batch(*torch.load(place / f"share-{rank}.pt"))
     for name, changed in (("plain", {}), ("momentum", MOMENTUM)):
         found[name] = step_of(settings.replaced(changed | APART), encoding, share, placement)
-    apart = step_of(settings.replaced(APART | {f"{CONTRAST}.gather": False}), encoding, share, placement)
+    apart = step_of(
+        settings.replaced(APART | {f"{CONTRAST}.gather": False}), encoding, share, placement
+    )
     found["apart"] = apart["loss"]
     torch.save(found, place / f"found-{rank}.pt")
     torch.distributed.destroy_process_group()
@@ -108,7 +121,11 @@ def one_process(rank: int, folder: str, settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_negatives_of_two_processes_are_those_of_one_with_the_whole_batch(
-    settings: Settings, encoding: tiktoken.Encoding, encoding_file: Path, rows: PackedRows, tmp_path: Path
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    encoding_file: Path,
+    rows: PackedRows,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "encoding.json").write_bytes(encoding_file.read_bytes())
     batch = rows.batch(0, 5)
@@ -119,17 +136,30 @@ def test_negatives_of_two_processes_are_those_of_one_with_the_whole_batch(
     items, *named = items_of(slice(None))
     losses = gathered_losses(items, *named)
     sum(losses).backward()
-    torch.testing.assert_close(first["losses"] + second["losses"], torch.stack(losses).detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        first["losses"] + second["losses"], torch.stack(losses).detach(), rtol=1e-5, atol=1e-5
+    )
     for place, item in enumerate(items):
         shares = torch.cat([first["gradients"][place], second["gradients"][place]])
         torch.testing.assert_close(shares, item.grad, rtol=1e-5, atol=1e-5)
     for name, changed in (("plain", {}), ("momentum", MOMENTUM)):
-        alone = step_of(settings.replaced(changed | APART), encoding, batch, Placement(torch.device("cpu"), False))
+        alone = step_of(
+            settings.replaced(changed | APART),
+            encoding,
+            batch,
+            Placement(torch.device("cpu"), False),
+        )
         assert first[name].keys() == second[name].keys() == alone.keys()
         for key, expected in alone.items():
             assert torch.equal(first[name][key], second[name][key]), key
             scale = max(0.1, float(expected.abs().max()))
             torch.testing.assert_close(
-                first[name][key], expected, rtol=1e-4, atol=1e-5 * scale, msg=lambda text, key=key: f"{key}: {text}"
+                first[name][key],
+                expected,
+                rtol=1e-4,
+                atol=1e-5 * scale,
+                msg=lambda text, key=key: f"{key}: {text}",
             )
-    assert float(first["apart"]) < float(first["plain"]["loss"]) - 0.1  # fewer negatives, smaller loss
+    assert (
+        float(first["apart"]) < float(first["plain"]["loss"]) - 0.1
+    )  # fewer negatives, smaller loss

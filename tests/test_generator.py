@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 from corpus_reader import READERS, REASONING, WORDS, Fact, facts, read_words, sentences
 
-from ssl_lib.corpus.builtin.composed_wordings import _MACRO, _PARTS, _SHAPES, composed
-from ssl_lib.corpus.builtin.operands import Draw
-from ssl_lib.corpus.builtin.page import Page, Template, template
-from ssl_lib.corpus.builtin.reasoning import FAMILIES
-from ssl_lib.corpus.builtin.restatements import WRITERS
-from ssl_lib.corpus.builtin.role_wordings import RESERVED_ROLE_WORDINGS, ROLE_WORDINGS
-from ssl_lib.corpus.builtin.scene import (
+from ssl_lib.numbers.writing import spell
+from ssl_lib.synthetic.composed_wordings import _MACRO, _PARTS, _SHAPES, composed
+from ssl_lib.synthetic.generator import DOMAINS, ROLES, LabelledDocument, generate, operand_split
+from ssl_lib.synthetic.operands import Draw
+from ssl_lib.synthetic.page import Page, Template, template
+from ssl_lib.synthetic.reasoning import FAMILIES
+from ssl_lib.synthetic.restatements import WRITERS
+from ssl_lib.synthetic.role_wordings import RESERVED_ROLE_WORDINGS, ROLE_WORDINGS
+from ssl_lib.synthetic.scene import (
     _PAIRS,
     MONEY_SIGNS,
     MONEY_WORDS,
@@ -29,8 +31,7 @@ from ssl_lib.corpus.builtin.scene import (
     UNITS_BY_KIND,
     Scene,
 )
-from ssl_lib.corpus.builtin.words import ITEMS, RESERVED_ITEMS, spell
-from ssl_lib.corpus.generator import DOMAINS, ROLES, LabelledDocument, generate, operand_split
+from ssl_lib.synthetic.words import ITEMS, RESERVED_ITEMS
 
 SAMPLE = 6000
 
@@ -90,7 +91,9 @@ def test_tables_are_split_and_asked_rightly() -> None:
     assert seen > 30
 
 
-def test_the_reader_understands_nearly_every_reasoning_sentence(train: list[LabelledDocument]) -> None:
+def test_the_reader_understands_nearly_every_reasoning_sentence(
+    train: list[LabelledDocument],
+) -> None:
     read, all_sentences, unread = Counter(), Counter(), {}
     for document in train:
         if document.domain not in REASONING:
@@ -102,14 +105,18 @@ def test_the_reader_understands_nearly_every_reasoning_sentence(train: list[Labe
             else:
                 unread.setdefault(document.domain, sentence)
     for domain, total in all_sentences.items():
-        assert read[domain] / total > (0.75 if domain in ("numeration", "sequences", "percentages") else 0.97), (
+        assert read[domain] / total > (
+            0.75 if domain in ("numeration", "sequences", "percentages") else 0.97
+        ), (
             domain,
             read[domain] / total,
             unread[domain],
         )
 
 
-def test_no_fact_of_test_occurs_in_training(train: list[LabelledDocument], test: list[LabelledDocument]) -> None:
+def test_no_fact_of_test_occurs_in_training(
+    train: list[LabelledDocument], test: list[LabelledDocument]
+) -> None:
     training = {_same_fact(fact) for _, _, fact, _ in facts(train)}
     asked = {_same_fact(fact) for _, _, fact, _ in facts(test)}
     assert len(training) > 5000
@@ -125,7 +132,11 @@ def _same_fact(fact: Fact) -> tuple:
         return ("addition", *sorted((operands[1], operands[0] - operands[1])))
     if family == "geometric":
         start, ratio = operands
-        return (family, next(start // ratio**n for n in range(20) if start // ratio**n % ratio), ratio)
+        return (
+            family,
+            next(start // ratio**n for n in range(20) if start // ratio**n % ratio),
+            ratio,
+        )
     return (family, *operands)
 
 
@@ -137,13 +148,19 @@ def test_a_fact_has_one_split_in_every_direction() -> None:
         assert split == operand_split("subtraction", first + second, first)
     assert operand_split("maximum", 3, 9, 4) == operand_split("minimum", 9, 4, 3)
     assert operand_split("comparison", 3, 9) == operand_split("comparison", 9, 3)
-    assert operand_split("sequence", 3, 4) == operand_split("sequence", 27, -4) == operand_split("sequence", 7, 4)
+    assert (
+        operand_split("sequence", 3, 4)
+        == operand_split("sequence", 27, -4)
+        == operand_split("sequence", 7, 4)
+    )
     assert operand_split("geometric", 3, 2) == operand_split("geometric", 24, 2)
 
 
 def test_splits_have_their_shares() -> None:
     shares = Counter(
-        operand_split("addition", first, second) for first in range(1, 200) for second in range(first, 200)
+        operand_split("addition", first, second)
+        for first in range(1, 200)
+        for second in range(first, 200)
     )
     total = shares.total()
     assert shares["train"] / total == pytest.approx(0.85, abs=0.01)
@@ -151,7 +168,9 @@ def test_splits_have_their_shares() -> None:
     assert shares["test"] / total == pytest.approx(0.10, abs=0.01)
 
 
-def test_labels_cover_exactly_the_numbers(train: list[LabelledDocument], test: list[LabelledDocument]) -> None:
+def test_labels_cover_exactly_the_numbers(
+    train: list[LabelledDocument], test: list[LabelledDocument]
+) -> None:
     numeral = re.compile(rf"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|{WORDS}|first|second|third|\w+th")
     for document in train + test:
         covered: set[int] = set()
@@ -203,11 +222,16 @@ def test_a_document_depends_on_seed_split_and_index_alone() -> None:
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_another_process_with_another_hash_seed_makes_the_same_text(hash_seed: str) -> None:
-    code = "from ssl_lib.corpus.generator import generate; print([d.text for d in generate(5, 40, 'test')])"
+    code = "from ssl_lib.synthetic.generator import generate; print([d.text for d in generate(5, 40, 'test')])"
     environment = os.environ | {"PYTHONHASHSEED": hash_seed}
     root = Path(__file__).resolve().parent.parent
     result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert result.stdout.strip() == str([document.text for document in generate(5, 40, "test")])
 
@@ -220,8 +244,12 @@ def _fixed_words(wording: Template) -> re.Pattern[str]:
     return re.compile(pattern + re.escape(wording.closing))
 
 
-def test_training_never_uses_reserved_wordings_units_or_things(train: list[LabelledDocument]) -> None:
-    text = "\n".join(document.text for document in train[:2500] + list(generate(7, 500, "validation")))
+def test_training_never_uses_reserved_wordings_units_or_things(
+    train: list[LabelledDocument],
+) -> None:
+    text = "\n".join(
+        document.text for document in train[:2500] + list(generate(7, 500, "validation"))
+    )
     for units in RESERVED_UNITS.values():
         for unit in units:
             assert f" {unit}" not in text
@@ -247,14 +275,23 @@ def test_every_family_and_role_has_many_wordings() -> None:
 
 def test_composed_wordings_are_many_and_none_comes_near_a_reserved_one() -> None:
     for family in FAMILIES.values():
-        made = {source[0].upper() + source[1:] for shape in _SHAPES[family.name] for source in _expanded(shape)}
+        made = {
+            source[0].upper() + source[1:]
+            for shape in _SHAPES[family.name]
+            for source in _expanded(shape)
+        }
         assert len(made) >= 80, family.name
-        assert {composed(Draw(1, "train", number), family.name).source for number in range(1000)} <= {
+        assert {
+            composed(Draw(1, "train", number), family.name).source for number in range(1000)
+        } <= {
             source.replace("{w}", "{W}") if source.startswith("{w}") else source for source in made
         }
         for source in made:
             for wording in family.reserved:
-                assert words_apart(_words(source), _words(wording.source)) >= 3, (source, wording.source)
+                assert words_apart(_words(source), _words(wording.source)) >= 3, (
+                    source,
+                    wording.source,
+                )
 
 
 def _expanded(source: str) -> list[str]:
@@ -274,7 +311,10 @@ def test_training_alone_says_facts_in_composed_wordings() -> None:
         for family in FAMILIES.values():
             known = {wording.source for wording in family.wordings + family.reserved}
             said = [family._wording(Draw(5, split, number)).source for number in range(800)]
-            assert low <= sum(source not in known for source in said) / len(said) <= high, (split, family.name)
+            assert low <= sum(source not in known for source in said) / len(said) <= high, (
+                split,
+                family.name,
+            )
 
 
 def _words(source: str) -> list[str]:
@@ -287,14 +327,20 @@ def words_apart(first: list[str], second: list[str]) -> int:
     for taken, word in enumerate(first, start=1):
         before, row[0] = row[:], taken
         for place, other in enumerate(second, start=1):
-            row[place] = min(before[place] + 1, row[place - 1] + 1, before[place - 1] + (word != other))
+            row[place] = min(
+                before[place] + 1, row[place - 1] + 1, before[place - 1] + (word != other)
+            )
     return row[-1]
 
 
 def test_three_names_of_ten_in_training_are_coined_and_none_elsewhere() -> None:
     known = {head for heads, _ in _PAIRS.values() for head in heads}
     for split, low, high in (("train", 0.65, 0.75), ("validation", 1.0, 1.0), ("test", 1.0, 1.0)):
-        names = [str(Scene(Draw(3, split, number)).name(kind)) for number in range(600) for kind in _PAIRS]
+        names = [
+            str(Scene(Draw(3, split, number)).name(kind))
+            for number in range(600)
+            for kind in _PAIRS
+        ]
         share = sum(name.split()[0] in known for name in names) / len(names)
         assert low <= share <= high, split
 
@@ -306,8 +352,17 @@ def test_three_units_and_things_of_ten_in_training_are_coined_and_none_elsewhere
         found = [_filled(Draw(4, split, number), slots) for number in range(1200)]
         said = [word for values in found for word in values if word]
         assert low <= sum(word in known for word in said) / len(said) <= high, split
-    test = [word for number in range(600) for word in _filled(Draw(4, "test", number), slots, reserved=True) if word]
-    reserved = {*RESERVED_ITEMS, *RESERVED_MONEY_SIGNS, *(f" {word}" for word in RESERVED_MONEY_WORDS)}
+    test = [
+        word
+        for number in range(600)
+        for word in _filled(Draw(4, "test", number), slots, reserved=True)
+        if word
+    ]
+    reserved = {
+        *RESERVED_ITEMS,
+        *RESERVED_MONEY_SIGNS,
+        *(f" {word}" for word in RESERVED_MONEY_WORDS),
+    }
     assert set(test) == reserved | set(RESERVED_UNITS["length"])
 
 
@@ -349,4 +404,6 @@ def test_a_page_marks_a_name_said_before() -> None:
     document = page.finish("tables")
     assert document.text == "Marlow Foods has 3 pens."
     assert [document.text[start:end] for start, end in document.determined] == [" Foods"]
-    assert [(document.text[each.start : each.end], each.role) for each in document.numbers] == [("3", "count")]
+    assert [(document.text[each.start : each.end], each.role) for each in document.numbers] == [
+        ("3", "count")
+    ]

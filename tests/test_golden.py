@@ -19,7 +19,11 @@ EARLY_STEPS, EARLY, LATE = 10, 1e-4, 2e-3
 def differences(found: list[float], golden: list[float]) -> list[tuple[int, float]]:
     """Steps at which a curve leaves its bounds, with the relative differences."""
     shares = [abs(loss / expected - 1.0) for loss, expected in zip(found, golden, strict=True)]
-    return [(step, share) for step, share in enumerate(shares) if share > (EARLY if step < EARLY_STEPS else LATE)]
+    return [
+        (step, share)
+        for step, share in enumerate(shares)
+        if share > (EARLY if step < EARLY_STEPS else LATE)
+    ]
 
 
 @pytest.fixture(autouse=True)

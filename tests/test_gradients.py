@@ -36,7 +36,9 @@ def slow_cosine(trainer: SelfSupervisedTrainer, batch: Batch, first: str, second
     for name in (first, second):
         group.zero_grad()
         sums, counts = group(prepared)[name], prepared.counts()[name]
-        sum(group.part_weights()[name][part] * sums[part] / max(1, counts[part]) for part in sums).backward()
+        sum(
+            group.part_weights()[name][part] * sums[part] / max(1, counts[part]) for part in sums
+        ).backward()
         matrices = [weight for weight in group.trunk.blocks.parameters() if weight.ndim == 2]
         found.append(torch.cat([weight.grad.flatten() for weight in matrices]).double())
     group.zero_grad()
@@ -49,7 +51,9 @@ def test_cosines_are_those_of_separate_backward_passes(
     trainer = trainer_of(settings, encoding, OBJECTIVES)
     trainer.train_step(batch)
     found = compare_gradients(trainer, batch)
-    assert {key for key in found if "cosine" in key} == {f"gradient_cosine/{a}/{b}" for a, b in PAIRS}
+    assert {key for key in found if "cosine" in key} == {
+        f"gradient_cosine/{a}/{b}" for a, b in PAIRS
+    }
     for first, second in PAIRS:
         slow = slow_cosine(trainer, batch, first, second)
         assert found[f"gradient_cosine/{first}/{second}"] == pytest.approx(slow, rel=1e-3, abs=1e-4)
@@ -71,7 +75,9 @@ def test_a_comparison_leaves_no_trace(
         assert torch.equal(value.nan_to_num(-7.5), after["groups"][0][name].nan_to_num(-7.5)), name
     assert all(parameter.grad is None for parameter in trainer.groups[0].parameters())
     assert trainer.train_step(batch) == untouched.train_step(batch)
-    assert trainer.train_step(batch) == untouched.train_step(batch)  # a queue gives its keys a step later
+    assert trainer.train_step(batch) == untouched.train_step(
+        batch
+    )  # a queue gives its keys a step later
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +127,9 @@ def test_the_mean_matrix_is_symmetric_and_the_picture_is_drawn(
     assert mean_cosines([]) == {}
 
 
-def test_an_objective_that_scores_nothing_has_no_cosine(settings: Settings, encoding: tiktoken.Encoding) -> None:
+def test_an_objective_that_scores_nothing_has_no_cosine(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["No figures here, and none there."]))
     types = settings.replaced({"objectives.numerical.type_weight": 0.0})
     found = compare_gradients(trainer_of(types, encoding, ("mlm", "ntp", "numerical")), batch)
@@ -131,11 +139,18 @@ def test_an_objective_that_scores_nothing_has_no_cosine(settings: Settings, enco
 def one_process(rank: int, folder: str, settings: Settings) -> None:
     place = Path(folder)
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2)
-    encoding, placement = read_encoding(place / "encoding.json"), Placement(torch.device("cpu"), False, rank, 2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2
+    )
+    encoding, placement = (
+        read_encoding(place / "encoding.json"),
+        Placement(torch.device("cpu"), False, rank, 2),
+    )
     share = Batch(*torch.load(place / f"share-{rank}.pt"))
     trainer = trainer_of(settings.replaced(EVERYWHERE), encoding, SEPARABLE, placement)
-    (place / f"{rank}.json").write_text(json.dumps(compare_gradients(trainer, share)), encoding="utf-8")
+    (place / f"{rank}.json").write_text(
+        json.dumps(compare_gradients(trainer, share)), encoding="utf-8"
+    )
     torch.distributed.destroy_process_group()
 
 
@@ -151,7 +166,11 @@ def test_two_processes_compare_what_one_would(
     for rank in (0, 1):
         torch.save(tuple(uneven[rank]), tmp_path / f"share-{rank}.pt")
     torch.multiprocessing.spawn(one_process, args=(str(tmp_path), settings), nprocs=2)
-    one = compare_gradients(trainer_of(settings.replaced(EVERYWHERE), encoding, SEPARABLE), merged(uneven[:2]))
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
+    one = compare_gradients(
+        trainer_of(settings.replaced(EVERYWHERE), encoding, SEPARABLE), merged(uneven[:2])
+    )
+    first, second = (
+        json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)
+    )
     assert first == second
     assert first == pytest.approx(one, rel=1e-3, abs=1e-4)

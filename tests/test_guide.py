@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import ssl_lib
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"  # where the guide lies on some machines; it is no part of the project
+SHARED = (
+    ROOT.parent / "shared"
+)  # where the guide lies on some machines; it is no part of the project
 MODELS = {
     "mlm": "MaskedLanguageModel",
     "ntp": "NextTokenPredictor",
@@ -31,7 +33,11 @@ MODELS = {
     "denoising": "DenoisingAutoencoder",
     "numerical": "NumericalPatternLearner",
 }
-TEXTS = ["The sum of 2 + 3 is 5", "Machine learning is powerful", "It rose by 12% to $3.4 million in May."]
+TEXTS = [
+    "The sum of 2 + 3 is 5",
+    "Machine learning is powerful",
+    "It rose by 12% to $3.4 million in May.",
+]
 SMALL = {"width": 32, "layers": 1, "heads": 2}
 
 
@@ -73,7 +79,9 @@ def test_the_blocks_of_the_guide_run_in_order(
         scope |= {name: scope[f"{name}_model"] for name in MODELS if f"{name}_model" in scope}
         scope["encoder"] = scope.get("contrastive")
     shown = capsys.readouterr().out
-    first, *_, last = [float(loss) for loss in re.findall(r"^MLM: (\S+), NTP: \S+$", shown, re.MULTILINE)]
+    first, *_, last = [
+        float(loss) for loss in re.findall(r"^MLM: (\S+), NTP: \S+$", shown, re.MULTILINE)
+    ]
     assert len(re.findall("^MLM: ", shown, re.MULTILINE)) == 10
     assert last < first
     assert float(re.search(r"Min: (\S+)", shown)[1]) <= float(re.search(r"Mean: (\S+)", shown)[1])
@@ -86,11 +94,16 @@ def test_the_blocks_of_the_guide_run_in_order(
 @pytest.fixture(scope="module")
 def models(encoding: tiktoken.Encoding) -> dict[str, nn.Module]:
     torch.manual_seed(0)
-    return {name: getattr(ssl_lib, kind)(vocab_size=encoding.n_vocab, **SMALL) for name, kind in MODELS.items()}
+    return {
+        name: getattr(ssl_lib, kind)(vocab_size=encoding.n_vocab, **SMALL)
+        for name, kind in MODELS.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def trained(encoding: tiktoken.Encoding, models: dict[str, nn.Module]) -> tuple[list[dict[str, float]], Any]:
+def trained(
+    encoding: tiktoken.Encoding, models: dict[str, nn.Module]
+) -> tuple[list[dict[str, float]], Any]:
     """Losses of ten epochs over three short texts, and the trainer."""
     dataset = ssl_lib.SelfSupervisedTextDataset(TEXTS, encoding)
     dataloader = DataLoader(dataset, batch_size=32)
@@ -109,7 +122,9 @@ def test_a_step_returns_the_losses_by_name_and_training_lowers_them(
     assert losses[-1]["ntp"] < losses[0]["ntp"]
 
 
-def test_metrics_hold_current_mean_and_least_of_every_loss(trained: tuple[list[dict[str, float]], Any]) -> None:
+def test_metrics_hold_current_mean_and_least_of_every_loss(
+    trained: tuple[list[dict[str, float]], Any],
+) -> None:
     losses, trainer = trained
     for name in MODELS:
         values = [step[name] for step in losses]
@@ -162,9 +177,13 @@ def test_ids_of_another_vocabulary_are_refused_before_they_pass_for_special_toke
     """Mask, noise and padding of a model without an encoding are the ids after its vocabulary."""
     batch = next(iter(DataLoader(ssl_lib.SelfSupervisedTextDataset(TEXTS, encoding), batch_size=3)))
     highest = int(batch.token_ids_BT.max())
-    fits, short = (ssl_lib.MaskedLanguageModel(vocab_size=size, **SMALL) for size in (highest + 1, highest))
+    fits, short = (
+        ssl_lib.MaskedLanguageModel(vocab_size=size, **SMALL) for size in (highest + 1, highest)
+    )
     assert math.isfinite(ssl_lib.SelfSupervisedTrainer(fits).train_step(batch)["mlm"])
-    with pytest.raises(UserError, match=f"token id {highest} does not fit a model of vocab_size={highest}"):
+    with pytest.raises(
+        UserError, match=f"token id {highest} does not fit a model of vocab_size={highest}"
+    ):
         ssl_lib.SelfSupervisedTrainer(short).train_step(batch)
 
 
@@ -183,14 +202,18 @@ def test_the_guides_import_name_gives_the_same_objects() -> None:
 def test_a_wheel_holds_the_guides_import_name_at_its_top_level(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for folder in ("ssl_lib", "flows"):
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for file in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / file, source)
     code = f"import setuptools.build_meta as backend; backend.build_wheel({str(tmp_path)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"self_supervised_token_learning.py", "ssl_lib/__init__.py", "flows/__init__.py"} <= set(names)
+    assert {"self_supervised_token_learning.py", "ssl_lib/__init__.py", "flows/__init__.py"} <= set(
+        names
+    )
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"self_supervised_token_learning.py", "ssl_lib", "flows"}
     assert not [name for name in names if "egg-info" in name]

@@ -8,11 +8,9 @@ from math import isclose
 
 import pytest
 
-from ssl_lib.corpus.builtin.operands import operand_split
-from ssl_lib.corpus.builtin.quantities import FRAMES
-from ssl_lib.corpus.builtin.scene import RESERVED_UNITS, UNITS_BY_KIND
-from ssl_lib.corpus.generator import ROLES, generate
-from ssl_lib.corpus.items import (
+from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.synthetic.generator import ROLES, generate
+from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
     MULTIPLES,
     ChoiceItem,
@@ -23,7 +21,9 @@ from ssl_lib.corpus.items import (
     role_documents,
     similarity_pairs,
 )
-from ssl_lib.tokens.numerals import find_numbers
+from ssl_lib.synthetic.operands import operand_split
+from ssl_lib.synthetic.quantities import FRAMES
+from ssl_lib.synthetic.scene import RESERVED_UNITS, UNITS_BY_KIND
 
 FACTORS = {
     ("kilometres", "metres"): 1000,
@@ -84,7 +84,11 @@ def solve(item: ChoiceItem) -> int:
             numbers.remove(rate)
             return rate * numbers[0] // 100
         case _:
-            units = [unit for unit in re.findall(r"[a-z]+", prompt.lower()) if any(unit in pair for pair in FACTORS)]
+            units = [
+                unit
+                for unit in re.findall(r"[a-z]+", prompt.lower())
+                if any(unit in pair for pair in FACTORS)
+            ]
             given = re.findall(rf"{numbers[0]} (\w+)", prompt)[0]
             wanted = next(unit for unit in units if unit != given)
             if (given, wanted) in FACTORS:
@@ -97,7 +101,9 @@ def value(choice: str) -> int:
 
 
 @pytest.mark.parametrize("family", CHOICE_FAMILIES)
-@pytest.mark.parametrize("options", [{}, {"extrapolate": True}, {"reserved": True}, {"split": "train"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"extrapolate": True}, {"reserved": True}, {"split": "train"}], ids=str
+)
 def test_every_item_has_exactly_one_right_choice(family: str, options: dict[str, bool]) -> None:
     items = choice_items(family, 150, 3, **options)
     assert len({item.prompt for item in items}) == len(items) == 150
@@ -105,7 +111,9 @@ def test_every_item_has_exactly_one_right_choice(family: str, options: dict[str,
         values = [value(choice) for choice in item.choices]
         assert len(set(values)) == 4
         assert min(values) > 0
-        assert [place for place, each in enumerate(values) if each == solve(item)] == [item.answer], item
+        assert [place for place, each in enumerate(values) if each == solve(item)] == [
+            item.answer
+        ], item
         assert all(choice.endswith(".") for choice in item.choices)
         assert not item.prompt.endswith(" ")
         assert item.family == family
@@ -117,29 +125,43 @@ def test_position_tells_nothing(family: str) -> None:
     assert max(counts.values()) / 400 < 0.25 + 4 * (0.25 * 0.75 / 400) ** 0.5
 
 
-@pytest.mark.parametrize("family", ["addition", "subtraction", "sequence", "percentage", "numeration", "conversion"])
+@pytest.mark.parametrize(
+    "family", ["addition", "subtraction", "sequence", "percentage", "numeration", "conversion"]
+)
 def test_the_choices_alone_tell_nearly_nothing(family: str) -> None:
     """The right number is not the smallest, the largest, or the one in the midst of the others."""
     items = choice_items(family, 400, 6)
     guesses = {
         "smallest": lambda values: values.index(min(values)),
         "largest": lambda values: values.index(max(values)),
-        "midst": lambda values: min(range(4), key=lambda place: sum(abs(values[place] - each) for each in values)),
+        "midst": lambda values: min(
+            range(4), key=lambda place: sum(abs(values[place] - each) for each in values)
+        ),
         "second": lambda values: values.index(sorted(values)[1]),
         "third": lambda values: values.index(sorted(values)[2]),
         "shortest": lambda values: min(range(4), key=lambda place: len(str(values[place]))),
     }
     for name, guess in guesses.items():
-        right = sum(guess([value(choice) for choice in item.choices]) == item.answer for item in items)
+        right = sum(
+            guess([value(choice) for choice in item.choices]) == item.answer for item in items
+        )
         assert right / len(items) < 0.4, (family, name, right / len(items))
 
 
-@pytest.mark.parametrize("family", ["addition", "subtraction", "numeration", "sequence", "percentage"])
+@pytest.mark.parametrize(
+    "family", ["addition", "subtraction", "numeration", "sequence", "percentage"]
+)
 def test_distractors_stay_near(family: str) -> None:
     for item in choice_items(family, 200, 8):
         right = value(item.choices[item.answer])
-        others = [value(choice) for place, choice in enumerate(item.choices) if place != item.answer]
-        near = [other for other in others if abs(other - right) <= 11 or abs(other - right) in (90, 99, 100, 101, 110)]
+        others = [
+            value(choice) for place, choice in enumerate(item.choices) if place != item.answer
+        ]
+        near = [
+            other
+            for other in others
+            if abs(other - right) <= 11 or abs(other - right) in (90, 99, 100, 101, 110)
+        ]
         tenfold = [other for other in others if max(other, right) >= 5 * min(other, right)]
         assert len(near) + len(tenfold) >= 3
         assert near, item
@@ -151,7 +173,11 @@ def test_item_facts_belong_to_the_split_and_longer_ones_are_longer() -> None:
         assert operand_split("addition", *numbers) == "test"
         assert max(numbers) <= 999
     for item in choice_items("percentage", 100, 1):
-        rate, base = (int(number) for number in re.findall(r"\d+", item.prompt)) if "%" in item.prompt[:4] else (0, 0)
+        rate, base = (
+            (int(number) for number in re.findall(r"\d+", item.prompt))
+            if "%" in item.prompt[:4]
+            else (0, 0)
+        )
         assert not rate or operand_split("percentage", rate, base) == "test"
     for item in choice_items("addition", 100, 1, extrapolate=True):
         assert min(int(number) for number in re.findall(r"\d+", item.prompt)) >= 1000
@@ -179,7 +205,9 @@ def test_a_multiplied_sentence_differs_in_its_amount_alone(split: str) -> None:
         assert len(versions) == len(MULTIPLES)
         for multiple, amount in zip(MULTIPLES, amounts, strict=True):
             assert isclose(amount / amounts[0], multiple, rel_tol=0.006)
-            assert (multiple not in (1.0, 10.0, 100.0, 1000.0)) or isclose(amount / amounts[0], multiple, rel_tol=1e-9)
+            assert (multiple not in (1.0, 10.0, 100.0, 1000.0)) or isclose(
+                amount / amounts[0], multiple, rel_tol=1e-9
+            )
 
 
 def test_items_are_the_same_for_the_same_seed_only() -> None:
@@ -196,7 +224,10 @@ def test_items_are_the_same_for_the_same_seed_only() -> None:
     ("call", "message"),
     [
         (lambda: choice_items("division", 1, 0), "family must be one of addition"),
-        (lambda: choice_items("addition", 1, 0, split="dev"), "split must be one of train, validation, test"),
+        (
+            lambda: choice_items("addition", 1, 0, split="dev"),
+            "split must be one of train, validation, test",
+        ),
         (
             lambda: choice_items("percentage", 100_000, 0, reserved=True),
             "different items of family percentage exist in split test",
@@ -223,7 +254,9 @@ def test_similarity_falls_with_the_log_ratio() -> None:
 
 
 def _quantity(sentence: str) -> int:
-    number, unit = re.search(r"([\d.,]*\d)( million| thousand| km| kilometres| kg| kilograms)?", sentence).groups()
+    number, unit = re.search(
+        r"([\d.,]*\d)( million| thousand| km| kilometres| kg| kilograms)?", sentence
+    ).groups()
     scale = {" million": 1e6, None: 1.0}.get(unit, 1e3)
     return round(float(number.replace(",", "")) * scale)
 
@@ -240,7 +273,9 @@ def test_pairs_are_scored_by_the_quantities_that_they_say() -> None:
 
 def test_pairs_of_test_use_reserved_wordings_and_other_quantities() -> None:
     for frame in FRAMES:
-        assert not {each.source for each in frame.wordings} & {each.source for each in frame.reserved}
+        assert not {each.source for each in frame.wordings} & {
+            each.source for each in frame.reserved
+        }
     tests = {re.sub(r"[\d.,]+", "N", pair.first) for pair in similarity_pairs(300, 2)}
     trains = {re.sub(r"[\d.,]+", "N", pair.first) for pair in similarity_pairs(300, 2, "train")}
     assert not tests & trains
@@ -271,7 +306,9 @@ def test_no_role_is_told_by_the_number_alone() -> None:
     by_text: dict[str, Counter[str]] = {}
     for document in role_documents(3000, 1, "train"):
         for number in document.numbers:
-            by_text.setdefault(document.text[number.start : number.end], Counter())[number.role] += 1
+            by_text.setdefault(document.text[number.start : number.end], Counter())[
+                number.role
+            ] += 1
     right = total = 0
     for document in role_documents(1000, 1, "test"):
         for number in document.numbers:

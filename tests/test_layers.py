@@ -24,7 +24,10 @@ ROWS, HEADS, POSITIONS, WIDTH = 2, 3, 9, 8
 
 def _parts(positions: int = POSITIONS) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return [torch.randn(ROWS, HEADS, positions, WIDTH, generator=generator, requires_grad=True) for _ in range(3)]
+    return [
+        torch.randn(ROWS, HEADS, positions, WIDTH, generator=generator, requires_grad=True)
+        for _ in range(3)
+    ]
 
 
 def _allowed(positions: int = POSITIONS) -> torch.Tensor:
@@ -38,7 +41,9 @@ def _allowed(positions: int = POSITIONS) -> torch.Tensor:
 def test_attention_is_the_weighted_mean_of_the_allowed_values() -> None:
     query, key, value = _parts()
     expected = slow_attention(query, key, value, _allowed())
-    torch.testing.assert_close(attend(query, key, value, _allowed()), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        attend(query, key, value, _allowed()), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("positions", [POSITIONS, LONGEST_PLAIN + 1])
@@ -52,7 +57,9 @@ def test_plain_and_fused_attention_have_the_same_gradients(positions: int) -> No
 
 def _around(documents_RT: torch.Tensor, causal_R: torch.Tensor, width: int) -> Surroundings:
     rotation = rotary_table(documents_RT.shape[1], width, documents_RT.device)
-    return Surroundings(attention_mask(documents_RT, causal_R), rotation, same_document_before(documents_RT, 1))
+    return Surroundings(
+        attention_mask(documents_RT, causal_R), rotation, same_document_before(documents_RT, 1)
+    )
 
 
 @pytest.mark.parametrize("induction_heads", [0, 1, 3])
@@ -60,9 +67,14 @@ def test_induction_heads_see_the_key_of_the_position_before(induction_heads: int
     torch.manual_seed(0)
     attention = Attention(HEADS * WIDTH, HEADS, 2, induction_heads)
     torch.nn.init.normal_(attention.query_key_value.weight)
-    hidden_RTD, documents_RT = torch.randn(2, POSITIONS, HEADS * WIDTH), torch.tensor([[0] * 9, [3] * 4 + [5] * 5])
+    hidden_RTD, documents_RT = (
+        torch.randn(2, POSITIONS, HEADS * WIDTH),
+        torch.tensor([[0] * 9, [3] * 4 + [5] * 5]),
+    )
     around = _around(documents_RT, torch.tensor([True, False]), WIDTH)
-    projected = (hidden_RTD @ attention.query_key_value.weight.T).view(2, POSITIONS, 3, HEADS, WIDTH)
+    projected = (hidden_RTD @ attention.query_key_value.weight.T).view(
+        2, POSITIONS, 3, HEADS, WIDTH
+    )
     query, key, value = projected.permute(2, 0, 3, 1, 4)
     key = slow_keys_of_the_position_before(key, documents_RT, induction_heads)
     query, key = (rotate(normalise(part), around.rotation) for part in (query, key))
@@ -72,7 +84,9 @@ def test_induction_heads_see_the_key_of_the_position_before(induction_heads: int
 
 
 @pytest.mark.parametrize("induction_heads", [0, 1])
-def test_an_induction_head_begins_by_looking_at_what_followed_the_same_token(induction_heads: int) -> None:
+def test_an_induction_head_begins_by_looking_at_what_followed_the_same_token(
+    induction_heads: int,
+) -> None:
     """Of twelve random tokens said twice; the values are codes of the positions, so the output is what is looked at."""
     torch.manual_seed(0)
     width, tokens = 32, 12
@@ -81,7 +95,9 @@ def test_an_induction_head_begins_by_looking_at_what_followed_the_same_token(ind
     weight_3HKD[:2, 0, :, :width] = 0.0
     weight_3HKD[2, 0] = torch.eye(width, 2 * width)
     attention.output.weight.data = torch.eye(2 * width)
-    hidden_TD = torch.cat([torch.eye(2 * tokens, width), torch.randn(tokens, width).repeat(2, 1)], dim=1)
+    hidden_TD = torch.cat(
+        [torch.eye(2 * tokens, width), torch.randn(tokens, width).repeat(2, 1)], dim=1
+    )
     around = _around(torch.zeros(1, 2 * tokens, dtype=torch.long), torch.tensor([True]), width)
     looked_at_T = attention(hidden_TD[None], around)[0, tokens:, :width].argmax(-1)
     followed = looked_at_T == torch.arange(1, tokens + 1)
@@ -110,11 +126,13 @@ def test_short_convolution_is_the_weighted_sum_of_the_positions_before() -> None
     torch.nn.init.normal_(mix.weight_PD)
     hidden_RTD, documents_RT = torch.randn(2, 9, 5), torch.tensor([[0] * 4 + [1] * 5, [3] * 9])
     found = mix(hidden_RTD, same_document_before(documents_RT, 3))
-    torch.testing.assert_close(found, slow_short_convolution(hidden_RTD, documents_RT, mix.weight_PD))
+    torch.testing.assert_close(
+        found, slow_short_convolution(hidden_RTD, documents_RT, mix.weight_PD)
+    )
 
 
 def test_rows_go_through_the_private_layers_of_their_kind() -> None:
-    trunk = _trunk(private_layers=1, short_convolution=2)
+    trunk = _trunk(mode_specific_layers=1, short_convolution=2)
     ids_RT, documents_RT = _rows()
     mixed = trunk(ids_RT, documents_RT, torch.tensor([True, False, True, False]))
     for row, causal in enumerate([True, False, True, False]):
@@ -124,7 +142,7 @@ def test_rows_go_through_the_private_layers_of_their_kind() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_private_layer_moves_the_rows_of_its_kind_alone(mode: str) -> None:
-    trunk = _trunk(private_layers=1, short_convolution=2)
+    trunk = _trunk(mode_specific_layers=1, short_convolution=2)
     ids_RT, documents_RT = _rows()
     causal_R = torch.tensor([True, True, False, False])
     before = trunk(ids_RT, documents_RT, causal_R)
@@ -136,7 +154,7 @@ def test_a_private_layer_moves_the_rows_of_its_kind_alone(mode: str) -> None:
 
 @pytest.mark.parametrize("reach", [0, 3])
 def test_a_document_and_the_past_are_all_that_a_causal_row_sees(reach: int) -> None:
-    trunk = _trunk(private_layers=1, short_convolution=reach, induction_heads=1)
+    trunk = _trunk(mode_specific_layers=1, short_convolution=reach, induction_heads=1)
     ids_RT, documents_RT = _rows()
     causal_R = torch.ones(4, dtype=torch.bool)
     before = trunk(ids_RT, documents_RT, causal_R)
@@ -149,7 +167,7 @@ def test_a_document_and_the_past_are_all_that_a_causal_row_sees(reach: int) -> N
 def test_the_first_layer_alone_has_induction_heads() -> None:
     found = {}
     for private in range(3):
-        trunk = _trunk(private_layers=private, induction_heads=2)
+        trunk = _trunk(mode_specific_layers=private, induction_heads=2)
         found[private] = [block.attention.induction_heads for block in trunk.all_blocks]
     assert found == {0: [2, 0], 1: [2, 0, 0], 2: [2, 0, 2, 0]}
 
@@ -160,5 +178,5 @@ def test_more_induction_heads_than_heads_are_an_error() -> None:
 
 
 def test_more_private_layers_than_layers_are_an_error() -> None:
-    with pytest.raises(ValueError, match="private_layers must be at most layers = 2, got 3"):
-        _trunk(private_layers=3)
+    with pytest.raises(ValueError, match="mode_specific_layers must be at most layers = 2, got 3"):
+        _trunk(mode_specific_layers=3)

@@ -18,9 +18,9 @@ from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import View, Vocabulary
 from ssl_lib.config import DenoisingSettings, MlmSettings
-from ssl_lib.corpus.generator import generate
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.numerical import NumericalPatternLearner
+from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import encode, train_encoding
 from ssl_lib.training.group import ObjectiveGroup
@@ -32,7 +32,9 @@ LENGTH = 20
 
 @functools.cache
 def encoding_with(digits: str) -> tiktoken.Encoding:
-    return train_encoding([document.text for document in generate(seed=1, documents=30)], 1400, digits)
+    return train_encoding(
+        [document.text for document in generate(seed=1, documents=30)], 1400, digits
+    )
 
 
 @functools.cache
@@ -46,7 +48,7 @@ def model(kind: str, digits: str) -> Trunk:
         layers=2,
         heads=2,
         number_embedding=kind,
-        private_layers=1,
+        mode_specific_layers=1,
         short_convolution=3,
         induction_heads=1,
     )
@@ -89,7 +91,9 @@ def test_causal_hidden_state_ignores_the_future(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_causal_state_does_depend_on_its_past_and_a_bidirectional_one_on_both_sides(kind: str) -> None:
+def test_a_causal_state_does_depend_on_its_past_and_a_bidirectional_one_on_both_sides(
+    kind: str,
+) -> None:
     ids = ids_of("The sum of 12 + 34.5 is 46.5 and more follows here for a while.", "right3")
     documents = torch.zeros_like(ids)
     changed = ids.clone()
@@ -111,9 +115,13 @@ def test_documents_of_a_row_do_not_see_one_another(
     one, other, kept = (ids_of(text, "right3")[:8] for text in (first, second, third))
     shared = min(len(one), len(other))
     one, other = one[:shared], other[:shared]
-    documents = torch.cat([torch.zeros(shared), torch.ones(len(kept)), torch.full((shared,), 2)]).long()
+    documents = torch.cat(
+        [torch.zeros(shared), torch.ones(len(kept)), torch.full((shared,), 2)]
+    ).long()
     trunk = model(kind, "right3")
-    rows = [states(trunk, torch.cat([part, kept, part]), documents, causal) for part in (one, other)]
+    rows = [
+        states(trunk, torch.cat([part, kept, part]), documents, causal) for part in (one, other)
+    ]
     inside = slice(shared, shared + len(kept))
     torch.testing.assert_close(rows[0][inside], rows[1][inside], rtol=0, atol=1e-6)
     alone = states(trunk, kept, torch.zeros_like(kept), causal)
@@ -122,7 +130,9 @@ def test_documents_of_a_row_do_not_see_one_another(
 
 def random_rows(seed: int, digits: str) -> Batch:
     texts = [document.text for document in generate(seed=seed % 50, documents=8)]
-    return PackedRows(tokenize_texts(encoding_with(digits), texts), 24, seed=seed).batch(seed % 5, 3)
+    return PackedRows(tokenize_texts(encoding_with(digits), texts), 24, seed=seed).batch(
+        seed % 5, 3
+    )
 
 
 def with_other_ids(batch: Batch, positions_S: Tensor, known: Vocabulary, seed: int) -> Batch:
@@ -150,14 +160,26 @@ def covered_positions(view: View, hidden: int) -> Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 @budget(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_masked_and_noised_tokens_change_no_feature_of_their_view(kind: str, digits: str, seed: int) -> None:
+def test_masked_and_noised_tokens_change_no_feature_of_their_view(
+    kind: str, digits: str, seed: int
+) -> None:
     trunk, batch = model(kind, digits), random_rows(seed, digits)
     known = trunk.vocabulary
     for maker, chosen, hidden in (
-        (masked_view, MlmSettings(rows=1.0, mask_rate=0.4), known.mask),
-        (masked_view, MlmSettings(rows=1.0, mask_rate=0.4, unit="word"), known.mask),
-        (noised_view, DenoisingSettings(rows=1.0, noise_rate=0.5), known.noise),
-        (noised_view, DenoisingSettings(rows=1.0, noise_rate=0.4, deletion_share=0.5, infill_share=0.5), known.noise),
+        (masked_view, MlmSettings(batch_fraction=1.0, mask_rate=0.4), known.mask),
+        (
+            masked_view,
+            MlmSettings(batch_fraction=1.0, mask_rate=0.4, granularity="word"),
+            known.mask,
+        ),
+        (noised_view, DenoisingSettings(batch_fraction=1.0, noise_rate=0.5), known.noise),
+        (
+            noised_view,
+            DenoisingSettings(
+                batch_fraction=1.0, noise_rate=0.4, deletion_share=0.5, infill_share=0.5
+            ),
+            known.noise,
+        ),
     ):
         view = maker(batch, known, chosen, torch.Generator().manual_seed(seed))
         covered_S = covered_positions(view, hidden)
@@ -170,7 +192,10 @@ def test_masked_and_noised_tokens_change_no_feature_of_their_view(kind: str, dig
         assert torch.equal(other.document_ids_RT, view.document_ids_RT)
         with torch.no_grad():
             bidirectional = torch.zeros(len(view.ids_RT), dtype=torch.bool)
-            features = [trunk.embed(each.ids_RT, each.document_ids_RT, bidirectional) for each in (view, other)]
+            features = [
+                trunk.embed(each.ids_RT, each.document_ids_RT, bidirectional)
+                for each in (view, other)
+            ]
         assert torch.equal(*features)
 
 
@@ -189,7 +214,10 @@ def test_next_value_is_read_before_the_number_and_ignores_it(kind: str) -> None:
         first = int((batch.number_BT[0] >= 0).nonzero()[0])
         assert position == first - 1
         found.append(
-            (float(chosen["targets"][0]), states(trunk, view.ids_RT[0], view.document_ids_RT[0], True)[position])
+            (
+                float(chosen["targets"][0]),
+                states(trunk, view.ids_RT[0], view.document_ids_RT[0], True)[position],
+            )
         )
     assert [value for value, _ in found] == [12345.5, 99871.2]
     torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=1e-6)
@@ -201,4 +229,6 @@ def test_padding_changes_nothing(trunk: Trunk, tokenized: Tokenized) -> None:
     documents = torch.cat([torch.zeros(12), torch.full((9,), -1)]).long()
     for causal in (True, False):
         alone = states(trunk, ids, torch.zeros(12).long(), causal)
-        torch.testing.assert_close(states(trunk, padded, documents, causal)[:12], alone, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            states(trunk, padded, documents, causal)[:12], alone, rtol=0, atol=1e-5
+        )

@@ -35,12 +35,16 @@ def positions_of(batch: Batch, known: Vocabulary) -> torch.Tensor:
     return candidates_N(batch, known).nonzero()[:, 0]
 
 
-def words_of(encoding: tiktoken.Encoding, known: Vocabulary, text: str, whole_numbers: bool = True) -> list[str]:
+def words_of(
+    encoding: tiktoken.Encoding, known: Vocabulary, text: str, whole_numbers: bool = True
+) -> list[str]:
     """The text cut into the units that are masked together, spaces left out."""
     batch = padded_batch(tokenize_texts(encoding, [text]))
     positions = positions_of(batch, known)
     parts: dict[int, bytes] = {}
-    for position, unit in zip(positions.tolist(), units(positions, batch, known, whole_numbers, True), strict=True):
+    for position, unit in zip(
+        positions.tolist(), units(positions, batch, known, whole_numbers, True), strict=True
+    ):
         entry = encoding.decode_single_token_bytes(int(batch.token_ids_BT.flatten()[position]))
         parts[int(unit)] = parts.get(int(unit), b"") + entry
     return [part.decode().strip() for part in parts.values() if part.strip()]
@@ -49,13 +53,18 @@ def words_of(encoding: tiktoken.Encoding, known: Vocabulary, text: str, whole_nu
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Unquestionably, the thermodynamicist's flux", "Unquestionably , the thermodynamicist ' s flux"),
+        (
+            "Unquestionably, the thermodynamicist's flux",
+            "Unquestionably , the thermodynamicist ' s flux",
+        ),
         ("Der Wärmefluß im Zentralkörper", "Der Wärmefluß im Zentralkörper"),
         ("It cost 1,234,567.25 then", "It cost 1,234,567.25 then"),
         ("xylophone(zygote)quartz", "xylophone ( zygote ) quartz"),
     ],
 )
-def test_a_unit_is_a_word_or_a_number(encoding: tiktoken.Encoding, known: Vocabulary, text: str, expected: str) -> None:
+def test_a_unit_is_a_word_or_a_number(
+    encoding: tiktoken.Encoding, known: Vocabulary, text: str, expected: str
+) -> None:
     assert words_of(encoding, known, text) == expected.split()
 
 
@@ -77,7 +86,11 @@ def test_units_equal_those_read_off_the_text(
         kept = positions_of(one, known)
         tokens = [encoding.decode([int(one.token_ids_BT[0, index])]) for index in kept]
         slow = units_by_text(
-            tokens, one.document_ids_BT[0, kept].tolist(), one.number_BT[0, kept].tolist(), words, whole_numbers
+            tokens,
+            one.document_ids_BT[0, kept].tolist(),
+            one.number_BT[0, kept].tolist(),
+            words,
+            whole_numbers,
         )
         fast = units(kept, one, known, whole_numbers, words).tolist()
         assert [fast.index(unit) for unit in fast] == slow
@@ -86,13 +99,27 @@ def test_units_equal_those_read_off_the_text(
 
 
 @budget(max_examples=80, deadline=None)
-@given(st.integers(0, 10**6), st.floats(0.0, 1.0), st.integers(1, 5), st.booleans(), st.sampled_from(UNITS))
+@given(
+    st.integers(0, 10**6),
+    st.floats(0.0, 1.0),
+    st.integers(1, 5),
+    st.booleans(),
+    st.sampled_from(UNITS),
+)
 def test_masking_is_exact_and_cuts_one_unit_at_most(
-    tokenized: Tokenized, known: Vocabulary, seed: int, rate: float, rows: int, whole_numbers: bool, unit: str
+    tokenized: Tokenized,
+    known: Vocabulary,
+    seed: int,
+    rate: float,
+    rows: int,
+    whole_numbers: bool,
+    unit: str,
 ) -> None:
     batch = PackedRows(tokenized, 16, seed=seed % 97).batch(seed % 11, rows)
     positions = positions_of(batch, known)
-    chosen = MlmSettings(rows=1.0, mask_rate=rate, whole_numbers=whole_numbers, unit=unit)
+    chosen = MlmSettings(
+        batch_fraction=1.0, mask_rate=rate, whole_numbers=whole_numbers, granularity=unit
+    )
     view = masked_view(batch, known, chosen, seeded(seed))
     scored = set(view.scored_S.tolist())
     assert len(view.scored_S) == len(scored) == round(rate * len(positions))
@@ -112,7 +139,7 @@ def test_a_number_is_cut_only_where_nothing_else_is_left(
     encoding: tiktoken.Encoding, known: Vocabulary, unit: str
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["1,234,567 unquestionablyzygote 7,654,321"]))
-    chosen = MlmSettings(rows=1.0, mask_rate=0.3, unit=unit)
+    chosen = MlmSettings(batch_fraction=1.0, mask_rate=0.3, granularity=unit)
     numbers = batch.number_BT.flatten()
     for seed in range(20):
         scored = masked_view(batch, known, chosen, seeded(seed)).scored_S
@@ -133,7 +160,9 @@ def run_lengths(units_C: torch.Tensor, words_C: torch.Tensor) -> list[int]:
 def test_lengths_of_spans_are_geometric(mean: float) -> None:
     long = Batch(*(torch.zeros(1, 20_000, dtype=torch.int64) for _ in range(6)))
     words = torch.arange(20_000)
-    lengths = torch.tensor(run_lengths(spans(words, words, long, mean, seeded(3)), words), dtype=torch.float64)
+    lengths = torch.tensor(
+        run_lengths(spans(words, words, long, mean, seeded(3)), words), dtype=torch.float64
+    )
     stop = 1.0 / mean
     expected = sum(stop * (1 - stop) ** (length - 1) * length for length in range(1, LONGEST_SPAN))
     expected += LONGEST_SPAN * (1 - stop) ** (LONGEST_SPAN - 1)
@@ -143,7 +172,9 @@ def test_lengths_of_spans_are_geometric(mean: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_spans_hold_whole_words_and_end_with_their_document(batch: Batch, known: Vocabulary, seed: int) -> None:
+def test_spans_hold_whole_words_and_end_with_their_document(
+    batch: Batch, known: Vocabulary, seed: int
+) -> None:
     positions = positions_of(batch, known)
     words = units(positions, batch, known, True, True)
     found = spans(positions, words, batch, 5.0, seeded(seed))
@@ -161,7 +192,9 @@ def test_spans_hide_longer_runs_than_tokens(batch: Batch, known: Vocabulary) -> 
     def runs(unit: str) -> float:
         total = 0
         for seed in range(20):
-            scored = masked_view(batch, known, MlmSettings(rows=1.0, unit=unit), seeded(seed)).scored_S
+            scored = masked_view(
+                batch, known, MlmSettings(batch_fraction=1.0, granularity=unit), seeded(seed)
+            ).scored_S
             total += 1 + int((scored.diff() > 1).sum())
         return total
 

@@ -27,14 +27,14 @@ from torch import Tensor
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import Settings
-from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
-from ssl_lib.objectives.contrastive_losses import (
+from ssl_lib.objectives.contrastive.losses import (
     NO_LABEL,
     Keys,
 )
-from ssl_lib.objectives.momentum import Queue
+from ssl_lib.objectives.contrastive.momentum import Queue
+from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
+from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.objectives.spans import unit
 from ssl_lib.training.devices import Placement
 from ssl_lib.training.gradients import compare_gradients
 from ssl_lib.training.held_out import held_out_losses
@@ -98,11 +98,18 @@ def test_loss_and_queue_are_those_of_keys_made_one_by_one(
         assert (view.source_N is not None) == (gaps > 0)
         copies = encoder.momentum_encoder.copies
         with torch.no_grad():
-            hidden = copies["trunk"](view.ids_RT, view.document_ids_RT, torch.zeros(3, dtype=torch.bool))
+            hidden = copies["trunk"](
+                view.ids_RT, view.document_ids_RT, torch.zeros(3, dtype=torch.bool)
+            )
             hidden = in_clean_order(hidden, view.source_N)
-            keys = [unit(copies["token_projection"](hidden[at // 32, at % 32])) for at in token["positions"].tolist()]
+            keys = [
+                unit(copies["token_projection"](hidden[at // 32, at % 32]))
+                for at in token["positions"].tolist()
+            ]
             masked = prepared.views["masked"]
-            seen = trainer.groups[0].trunk(masked.ids_RT, masked.document_ids_RT, torch.zeros(3, dtype=torch.bool))
+            seen = trainer.groups[0].trunk(
+                masked.ids_RT, masked.document_ids_RT, torch.zeros(3, dtype=torch.bool)
+            )
             queries = unit(encoder.token_projection(seen.reshape(-1, 32)[token["positions"]]))
             named = list(zip(keys, token["labels"].tolist(), strict=True))
             expected = momentum_loop(queries, named, queue, 0.07)
@@ -143,7 +150,9 @@ def test_a_resumed_run_with_momentum_goes_on_bit_for_bit(
     settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
 ) -> None:
     chosen = settings.replaced(MOMENTUM | {f"{CONTRAST}.learned_temperature": True})
-    whole, half = (trainer_of(chosen, encoding, "mlm", "contrastive", "denoising") for _ in range(2))
+    whole, half = (
+        trainer_of(chosen, encoding, "mlm", "contrastive", "denoising") for _ in range(2)
+    )
 
     def step(trainer: SelfSupervisedTrainer, number: int) -> dict[str, float]:
         return trainer.train_step([rows.batch(2 * number, 3), rows.batch(2 * number + 1, 3)])
@@ -174,7 +183,9 @@ def test_a_pass_that_is_repeated_within_a_step_adds_no_keys_twice(
 def test_comparing_gradients_between_steps_adds_no_keys(
     settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
 ) -> None:
-    plain, compared = (trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive") for _ in range(2))
+    plain, compared = (
+        trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive") for _ in range(2)
+    )
     assert compare_gradients(compared, rows.batch(0, 3))
     for trainer in (plain, compared):
         trainer.train_step(rows.batch(0, 3))
@@ -195,13 +206,17 @@ def test_a_step_that_diverges_leaves_momentum_encoder_and_queue_alone(
     assert encoder_in(trainer).momentum_encoder.waiting == {}
 
 
-def test_no_optimiser_holds_the_momentum_encoder(settings: Settings, encoding: tiktoken.Encoding) -> None:
+def test_no_optimiser_holds_the_momentum_encoder(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive")
     copies = {id(weight) for weight in encoder_in(trainer).momentum_encoder.parameters()}
     assert copies
     held = [id(weight) for weights in split_parameters(trainer.groups) for weight in weights]
     assert not copies & set(held)
-    assert all(not weight.requires_grad for weight in encoder_in(trainer).momentum_encoder.parameters())
+    assert all(
+        not weight.requires_grad for weight in encoder_in(trainer).momentum_encoder.parameters()
+    )
 
 
 def test_the_model_on_disk_has_no_momentum_encoder(
@@ -210,7 +225,9 @@ def test_the_model_on_disk_has_no_momentum_encoder(
     chosen = settings.replaced(MOMENTUM)
     torch.manual_seed(0)
     objectives = build_objectives(chosen, encoding)
-    SelfSupervisedTrainer(*objectives.values(), settings=chosen.training).train_step(rows.batch(0, 3))
+    SelfSupervisedTrainer(*objectives.values(), settings=chosen.training).train_step(
+        rows.batch(0, 3)
+    )
     save_model(tmp_path / "with", chosen, encoding, objectives)
     save_model(tmp_path / "without", settings, encoding, build_objectives(settings, encoding))
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("with", "without")]
@@ -223,11 +240,15 @@ def test_the_model_on_disk_has_no_momentum_encoder(
 def test_held_out_losses_need_neither_momentum_encoder_nor_queue(
     settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
 ) -> None:
-    plain, following = (trainer_of(settings.replaced(changed), encoding) for changed in ({}, MOMENTUM))
+    plain, following = (
+        trainer_of(settings.replaced(changed), encoding) for changed in ({}, MOMENTUM)
+    )
     plan = (Placement(torch.device("cpu"), False), [rows.batch(0, 4)])
     for trainer in (plain, following):
         encoder_in(trainer).settings = settings.objectives.contrastive
-    losses = [held_out_losses([encoder_in(trainer)], plan[1], plan[0]) for trainer in (plain, following)]
+    losses = [
+        held_out_losses([encoder_in(trainer)], plan[1], plan[0]) for trainer in (plain, following)
+    ]
     assert losses[0] == losses[1]
     assert encoder_in(following).momentum_encoder.waiting == {}
 
@@ -237,7 +258,10 @@ def test_two_trunks_with_momentum_train_side_by_side(
 ) -> None:
     chosen = settings.replaced(MOMENTUM)
     torch.manual_seed(0)
-    contrastive, mlm = build_objectives(chosen, encoding)["contrastive"], build_objectives(chosen, encoding)["mlm"]
+    contrastive, mlm = (
+        build_objectives(chosen, encoding)["contrastive"],
+        build_objectives(chosen, encoding)["mlm"],
+    )
     trainer = SelfSupervisedTrainer(contrastive, mlm, settings=chosen.training)
     losses = [trainer.train_step(rows.batch(step, 3)) for step in range(2)]
     assert all(math.isfinite(value) for step in losses for value in step.values())

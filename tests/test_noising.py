@@ -20,9 +20,9 @@ from ssl_lib.batches.views import View, Vocabulary, candidates_N, in_clean_order
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, SettingsError, parse_settings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import rows_at
-from ssl_lib.objectives.contrastive import ContrastiveTokenEncoder
+from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
+from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.denoising import DenoisingAutoencoder
-from ssl_lib.objectives.spans import unit
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.training.group import ObjectiveGroup, run_trunk
 
@@ -37,7 +37,9 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def mixed(rate: float = 0.15, **shares: float) -> DenoisingSettings:
-    return DenoisingSettings(rows=1.0, noise_rate=rate, **(dict.fromkeys(SHARES, 0.0) | shares))
+    return DenoisingSettings(
+        batch_fraction=1.0, noise_rate=rate, **(dict.fromkeys(SHARES, 0.0) | shares)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,9 @@ def known(encoding: tiktoken.Encoding) -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def padded(encoding: tiktoken.Encoding, texts: list[str]) -> Batch:
-    return padded_batch(tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context=48)
+    return padded_batch(
+        tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context=48
+    )
 
 
 def plain_batch(ids: torch.Tensor, documents: torch.Tensor) -> Batch:
@@ -61,14 +65,20 @@ BORDERS = st.lists(st.booleans(), min_size=2 * WIDTH, max_size=2 * WIDTH)
 
 @budget(max_examples=150, deadline=None)
 @given(fates=st.one_of(FATES, st.sampled_from(["d" * 2 * WIDTH, "i" * 2 * WIDTH])), borders=BORDERS)
-def test_gaps_equal_those_of_a_reader_from_left_to_right(fates: list[str], borders: list[bool]) -> None:
+def test_gaps_equal_those_of_a_reader_from_left_to_right(
+    fates: list[str], borders: list[bool]
+) -> None:
     ids = torch.arange(100, 100 + 2 * WIDTH).view(2, WIDTH)
     documents = torch.tensor(borders).view(2, WIDTH).long().cumsum(1)
     deleted, infilled = (torch.tensor([fate == kind for fate in fates]) for kind in "di")
     gaps = lay_gaps(plain_batch(ids, documents), deleted, infilled)
     scored_S = (deleted | infilled).nonzero()[:, 0]
     view_N = ids.flatten().masked_fill(gaps.noise_N, NOISE)
-    view = close_gaps(View(view_N.view_as(ids), documents, False, scored_S, ids.flatten()[scored_S]), gaps, PADDING)
+    view = close_gaps(
+        View(view_N.view_as(ids), documents, False, scored_S, ids.flatten()[scored_S]),
+        gaps,
+        PADDING,
+    )
     assert view.source_N is not None
     assert view.after_S is not None
     by_whom = zip(view.scored_S.tolist(), view.after_S.tolist(), strict=True)
@@ -76,12 +86,18 @@ def test_gaps_equal_those_of_a_reader_from_left_to_right(fates: list[str], borde
     for row in range(2):
         here = slice(row * WIDTH, (row + 1) * WIDTH)
         slow = close_gaps_loop(
-            ids[row].tolist(), documents[row].tolist(), deleted[here].tolist(), infilled[here].tolist(), LONGEST_GAP
+            ids[row].tolist(),
+            documents[row].tolist(),
+            deleted[here].tolist(),
+            infilled[here].tolist(),
+            LONGEST_GAP,
         )
         kept = [NOISE if token is None else token for token in slow.tokens]
         assert view.ids_RT[row].tolist() == kept + [PADDING] * (WIDTH - len(kept))
         assert view.document_ids_RT[row, len(kept) :].tolist() == [-1] * (WIDTH - len(kept))
-        assert view.source_N[here].tolist() == [place + row * WIDTH if place >= 0 else -1 for place in slow.places]
+        assert view.source_N[here].tolist() == [
+            place + row * WIDTH if place >= 0 else -1 for place in slow.places
+        ]
         for column, (place, behind) in enumerate(slow.rebuilders):
             if fates[row * WIDTH + column] != "k":
                 assert rebuilders[row * WIDTH + column] == (row * WIDTH + column - behind, behind)
@@ -113,7 +129,8 @@ def test_what_did_not_go_is_found_where_the_view_says(
         untouched = stays & ~touched
         assert torch.equal(view.ids_RT.flatten()[view.source_N[untouched]], clean_N[untouched])
         assert torch.equal(
-            view.document_ids_RT.flatten()[view.source_N[stays]], padded.document_ids_BT.flatten()[stays]
+            view.document_ids_RT.flatten()[view.source_N[stays]],
+            padded.document_ids_BT.flatten()[stays],
         )
         assert bool((view.source_N[stays] // width == stays.nonzero()[:, 0] // width).all())
         assert len(view.source_N[stays].unique()) == int(stays.sum())
@@ -133,12 +150,17 @@ def test_states_are_handed_out_by_clean_position(padded: Batch, known: Vocabular
     back = in_clean_order(states, view.source_N)
     for index, place in enumerate(view.source_N.tolist()):
         row, column = divmod(index, padded.token_ids_BT.shape[1])
-        assert back[row, column].tolist() == [float(view.ids_RT.flatten()[place]) if place >= 0 else 0.0] * 3
+        assert (
+            back[row, column].tolist()
+            == [float(view.ids_RT.flatten()[place]) if place >= 0 else 0.0] * 3
+        )
         assert bool(view.present_RT()[row, column]) == (place >= 0)
 
 
 @pytest.mark.parametrize("mixture", MIXTURES)
-def test_targets_are_the_clean_tokens_of_what_was_touched(padded: Batch, known: Vocabulary, mixture: str) -> None:
+def test_targets_are_the_clean_tokens_of_what_was_touched(
+    padded: Batch, known: Vocabulary, mixture: str
+) -> None:
     view = noised_view(padded, known, mixed(0.5, **MIXTURES[mixture]), seeded(1))
     positions = _clean_positions(view)
     assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[positions])
@@ -147,7 +169,9 @@ def test_targets_are_the_clean_tokens_of_what_was_touched(padded: Batch, known: 
 
 
 @budget(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.floats(0.0, 1.0), st.sampled_from(["deletion", "infilling", "both"]))
+@given(
+    st.integers(0, 10**6), st.floats(0.0, 1.0), st.sampled_from(["deletion", "infilling", "both"])
+)
 def test_exactly_the_asked_share_is_noised(
     tokenized: Tokenized, known: Vocabulary, seed: int, rate: float, mixture: str
 ) -> None:
@@ -163,7 +187,9 @@ def test_special_tokens_and_padding_never_go(padded: Batch, known: Vocabulary) -
     assert torch.equal(view.ids_RT == known.padding, view.document_ids_RT < 0)
 
 
-def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(batch: Batch, known: Vocabulary) -> None:
+def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
+    batch: Batch, known: Vocabulary
+) -> None:
     gone, several = 0, 0
     for seed in range(10):
         view = noised_view(batch, known, mixed(0.3, infill_share=1.0), seeded(seed))
@@ -181,7 +207,9 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(batch: Batch, 
     assert several > 5
 
 
-def test_deletion_shows_no_noise_token_where_something_stands_before(batch: Batch, known: Vocabulary) -> None:
+def test_deletion_shows_no_noise_token_where_something_stands_before(
+    batch: Batch, known: Vocabulary
+) -> None:
     view = noised_view(batch, known, mixed(0.15, deletion_share=1.0), seeded(3))
     assert view.source_N is not None
     begins = torch.ones_like(batch.document_ids_BT, dtype=torch.bool)
@@ -191,7 +219,9 @@ def test_deletion_shows_no_noise_token_where_something_stands_before(batch: Batc
     assert int((~stayed).sum()) > 20
 
 
-def test_contrastive_pairs_are_of_tokens_that_stand_in_both_views(trunk: Trunk, padded: Batch) -> None:
+def test_contrastive_pairs_are_of_tokens_that_stand_in_both_views(
+    trunk: Trunk, padded: Batch
+) -> None:
     denoising = DenoisingAutoencoder(trunk=trunk, settings=mixed(0.6, **MIXTURES["both"]))
     contrastive = ContrastiveTokenEncoder(trunk=trunk)
     prepared = ObjectiveGroup([contrastive, denoising]).prepare(padded, seeded())
@@ -204,26 +234,34 @@ def test_contrastive_pairs_are_of_tokens_that_stand_in_both_views(trunk: Trunk, 
     assert sorted(document["span"].unique().tolist()) == list(range(-1, len(document["first"])))
 
 
-def test_keys_of_the_momentum_encoder_are_those_of_the_clean_positions(trunk: Trunk, padded: Batch) -> None:
+def test_keys_of_the_momentum_encoder_are_those_of_the_clean_positions(
+    trunk: Trunk, padded: Batch
+) -> None:
     denoising = DenoisingAutoencoder(trunk=trunk, settings=mixed(0.6, **MIXTURES["both"]))
-    contrastive = ContrastiveTokenEncoder(trunk=trunk, settings=ContrastiveSettings(rows=1.0, momentum=0.9, queue=64))
+    contrastive = ContrastiveTokenEncoder(
+        trunk=trunk, settings=ContrastiveSettings(batch_fraction=1.0, momentum=0.9, queue=64)
+    )
     prepared = ObjectiveGroup([contrastive, denoising]).prepare(padded, seeded())
     chosen = prepared.selected["contrastive"]
     keys, _ = contrastive.momentum_encoder(chosen)["token"]
     states = rows_at(run_trunk(trunk, prepared.views)["noised"], chosen["token"]["positions"])
     assert int(prepared.views["noised"].source_N.min()) == -1
-    torch.testing.assert_close(keys.rows, unit(contrastive.token_projection(states)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        keys.rows, unit(contrastive.token_projection(states)), rtol=0, atol=1e-5
+    )
 
 
 def test_without_gaps_nothing_moves(batch: Batch, known: Vocabulary) -> None:
-    view = noised_view(batch, known, DenoisingSettings(rows=1.0), seeded(0))
+    view = noised_view(batch, known, DenoisingSettings(batch_fraction=1.0), seeded(0))
     assert view.source_N is None
     assert view.after_S is None
     assert torch.equal(view.document_ids_RT, batch.document_ids_BT)
 
 
 @pytest.mark.parametrize("mixture", MIXTURES)
-def test_a_view_with_gaps_is_a_function_of_batch_and_generator(padded: Batch, known: Vocabulary, mixture: str) -> None:
+def test_a_view_with_gaps_is_a_function_of_batch_and_generator(
+    padded: Batch, known: Vocabulary, mixture: str
+) -> None:
     chosen = mixed(0.4, **MIXTURES[mixture])
     first, second, third = (noised_view(padded, known, chosen, seeded(seed)) for seed in (4, 4, 5))
     for name in ("ids_RT", "document_ids_RT", "scored_S", "targets_S", "source_N", "after_S"):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from reference import Entry, complete_numbers, running_numbers
 
 from ssl_lib.model.number_embedding import LARGEST, NumberTables, make_number_embedding
+from ssl_lib.numbers.finder import find_numbers
 from ssl_lib.tokens.encodings import encode, train_encoding, vocabulary_features
-from ssl_lib.tokens.numerals import find_numbers
 
 KINDS = ("value", "log_value", "exponent_bins", "fourier", "place_value")
 PIECES = ["7", "42", "007", "123", "999", "0", ".", ",", " ", " the", "-", "x"]
@@ -29,7 +29,15 @@ def entries_of(encoding: tiktoken.Encoding, ids: list[int]) -> list[Entry]:
         text = encoding.decode([token])
         bare = text.removeprefix(" ")
         digits = len(bare) if bare.isascii() and bare.isdigit() else 0
-        found.append(Entry(digits, float(bare) if digits else 0.0, text.startswith(" "), text == ".", text == ","))
+        found.append(
+            Entry(
+                digits,
+                float(bare) if digits else 0.0,
+                text.startswith(" "),
+                text == ".",
+                text == ",",
+            )
+        )
     return found
 
 
@@ -48,15 +56,21 @@ def check(encoding: tiktoken.Encoding, ids: list[int], documents: list[int]) -> 
 
 @budget(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PIECES), st.booleans()), min_size=1, max_size=17))
-def test_running_numbers_equal_the_state_machine(encoding: tiktoken.Encoding, parts: list[tuple[str, bool]]) -> None:
+def test_running_numbers_equal_the_state_machine(
+    encoding: tiktoken.Encoding, parts: list[tuple[str, bool]]
+) -> None:
     ids, documents = [], []
     for piece, border in parts:
-        ids.append(encoding.encode_single_token(piece) if piece != " the" else encode(encoding, " the")[0])
+        ids.append(
+            encoding.encode_single_token(piece) if piece != " the" else encode(encoding, " the")[0]
+        )
         documents.append((documents[-1] if documents else 0) + border)
     check(encoding, ids, documents)
 
 
-def test_running_numbers_of_real_text_equal_the_state_machine(encoding: tiktoken.Encoding, texts: list[str]) -> None:
+def test_running_numbers_of_real_text_equal_the_state_machine(
+    encoding: tiktoken.Encoding, texts: list[str]
+) -> None:
     for text in texts[::6]:
         ids = encode(encoding, text)
         check(encoding, ids, [0] * len(ids))
@@ -71,7 +85,9 @@ def test_running_numbers_of_real_text_equal_the_state_machine(encoding: tiktoken
 )  # fmt: skip
 def test_value_at_the_last_digit(encoding: tiktoken.Encoding, text: str, value: float) -> None:
     ids = torch.tensor([encode(encoding, text)])
-    running = NumberTables(encoding.n_vocab, vocabulary_features(encoding))(ids, torch.zeros_like(ids))
+    running = NumberTables(encoding.n_vocab, vocabulary_features(encoding))(
+        ids, torch.zeros_like(ids)
+    )
     assert bool(running.present[0, -1])
     assert math.isclose(float(running.value[0, -1]), value, rel_tol=1e-12)
 
@@ -85,7 +101,9 @@ def values_by_end(digits: str, text: str) -> dict[int, float]:
     """The running value at every token of digits, by the place in the text where the token ends."""
     chosen = grouped_encoding(digits)
     ids = encode(chosen, text)
-    running = NumberTables(chosen.n_vocab, vocabulary_features(chosen))(torch.tensor([ids]), torch.zeros(1, len(ids)))
+    running = NumberTables(chosen.n_vocab, vocabulary_features(chosen))(
+        torch.tensor([ids]), torch.zeros(1, len(ids))
+    )
     ends = np.cumsum([len(chosen.decode([token])) for token in ids]).tolist()
     rows = zip(ends, running.present[0].tolist(), running.value[0].tolist(), strict=True)
     return {end: value for end, present, value in rows if present}
@@ -165,13 +183,23 @@ def test_features_are_finite_from_zero_to_the_largest_number(
 ) -> None:
     embedding = make_number_embedding(kind, 16).to(dtype)
     tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
-    for text in ("0", "0.000000000000000000000000000001", "1" + "0" * 30, "9" * 300, "0." + "0" * 40 + "1"):
+    for text in (
+        "0",
+        "0.000000000000000000000000000001",
+        "1" + "0" * 30,
+        "9" * 300,
+        "0." + "0" * 40 + "1",
+    ):
         ids = torch.tensor([encode(encoding, text)])
         added = embedding(tables(ids, torch.zeros_like(ids)))
         assert added.dtype == dtype
         assert bool(added.isfinite().all())
         added.sum().backward()
-    assert all(bool(weight.grad.isfinite().all()) for weight in embedding.parameters() if weight.grad is not None)
+    assert all(
+        bool(weight.grad.isfinite().all())
+        for weight in embedding.parameters()
+        if weight.grad is not None
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -195,7 +223,9 @@ def test_different_numbers_get_different_features(
     embedding = make_number_embedding(kind, 16)
     tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
     rows = [torch.tensor([encode(encoding, text)]) for text in (first, second)]
-    one, other = (embedding(tables(row, torch.zeros_like(row)))[0, -1].detach().numpy() for row in rows)
+    one, other = (
+        embedding(tables(row, torch.zeros_like(row)))[0, -1].detach().numpy() for row in rows
+    )
     assert not np.allclose(one, other, rtol=0.02, atol=1e-6)
 
 

@@ -12,18 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_lib.tokens.number_batches import find_digits
-from ssl_lib.tokens.number_candidates import characters
-from ssl_lib.tokens.number_runs import find_runs
-from ssl_lib.tokens.number_words import find_words
-from ssl_lib.tokens.numerals import FORMS, Number, find_number_arrays, find_numbers
+from ssl_lib.numbers.finder import FORMS, Number, find_number_arrays, find_numbers
+from ssl_lib.numbers.number_batches import find_digits
+from ssl_lib.numbers.number_candidates import characters
+from ssl_lib.numbers.number_runs import find_runs
+from ssl_lib.numbers.number_words import find_words
 
 ROOT = Path(__file__).resolve().parents[1]
 TRUTH = [
-    json.loads(line) for line in (ROOT / "tests" / "numerals_truth.jsonl").read_text(encoding="utf-8").splitlines()
+    json.loads(line)
+    for line in (ROOT / "tests" / "numerals_truth.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 ROW = re.compile(r"^\| (\w+) \| .* \| `(.*)` \| `(.*)` \|$", re.M)
-RULES = [row for row in ROW.findall((ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")) if row[0] in FORMS]
+RULES = [
+    row
+    for row in ROW.findall((ROOT / "docs" / "numbers.md").read_text(encoding="utf-8"))
+    if row[0] in FORMS
+]
 # Pieces of text between which the rules decide; their concatenations reach more branches than random characters do.
 BITS = [
     "1", "23", "456", "7890", "0", "007", ".", ",", ":", "/", "-", "–", "−", "+", " ", "  ", "\n", "$", "€", "%",
@@ -73,7 +78,11 @@ def test_arrays_equal_objects(text: str) -> None:
     assert columns.end.tolist() == [number.end for number in numbers]
     assert [FORMS[index] for index in columns.form] == [number.form for number in numbers]
     for name in ("value", "sign", "exponent", "mantissa"):
-        pairs = zip(getattr(columns, name).tolist(), (getattr(number, name) for number in numbers), strict=True)
+        pairs = zip(
+            getattr(columns, name).tolist(),
+            (getattr(number, name) for number in numbers),
+            strict=True,
+        )
         assert all(same(first, second) for first, second in pairs)
     kinds = [str(column.dtype) for column in columns]
     assert kinds == ["int64", "int64", "float64", "int8", "int16", "float64", "uint8"]
@@ -95,17 +104,26 @@ def test_arrays_find_what_one_run_after_another_finds(text: str) -> None:
     text = "The start of a line, " + text  # the arrays leave the first characters to the other way
     codes = characters(text)
     common, rare = find_digits(text, codes)
-    found = sorted([*zip(*(column.tolist() for column in common), strict=True), *((*raw[:3], raw[6]) for raw in rare)])
+    found = sorted(
+        [
+            *zip(*(column.tolist() for column in common), strict=True),
+            *((*raw[:3], raw[6]) for raw in rare),
+        ]
+    )
     expected = [(*raw[:3], raw[6]) for raw in find_runs(text)]
     assert [repr(number) for number in found] == [repr(number) for number in expected]
     assert repr(find_words(text, codes)) == repr(find_words(text))
 
 
-@pytest.mark.parametrize("ending", ["º", "ª", "°", "°C", "th", "%", "‰", "km", "µm", "Ω", "²", "½", "€", "¢", "年"])
+@pytest.mark.parametrize(
+    "ending", ["º", "ª", "°", "°C", "th", "%", "‰", "km", "µm", "Ω", "²", "½", "€", "¢", "年"]
+)
 @pytest.mark.parametrize("run", ["0", "12", "1,000", "3.5"])
 def test_what_stands_far_before_a_number_changes_nothing(run: str, ending: str) -> None:
     """The short cut for runs in the middle of a line leaves aside what needs a closer look behind them."""
-    alone = [(number.text, repr(number.value), number.form) for number in find_numbers(f"{run}{ending}")]
+    alone = [
+        (number.text, repr(number.value), number.form) for number in find_numbers(f"{run}{ending}")
+    ]
     for before, after in (("a " * 20, ""), ("a " * 20, " b" * 8000)):
         found = find_numbers(f"{before}{run}{ending}{after}")
         assert [(number.text, repr(number.value), number.form) for number in found] == alone
@@ -170,11 +188,15 @@ def read_found(found: str) -> list[tuple[str, float]]:
     return [(text, float(value)) for text, value in pairs]
 
 
-@pytest.mark.parametrize(("form", "example", "found"), RULES, ids=[f"{row[0]}: {row[1]}" for row in RULES])
+@pytest.mark.parametrize(
+    ("form", "example", "found"), RULES, ids=[f"{row[0]}: {row[1]}" for row in RULES]
+)
 def test_documented_rule(form: str, example: str, found: str) -> None:
     expected, numbers = read_found(found), find_numbers(example)
     assert [number.text for number in numbers] == [text for text, _ in expected]
-    assert all(same(number.value, value) for number, (_, value) in zip(numbers, expected, strict=True))
+    assert all(
+        same(number.value, value) for number, (_, value) in zip(numbers, expected, strict=True)
+    )
     assert form in {number.form for number in numbers} or found == "-"
 
 
@@ -186,15 +208,27 @@ def test_truth_is_found_with_precision_and_recall_of_99_percent() -> None:
     assert len(TRUTH) >= 300
     right = found_count = true_count = 0
     for sentence in TRUTH:
-        truth = {(start, end): math.nan if value is None else value for start, end, value in sentence["numbers"]}
-        found = {(number.start, number.end): number.value for number in find_numbers(sentence["text"])}
+        truth = {
+            (start, end): math.nan if value is None else value
+            for start, end, value in sentence["numbers"]
+        }
+        found = {
+            (number.start, number.end): number.value for number in find_numbers(sentence["text"])
+        }
         right += sum(span in truth and same(value, truth[span]) for span, value in found.items())
         found_count, true_count = found_count + len(found), true_count + len(truth)
     assert right / found_count >= 0.99
     assert right / true_count >= 0.99
 
 
-LONG = ["7" * 10_000, "1," * 5_000, "0." + "1" * 10_000, "1e" + "9" * 10_000, "٣" * 10_000, "-" * 10_000 + "1"]
+LONG = [
+    "7" * 10_000,
+    "1," * 5_000,
+    "0." + "1" * 10_000,
+    "1e" + "9" * 10_000,
+    "٣" * 10_000,
+    "-" * 10_000 + "1",
+]
 
 
 @pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
@@ -237,7 +271,19 @@ def test_values_outside_float64_are_masked(text: str, value: float) -> None:
     assert same(number.value, value)
 
 
-NOTHING = ["", " ", "NaN", "inf", "²", "m²", "H₂O", "no numerals here", "\ud800", "hundreds", "a second later"]
+NOTHING = [
+    "",
+    " ",
+    "NaN",
+    "inf",
+    "²",
+    "m²",
+    "H₂O",
+    "no numerals here",
+    "\ud800",
+    "hundreds",
+    "a second later",
+]
 
 
 @pytest.mark.parametrize("text", NOTHING, ids=range(len(NOTHING)))
@@ -255,5 +301,8 @@ def test_numbers_are_frozen_values() -> None:
 @pytest.mark.parametrize("run", ["12:30-4", "12:30−4", "2024-05-17-4", "3-4.5", "1,000-2", "10-20"])
 def test_a_run_of_several_numbers_reads_alike_wherever_it_stands(run: str) -> None:
     alone = [(number.text, str(number.value), number.form) for number in find_numbers(run)]
-    after = [(number.text, str(number.value), number.form) for number in find_numbers("a word and " * 9 + run)]
+    after = [
+        (number.text, str(number.value), number.form)
+        for number in find_numbers("a word and " * 9 + run)
+    ]
     assert after == alone

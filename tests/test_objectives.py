@@ -57,7 +57,9 @@ def seeded(seed: int = 0) -> torch.Generator:
 def assert_same_loss_and_gradients(fast: Tensor, slow: Tensor, inputs: list[Tensor]) -> None:
     """Equal to 1e-5 of their size, in value and in every gradient."""
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-6)
-    for quick, careful in zip(torch.autograd.grad(fast, inputs), torch.autograd.grad(slow, inputs), strict=True):
+    for quick, careful in zip(
+        torch.autograd.grad(fast, inputs), torch.autograd.grad(slow, inputs), strict=True
+    ):
         scale = max(1.0, float(careful.abs().max()))
         torch.testing.assert_close(quick, careful, rtol=1e-5, atol=1e-5 * scale)
 
@@ -88,13 +90,17 @@ def test_chunked_vocabulary_loss_equals_the_dense_one(
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 3, 99])
-def test_emphasis_multiplies_gradients_and_leaves_the_loss(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
+def test_emphasis_multiplies_gradients_and_leaves_the_loss(
+    monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
     hidden = torch.randn(8, 5, generator=seeded(), requires_grad=True)
     matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
     targets, emphasis = torch.arange(8), torch.tensor([1.0, 3.0, 1.0, 0.0, 2.0, 1.0, 1.0, 5.0])
     monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", rows_at_once * 11)
     fast = vocabulary_loss(hidden, matrix, targets, 0.1, 0.01, emphasis)
-    one_by_one = [cross_entropy_loop(hidden[[n]], matrix, targets[[n]], 0.1, 0.01) for n in range(8)]
+    one_by_one = [
+        cross_entropy_loop(hidden[[n]], matrix, targets[[n]], 0.1, 0.01) for n in range(8)
+    ]
     torch.testing.assert_close(fast, sum(one_by_one), rtol=1e-5, atol=1e-6)
     weighted = sum(float(weight) * loss for weight, loss in zip(emphasis, one_by_one, strict=True))
     slow = weighted + (fast - weighted).detach()
@@ -140,7 +146,9 @@ def test_cumulative_of_the_mixture_rises_from_zero_to_one_as_its_components_do()
     weights, means, spreads = (part.detach() for part in head.mixture(states))
     middle = len(points) // 2 + 300
     for row in range(5):
-        terms = zip(weights[row].exp().tolist(), means[row].tolist(), spreads[row].tolist(), strict=True)
+        terms = zip(
+            weights[row].exp().tolist(), means[row].tolist(), spreads[row].tolist(), strict=True
+        )
         expected = sum(
             weight * 0.5 * (1 + math.erf((float(points[middle]) - mean) / spread / math.sqrt(2)))
             for weight, mean, spread in terms
@@ -161,7 +169,9 @@ def prepared_with_states(objective: Objective, batch: Batch) -> tuple[Prepared, 
     """The objective's views and selections, and random hidden states in place of the trunk's."""
     prepared = ObjectiveGroup([objective]).prepare(batch, seeded(3))
     shape = (*batch.token_ids_BT.shape, objective.trunk.width)
-    return prepared, {name: torch.randn(shape, generator=seeded(4), requires_grad=True) for name in prepared.views}
+    return prepared, {
+        name: torch.randn(shape, generator=seeded(4), requires_grad=True) for name in prepared.views
+    }
 
 
 def clean(batch: Batch, positions: Tensor, shift: int = 0) -> Tensor:
@@ -172,15 +182,21 @@ def test_mlm_loss_equals_the_loop_over_masked_positions(trunk: Trunk, batch: Bat
     objective = MaskedLanguageModel(trunk=trunk)
     prepared, hidden = prepared_with_states(objective, batch)
     scored = prepared.views["masked"].scored_S
-    states = torch.stack([objective.head(hidden["masked"][index // 32, index % 32]) for index in scored.tolist()])
+    states = torch.stack(
+        [objective.head(hidden["masked"][index // 32, index % 32]) for index in scored.tolist()]
+    )
     slow = cross_entropy_loop(states, trunk.vocabulary_matrix(), clean(batch, scored))
     fast = objective.loss_sums(hidden, prepared.selected["mlm"])["mlm"]
     assert prepared.counts() == {"mlm": {"mlm": len(scored)}}
-    assert_same_loss_and_gradients(fast, slow, [*hidden.values(), objective.head.inward.weight, trunk.embedding.weight])
+    assert_same_loss_and_gradients(
+        fast, slow, [*hidden.values(), objective.head.inward.weight, trunk.embedding.weight]
+    )
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(trunk: Trunk, batch: Batch, training: bool) -> None:
+def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(
+    trunk: Trunk, batch: Batch, training: bool
+) -> None:
     settings = NtpSettings(label_smoothing=0.1, z_loss=0.01, number_weight=4.0)
     objective = NextTokenPredictor(trunk=trunk, settings=settings).train(training)
     batch = batch.first_rows(2)
@@ -192,7 +208,9 @@ def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(trunk: Trunk, ba
     plain = cross_entropy_loop(states, matrix, targets, *extra)
     digits = trunk.tables.digits_V[targets] > 0
     assert 0 < digits.sum() < len(digits)
-    weighted = plain + (3.0 if training else 0.0) * cross_entropy_loop(states[digits], matrix, targets[digits], *extra)
+    weighted = plain + (3.0 if training else 0.0) * cross_entropy_loop(
+        states[digits], matrix, targets[digits], *extra
+    )
     slow = weighted + (plain - weighted).detach()
     fast = objective.loss_sums(hidden, prepared.selected["ntp"])["ntp"]
     assert_same_loss_and_gradients(fast, slow, [hidden["causal"], trunk.embedding.weight])
@@ -200,10 +218,14 @@ def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(trunk: Trunk, ba
 
 @pytest.mark.parametrize("kind", ["ce", "mse"])
 def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -> None:
-    objective = DenoisingAutoencoder(trunk=trunk, settings=DenoisingSettings(rows=1.0, loss=kind))
+    objective = DenoisingAutoencoder(
+        trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, loss=kind)
+    )
     prepared, hidden = prepared_with_states(objective, batch)
     scored = prepared.views["noised"].scored_S
-    states = torch.stack([objective.rebuild(hidden["noised"][index // 32, index % 32]) for index in scored.tolist()])
+    states = torch.stack(
+        [objective.rebuild(hidden["noised"][index // 32, index % 32]) for index in scored.tolist()]
+    )
     matrix, targets = trunk.vocabulary_matrix(), clean(batch, scored)
     if kind == "ce":
         slow = cross_entropy_loop(states, matrix, targets)
@@ -212,7 +234,9 @@ def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -
         for state, target in zip(states, targets.tolist(), strict=True):
             slow = slow + ((state - normalise(matrix[target].detach())) ** 2).mean()
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
-    assert_same_loss_and_gradients(fast, slow, [hidden["noised"], *objective.to_latent.parameters()])
+    assert_same_loss_and_gradients(
+        fast, slow, [hidden["noised"], *objective.to_latent.parameters()]
+    )
 
 
 GAPS = {"noise_rate": 0.5, "deletion_share": 0.5, "infill_share": 0.5}
@@ -220,14 +244,19 @@ GAPS = {"noise_rate": 0.5, "deletion_share": 0.5, "infill_share": 0.5}
 
 def test_denoising_loss_with_gaps_equals_the_loop(trunk: Trunk, batch: Batch) -> None:
     torch.manual_seed(0)
-    objective = DenoisingAutoencoder(trunk=trunk, settings=DenoisingSettings(rows=1.0, **GAPS))
+    objective = DenoisingAutoencoder(
+        trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, **GAPS)
+    )
     prepared, hidden = prepared_with_states(objective, batch)
     view = prepared.views["noised"]
     assert view.after_S is not None
     assert len(view.after_S.unique()) > 2
     states = []
     for position, after in zip(view.scored_S.tolist(), view.after_S.tolist(), strict=True):
-        latent = objective.to_latent(hidden["noised"][position // 32, position % 32]) + objective.after.weight[after]
+        latent = (
+            objective.to_latent(hidden["noised"][position // 32, position % 32])
+            + objective.after.weight[after]
+        )
         states.append(objective.decoder(latent))
     slow = cross_entropy_loop(torch.stack(states), trunk.vocabulary_matrix(), view.targets_S)
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
@@ -237,8 +266,12 @@ def test_denoising_loss_with_gaps_equals_the_loop(trunk: Trunk, batch: Batch) ->
 
 
 def places_at(place: int) -> Tensor:
-    angles = [place * 10_000.0 ** (-2 * index / PLACE_FEATURES) for index in range(PLACE_FEATURES // 2)]
-    return torch.tensor([math.cos(angle) for angle in angles] + [math.sin(angle) for angle in angles])
+    angles = [
+        place * 10_000.0 ** (-2 * index / PLACE_FEATURES) for index in range(PLACE_FEATURES // 2)
+    ]
+    return torch.tensor(
+        [math.cos(angle) for angle in angles] + [math.sin(angle) for angle in angles]
+    )
 
 
 @pytest.mark.parametrize("kind", ["ce", "mse"])
@@ -248,12 +281,16 @@ def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
 ) -> None:
     torch.manual_seed(0)
     objective = DenoisingAutoencoder(
-        trunk=trunk, settings=DenoisingSettings(rows=1.0, mode="document", loss=kind, **gaps)
+        trunk=trunk,
+        settings=DenoisingSettings(batch_fraction=1.0, mode="document", loss=kind, **gaps),
     )
     prepared, hidden = prepared_with_states(objective, batch)
     present = prepared.views["noised"].present_RT().tolist()
     found = document_states_loop(hidden["noised"], batch.document_ids_BT.tolist(), present)
-    states = [objective.decoder(torch.cat([objective.to_latent(mean), places_at(place)])) for *_, mean, place in found]
+    states = [
+        objective.decoder(torch.cat([objective.to_latent(mean), places_at(place)]))
+        for *_, mean, place in found
+    ]
     targets = torch.tensor([int(batch.token_ids_BT[row, column]) for row, column, *_ in found])
     matrix = trunk.vocabulary_matrix()
     if kind == "ce":
@@ -263,26 +300,36 @@ def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
         slow = sum(((state - want) ** 2).mean() for state, want in zip(states, wanted, strict=True))
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert prepared.counts() == {"denoising": {"denoising": int(batch.real_BT.sum())}}
-    assert_same_loss_and_gradients(fast, slow, [hidden["noised"], *objective.to_latent.parameters()])
+    assert_same_loss_and_gradients(
+        fast, slow, [hidden["noised"], *objective.to_latent.parameters()]
+    )
 
 
 def test_document_denoising_sees_a_row_through_one_vector_alone(trunk: Trunk, batch: Batch) -> None:
-    objective = DenoisingAutoencoder(trunk=trunk, settings=DenoisingSettings(rows=1.0, mode="document")).eval()
+    objective = DenoisingAutoencoder(
+        trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, mode="document")
+    ).eval()
     states = torch.randn(2, 32, trunk.width, generator=seeded())
     documents = torch.tensor([[0] * 20 + [1] * 9 + [-1] * 3, [1] * 32])
     order = torch.cat([torch.randperm(20, generator=seeded(1)), torch.arange(20, 32)])
     rebuilt = objective.rebuild_rows(states, documents)
-    torch.testing.assert_close(objective.rebuild_rows(states[:, order], documents)[0], rebuilt[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        objective.rebuild_rows(states[:, order], documents)[0], rebuilt[0], rtol=0, atol=1e-5
+    )
     elsewhere = states.clone()
     elsewhere[0, :20] += 1.0
     changed = (objective.rebuild_rows(elsewhere, documents) - rebuilt).abs().amax(-1) > 1e-4
     assert changed.tolist() == [[True] * 20 + [False] * 12, [False] * 32]
 
 
-def value_loop(head: ValueHead, states_SD: Tensor, values: list[float], first: list[float | None]) -> Tensor:
+def value_loop(
+    head: ValueHead, states_SD: Tensor, values: list[float], first: list[float | None]
+) -> Tensor:
     """The slow loss of any value head."""
     if isinstance(head, MixtureHead):
-        return mixture_loop(*head.mixture(states_SD), [scale_of(value) for value in values], SHARPEST)
+        return mixture_loop(
+            *head.mixture(states_SD), [scale_of(value) for value in values], SHARPEST
+        )
     if isinstance(head, RegressionHead):
         return regression_loop(*head(states_SD), values)
     if isinstance(head, MantissaExponentHead):
@@ -296,18 +343,25 @@ def test_loss_of_every_value_head_equals_its_loop(
     trunk: Trunk, encoding: tiktoken.Encoding, texts: list[str], head: str
 ) -> None:
     torch.manual_seed(0)
-    batch = padded_batch(tokenize_texts(encoding, ["It fell to -12.5 or - 1,234 in three of 4 years.", *texts[:4]]), 32)
+    batch = padded_batch(
+        tokenize_texts(encoding, ["It fell to -12.5 or - 1,234 in three of 4 years.", *texts[:4]]),
+        32,
+    )
     objective = NumericalPatternLearner(trunk=trunk, settings=NumericalSettings(value_head=head))
     prepared, hidden = prepared_with_states(objective, batch)
     chosen = prepared.selected["numerical"]["value"]
     digits, ids = trunk.tables.digits_V, chosen["first_tokens"]
     first = [float(trunk.tables.values_V[token]) if digits[token] > 0 else None for token in ids]
-    states = torch.stack([hidden["causal"][at // 32, at % 32] for at in chosen["positions"].tolist()])
+    states = torch.stack(
+        [hidden["causal"][at // 32, at % 32] for at in chosen["positions"].tolist()]
+    )
     slow = value_loop(objective.value_head, states, chosen["targets"].tolist(), first)
     assert min(chosen["targets"].tolist()) < 0
     assert None in first
     fast = objective.loss_sums(hidden, prepared.selected["numerical"])["value"]
-    assert_same_loss_and_gradients(fast, slow, [hidden["causal"], *objective.value_head.parameters()])
+    assert_same_loss_and_gradients(
+        fast, slow, [hidden["causal"], *objective.value_head.parameters()]
+    )
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -316,7 +370,9 @@ def test_every_value_head_survives_a_batch_without_numbers(
     encoding: tiktoken.Encoding, trunk: Trunk, head: str, training: bool
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["no figures in here at all.", "None, we say."]))
-    objective = NumericalPatternLearner(trunk=trunk, settings=NumericalSettings(value_head=head)).train(training)
+    objective = NumericalPatternLearner(
+        trunk=trunk, settings=NumericalSettings(value_head=head)
+    ).train(training)
     group = ObjectiveGroup([objective]).train(training)
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     prepared = group.prepare(batch, seeded())
@@ -341,7 +397,10 @@ def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:
         ("type", "masked", 0, objective.type_head), ("next_type", "causal", 1, objective.next_type_head)
     ):  # fmt: skip
         positions = prepared.views[view].scored_S.tolist()
-        slow = -sum(head(hidden[view][at // 32, at % 32]).log_softmax(-1)[types[at + shift]] for at in positions)
+        slow = -sum(
+            head(hidden[view][at // 32, at % 32]).log_softmax(-1)[types[at + shift]]
+            for at in positions
+        )
         assert prepared.counts()["numerical"][part] == len(positions)
         assert_same_loss_and_gradients(fast[part], slow, [hidden[view], head.weight])
     before = [
@@ -350,15 +409,21 @@ def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:
         if numbers[at + 1] >= 0 and numbers[at] != numbers[at + 1] and math.isfinite(values[at + 1])
     ]
     states = torch.stack([hidden["causal"][at // 32, at % 32] for at in before])
-    targets = to_scale(torch.tensor([values[at + 1] for at in before], dtype=torch.float64)).tolist()
+    targets = to_scale(
+        torch.tensor([values[at + 1] for at in before], dtype=torch.float64)
+    ).tolist()
     slow = mixture_loop(*objective.value_head.mixture(states), targets, SHARPEST)
     assert prepared.counts()["numerical"]["value"] == len(before) > 0
     assert_same_loss_and_gradients(fast["value"], slow, [hidden["causal"]])
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_a_batch_without_numbers_gives_a_finite_loss(encoding: tiktoken.Encoding, trunk: Trunk, name: str) -> None:
-    batch = padded_batch(tokenize_texts(encoding, ["no figures in here at all.", "nor in there. None, we say."]))
+def test_a_batch_without_numbers_gives_a_finite_loss(
+    encoding: tiktoken.Encoding, trunk: Trunk, name: str
+) -> None:
+    batch = padded_batch(
+        tokenize_texts(encoding, ["no figures in here at all.", "nor in there. None, we say."])
+    )
     group = ObjectiveGroup([REGISTRY[name](trunk=trunk)])
     sums = group(group.prepare(batch, seeded()))[name]
     assert all(math.isfinite(float(value)) for value in sums.values())

@@ -19,8 +19,8 @@ TOGETHER = {"training.warmup_steps": 5, "training.adamw_learning_rate": 0.01}
 STEPS, LEFT = 120, 0.01  # of the first loss
 MODES: dict[str, tuple[str, dict[str, Any]]] = {
     "mlm": ("mlm", {}),
-    "mlm, words": ("mlm", {"unit": "word"}),
-    "mlm, spans": ("mlm", {"unit": "span"}),
+    "mlm, words": ("mlm", {"granularity": "word"}),
+    "mlm, spans": ("mlm", {"granularity": "span"}),
     "ntp": ("ntp", {}),
     "contrastive": ("contrastive", {}),
     "denoising": ("denoising", {}),
@@ -39,13 +39,19 @@ SLOWER = {  # steps, share of the first loss: a density narrows for long; an exp
 
 
 def shares_left(
-    settings: Settings, encoding: tiktoken.Encoding, names: tuple[str, ...], batch: Batch, steps: int
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    names: tuple[str, ...],
+    batch: Batch,
+    steps: int,
 ) -> dict[str, float]:
     """Least of the last 50 losses (single steps still jump) by the first, on one batch in the same views every time."""
     settings = settings.replaced({"training.steps": steps})
     torch.manual_seed(0)
     objectives = build_objectives(settings, encoding)
-    trainer = SelfSupervisedTrainer(*(objectives[name] for name in names), settings=settings.training)
+    trainer = SelfSupervisedTrainer(
+        *(objectives[name] for name in names), settings=settings.training
+    )
     views = trainer.prepare([batch])
     trainer.prepare = lambda batches: views
     losses = [trainer.train_step(batch) for _ in range(steps)]
@@ -57,7 +63,9 @@ def test_each_objective_alone_learns_one_batch(
     settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, mode: str
 ) -> None:
     name, values = MODES[mode]
-    chosen = settings.replaced(FAST | {f"objectives.{name}.{key}": value for key, value in values.items()})
+    chosen = settings.replaced(
+        FAST | {f"objectives.{name}.{key}": value for key, value in values.items()}
+    )
     steps, limit = SLOWER.get(mode, (STEPS, LEFT))
     assert shares_left(chosen, encoding, (name,), rows.batch(0, 2), steps)[name] < limit
 

@@ -12,7 +12,8 @@ import tiktoken
 import torch
 from reference import spans_by_bytes
 
-from ssl_lib.config import Settings, UserError
+from ssl_lib.config import Settings
+from ssl_lib.errors import UserError
 from ssl_lib.predictor import ModelError, Predictor, load
 from ssl_lib.tokens.encodings import encode, special_ids
 
@@ -38,10 +39,12 @@ def next_token_nats(model: Predictor, ids: list[int]) -> np.ndarray:
     """-log p(next token) after a prefix that stands alone; over everything but mask, noise and padding."""
     special = special_ids(model.encoding)
     with torch.no_grad():
-        states = model.trunk(torch.tensor([ids]), torch.zeros(1, len(ids), dtype=torch.int64), torch.tensor([True]))[
-            0, -1
-        ]
-        scores = (model.trunk.vocabulary_matrix() @ states)[: model.encoding.n_vocab].double().numpy()
+        states = model.trunk(
+            torch.tensor([ids]), torch.zeros(1, len(ids), dtype=torch.int64), torch.tensor([True])
+        )[0, -1]
+        scores = (
+            (model.trunk.vocabulary_matrix() @ states)[: model.encoding.n_vocab].double().numpy()
+        )
     scores[[special.mask, special.noise, special.padding]] = -np.inf
     highest = scores.max()
     return highest + math.log(np.exp(scores - highest).sum()) - scores
@@ -51,7 +54,9 @@ def test_next_probabilities_sum_to_one_and_are_those_of_the_slow_model(model: Pr
     found = model.predict_next(SHORT[0], k=10**6)
     assert sum(probability for _, probability in found) == pytest.approx(1.0, abs=1e-5)
     nats = next_token_nats(model, encode(model.encoding, SHORT[0]))
-    assert [probability for _, probability in found[:5]] == pytest.approx(sorted(np.exp(-nats))[::-1][:5], rel=1e-3)
+    assert [probability for _, probability in found[:5]] == pytest.approx(
+        sorted(np.exp(-nats))[::-1][:5], rel=1e-3
+    )
     assert found[0][0] == model.encoding.decode([int(nats.argmin())])
     assert len(model.predict_next(SHORT[0])) == 5
 
@@ -72,26 +77,35 @@ def test_log_likelihoods_equal_the_sum_of_slow_next_tokens(model: Predictor) -> 
 
 
 def test_log_likelihood_does_not_depend_on_the_other_texts(model: Predictor, long: str) -> None:
-    together = model.log_likelihoods(["The sum is", long, "Two"], [" 5", " 7.", " and more words than that"])
+    together = model.log_likelihoods(
+        ["The sum is", long, "Two"], [" 5", " 7.", " and more words than that"]
+    )
     for index, (prompt, continuation) in enumerate(
         [("The sum is", " 5"), (long, " 7."), ("Two", " and more words than that")]
     ):
-        assert together[index] == pytest.approx(model.log_likelihoods([prompt], [continuation])[0], rel=1e-4)
+        assert together[index] == pytest.approx(
+            model.log_likelihoods([prompt], [continuation])[0], rel=1e-4
+        )
 
 
-def test_log_likelihood_of_nothing_is_zero_and_a_longer_continuation_is_less_likely(model: Predictor) -> None:
+def test_log_likelihood_of_nothing_is_zero_and_a_longer_continuation_is_less_likely(
+    model: Predictor,
+) -> None:
     nothing, short, more = model.log_likelihoods(["The sum is"] * 3, ["", " 5", " 5 and 6"])
     assert nothing == 0.0
     assert more < short < 0.0
 
 
-def test_log_likelihood_of_a_long_prompt_reads_the_last_context(model: Predictor, long: str) -> None:
+def test_log_likelihood_of_a_long_prompt_reads_the_last_context(
+    model: Predictor, long: str
+) -> None:
     ids = encode(model.encoding, long + " 7")
     got = model.log_likelihoods([long], [" 7"])[0]
     count = len(ids) - len(encode(model.encoding, long))
-    window = ids[-model.context :]
+    window = ids[-model.context_length :]
     expected = -sum(
-        float(next_token_nats(model, window[:at])[window[at]]) for at in range(len(window) - count, len(window))
+        float(next_token_nats(model, window[:at])[window[at]])
+        for at in range(len(window) - count, len(window))
     )
     assert got == pytest.approx(expected, rel=1e-4)
 
@@ -103,7 +117,9 @@ def test_ranks_of_a_short_text_equal_the_slow_model(model: Predictor) -> None:
         assert found.nll.tolist() == pytest.approx(
             [float(row[token]) for row, token in zip(nats, ids[1:], strict=True)], rel=1e-3
         )
-        assert found.correct.tolist() == [int(row.argmin()) == token for row, token in zip(nats, ids[1:], strict=True)]
+        assert found.correct.tolist() == [
+            int(row.argmin()) == token for row, token in zip(nats, ids[1:], strict=True)
+        ]
         lengths = [len(model.encoding.decode_single_token_bytes(token)) for token in ids]
         assert [tuple(span) for span in found.spans] == spans_by_bytes(text, lengths)[1:]
 
@@ -118,8 +134,12 @@ def test_ranks_of_a_long_text_cover_every_token_with_half_a_context_before_it(
     assert len(found.nll) == len(found.correct) == len(found.spans) == len(ids) - 1
     assert bool(np.isfinite(found.nll).all())
     last = float(found.nll[-1])
-    half = model.context // 2
-    windows = range(max(0, len(ids) - model.context), max(1, len(ids) - half)) if len(ids) > model.context else [0]
+    half = model.context_length // 2
+    windows = (
+        range(max(0, len(ids) - model.context_length), max(1, len(ids) - half))
+        if len(ids) > model.context_length
+        else [0]
+    )
     slow = [float(next_token_nats(model, ids[start:-1])[ids[-1]]) for start in windows]
     assert any(last == pytest.approx(value, rel=1e-3) for value in slow)
 
@@ -142,7 +162,9 @@ def test_states_stand_with_their_characters_and_ignore_the_other_texts(
 def test_states_of_every_layer_are_those_of_a_model_cut_off_there(
     settings: Settings, encoding: tiktoken.Encoding, private: int
 ) -> None:
-    model = Predictor.untrained(settings.replaced({"model.layers": 3, "model.private_layers": private}), encoding)
+    model = Predictor.untrained(
+        settings.replaced({"model.layers": 3, "model.mode_specific_layers": private}), encoding
+    )
     (found,) = model.token_states([SHORT[0]], every_layer=True)
     ids = torch.tensor([encode(encoding, SHORT[0])])
     documents, causal = torch.zeros_like(ids), torch.tensor([False])
@@ -153,7 +175,9 @@ def test_states_of_every_layer_are_those_of_a_model_cut_off_there(
     hook.remove()
     for block in blocks:
         slow.append(block(slow[-1], around[0]))
-    expected = torch.cat([torch.nn.functional.layer_norm(state, state.shape[-1:]) for state in slow], dim=-1)[0]
+    expected = torch.cat(
+        [torch.nn.functional.layer_norm(state, state.shape[-1:]) for state in slow], dim=-1
+    )[0]
     np.testing.assert_allclose(found.states, expected.detach().numpy(), atol=1e-5)
     (last,) = model.token_states([SHORT[0]])
     np.testing.assert_allclose(found.states[:, -model.width :], last.states, atol=1e-5)
@@ -168,7 +192,9 @@ def test_causal_states_ignore_what_follows_and_others_do_not(model: Predictor) -
     assert np.abs(one.states[:count] - other.states[:count]).max() > 1e-2
 
 
-def test_embeddings_have_unit_length_and_ignore_the_batch_they_come_in(model: Predictor, long: str) -> None:
+def test_embeddings_have_unit_length_and_ignore_the_batch_they_come_in(
+    model: Predictor, long: str
+) -> None:
     texts = [*SHORT, long, "7"]
     together = model.embed(texts)
     assert together.dtype == np.float32
@@ -181,14 +207,21 @@ def test_embeddings_have_unit_length_and_ignore_the_batch_they_come_in(model: Pr
 
 def test_a_long_text_is_embedded_as_the_mean_of_its_pieces(model: Predictor, long: str) -> None:
     ids = encode(model.encoding, long)
-    pieces = [ids[start : start + model.context] for start in range(0, len(ids), model.context)]
+    pieces = [
+        ids[start : start + model.context_length]
+        for start in range(0, len(ids), model.context_length)
+    ]
     with torch.no_grad():
-        vectors = [model.objectives["contrastive"](torch.tensor(piece))[0].numpy() for piece in pieces]
+        vectors = [
+            model.objectives["contrastive"](torch.tensor(piece))[0].numpy() for piece in pieces
+        ]
     mean = np.sum(vectors, axis=0)
     np.testing.assert_allclose(model.embed([long])[0], mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_a_number_has_nested_intervals_around_its_median_and_magnitudes_that_sum_to_one(model: Predictor) -> None:
+def test_a_number_has_nested_intervals_around_its_median_and_magnitudes_that_sum_to_one(
+    model: Predictor,
+) -> None:
     texts = ["The sum of 2 + 3 is", "It costs $", "x", "In the year"]
     for found in model.predict_numbers(texts, intervals=(0.1, 0.5, 0.8, 0.99)):
         levels = sorted(found.intervals)
@@ -227,7 +260,9 @@ def test_masks_are_filled_in_order_with_probable_ordinary_tokens(model: Predicto
         shares = [share for _, share in group]
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) <= 1.0 + 1e-6
-    assert not any("<|mask|>" in text or "<|noise|>" in text or "<|padding|>" in text for text, _ in found)
+    assert not any(
+        "<|mask|>" in text or "<|noise|>" in text or "<|padding|>" in text for text, _ in found
+    )
     assert len(model.fill_mask("[MASK]")) == 1
 
 
@@ -237,7 +272,9 @@ def test_a_text_without_a_mask_is_refused(model: Predictor, text: str) -> None:
         model.fill_mask(text)
 
 
-def test_texts_that_do_not_fit_are_refused_where_nothing_may_be_cut(model: Predictor, long: str) -> None:
+def test_texts_that_do_not_fit_are_refused_where_nothing_may_be_cut(
+    model: Predictor, long: str
+) -> None:
     for call in (model.denoise, lambda text: model.fill_mask(f"[MASK]{text}")):
         with pytest.raises(ModelError, match="context is 32"):
             call(long)
@@ -283,7 +320,9 @@ def test_generation_does_not_depend_on_the_other_prompts_and_goes_beyond_the_con
     model: Predictor, long: str
 ) -> None:
     together = model.generate([SHORT[0], long, "Two"], max_tokens=5, stop="")
-    assert together == [model.generate([prompt], max_tokens=5, stop="")[0] for prompt in (SHORT[0], long, "Two")]
+    assert together == [
+        model.generate([prompt], max_tokens=5, stop="")[0] for prompt in (SHORT[0], long, "Two")
+    ]
 
 
 def test_finding_numbers_needs_no_model_state(model: Predictor) -> None:
@@ -316,7 +355,9 @@ def test_the_untrained_twin_is_the_same_every_time_and_costs_no_randomness(
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "encoding.json"])
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_model_that_is_not_whole_is_refused(model: Predictor, tmp_path: Path, name: str, damage: str) -> None:
+def test_a_model_that_is_not_whole_is_refused(
+    model: Predictor, tmp_path: Path, name: str, damage: str
+) -> None:
     model.save(tmp_path)
     path = tmp_path / name
     if damage == "missing":
@@ -327,15 +368,19 @@ def test_a_model_that_is_not_whole_is_refused(model: Predictor, tmp_path: Path, 
         load(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["[]", '{"model": []}', '{"model": 3}', '{"model": {"heads": 3}}', "{}"])
-def test_a_config_of_another_shape_is_refused_in_one_sentence(model: Predictor, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    "content", ["[]", '{"model": []}', '{"model": 3}', '{"model": {"heads": 3}}', "{}"]
+)
+def test_a_config_of_another_shape_is_refused_in_one_sentence(
+    model: Predictor, tmp_path: Path, content: str
+) -> None:
     model.save(tmp_path)
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["short_convolution", "induction_heads", "private_layers"])
+@pytest.mark.parametrize("key", ["short_convolution", "induction_heads", "mode_specific_layers"])
 def test_a_model_written_before_a_part_existed_is_read_without_it(
     settings: Settings, encoding: tiktoken.Encoding, tmp_path: Path, key: str
 ) -> None:

@@ -21,13 +21,21 @@ from ssl_lib.report import guide, write_report
 from ssl_lib.report.examples import marked
 from ssl_lib.report.formats import score, span
 from ssl_lib.report.inputs import TASKS, Inputs, at, read_inputs
-from ssl_lib.report.number_line import candidates, neighbours, number_line, write_number_line, written_numbers
+from ssl_lib.report.number_line import (
+    candidates,
+    neighbours,
+    number_line,
+    write_number_line,
+    written_numbers,
+)
 from ssl_lib.report.page import render_page, sections
 from ssl_lib.report.svg import ticks
 
 VOID = {"meta", "br", "line", "circle", "path", "rect", "polyline"}
 PICTURES = {"losses", "downstream", "reasoning", "calibration", "confusion", "number_line"}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 
 class Reader(HTMLParser):
@@ -48,9 +56,15 @@ class Reader(HTMLParser):
         given = dict(attrs)
         self.ids += [given["id"]] if given.get("id") else []
         self.addresses += [
-            value or "" for key, value in attrs if key in ("src", "href", "xlink:href", "data", "action")
+            value or ""
+            for key, value in attrs
+            if key in ("src", "href", "xlink:href", "data", "action")
         ]
-        self.unnamed += [tag] if tag in ("svg", "img") and not (given.get("aria-label") or given.get("alt")) else []
+        self.unnamed += (
+            [tag]
+            if tag in ("svg", "img") and not (given.get("aria-label") or given.get("alt"))
+            else []
+        )
         if tag not in VOID:
             self.open.append(tag)
 
@@ -116,7 +130,9 @@ def test_sentences_with_multiplied_amounts_are_shown_where_they_were_measured(fu
 def test_cosines_of_gradients_are_shown_where_they_were_measured(full: Path) -> None:
     inputs = read_inputs(full)
     assert "−0.125" in render_page(Settings(), inputs, "now")
-    without = replace(inputs, train={k: v for k, v in inputs.train.items() if k != "gradient_cosines"})
+    without = replace(
+        inputs, train={k: v for k, v in inputs.train.items() if k != "gradient_cosines"}
+    )
     assert "Cosine of the objectives" not in render_page(Settings(), without, "now")
 
 
@@ -133,7 +149,9 @@ def test_what_is_missing_costs_its_part_alone(tmp_path: Path, kept: tuple[str, .
     assert 'class="absent"' in text
     for part in sections(Settings(), Inputs(), ""):
         assert part.id in reader.ids
-    for name in {"metrics/train.json", "metrics/evaluation.json", "data/raw/manifest.json"} - set(kept):
+    for name in {"metrics/train.json", "metrics/evaluation.json", "data/raw/manifest.json"} - set(
+        kept
+    ):
         assert name in reader.text
 
 
@@ -143,17 +161,25 @@ def test_any_key_may_be_missing_or_null(full: Path) -> None:
         whole = getattr(inputs, field)
         for number, key in enumerate(whole):
             rest = {k: v for k, v in whole.items() if k != key}
-            render_page(Settings(), replace(inputs, **{field: rest if number % 2 else rest | {key: None}}), "now")
+            render_page(
+                Settings(),
+                replace(inputs, **{field: rest if number % 2 else rest | {key: None}}),
+                "now",
+            )
     for key in inputs.task(TASKS[0]):
         rows = {task: row | {key: None} for task, row in inputs.evaluation["downstream"].items()}
-        render_page(Settings(), replace(inputs, evaluation=inputs.evaluation | {"downstream": rows}), "now")
+        render_page(
+            Settings(), replace(inputs, evaluation=inputs.evaluation | {"downstream": rows}), "now"
+        )
 
 
 def test_broken_files_are_named_and_cost_their_part_alone(tmp_path: Path) -> None:
     write_inputs(tmp_path)
     (tmp_path / "metrics" / "train.json").write_text("{", encoding="utf-8")
     (tmp_path / "tuning" / "best.yaml").write_text("a: [", encoding="utf-8")
-    (tmp_path / "plots" / "losses.csv").write_text("step,objective,split,loss\nx,mlm,train,1\n", encoding="utf-8")
+    (tmp_path / "plots" / "losses.csv").write_text(
+        "step,objective,split,loss\nx,mlm,train,1\n", encoding="utf-8"
+    )
     text = Reader(write_report(Settings(), tmp_path).read_text(encoding="utf-8")).text
     assert "metrics/train.json (unreadable" in text
     assert "tuning/best.yaml (unreadable" in text
@@ -188,7 +214,10 @@ def test_figures_of_the_page_are_those_of_the_files(page: str, full: Path) -> No
 def test_the_headline_gives_intervals_and_counts_what_the_guide_asks(page: str) -> None:
     text = Reader(page).text
     assert "numerical reasoning from 25.1% [23.1–27.1] to 89.1% [87.1–91.1]" in text
-    assert "2 of 4 tasks and 3 of 4 losses reach the guide's figures; 4 of 4 tasks lie clearly above" in text
+    assert (
+        "2 of 4 tasks and 3 of 4 losses reach the guide's figures; 4 of 4 tasks lie clearly above"
+        in text
+    )
 
 
 def test_rows_below_the_guide_are_marked(full: Path) -> None:
@@ -251,7 +280,9 @@ class Ordered:
         ]
 
     def embed(self, texts: list[str]) -> np.ndarray:
-        rows = np.array([[len(text), sum(map(ord, text)) % 7, 1.0] for text in texts], dtype=np.float32)
+        rows = np.array(
+            [[len(text), sum(map(ord, text)) % 7, 1.0] for text in texts], dtype=np.float32
+        )
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -276,7 +307,9 @@ def test_neighbours_are_the_nearest_and_never_the_number_itself() -> None:
     cosines = vectors[1:] @ vectors[0]
     (row,) = found["rows"]
     assert row["number"] not in [text for text, _ in row["nearest"]]
-    assert [cosine for _, cosine in row["nearest"]] == pytest.approx(np.sort(cosines)[::-1][:3], abs=1e-4)
+    assert [cosine for _, cosine in row["nearest"]] == pytest.approx(
+        np.sort(cosines)[::-1][:3], abs=1e-4
+    )
 
 
 def browse(page: str, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -287,8 +320,17 @@ def browse(page: str, folder: Path, *flags: str) -> subprocess.CompletedProcess[
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
         "--disable-component-update --disable-sync --dump-dom"
     )
-    flags = (*flags, "--host-resolver-rules=MAP * ~NOTFOUND")  # so that the browser itself reaches nobody
-    command = [str(CHROMIUM), *quiet.split(), *flags, f"--user-data-dir={folder / 'profile'}", target.as_uri()]
+    flags = (
+        *flags,
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+    )  # so that the browser itself reaches nobody
+    command = [
+        str(CHROMIUM),
+        *quiet.split(),
+        *flags,
+        f"--user-data-dir={folder / 'profile'}",
+        target.as_uri(),
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -297,14 +339,22 @@ def console_and_requests(page: str, folder: Path) -> tuple[list[str], list[str]]
     folder.mkdir()
     log = folder / "net.json"
     done = browse(page, folder, "--enable-logging=stderr", f"--log-net-log={log}")
-    events = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
-    asked = {event["url"] for event in events if event.get("initiator", "not an origin") != "not an origin"}
+    events = [
+        event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]
+    ]
+    asked = {
+        event["url"]
+        for event in events
+        if event.get("initiator", "not an origin") != "not an origin"
+    }
     return [line for line in done.stderr.splitlines() if "CONSOLE" in line], sorted(asked)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_a_browser_asks_for_nothing_and_has_nothing_to_say(page: str, tmp_path: Path) -> None:
-    noisy = "<!DOCTYPE html><img src='http://127.0.0.1:9/a.png'><script>console.error('heard')</script>"
+    noisy = (
+        "<!DOCTYPE html><img src='http://127.0.0.1:9/a.png'><script>console.error('heard')</script>"
+    )
     said, asked = console_and_requests(noisy, tmp_path / "noisy")
     assert any("heard" in line for line in said)
     assert "http://127.0.0.1:9/a.png" in asked
@@ -327,7 +377,9 @@ def test_nothing_overflows_on_a_phone(page: str, tmp_path: Path, width: int) -> 
     """.replace("WIDTH", str(width))
     opened = page.replace("<details>", "<details open>")
     frame = f'<iframe srcdoc="{html.escape(opened)}" style="width:{width}px;height:900px;border:0"></iframe>'
-    done = browse(f"<!DOCTYPE html><body>{frame}<script>onload = () => {{{script}}}</script>", tmp_path)
+    done = browse(
+        f"<!DOCTYPE html><body>{frame}<script>onload = () => {{{script}}}</script>", tmp_path
+    )
     found = re.search(r"RESULT (\[.*\])", html.unescape(done.stdout))
     assert found, done.stderr[-2000:]
     total, count, wide = json.loads(found[1])

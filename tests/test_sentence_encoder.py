@@ -18,7 +18,7 @@ from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import View
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
-from ssl_lib.objectives.sentence_encoder import (
+from ssl_lib.objectives.contrastive.sentence_encoder import (
     AROUND,
     COARSE,
     COARSE_SHARE,
@@ -47,32 +47,47 @@ def encoder_of(seed: int = 0, width: int = WIDTH) -> SentenceEncoder:
 
 
 def plain_view(encoding: tiktoken.Encoding, text: str) -> View:
-    batch, nothing = padded_batch(tokenize_texts(encoding, [text])), torch.zeros(0, dtype=torch.int64)
+    batch, nothing = (
+        padded_batch(tokenize_texts(encoding, [text])),
+        torch.zeros(0, dtype=torch.int64),
+    )
     return View(batch.token_ids_BT, batch.document_ids_BT, False, nothing, nothing)
 
 
 def test_vectors_and_gradients_equal_the_loop() -> None:
-    encoder, hidden_RTD = encoder_of(), torch.randn(3, 7, WIDTH, generator=seeded(), requires_grad=True)
-    span_RT = torch.tensor([[0, 0, 0, 1, 1, -1, -1], [2, -1, 2, 2, 3, 3, 3], [-1, 4, 4, 4, 4, 4, -1]])
+    encoder, hidden_RTD = (
+        encoder_of(),
+        torch.randn(3, 7, WIDTH, generator=seeded(), requires_grad=True),
+    )
+    span_RT = torch.tensor(
+        [[0, 0, 0, 1, 1, -1, -1], [2, -1, 2, 2, 3, 3, 3], [-1, 4, 4, 4, 4, 4, -1]]
+    )
     decades_RT = torch.randn(3, 7, generator=seeded(1), dtype=torch.float64) * 2.0
     decades_RT[torch.rand(3, 7, generator=seeded(2)) < 0.5] = math.nan
     decades_RT[1, 4:] = math.nan  # a span without a number
     written = Written(torch.randint(ROWS, (3, 7), generator=seeded(4)), decades_RT)
     ids, decades, spans = (each.flatten().tolist() for each in (*written, span_RT))
-    numbers = [place for place, value in enumerate(decades) if math.isfinite(value) and spans[place] >= 0]
+    numbers = [
+        place for place, value in enumerate(decades) if math.isfinite(value) and spans[place] >= 0
+    ]
     slow_magnitudes = {
-        place: magnitude_of(encoder, AROUND, DECADES_EACH, MARK, ids, decades, spans, place) for place in numbers
+        place: magnitude_of(encoder, AROUND, DECADES_EACH, MARK, ids, decades, spans, place)
+        for place in numbers
     }
     magnitudes = encoder.magnitudes(written, span_RT, torch.tensor(numbers))
     slow_S = torch.stack([*slow_magnitudes.values()]).float()
     torch.testing.assert_close(magnitudes, slow_S, rtol=1e-5, atol=1e-5)
     slope_S, units = torch.randn(len(numbers), generator=seeded(5)), encoder.units.weight
-    gradients = [torch.autograd.grad((each * slope_S).sum(), units)[0] for each in (magnitudes, slow_S)]
+    gradients = [
+        torch.autograd.grad((each * slope_S).sum(), units)[0] for each in (magnitudes, slow_S)
+    ]
     torch.testing.assert_close(gradients[0] * DECADES_EACH, gradients[1], rtol=1e-5, atol=1e-5)
     slow_magnitudes = {place: value.detach() for place, value in slow_magnitudes.items()}
     fast = encoder(hidden_RTD, written, span_RT, 5)
     waves = (FINE, TURNS, COARSE)
-    slow = sentence_vectors_loop(encoder, waves, WORDS_SHARE, slow_magnitudes, hidden_RTD.flatten(0, 1), decades, spans)
+    slow = sentence_vectors_loop(
+        encoder, waves, WORDS_SHARE, slow_magnitudes, hidden_RTD.flatten(0, 1), decades, spans
+    )
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-5)
     weights_ND = torch.randn(5, WIDTH, generator=seeded(3))
     inputs = [hidden_RTD, *(weight for weight in encoder.parameters() if weight is not units)]
@@ -81,7 +96,9 @@ def test_vectors_and_gradients_equal_the_loop() -> None:
 
 def vector_of(encoder: SentenceEncoder, decades: float, unit: int) -> torch.Tensor:
     """The vector of one number and the token behind it, whatever stands around them."""
-    written = Written(torch.tensor([[0, unit]]), torch.tensor([[decades, math.nan]], dtype=torch.float64))
+    written = Written(
+        torch.tensor([[0, unit]]), torch.tensor([[decades, math.nan]], dtype=torch.float64)
+    )
     hidden_RTD = torch.randn(1, 2, encoder.text.in_features, generator=seeded())
     return encoder(hidden_RTD, written, torch.zeros(1, 2, dtype=torch.int64), 1)[0].detach()
 
@@ -95,7 +112,9 @@ def likeness(apart: float) -> float:
 
 @budget(max_examples=60, deadline=None)
 @given(decades=st.floats(-3, 6), apart=st.floats(0, 3))
-def test_the_cosine_of_two_amounts_is_the_mean_cosine_of_their_phases(decades: float, apart: float) -> None:
+def test_the_cosine_of_two_amounts_is_the_mean_cosine_of_their_phases(
+    decades: float, apart: float
+) -> None:
     """Where nothing is said beside them."""
     encoder = encoder_of(width=WIDE)
     with torch.no_grad():
@@ -114,21 +133,30 @@ def test_three_per_cent_is_nearer_than_any_power_of_ten() -> None:
 
 @budget(max_examples=40, deadline=None)
 @given(decades=st.floats(-3, 6), power=st.integers(1, 6), factor=st.floats(0.001, 0.95))
-def test_a_unit_that_is_worth_a_power_of_ten_stands_for_it(decades: float, power: int, factor: float) -> None:
+def test_a_unit_that_is_worth_a_power_of_ten_stands_for_it(
+    decades: float, power: int, factor: float
+) -> None:
     """5 km is 5,000 m once the model knows what km adds, and neither 5 m nor 6 km."""
     encoder = encoder_of()
     with torch.no_grad():
         encoder.units.weight.zero_()
         encoder.units.weight[1, AROUND.index(1)] = power / DECADES_EACH
     large = vector_of(encoder, decades, unit=1)
-    torch.testing.assert_close(vector_of(encoder, decades + power, unit=0), large, rtol=0, atol=1e-4)
-    for other in (vector_of(encoder, decades, unit=0), vector_of(encoder, decades + factor, unit=1)):
+    torch.testing.assert_close(
+        vector_of(encoder, decades + power, unit=0), large, rtol=0, atol=1e-4
+    )
+    for other in (
+        vector_of(encoder, decades, unit=0),
+        vector_of(encoder, decades + factor, unit=1),
+    ):
         assert float((other - large).norm()) > 1e-3
 
 
 def test_scale_words_are_known_from_the_start() -> None:
     """An untrained model gives 35 million and 35,000,000 one magnitude, and knows nothing of kilometres."""
-    encoding = train_encoding(["A million dollars or a thousand of them, and kilometres. " * 9], 1400, "right3")
+    encoding = train_encoding(
+        ["A million dollars or a thousand of them, and kilometres. " * 9], 1400, "right3"
+    )
     trunk = Trunk(TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2), encoding)
     encoder = SentenceEncoder(32, trunk.vocabulary.marks_V, trunk.tables.decades_V)
     for text, magnitude in (
@@ -144,7 +172,9 @@ def test_scale_words_are_known_from_the_start() -> None:
         assert math.isclose(found, magnitude, abs_tol=1e-4), text
 
 
-def test_values_stand_at_the_last_digits_of_their_numbers(trunk: Trunk, encoding: tiktoken.Encoding) -> None:
+def test_values_stand_at_the_last_digits_of_their_numbers(
+    trunk: Trunk, encoding: tiktoken.Encoding
+) -> None:
     view = plain_view(encoding, "The sum of 12,345.5 and 0 is it.")
     found = as_written(trunk, view).decades_RT[0]
     assert [round(10.0 ** float(each), 6) for each in found[found.isfinite()]] == [12345.5]
@@ -153,26 +183,40 @@ def test_values_stand_at_the_last_digits_of_their_numbers(trunk: Trunk, encoding
 
 def test_without_a_number_embedding_no_value_is_known(encoding: tiktoken.Encoding) -> None:
     shape = TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2, number_embedding="none")
-    assert as_written(Trunk(shape, encoding), plain_view(encoding, "It is 12,345.")).decades_RT.isnan().all()
+    assert (
+        as_written(Trunk(shape, encoding), plain_view(encoding, "It is 12,345."))
+        .decades_RT.isnan()
+        .all()
+    )
 
 
 @pytest.mark.parametrize("kinds", [{}, {"deletion_share": 0.5}])
 def test_a_view_knows_the_values_that_it_shows_at_their_clean_positions(
     trunk: Trunk, encoding: tiktoken.Encoding, kinds: dict[str, float]
 ) -> None:
-    batch = padded_batch(tokenize_texts(encoding, ["The sum of 12,345.5 and 67 is 12,412.5 in all of 98 cases."] * 8))
-    settings = DenoisingSettings(rows=1.0, noise_rate=0.4, **kinds)
+    batch = padded_batch(
+        tokenize_texts(encoding, ["The sum of 12,345.5 and 67 is 12,412.5 in all of 98 cases."] * 8)
+    )
+    settings = DenoisingSettings(batch_fraction=1.0, noise_rate=0.4, **kinds)
     view = noised_view(batch, trunk.vocabulary, settings, seeded(5))
     shown_RT = written_rows(trunk, view.ids_RT, view.document_ids_RT).decades_RT
     ids_RT, at_clean_RT = as_written(trunk, view)
     width = batch.token_ids_BT.shape[1]
     for row in range(8):
         for place in range(width):
-            source = row * width + place if view.source_N is None else int(view.source_N[row * width + place])
+            source = (
+                row * width + place
+                if view.source_N is None
+                else int(view.source_N[row * width + place])
+            )
             if source >= 0:
                 assert ids_RT[row, place] == view.ids_RT.flatten()[source]
                 torch.testing.assert_close(
-                    at_clean_RT[row, place], shown_RT.flatten()[source], rtol=0, atol=0, equal_nan=True
+                    at_clean_RT[row, place],
+                    shown_RT.flatten()[source],
+                    rtol=0,
+                    atol=0,
+                    equal_nan=True,
                 )
     clean_RT = written_rows(trunk, *batch[:2]).decades_RT
     assert (at_clean_RT.nan_to_num(-1.0) != clean_RT.nan_to_num(-1.0)).any()

@@ -28,7 +28,9 @@ TEXT = "The sum of 2 + 3 is"
 
 
 @pytest.fixture(scope="module")
-def project(settings: Settings, encoding: tiktoken.Encoding, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(
+    settings: Settings, encoding: tiktoken.Encoding, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A folder with an untrained model that its store knows."""
     root = tmp_path_factory.mktemp("project")
     save_model(root / "model", settings, encoding, build_objectives(settings, encoding))
@@ -94,12 +96,16 @@ def test_a_served_model_says_how_texts_go_on(project: Path, address: str) -> Non
     (found,) = asked(address, {"dataframe_records": [{"text": TEXT}], "params": params})
     expected = load(project / "model").predict_next(TEXT, k=3)
     assert [text for text, _ in found] == [text for text, _ in expected]
-    assert [share for _, share in found] == pytest.approx([share for _, share in expected], abs=1e-5)
+    assert [share for _, share in found] == pytest.approx(
+        [share for _, share in expected], abs=1e-5
+    )
 
 
 def test_a_model_that_the_store_lacks_is_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ssl_lib", "serve", "--model", "models:/nobody@champion"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 1
     assert "models:/nobody@champion is not in" in done.stderr
     assert "Traceback" not in done.stderr

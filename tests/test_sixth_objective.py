@@ -20,14 +20,14 @@ from conftest import CONTEXT
 from test_architecture import leaves, yaml
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import OBJECTIVES, Settings
-from ssl_lib.corpus.generator import generate
+from ssl_lib.synthetic.generator import generate
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.tokens.encodings import train_encoding
 from ssl_lib.tracking import NullRun
 from ssl_lib.training.fit import Corpora, fit
 from ssl_lib.training.model_folder import read_model, save_model
-from ssl_lib.tuning import search_space
+from ssl_lib.experiments.tuning import search_space
 
 folder = Path(sys.argv[1])
 assert dict(leaves(yaml(folder / "params.yaml"))) == dict(leaves(Settings().model_dump()))
@@ -36,8 +36,8 @@ texts = [document.text for document in generate(seed=7, documents=60)]
 encoding = train_encoding(texts, 1440, "right3")
 rows = PackedRows(tokenize_texts(encoding, texts), CONTEXT, seed=3)
 settings = Settings().replaced({
-    "model.layers": 1, "model.width": 32, "model.heads": 2, "model.context": CONTEXT, "training.steps": 60,
-    "training.warmup_steps": 5, "training.validate_every_steps": 60, "training.validation_rows": 16,
+    "model.layers": 1, "model.width": 32, "model.heads": 2, "model.context_length": CONTEXT, "training.steps": 60,
+    "training.warmup_steps": 5, "training.validate_every_steps": 60, "training.validation_sequences": 16,
     "training.device": "cpu", "training.precision": "float32", "training.threads": 1,
     "objectives.replaced.weight": 1.0,
 })
@@ -86,7 +86,9 @@ def insert(path: Path, before: str, text: str) -> None:
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package with what the page shows, and nothing else."""
     folder = tmp_path_factory.mktemp("extended")
-    shutil.copytree(ROOT / "ssl_lib", folder / "ssl_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "ssl_lib", folder / "ssl_lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
@@ -101,8 +103,12 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_sixth_objective_of_the_page_trains_is_saved_and_equals_its_slow_reference(extended: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(extended), str(extended / "tests")])}
+def test_the_sixth_objective_of_the_page_trains_is_saved_and_equals_its_slow_reference(
+    extended: Path,
+) -> None:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(extended), str(extended / "tests")])
+    }
     command = [sys.executable, "-c", PROGRAM, str(extended)]
     done = subprocess.run(command, cwd=extended, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -113,7 +119,17 @@ def test_the_tests_of_objectives_hold_for_the_sixth(extended: Path) -> None:
     """Those that go through the registry."""
     environment = os.environ | {"PYTHONPATH": str(extended)}
     chosen = "replaced and not shares_one"  # which lists the shapes of the five
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, "tests/test_objectives.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        chosen,
+        "tests/test_objectives.py",
+    ]
     done = subprocess.run(command, cwd=extended, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert re.search(r"\d passed", done.stdout)
@@ -121,6 +137,11 @@ def test_the_tests_of_objectives_hold_for_the_sixth(extended: Path) -> None:
 
 def test_the_code_of_the_page_follows_the_rules_of_style(extended: Path) -> None:
     file = extended / "ssl_lib" / "objectives" / "replaced_token.py"
-    for words in (["check", "--config", str(ROOT / "pyproject.toml")], ["format", "--check", "--line-length", "120"]):
-        done = subprocess.run([sys.executable, "-m", "ruff", *words, str(file)], capture_output=True, text=True)
+    for words in (
+        ["check", "--config", str(ROOT / "pyproject.toml")],
+        ["format", "--check", "--line-length", "120"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, str(file)], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout

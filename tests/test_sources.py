@@ -23,9 +23,20 @@ import pytest
 
 from ssl_lib.config import Source
 from ssl_lib.corpus.formats import read_documents
-from ssl_lib.corpus.sources import CorpusError, Digest, SourceFile, domain_of, find_files, outside_sources
+from ssl_lib.corpus.sources import (
+    CorpusError,
+    Digest,
+    SourceFile,
+    domain_of,
+    find_files,
+    outside_sources,
+)
 
-TEXTS = ["The sum of 2 + 3 is 5.", 'He said "1,5 €",\nthen left — at 12:30.', "Ελλάδα: 10.4 million"]
+TEXTS = [
+    "The sum of 2 + 3 is 5.",
+    'He said "1,5 €",\nthen left — at 12:30.',
+    "Ελλάδα: 10.4 million",
+]
 
 
 def write_jsonl(path: Path, records: list[dict[str, object]]) -> None:
@@ -65,7 +76,13 @@ def read(source: Source, root: Path, maximum_characters: int = 10_000) -> list[s
         text
         for file in find_files(source, "corpus.sources.0", root)
         for text in read_documents(
-            file, fields, "corpus.sources.0", maximum_characters, source.documents, Digest(), scratch
+            file,
+            fields,
+            "corpus.sources.0",
+            maximum_characters,
+            source.documents,
+            Digest(),
+            scratch,
         )
     ]
 
@@ -109,9 +126,16 @@ def test_a_long_text_file_is_cut_at_paragraphs_while_it_is_read(tmp_path: Path) 
 
 @pytest.mark.parametrize("format_", WRITERS)
 def test_several_fields_are_joined_by_newlines(tmp_path: Path, format_: str) -> None:
-    WRITERS[format_](tmp_path / f"q.{format_}", [{"question": "2 + 2?", "id": 7, "answer": "4"}] * 2)
-    assert read(Source(path=f"q.{format_}", field=["question", "answer"]), tmp_path) == ["2 + 2?\n4"] * 2
-    assert read(Source(path=f"q.{format_}", field=["id", "answer"], documents=1), tmp_path) == ["7\n4"]
+    WRITERS[format_](
+        tmp_path / f"q.{format_}", [{"question": "2 + 2?", "id": 7, "answer": "4"}] * 2
+    )
+    assert (
+        read(Source(path=f"q.{format_}", field=["question", "answer"]), tmp_path)
+        == ["2 + 2?\n4"] * 2
+    )
+    assert read(Source(path=f"q.{format_}", field=["id", "answer"], documents=1), tmp_path) == [
+        "7\n4"
+    ]
 
 
 def test_null_is_no_text(tmp_path: Path) -> None:
@@ -122,20 +146,34 @@ def test_null_is_no_text(tmp_path: Path) -> None:
 def test_folders_and_globs_take_known_files_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "sources" / "notes"
     (folder / "deep" / ".hidden").mkdir(parents=True)
-    for name in ("b.txt", "a.md", "deep/c.txt", "b.txt.dvc", ".hidden.txt", "deep/.hidden/d.txt", "picture.png"):
+    for name in (
+        "b.txt",
+        "a.md",
+        "deep/c.txt",
+        "b.txt.dvc",
+        ".hidden.txt",
+        "deep/.hidden/d.txt",
+        "picture.png",
+    ):
         (folder / name).write_text(name)
     assert read(Source(path="data/sources/notes"), tmp_path) == ["a.md", "b.txt", "deep/c.txt"]
     assert read(Source(path="data/sources/notes/*.txt"), tmp_path) == ["b.txt"]
     assert read(Source(path="data/sources/**/*.txt"), tmp_path) == ["b.txt", "deep/c.txt"]
     assert read(Source(path=str(folder / "a.md")), tmp_path) == ["a.md"]
     names = [file.name for file in find_files(Source(path="data/sources/notes"), "k", tmp_path)]
-    assert names == ["data/sources/notes/a.md", "data/sources/notes/b.txt", "data/sources/notes/deep/c.txt"]
+    assert names == [
+        "data/sources/notes/a.md",
+        "data/sources/notes/b.txt",
+        "data/sources/notes/deep/c.txt",
+    ]
 
 
 def test_memory_urls_are_read_alone_by_glob_and_by_folder(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     try:
-        memory.pipe({"/box/a.txt": b"one", "/box/b.txt.gz": gzip.compress(b"two"), "/box/c.bin": b"\0"})
+        memory.pipe(
+            {"/box/a.txt": b"one", "/box/b.txt.gz": gzip.compress(b"two", mtime=0), "/box/c.bin": b"\0"}
+        )
         write_parquet(tmp_path / "x.parquet", [{"text": "three"}])
         memory.pipe("/box/d.parquet", (tmp_path / "x.parquet").read_bytes())
         assert read(Source(path="memory://box/b.txt.gz"), tmp_path) == ["two"]
@@ -163,7 +201,9 @@ def web(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("aiohttp") is None, reason="the http driver of fsspec needs aiohttp")
+@pytest.mark.skipif(
+    importlib.util.find_spec("aiohttp") is None, reason="the http driver of fsspec needs aiohttp"
+)
 def test_web_addresses_are_read(tmp_path: Path, web: str) -> None:
     write_jsonl(tmp_path / "web" / "a.jsonl", [{"text": text} for text in TEXTS * 500])
     write_parquet(tmp_path / "web" / "b.parquet", [{"text": text} for text in TEXTS])
@@ -181,7 +221,7 @@ def test_a_missing_driver_names_the_package(tmp_path: Path) -> None:
 
 
 def test_digests_are_those_of_the_raw_bytes(tmp_path: Path) -> None:
-    data = gzip.compress(b"line\n" * 100_000)
+    data = gzip.compress(b"line\n" * 100_000, mtime=0)
     (tmp_path / "a.txt.gz").write_bytes(data)
     write_parquet(tmp_path / "a.parquet", [{"text": "x"}])
     for name in ("a.txt.gz", "a.parquet"):
@@ -201,7 +241,11 @@ def test_digests_are_those_of_the_raw_bytes(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "x"}\n{"text": "\xff"}\n', ["a.jsonl, line 2", "UTF-8"]),
         ("a.jsonl", b'{"text": "x"}\n\n{"text": \n', ["a.jsonl, line 3", "JSON"]),
         ("a.jsonl", b"[1, 2]\n", ["a.jsonl, line 1", "a list"]),
-        ("a.jsonl", b'{"text": "x"}\n{"body": "x", "n": 1}\n', ["line 2", "'text'", "'body', 'n'", "sources.0.field"]),
+        (
+            "a.jsonl",
+            b'{"text": "x"}\n{"body": "x", "n": 1}\n',
+            ["line 2", "'text'", "'body', 'n'", "sources.0.field"],
+        ),
         ("a.jsonl", b'{"text": ["x"]}\n', ["a.jsonl, line 1", "'text'", "a list"]),
         ("a.csv", b"id,body\n1,x\n", ["a.csv, line 2", "'text'", "'id', 'body'"]),
         ("a.csv", b"id,text\n1,x\n2,y,z\n", ["a.csv, line 3", "3 columns", "2"]),
@@ -209,7 +253,7 @@ def test_digests_are_those_of_the_raw_bytes(tmp_path: Path) -> None:
         ("a.csv", b"id,text\n1,\xff\n", ["a.csv, line 2", "UTF-8"]),
         ("a.parquet", b"PAR1 not really", ["a.parquet", "Parquet"]),
         ("a.txt.gz", b"not gzip", ["a.txt.gz", "damaged"]),
-        ("a.txt.gz", gzip.compress(b"x" * 1000)[:-12], ["a.txt.gz", "cut short"]),
+        ("a.txt.gz", gzip.compress(b"x" * 1000, mtime=0)[:-12], ["a.txt.gz", "cut short"]),
         ("a.txt.bz2", bz2.compress(b"x" * 1000)[:-5], ["a.txt.bz2", "cut short"]),
         ("a.txt.xz", b"not xz", ["a.txt.xz", "damaged"]),
         ("a.txt.zst", b"not zst", ["a.txt.zst", "cannot be read"]),
@@ -249,10 +293,17 @@ def test_domains_come_from_the_setting_or_the_path() -> None:
 
 
 def test_sources_that_dvc_does_not_watch_are_known(tmp_path: Path) -> None:
-    watched = ("data/sources/a.txt", "data/sources", "built-in", "https://host/a.txt", "./data/sources/*.csv")
+    watched = (
+        "data/sources/a.txt",
+        "data/sources",
+        "built-in",
+        "https://host/a.txt",
+        "./data/sources/*.csv",
+    )
     assert not any(outside_sources(Source(path=path), tmp_path) for path in watched)
     assert all(
-        outside_sources(Source(path=path), tmp_path) for path in ("a.txt", "/etc/a.txt", "data/sources/../b.txt")
+        outside_sources(Source(path=path), tmp_path)
+        for path in ("a.txt", "/etc/a.txt", "data/sources/../b.txt")
     )
 
 

@@ -23,7 +23,9 @@ def test_interval_covers_the_true_mean_at_about_its_rate() -> None:
     generator = np.random.default_rng(0)
     covered = 0
     for trial in range(400):
-        low, high = mean_interval((generator.random(150) < 0.8).astype(float), samples=400, seed=trial)
+        low, high = mean_interval(
+            (generator.random(150) < 0.8).astype(float), samples=400, seed=trial
+        )
         covered += low <= 0.8 <= high
     assert 0.91 <= covered / 400 <= 0.98
 
@@ -58,7 +60,9 @@ def test_spearman_equals_scipy_with_and_without_ties() -> None:
     generator = np.random.default_rng(3)
     for levels in (3, 10, 10_000):
         first_N, second_N = generator.integers(0, levels, 80), generator.integers(0, levels, 80)
-        assert spearman(first_N, second_N) == pytest.approx(spearmanr(first_N, second_N).statistic, abs=1e-12)
+        assert spearman(first_N, second_N) == pytest.approx(
+            spearmanr(first_N, second_N).statistic, abs=1e-12
+        )
 
 
 def test_weighted_spearman_equals_scipy_on_the_resampled_items() -> None:
@@ -68,7 +72,9 @@ def test_weighted_spearman_equals_scipy_on_the_resampled_items() -> None:
     estimates_R = weighted_spearman(first_N, second_N, counts_RN)
     for counts_N, estimate in zip(counts_RN.astype(int), estimates_R, strict=True):
         items = np.repeat(np.arange(40), counts_N)
-        assert estimate == pytest.approx(spearmanr(first_N[items], second_N[items]).statistic, abs=1e-12)
+        assert estimate == pytest.approx(
+            spearmanr(first_N[items], second_N[items]).statistic, abs=1e-12
+        )
 
 
 def test_spearman_of_a_constant_is_zero_and_of_itself_one() -> None:
@@ -102,14 +108,18 @@ def test_perfect_scores_keep_an_honest_lower_bound() -> None:
 
 
 def test_median_over_seeds_is_the_median_and_its_interval_holds_it() -> None:
-    errors_SN = np.random.default_rng(5).normal(size=(3, 400)) ** 2 * np.array([[1.0], [4.0], [9.0]])
+    errors_SN = np.random.default_rng(5).normal(size=(3, 400)) ** 2 * np.array(
+        [[1.0], [4.0], [9.0]]
+    )
     paired = paired_medians(errors_SN, errors_SN / 4, samples=300, seed=0, square_root=True)
     assert paired.before == pytest.approx(np.sqrt(errors_SN[1].mean()))
     assert paired.after == pytest.approx(paired.before / 2)
     assert paired.ci95[0] < paired.after < paired.ci95[1]
 
 
-@pytest.mark.parametrize(("before", "after"), [([], []), ([1.0], [1.0, 2.0]), ([float("nan")], [1.0])])
+@pytest.mark.parametrize(
+    ("before", "after"), [([], []), ([1.0], [1.0, 2.0]), ([float("nan")], [1.0])]
+)
 def test_unusable_scores_are_refused(before: list[float], after: list[float]) -> None:
     with pytest.raises(ValueError, match=r"equal length|finite"):
         paired_means(before, after, samples=10, seed=0)

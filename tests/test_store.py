@@ -12,16 +12,29 @@ import numpy as np
 import pytest
 
 from ssl_lib.config import Settings
-from ssl_lib.locks import LockedError, output_lock
+from ssl_lib.files import LockedError, output_lock
 from ssl_lib.tokens import arrays, store
-from ssl_lib.tokens.encodings import EncodingError, decode, fingerprint, save_encoding, special_ids, train_encoding
+from ssl_lib.tokens.encodings import (
+    EncodingError,
+    decode,
+    fingerprint,
+    save_encoding,
+    special_ids,
+    train_encoding,
+)
 from ssl_lib.tokens.store import SPLITS, StoreError, TokenStore, tokenize, tokenize_texts
 
 DOCUMENTS = {
     "train": [
-        f"Plant {n} made {n * 37:,} tonnes, {n % 50}.{n % 7}% more, in {1900 + n % 120} — naïve.\n" for n in range(900)
+        f"Plant {n} made {n * 37:,} tonnes, {n % 50}.{n % 7}% more, in {1900 + n % 120} — naïve.\n"
+        for n in range(900)
     ],
-    "validation": ["", "Only 3/4 of it", "<|endoftext|> is text; \ud800 is nothing", " " * 60_000 + "7"],
+    "validation": [
+        "",
+        "Only 3/4 of it",
+        "<|endoftext|> is text; \ud800 is nothing",
+        " " * 60_000 + "7",
+    ],
     "test": [],
 }
 SETTINGS = Settings().replaced({"tokens.vocabulary_size": 1500})
@@ -44,7 +57,11 @@ def project(tmp_path: Path) -> Path:
 def files_of(root: Path) -> dict[str, bytes]:
     """Every file of `data/tokenized/` with its content."""
     folder = root / "data" / "tokenized"
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_files_hold_what_the_function_in_memory_gives(project: Path) -> None:
@@ -58,7 +75,10 @@ def test_files_hold_what_the_function_in_memory_gives(project: Path) -> None:
             assert stored.tobytes() == column.tobytes()
         assert opened.meta == metas[split]
         assert len(opened) == metas[split]["documents"] == len(DOCUMENTS[split])
-        assert (metas[split]["tokens"], metas[split]["numbers"]) == (len(made.tokens), len(made.numbers))
+        assert (metas[split]["tokens"], metas[split]["numbers"]) == (
+            len(made.tokens),
+            len(made.numbers),
+        )
         assert metas[split]["text_bytes"] == sum(
             len(text.encode("utf-8", "surrogatepass")) for text in DOCUMENTS[split]
         )
@@ -70,7 +90,9 @@ def test_stored_documents_decode_to_their_texts(project: Path) -> None:
         opened = TokenStore.open(project / "data" / "tokenized" / split)
         chosen = opened.encoding()
         for index, text in enumerate(DOCUMENTS[split]):
-            *ids, last = opened.tokens[opened.documents[index] : opened.documents[index + 1]].tolist()
+            *ids, last = opened.tokens[
+                opened.documents[index] : opened.documents[index + 1]
+            ].tolist()
             assert last == special_ids(chosen).end
             assert decode(chosen, ids) == text
 
@@ -78,7 +100,10 @@ def test_stored_documents_decode_to_their_texts(project: Path) -> None:
 def test_arrays_are_mapped_and_read_only(project: Path) -> None:
     tokenize(SETTINGS, project)
     opened = TokenStore.open(project / "data" / "tokenized" / "train")
-    assert all(isinstance(getattr(opened, name), np.memmap) for name in ("tokens", "documents", "numbers", "types"))
+    assert all(
+        isinstance(getattr(opened, name), np.memmap)
+        for name in ("tokens", "documents", "numbers", "types")
+    )
     with pytest.raises(ValueError, match="read-only"):
         opened.tokens[0] = 1
 
@@ -102,7 +127,9 @@ def test_any_executor_gives_the_same_bytes(kind: type[Executor], project: Path) 
 
 def test_digits_and_a_given_encoding_are_used(project: Path) -> None:
     save_encoding(train_encoding(DOCUMENTS["train"], 1450, "right3"), project / "mine.json")
-    tokenize(SETTINGS.replaced({"tokens.encoding": "mine.json", "tokens.digits": "single"}), project)
+    tokenize(
+        SETTINGS.replaced({"tokens.encoding": "mine.json", "tokens.digits": "single"}), project
+    )
     opened = TokenStore.open(project / "data" / "tokenized" / "train")
     assert opened.encoding().name == "trained+single"
     first = opened.numbers[opened.numbers["value"] == 1900][0]
@@ -114,7 +141,10 @@ def test_wide_vocabularies_get_wide_tokens(tmp_path: Path) -> None:
     import tiktoken
 
     wide = tiktoken.Encoding(
-        "wide", pat_str=r"\p{L}+|\p{N}{1,3}|.", mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 70_000}
+        "wide",
+        pat_str=r"\p{L}+|\p{N}{1,3}|.",
+        mergeable_ranks=ranks,
+        special_tokens={"<|endoftext|>": 70_000},
     )
     write_corpus(tmp_path, {"train": ["a 1234"], "validation": [], "test": []})
     save_encoding(wide, tmp_path / "wide.json")
@@ -152,7 +182,10 @@ def test_a_damaged_store_is_named(damage: str, project: Path) -> None:
 
 def test_another_encoding_beside_the_store_is_seen(project: Path) -> None:
     tokenize(SETTINGS, project)
-    save_encoding(train_encoding(DOCUMENTS["train"], 1370, "right3"), project / "data" / "tokenized" / "encoding.json")
+    save_encoding(
+        train_encoding(DOCUMENTS["train"], 1370, "right3"),
+        project / "data" / "tokenized" / "encoding.json",
+    )
     with pytest.raises(StoreError, match="is not the encoding"):
         TokenStore.open(project / "data" / "tokenized" / "train").encoding()
 
@@ -199,13 +232,17 @@ def test_a_full_disk_is_one_sentence_and_the_old_store_stays(project: Path) -> N
         "try: tokenize(Settings().replaced({'tokens.vocabulary_size': 1500}), Path(sys.argv[1]))\n"
         "except StoreError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(project)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(project)], capture_output=True, text=True, check=True
+    )
     assert "cannot be written" in done.stdout
     assert done.stdout.count("\n") == 1
     assert files_of(project) == before
 
 
-def test_training_reads_evenly_from_a_large_corpus(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_reads_evenly_from_a_large_corpus(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store, "TRAINING_BYTES", 20_000)
     path = project / "data" / "raw" / "train.jsonl"
     read = list(store._training_texts(path))
@@ -229,7 +266,9 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
         root = tmp_path / str(copies)
         write_corpus(root, {"train": DOCUMENTS["train"] * copies, "validation": [], "test": []})
         save_encoding(train_encoding(DOCUMENTS["train"], 1500, "right3"), root / "e.json")
-        done = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True
+        )
         peaks.append(int(done.stdout))
     assert peaks[1] < 1.1 * peaks[0]
 

@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 
 from ssl_lib.config import Settings, load_settings
-from ssl_lib.tracking import NullRun, Run, TrackingError, download_model, promote, resume_run, start_run
+from ssl_lib.tracking import (
+    NullRun,
+    Run,
+    TrackingError,
+    download_model,
+    promote,
+    resume_run,
+    start_run,
+)
 from ssl_lib.tracking.spool import Spool
 from ssl_lib.tracking.store import home_of, store_uri
 
@@ -30,7 +38,9 @@ def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def history(run: Run, key: str) -> list[tuple[int, float]]:
-    return sorted((point.step, point.value) for point in run._client.get_metric_history(run.run_id, key))
+    return sorted(
+        (point.step, point.value) for point in run._client.get_metric_history(run.run_id, key)
+    )
 
 
 def test_every_point_arrives_with_its_step(tmp_path: Path) -> None:
@@ -102,7 +112,10 @@ def test_corpus_lineage_is_the_digest_of_dvc_when_there_is_one(tmp_path: Path) -
     with start_run(SETTINGS, tmp_path, "with") as run:
         run.log_corpus({"tokens": 1})
     stored = run._client.get_run(run.run_id)
-    assert (stored.inputs.dataset_inputs[0].dataset.digest, stored.data.tags["corpus.digest"]) == (md5, md5)
+    assert (stored.inputs.dataset_inputs[0].dataset.digest, stored.data.tags["corpus.digest"]) == (
+        md5,
+        md5,
+    )
 
 
 def test_figures_and_folders_are_stored(tmp_path: Path) -> None:
@@ -112,8 +125,12 @@ def test_figures_and_folders_are_stored(tmp_path: Path) -> None:
     with start_run(SETTINGS, tmp_path, "files") as run:
         run.log_figure(tmp_path / "loss.png")
         run.log_artifact(tmp_path / "report", "report")
-    assert [file.path for file in run._client.list_artifacts(run.run_id, "figures")] == ["figures/loss.png"]
-    assert [file.path for file in run._client.list_artifacts(run.run_id, "report")] == ["report/index.html"]
+    assert [file.path for file in run._client.list_artifacts(run.run_id, "figures")] == [
+        "figures/loss.png"
+    ]
+    assert [file.path for file in run._client.list_artifacts(run.run_id, "report")] == [
+        "report/index.html"
+    ]
 
 
 def saved_model(folder: Path, content: bytes) -> Path:
@@ -126,7 +143,9 @@ def saved_model(folder: Path, content: bytes) -> Path:
 def evaluated(root: Path, run: Run, after: float) -> bool:
     (root / "metrics").mkdir(exist_ok=True)
     tasks = {"token_classification": {"after": after}, "numerical_reasoning": {"after": 0.5}}
-    (root / "metrics" / "evaluation.json").write_text(json.dumps({"losses": {}, "downstream": tasks}))
+    (root / "metrics" / "evaluation.json").write_text(
+        json.dumps({"losses": {}, "downstream": tasks})
+    )
     return promote(SETTINGS, root, run.run_id)
 
 
@@ -139,8 +158,12 @@ def test_only_a_better_model_becomes_champion_and_comes_back_by_its_names(tmp_pa
         outcomes.append(evaluated(tmp_path, run, after))
         runs.append(run)
     assert outcomes == [True, False, True]
-    assert (download_model("models:/ssl-lib@champion", tmp_path) / "model.safetensors").read_bytes() == b"\x02"
-    assert (download_model(f"runs:/{runs[1].run_id}/model", tmp_path) / "model.safetensors").read_bytes() == b"\x01"
+    assert (
+        download_model("models:/ssl-lib@champion", tmp_path) / "model.safetensors"
+    ).read_bytes() == b"\x02"
+    assert (
+        download_model(f"runs:/{runs[1].run_id}/model", tmp_path) / "model.safetensors"
+    ).read_bytes() == b"\x01"
     with pytest.raises(TrackingError, match="models:/nobody/1 is not in"):
         download_model("models:/nobody/1", tmp_path)
 
@@ -172,7 +195,9 @@ def test_null_run_offers_everything_that_a_run_offers() -> None:
         run.log({"loss": 1.0}, 0)
 
 
-def test_default_store_is_absolute_and_outlives_the_copy_of_a_dvc_experiment(tmp_path: Path) -> None:
+def test_default_store_is_absolute_and_outlives_the_copy_of_a_dvc_experiment(
+    tmp_path: Path,
+) -> None:
     copy = tmp_path / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc"
     copy.mkdir(parents=True)
     assert home_of(copy) == tmp_path
@@ -188,7 +213,11 @@ def test_four_processes_may_create_the_same_store(tmp_path: Path) -> None:
         "with start_run(Settings(), Path(sys.argv[1]), 'p' + sys.argv[2]) as run: run.log({'loss': 1.0}, 0)"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(number)], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), str(number)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for number in range(4)
     ]
     errors = [process.communicate(timeout=240)[1] for process in processes]
@@ -200,7 +229,10 @@ def test_four_processes_may_create_the_same_store(tmp_path: Path) -> None:
 
 def test_spool_is_bounded_and_survives_a_torn_line(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "run.jsonl", limit_bytes=1000)
-    points = [{"kind": "metric", "key": "loss", "value": 1.0, "step": step, "time": 0} for step in range(100)]
+    points = [
+        {"kind": "metric", "key": "loss", "value": 1.0, "step": step, "time": 0}
+        for step in range(100)
+    ]
     dropped = spool.append(points)
     assert 0 < dropped < 100
     assert spool.append([{"kind": "status", "value": "FINISHED", "time": 0}]) == 0
@@ -236,12 +268,26 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
         command += ["--artifacts-destination", str(self.folder / "files")]
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
+        environment = os.environ | {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "DO_NOT_TRACK": "true",
+        }
         with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         self._wait()
 
     def _wait(self) -> None:
@@ -272,7 +318,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.slow
-def test_server_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path, server: Server) -> None:
+def test_server_killed_in_the_middle_loses_and_doubles_nothing(
+    tmp_path: Path, server: Server
+) -> None:
     settings = SETTINGS.replaced({"tracking.uri": server.uri})
     run = start_run(settings, tmp_path, "long")
     for step in range(150):
@@ -297,7 +345,9 @@ def test_server_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path, s
 
 
 @pytest.mark.slow
-def test_server_that_comes_back_during_the_run_gets_everything_once(tmp_path: Path, server: Server) -> None:
+def test_server_that_comes_back_during_the_run_gets_everything_once(
+    tmp_path: Path, server: Server
+) -> None:
     run = start_run(SETTINGS.replaced({"tracking.uri": server.uri}), tmp_path, "long")
     server.kill()
     for step in range(300):

@@ -17,7 +17,8 @@ from torch.utils.data import default_collate
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
-from ssl_lib.config import NumberEmbedding, Settings, TrainingSettings, UserError, ValueHead
+from ssl_lib.config import NumberEmbedding, Settings, TrainingSettings, ValueHead
+from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import REGISTRY, build_objectives
@@ -34,7 +35,12 @@ from ssl_lib.training.optimizer import (
 from ssl_lib.training.trainer import DivergedError, SelfSupervisedTrainer
 
 VALUE_HEADS = get_args(ValueHead)
-SEPARABLE = ("mlm", "ntp", "denoising", "numerical")  # the negatives of the contrastive objective do not accumulate
+SEPARABLE = (
+    "mlm",
+    "ntp",
+    "denoising",
+    "numerical",
+)  # the negatives of the contrastive objective do not accumulate
 WEIGHTS = {"mlm": 0.5, "ntp": 2.0, "denoising": 1.0, "numerical": 0.3}
 EXTREMES = ("1e-30", "1e30", "-1e30", "0." + "0" * 29 + "1", "1" + "0" * 30)
 EVERYWHERE = {  # views that do not depend on how rows are shared out: everything is masked, everything is noise
@@ -50,13 +56,18 @@ EVERYWHERE = {  # views that do not depend on how rows are shared out: everythin
 
 
 def trainer_of(
-    settings: Settings, encoding: tiktoken.Encoding, names: Sequence[str], placement: Placement | None = None
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    names: Sequence[str],
+    placement: Placement | None = None,
 ) -> SelfSupervisedTrainer:
     """Objectives of these names on one trunk, the same weights every time."""
     torch.manual_seed(0)
     objectives = build_objectives(settings, encoding)
     chosen = [objectives[name] for name in names]
-    return SelfSupervisedTrainer(*chosen, weights=WEIGHTS, settings=settings.training, placement=placement)
+    return SelfSupervisedTrainer(
+        *chosen, weights=WEIGHTS, settings=settings.training, placement=placement
+    )
 
 
 def gradients(trainer: SelfSupervisedTrainer, batches: Batch | list[Batch]) -> dict[str, Tensor]:
@@ -90,13 +101,18 @@ def merged(batches: Sequence[Batch]) -> Batch:
 @pytest.fixture(scope="module")
 def uneven(encoding: tiktoken.Encoding, texts: list[str]) -> list[Batch]:
     """Four micro-batches of different size, with different amounts of padding and of numbers."""
-    whole = padded_batch(tokenize_texts(encoding, ["No figures.", "Hm.", "Well, no.", *texts[:7]]), context=32)
+    whole = padded_batch(
+        tokenize_texts(encoding, ["No figures.", "Hm.", "Well, no.", *texts[:7]]), context=32
+    )
     return [
-        Batch(*(tensor[rows] for tensor in whole)) for rows in (slice(0, 3), slice(3, 4), slice(4, 8), slice(8, 10))
+        Batch(*(tensor[rows] for tensor in whole))
+        for rows in (slice(0, 3), slice(3, 4), slice(4, 8), slice(8, 10))
     ]
 
 
-@pytest.mark.parametrize("names", [("mlm",), ("ntp",), ("denoising",), ("mlm", "numerical"), SEPARABLE], ids="+".join)
+@pytest.mark.parametrize(
+    "names", [("mlm",), ("ntp",), ("denoising",), ("mlm", "numerical"), SEPARABLE], ids="+".join
+)
 def test_micro_batches_give_the_gradient_of_one_large_batch(
     settings: Settings, encoding: tiktoken.Encoding, uneven: list[Batch], names: tuple[str, ...]
 ) -> None:
@@ -130,7 +146,11 @@ def test_contrastive_micro_batches_are_averaged_by_their_anchors(
             mean = group(micro)["contrastive"][part] / max(count, 1)
             expected = expected + weight * mean * (count / max(sum(anchors), 1))
     expected.backward()
-    slow = {name: weight.grad.clone() for name, weight in group.named_parameters() if weight.grad is not None}
+    slow = {
+        name: weight.grad.clone()
+        for name, weight in group.named_parameters()
+        if weight.grad is not None
+    }
     trainer.optimizers.zero_grad()
     assert_same_gradients(gradients(trainer, batches), slow)
 
@@ -139,8 +159,13 @@ def one_process(rank: int, folder: str, settings: Settings) -> None:
     """What each of two processes does: the gradient of its share, then two real steps with all five objectives."""
     place = Path(folder)
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2)
-    encoding, placement = read_encoding(place / "encoding.json"), Placement(torch.device("cpu"), False, rank, 2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2
+    )
+    encoding, placement = (
+        read_encoding(place / "encoding.json"),
+        Placement(torch.device("cpu"), False, rank, 2),
+    )
     shares = [Batch(*tensors) for tensors in torch.load(place / f"share-{rank}.pt")]
     trainer = trainer_of(settings.replaced(EVERYWHERE), encoding, SEPARABLE, placement)
     torch.save(gradients(trainer, shares), place / f"gradients-{rank}.pt")
@@ -152,23 +177,39 @@ def one_process(rank: int, folder: str, settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_two_processes_give_the_gradient_of_one_and_stay_equal(
-    settings: Settings, encoding: tiktoken.Encoding, encoding_file: Path, uneven: list[Batch], tmp_path: Path
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    encoding_file: Path,
+    uneven: list[Batch],
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "encoding.json").write_bytes(encoding_file.read_bytes())
     for rank in (0, 1):
-        torch.save([tuple(share) for share in uneven[2 * rank : 2 * rank + 2]], tmp_path / f"share-{rank}.pt")
+        torch.save(
+            [tuple(share) for share in uneven[2 * rank : 2 * rank + 2]],
+            tmp_path / f"share-{rank}.pt",
+        )
     torch.multiprocessing.spawn(one_process, args=(str(tmp_path), settings), nprocs=2)
-    alone = gradients(trainer_of(settings.replaced(EVERYWHERE), encoding, SEPARABLE), merged(uneven))
+    alone = gradients(
+        trainer_of(settings.replaced(EVERYWHERE), encoding, SEPARABLE), merged(uneven)
+    )
     for rank in (0, 1):
         shared = torch.load(tmp_path / f"gradients-{rank}.pt")
-        assert_same_gradients({name.removeprefix("module."): value for name, value in shared.items()}, alone)
-    (losses, weights), (other_losses, other_weights) = (torch.load(tmp_path / f"trained-{rank}.pt") for rank in (0, 1))
+        assert_same_gradients(
+            {name.removeprefix("module."): value for name, value in shared.items()}, alone
+        )
+    (losses, weights), (other_losses, other_weights) = (
+        torch.load(tmp_path / f"trained-{rank}.pt") for rank in (0, 1)
+    )
     assert losses == other_losses
     assert all(torch.equal(value, other_weights[name]) for name, value in weights.items())
 
 
 def same_state(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return all(torch.equal(value.nan_to_num(-7.5), second[name].nan_to_num(-7.5)) for name, value in first.items())
+    return all(
+        torch.equal(value.nan_to_num(-7.5), second[name].nan_to_num(-7.5))
+        for name, value in first.items()
+    )
 
 
 def poison_loss(trainer: SelfSupervisedTrainer) -> None:
@@ -180,7 +221,9 @@ def poison_gradient(trainer: SelfSupervisedTrainer) -> None:
     trainer.weights["ntp"] = 1e38 * 10
 
 
-@pytest.mark.parametrize(("poison", "what"), [(poison_loss, "loss of numerical"), (poison_gradient, "gradient")])
+@pytest.mark.parametrize(
+    ("poison", "what"), [(poison_loss, "loss of numerical"), (poison_gradient, "gradient")]
+)
 def test_what_is_not_finite_stops_before_the_update(
     settings: Settings,
     encoding: tiktoken.Encoding,
@@ -205,11 +248,15 @@ def test_what_is_not_finite_stops_before_the_update(
 def tensors_in(tree: object) -> list[Tensor]:
     if isinstance(tree, Tensor):
         return [tree]
-    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else []
+    parts = (
+        tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else []
+    )
     return [tensor for part in parts for tensor in tensors_in(part)]
 
 
-def test_a_step_is_a_function_of_its_state_alone(settings: Settings, encoding: tiktoken.Encoding, batch: Batch) -> None:
+def test_a_step_is_a_function_of_its_state_alone(
+    settings: Settings, encoding: tiktoken.Encoding, batch: Batch
+) -> None:
     first, second = (trainer_of(settings, encoding, tuple(REGISTRY)) for _ in range(2))
     for trainer, seed in ((first, 1), (second, 2)):
         for _ in range(3):
@@ -219,7 +266,9 @@ def test_a_step_is_a_function_of_its_state_alone(settings: Settings, encoding: t
     assert same_state(first.groups[0].state_dict(), second.groups[0].state_dict())
 
 
-def test_a_loaded_state_goes_on_bit_for_bit(settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows) -> None:
+def test_a_loaded_state_goes_on_bit_for_bit(
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+) -> None:
     whole, half = (trainer_of(settings, encoding, tuple(REGISTRY)) for _ in range(2))
     for step in range(3):
         whole.train_step(rows.batch(step, 3))
@@ -235,18 +284,26 @@ def test_a_loaded_state_goes_on_bit_for_bit(settings: Settings, encoding: tiktok
     assert same_state(whole.groups[0].state_dict(), resumed.groups[0].state_dict())
 
 
-def test_metrics_are_current_mean_and_least(settings: Settings, encoding: tiktoken.Encoding, batch: Batch) -> None:
+def test_metrics_are_current_mean_and_least(
+    settings: Settings, encoding: tiktoken.Encoding, batch: Batch
+) -> None:
     trainer = trainer_of(settings, encoding, ("mlm", "ntp"))
     losses = [trainer.train_step(batch)["mlm"] for _ in range(4)]
     metrics = trainer.get_metrics()
-    assert metrics["mlm_loss"] == pytest.approx({"current": losses[-1], "mean": sum(losses) / 4, "min": min(losses)})
+    assert metrics["mlm_loss"] == pytest.approx(
+        {"current": losses[-1], "mean": sum(losses) / 4, "min": min(losses)}
+    )
     assert {"mlm_loss", "ntp_loss"} <= metrics.keys()
 
 
-def test_objectives_with_trunks_of_their_own_train_side_by_side(encoding: tiktoken.Encoding, batch: Batch) -> None:
+def test_objectives_with_trunks_of_their_own_train_side_by_side(
+    encoding: tiktoken.Encoding, batch: Batch
+) -> None:
     def own(name: str) -> Objective:
         torch.manual_seed(1)
-        return REGISTRY[name](trunk=Trunk(TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2), encoding))
+        return REGISTRY[name](
+            trunk=Trunk(TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2), encoding)
+        )
 
     plan = TrainingSettings(precision="float32", device="cpu", clip_norm=1e9)
     apart = SelfSupervisedTrainer(own("mlm"), own("ntp"), settings=plan)
@@ -267,11 +324,16 @@ def test_muon_equals_its_slow_reference(shape: tuple[int, int]) -> None:
     weights = [torch.randn(shape, generator=generator) for _ in range(3)]
     fast = [torch.nn.Parameter(weight.clone()) for weight in weights]
     muon = Muon(fast, lr=0.1, weight_decay=0.2)
-    slow, buffers = [weight.double() for weight in weights], [torch.zeros(shape, dtype=torch.float64) for _ in weights]
+    slow, buffers = (
+        [weight.double() for weight in weights],
+        [torch.zeros(shape, dtype=torch.float64) for _ in weights],
+    )
     for _ in range(3):
         for index, parameter in enumerate(fast):
             parameter.grad = torch.randn(shape, generator=generator)
-            slow[index], buffers[index] = muon_step(slow[index], parameter.grad.double(), buffers[index], 0.1, 0.2)
+            slow[index], buffers[index] = muon_step(
+                slow[index], parameter.grad.double(), buffers[index], 0.1, 0.2
+            )
         muon.step()
         for parameter, expected in zip(fast, slow, strict=True):
             torch.testing.assert_close(parameter.detach(), expected.float(), rtol=1e-4, atol=1e-5)
@@ -326,13 +388,22 @@ def test_the_smallest_and_the_largest_numbers_train_in_bfloat16(
     assert all(parameter.isfinite().all() for parameter in trainer.groups[0].parameters())
 
 
-def test_every_parameter_has_exactly_one_optimiser(settings: Settings, encoding: tiktoken.Encoding) -> None:
+def test_every_parameter_has_exactly_one_optimiser(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
     objectives = list(build_objectives(settings, encoding).values())
     matrices, others = split_parameters(objectives)
-    learning = {id(weight) for objective in objectives for weight in objective.parameters() if weight.requires_grad}
+    learning = {
+        id(weight)
+        for objective in objectives
+        for weight in objective.parameters()
+        if weight.requires_grad
+    }
     assert sorted([id(weight) for weight in (*matrices, *others)]) == sorted(learning)
     parts = [part for block in objectives[0].trunk.all_blocks for part in block.modules()]
-    assert {id(weight) for weight in matrices} == {id(part.weight) for part in parts if isinstance(part, nn.Linear)}
+    assert {id(weight) for weight in matrices} == {
+        id(part.weight) for part in parts if isinstance(part, nn.Linear)
+    }
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -345,8 +416,14 @@ def test_muon_computes_in_the_precision_that_the_settings_name(
 
 
 def test_rates_warm_up_then_fall_as_a_cosine() -> None:
-    plan = TrainingSettings(warmup_steps=4, final_learning_rate_share=0.1)
-    assert [learning_rate_share(step, 104, plan) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    plan = TrainingSettings(warmup_steps=4, min_lr_ratio=0.1)
+    assert [learning_rate_share(step, 104, plan) for step in range(5)] == [
+        0.25,
+        0.5,
+        0.75,
+        1.0,
+        1.0,
+    ]
     for step in range(4, 104):
         expected = 0.1 + 0.9 * (1 + math.cos(math.pi * (step - 4) / 100)) / 2
         assert learning_rate_share(step, 104, plan) == pytest.approx(expected)
@@ -372,18 +449,28 @@ def test_units_without_gradients_of_some_size_take_small_steps(
     rate = trainer.optimizers.rates[0] * learning_rate_share(50, 1000, trainer.settings)
     for floor, weight in weights.items():
         moved = rate * gradient / (gradient + floor)
-        torch.testing.assert_close(before[floor] - weight, torch.full_like(weight, moved), rtol=0.05, atol=1e-7)
+        torch.testing.assert_close(
+            before[floor] - weight, torch.full_like(weight, moved), rtol=0.05, atol=1e-7
+        )
 
 
 @pytest.mark.parametrize("context", [48, 64, 128])
-def test_columns_of_padding_change_nothing(settings: Settings, encoding: tiktoken.Encoding, context: int) -> None:
+def test_columns_of_padding_change_nothing(
+    settings: Settings, encoding: tiktoken.Encoding, context: int
+) -> None:
     texts = ["It rose by 12 to 15 in May.", "No.", "So 3 + 4 = 7."]
     narrow, wide = (
-        default_collate([*SelfSupervisedTextDataset(texts, encoding, context=width)]) for width in (47, context)
+        default_collate([*SelfSupervisedTextDataset(texts, encoding, context=width)])
+        for width in (47, context)
     )
-    assert torch.equal(wide.trimmed().token_ids_BT[wide.trimmed().real_BT], wide.token_ids_BT[wide.real_BT])
+    assert torch.equal(
+        wide.trimmed().token_ids_BT[wide.trimmed().real_BT], wide.token_ids_BT[wide.real_BT]
+    )
     assert wide.trimmed().token_ids_BT.shape == narrow.trimmed().token_ids_BT.shape
-    losses = [trainer_of(settings, encoding, tuple(REGISTRY)).train_step(batch) for batch in (narrow, wide)]
+    losses = [
+        trainer_of(settings, encoding, tuple(REGISTRY)).train_step(batch)
+        for batch in (narrow, wide)
+    ]
     assert losses[0] == losses[1]
 
 

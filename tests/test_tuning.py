@@ -13,9 +13,7 @@ from optuna.trial import TrialState, create_trial
 from ruamel.yaml import YAML
 
 from ssl_lib.config import Settings, SettingsError, with_best
-from ssl_lib.tokens.store import SPLITS, tokenize
-from ssl_lib.training.stage import train
-from ssl_lib.tuning import (
+from ssl_lib.experiments.tuning import (
     RANGE,
     SEARCHED,
     choose,
@@ -27,6 +25,8 @@ from ssl_lib.tuning import (
     search_space,
     tune,
 )
+from ssl_lib.tokens.store import SPLITS, tokenize
+from ssl_lib.training.stage import train
 
 KEY = "training.learning_rate"
 
@@ -70,7 +70,9 @@ def test_a_trial_is_chosen_only_if_it_beats_the_settings_by_the_margin(
     assert choose(study_of(*scores), settings) == expected
 
 
-def test_the_margin_still_holds_when_the_first_trial_died_and_was_run_again(settings: Settings) -> None:
+def test_the_margin_still_holds_when_the_first_trial_died_and_was_run_again(
+    settings: Settings,
+) -> None:
     study = study_of(None)
     distributions = {KEY: FloatDistribution(1e-3, 10.0)}
     for value, rate in ((1.0, 0.02), (0.995, 5.0)):
@@ -86,12 +88,16 @@ def test_the_search_spans_the_same_factor_on_both_sides_of_the_settings(settings
     for key, distribution in space.items():
         assert isinstance(distribution, FloatDistribution)
         assert distribution.log
-        assert (distribution.low, distribution.high) == pytest.approx((now[key] / RANGE, now[key] * RANGE))
+        assert (distribution.low, distribution.high) == pytest.approx(
+            (now[key] / RANGE, now[key] * RANGE)
+        )
     assert "objectives.ntp.weight" not in space
 
 
 def test_a_weight_of_zero_stays_zero(settings: Settings) -> None:
-    space = search_space(settings.replaced({"objectives.mlm.weight": 0.0, "objectives.contrastive.weight": 0.0}))
+    space = search_space(
+        settings.replaced({"objectives.mlm.weight": 0.0, "objectives.contrastive.weight": 0.0})
+    )
     assert not {"objectives.mlm.weight", "objectives.contrastive.weight"} & space.keys()
     assert "objectives.denoising.weight" in space
 
@@ -101,11 +107,17 @@ def test_a_weight_of_zero_stays_zero(settings: Settings) -> None:
     [
         {KEY: 9.0},
         {"objectives.contrastive.temperature": 8.0},
-        {"objectives.mlm.rows": 0.9, "training.weighting": "schedule", "objectives.mlm.weight_end": 0.5},
+        {
+            "objectives.mlm.batch_fraction": 0.9,
+            "training.weighting": "schedule",
+            "objectives.mlm.weight_end": 0.5,
+        },
         {"training.gradient_cosine_every_steps": 5},
     ],
 )
-def test_every_value_in_the_search_space_is_a_valid_setting(settings: Settings, changed: dict[str, object]) -> None:
+def test_every_value_in_the_search_space_is_a_valid_setting(
+    settings: Settings, changed: dict[str, object]
+) -> None:
     chosen = settings.replaced(changed | {"tuning.search": list(SEARCHED)})
     for key, distribution in search_space(chosen).items():
         ends = (
@@ -117,16 +129,18 @@ def test_every_value_in_the_search_space_is_a_valid_setting(settings: Settings, 
             chosen.replaced({key: value})
 
 
-def test_the_search_can_be_over_rows_schedule_private_layers_and_the_mode_embedding(settings: Settings) -> None:
+def test_the_search_can_be_over_rows_schedule_private_layers_and_the_mode_embedding(
+    settings: Settings,
+) -> None:
     every = settings.replaced({
-        "tuning.search": ["rows", "weight_ends", "private_layers", "mode_embedding"],
+        "tuning.search": ["batch_fractions", "weight_ends", "mode_specific_layers", "mode_embedding"],
         "training.weighting": "schedule",
         "objectives.mlm.weight_end": 0.5,
         "objectives.denoising.weight": 0.0,
     })  # fmt: skip
     space = search_space(every)
     assert space.keys() == {
-        "objectives.mlm.rows", "objectives.contrastive.rows", "objectives.mlm.weight_end", "model.private_layers",
+        "objectives.mlm.batch_fraction", "objectives.contrastive.batch_fraction", "objectives.mlm.weight_end", "model.mode_specific_layers",
         "model.mode_embedding",
     }  # fmt: skip
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -140,7 +154,9 @@ def test_the_search_can_be_over_rows_schedule_private_layers_and_the_mode_embedd
         every.replaced(proposed)
 
 
-def test_a_dead_trial_is_reaped_and_its_values_are_tried_again(settings: Settings, tmp_path: Path) -> None:
+def test_a_dead_trial_is_reaped_and_its_values_are_tried_again(
+    settings: Settings, tmp_path: Path
+) -> None:
     chosen = settings.replaced({"tuning.storage": "journal.log"})
     dying = create_study(chosen, tmp_path)
     dying.enqueue_trial({KEY: 0.03})
@@ -158,8 +174,12 @@ def test_other_settings_are_another_study(settings: Settings, tmp_path: Path) ->
     chosen = settings.replaced({"tuning.storage": "journal.log"})
     first = create_study(chosen, tmp_path)
     assert create_study(chosen, tmp_path).study_name == first.study_name
-    assert create_study(chosen.replaced({"model.layers": 2}), tmp_path).study_name != first.study_name
-    assert create_study(chosen.replaced({"tuning.steps": 7}), tmp_path).study_name != first.study_name
+    assert (
+        create_study(chosen.replaced({"model.layers": 2}), tmp_path).study_name != first.study_name
+    )
+    assert (
+        create_study(chosen.replaced({"tuning.steps": 7}), tmp_path).study_name != first.study_name
+    )
 
 
 def write_best(root: Path, values: dict[str, float]) -> None:
@@ -173,29 +193,42 @@ def test_best_values_replace_those_of_the_settings(settings: Settings, tmp_path:
     write_best(tmp_path, {})
     assert with_best(settings, tmp_path) == settings
     write_best(tmp_path, {KEY: 0.5, "objectives.mlm.weight": 0.25})
-    assert with_best(settings, tmp_path) == settings.replaced({KEY: 0.5, "objectives.mlm.weight": 0.25})
+    assert with_best(settings, tmp_path) == settings.replaced(
+        {KEY: 0.5, "objectives.mlm.weight": 0.25}
+    )
     write_best(tmp_path, {"objectives.mlm.wieght": 0.25})
     with pytest.raises(SettingsError, match="wieght"):
         with_best(settings, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def project(settings: Settings, texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings]:
+def project(
+    settings: Settings, texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Settings]:
     """A root with tokens in it, and settings for three trials of six steps."""
     root = tmp_path_factory.mktemp("project")
     (root / "data" / "raw").mkdir(parents=True)
     for split in SPLITS:
         lines = (json.dumps({"text": text, "source": "test", "domain": "test"}) for text in texts)
-        (root / "data" / "raw" / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (root / "data" / "raw" / f"{split}.jsonl").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8"
+        )
     tokens = {"tokens.vocabulary_size": 1440, "tokens.workers": 1}
-    budget = {"tuning.trials": 3, "tuning.steps": 6, "training.steps": 6, "tracking.log_every_steps": 6}
+    budget = {
+        "tuning.trials": 3,
+        "tuning.steps": 6,
+        "training.steps": 6,
+        "tracking.log_every_steps": 6,
+    }
     chosen = settings.replaced(tokens | budget | {"objectives.denoising.weight": 0.0})
     tokenize(chosen, root)
     return root, chosen
 
 
 @pytest.mark.slow
-def test_tuning_starts_from_the_settings_and_training_uses_what_it_found(project: tuple[Path, Settings]) -> None:
+def test_tuning_starts_from_the_settings_and_training_uses_what_it_found(
+    project: tuple[Path, Settings],
+) -> None:
     root, settings = project
     chosen = tune(settings, root)
     with (root / "tuning" / "trials.csv").open() as file:
@@ -205,14 +238,19 @@ def test_tuning_starts_from_the_settings_and_training_uses_what_it_found(project
     assert first == pytest.approx(current_values(settings))
     assert "objectives.denoising.weight" not in trials[0]
     assert all(float(trial["score"]) > 0 for trial in trials if trial["state"] == "complete")
-    assert (YAML(typ="safe", pure=True).load((root / "tuning" / "best.yaml").read_text()) or {}) == pytest.approx(
-        chosen
-    )
+    assert (
+        YAML(typ="safe", pure=True).load((root / "tuning" / "best.yaml").read_text()) or {}
+    ) == pytest.approx(chosen)
     write_best(root, {"objectives.mlm.weight": 0.125})
     metrics = train(settings, root)
     assert metrics["weights"] == settings.objectives.weights() | {"mlm": 0.125}
-    assert json.loads((root / "metrics" / "train.json").read_text()) == json.loads(json.dumps(metrics))
+    assert json.loads((root / "metrics" / "train.json").read_text()) == json.loads(
+        json.dumps(metrics)
+    )
     written = {path.name for path in (root / "model").iterdir()}
     assert {"config.json", "encoding.json", "model.safetensors", "run.json"} <= written
-    assert json.loads((root / "model" / "config.json").read_text())["objectives"]["mlm"]["weight"] == 0.125
+    assert (
+        json.loads((root / "model" / "config.json").read_text())["objectives"]["mlm"]["weight"]
+        == 0.125
+    )
     assert not list((root / ".ssl_lib" / "train").iterdir())

@@ -25,7 +25,11 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def only(kind: str, rate: float = 0.15) -> DenoisingSettings:
-    return DenoisingSettings(rows=1.0, noise_rate=rate, **{name: float(name == kind) for name in KINDS_OF_NOISE})
+    return DenoisingSettings(
+        batch_fraction=1.0,
+        noise_rate=rate,
+        **{name: float(name == kind) for name in KINDS_OF_NOISE},
+    )
 
 
 def same(first: View, second: View) -> bool:
@@ -38,8 +42,14 @@ def same(first: View, second: View) -> bool:
 def candidates(batch: Batch, encoding: tiktoken.Encoding) -> list[int]:
     """Flat positions of ordinary tokens inside documents."""
     special = set(special_ids(encoding))
-    flat = zip(batch.token_ids_BT.flatten().tolist(), batch.document_ids_BT.flatten().tolist(), strict=True)
-    return [index for index, (token, document) in enumerate(flat) if document >= 0 and token not in special]
+    flat = zip(
+        batch.token_ids_BT.flatten().tolist(), batch.document_ids_BT.flatten().tolist(), strict=True
+    )
+    return [
+        index
+        for index, (token, document) in enumerate(flat)
+        if document >= 0 and token not in special
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +60,14 @@ def known(encoding: tiktoken.Encoding) -> Vocabulary:
 @pytest.fixture(scope="module")
 def padded(encoding: tiktoken.Encoding, texts: list[str]) -> Batch:
     """Rows with padding and with end-of-document tokens inside."""
-    return padded_batch(tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context=48)
+    return padded_batch(
+        tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context=48
+    )
 
 
-def test_causal_view_scores_every_position_that_its_document_continues(padded: Batch, known: Vocabulary) -> None:
+def test_causal_view_scores_every_position_that_its_document_continues(
+    padded: Batch, known: Vocabulary
+) -> None:
     view = causal_view(padded, known)
     rows, width = padded.token_ids_BT.shape
     expected = [
@@ -68,7 +82,9 @@ def test_causal_view_scores_every_position_that_its_document_continues(padded: B
     assert torch.equal(view.ids_RT[padded.real_BT], padded.token_ids_BT[padded.real_BT])
 
 
-def test_causal_view_does_not_score_across_documents_of_a_packed_row(batch: Batch, known: Vocabulary) -> None:
+def test_causal_view_does_not_score_across_documents_of_a_packed_row(
+    batch: Batch, known: Vocabulary
+) -> None:
     view = causal_view(batch, known)
     documents = batch.document_ids_BT.flatten()
     assert torch.equal(documents[view.scored_S], documents[view.scored_S + 1])
@@ -79,8 +95,14 @@ def test_causal_view_does_not_score_across_documents_of_a_packed_row(batch: Batc
 
 
 @pytest.mark.parametrize("maker", [masked_view, noised_view])
-def test_a_view_is_a_function_of_batch_and_generator(padded: Batch, known: Vocabulary, maker: object) -> None:
-    chosen = MlmSettings(rows=1.0) if maker is masked_view else DenoisingSettings(rows=1.0)
+def test_a_view_is_a_function_of_batch_and_generator(
+    padded: Batch, known: Vocabulary, maker: object
+) -> None:
+    chosen = (
+        MlmSettings(batch_fraction=1.0)
+        if maker is masked_view
+        else DenoisingSettings(batch_fraction=1.0)
+    )
     before = [tensor.clone() for tensor in padded]
     torch.manual_seed(1)
     first = maker(padded, known, chosen, seeded(4))
@@ -93,7 +115,9 @@ def test_a_view_is_a_function_of_batch_and_generator(padded: Batch, known: Vocab
     assert torch.equal(torch.random.get_rng_state(), state), "the global generator was read"
     assert same(first, second)
     assert not same(first, third)
-    assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before, padded, strict=True))
+    assert all(
+        torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before, padded, strict=True)
+    )
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.15, 0.4, 1.0])
@@ -104,35 +128,52 @@ def test_exactly_the_asked_share_of_candidates_is_masked(
     allowed = candidates(padded, encoding)
     for seed in range(5):
         view = masked_view(
-            padded, known, MlmSettings(rows=1.0, mask_rate=rate, whole_numbers=whole_numbers), seeded(seed)
+            padded,
+            known,
+            MlmSettings(batch_fraction=1.0, mask_rate=rate, whole_numbers=whole_numbers),
+            seeded(seed),
         )
         assert len(view.scored_S) == round(rate * len(allowed))
         assert len(set(view.scored_S.tolist())) == len(view.scored_S)
         assert set(view.scored_S.tolist()) <= set(allowed)
 
 
-@pytest.mark.parametrize(("masked_share", "random_share"), [(0.8, 0.1), (1.0, 0.0), (0.0, 1.0), (0.5, 0.25)])
+@pytest.mark.parametrize(
+    ("masked_share", "random_share"), [(0.8, 0.1), (1.0, 0.0), (0.0, 1.0), (0.5, 0.25)]
+)
 def test_shares_of_masked_random_and_kept_are_exact(
     batch: Batch, known: Vocabulary, masked_share: float, random_share: float
 ) -> None:
-    chosen = MlmSettings(rows=1.0, mask_rate=0.5, mask_token_share=masked_share, random_token_share=random_share)
+    chosen = MlmSettings(
+        batch_fraction=1.0,
+        mask_rate=0.5,
+        mask_token_share=masked_share,
+        random_token_share=random_share,
+    )
     view = masked_view(batch, known, chosen, seeded(0))
     seen_S, scored = view.ids_RT.flatten()[view.scored_S], len(view.scored_S)
     masks = int((seen_S == known.mask).sum())
     kept = int((seen_S == view.targets_S).sum())
     replaced = round(random_share * scored)
     assert masks == round(masked_share * scored)
-    same = replaced // 5 + 2  # a random token may be the clean one, as often as that stands in the batch
+    same = (
+        replaced // 5 + 2
+    )  # a random token may be the clean one, as often as that stands in the batch
     assert scored - masks - replaced <= kept <= scored - masks - replaced + same
     assert bool(((seen_S < known.ordinary) | (seen_S == known.mask)).all())
     open_N = batch.token_ids_BT.flatten().clone()
     open_N[view.scored_S] = -1  # what is hidden gives no random token
-    assert int((~torch.isin(seen_S, open_N) & (seen_S != known.mask)).sum()) <= scored - masks - replaced
+    assert (
+        int((~torch.isin(seen_S, open_N) & (seen_S != known.mask)).sum())
+        <= scored - masks - replaced
+    )
     assert not bool((seen_S == known.end).any())
 
 
-def test_masking_leaves_everything_else_as_it_was_and_keeps_clean_targets(padded: Batch, known: Vocabulary) -> None:
-    view = masked_view(padded, known, MlmSettings(rows=1.0, mask_rate=0.3), seeded(0))
+def test_masking_leaves_everything_else_as_it_was_and_keeps_clean_targets(
+    padded: Batch, known: Vocabulary
+) -> None:
+    view = masked_view(padded, known, MlmSettings(batch_fraction=1.0, mask_rate=0.3), seeded(0))
     assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[view.scored_S])
     untouched = torch.ones(padded.token_ids_BT.numel(), dtype=torch.bool)
     untouched[view.scored_S] = False
@@ -144,7 +185,7 @@ def test_masking_leaves_everything_else_as_it_was_and_keeps_clean_targets(padded
 
 @pytest.mark.parametrize("seed", range(5))
 def test_numbers_are_masked_whole_or_not_at_all(batch: Batch, known: Vocabulary, seed: int) -> None:
-    view = masked_view(batch, known, MlmSettings(rows=1.0, mask_rate=0.3), seeded(seed))
+    view = masked_view(batch, known, MlmSettings(batch_fraction=1.0, mask_rate=0.3), seeded(seed))
     scored = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
     scored[view.scored_S] = True
     scored = scored.view_as(batch.token_ids_BT)
@@ -157,8 +198,12 @@ def test_numbers_are_masked_whole_or_not_at_all(batch: Batch, known: Vocabulary,
     assert several > 5
 
 
-def test_without_whole_numbers_some_number_is_masked_in_part(batch: Batch, known: Vocabulary) -> None:
-    view = masked_view(batch, known, MlmSettings(rows=1.0, mask_rate=0.5, whole_numbers=False), seeded(0))
+def test_without_whole_numbers_some_number_is_masked_in_part(
+    batch: Batch, known: Vocabulary
+) -> None:
+    view = masked_view(
+        batch, known, MlmSettings(batch_fraction=1.0, mask_rate=0.5, whole_numbers=False), seeded(0)
+    )
     scored = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
     scored[view.scored_S] = True
     scored = scored.view_as(batch.token_ids_BT)
@@ -175,7 +220,9 @@ def test_every_candidate_is_masked_about_equally_often(
 ) -> None:
     times = torch.zeros(batch.token_ids_BT.numel())
     for seed in range(300):
-        times[masked_view(batch, known, MlmSettings(rows=1.0), seeded(seed)).scored_S] += 1
+        times[
+            masked_view(batch, known, MlmSettings(batch_fraction=1.0), seeded(seed)).scored_S
+        ] += 1
     shares = times[candidates(batch, encoding)] / 300
     assert float(shares.min()) > 0.03
     assert float(shares.max()) < 0.30
@@ -184,15 +231,24 @@ def test_every_candidate_is_masked_about_equally_often(
 
 
 def test_the_share_of_rows_takes_the_first_rows(batch: Batch, known: Vocabulary) -> None:
-    for maker, chosen in ((masked_view, MlmSettings(rows=0.5)), (noised_view, DenoisingSettings(rows=0.5))):
+    for maker, chosen in (
+        (masked_view, MlmSettings(batch_fraction=0.5)),
+        (noised_view, DenoisingSettings(batch_fraction=0.5)),
+    ):
         view = maker(batch, known, chosen, seeded(0))
         assert torch.equal(view.document_ids_RT, batch.document_ids_BT[:3])
         assert int(view.scored_S.max()) < 3 * 32
 
 
 @pytest.mark.parametrize("kind", [*KINDS_OF_NOISE, "mixture"])
-def test_noise_touches_only_what_is_scored_and_targets_are_clean(padded: Batch, known: Vocabulary, kind: str) -> None:
-    chosen = DenoisingSettings(rows=1.0, noise_rate=0.4) if kind == "mixture" else only(kind, 0.4)
+def test_noise_touches_only_what_is_scored_and_targets_are_clean(
+    padded: Batch, known: Vocabulary, kind: str
+) -> None:
+    chosen = (
+        DenoisingSettings(batch_fraction=1.0, noise_rate=0.4)
+        if kind == "mixture"
+        else only(kind, 0.4)
+    )
     view = noised_view(padded, known, chosen, seeded(1))
     clean_N = torch.where(padded.real_BT, padded.token_ids_BT, known.padding).flatten()
     changed = (view.ids_RT.flatten() != clean_N).nonzero()[:, 0].tolist()
@@ -249,8 +305,12 @@ def test_changed_digits_are_as_many_as_before(batch: Batch, known: Vocabulary) -
 
 def test_no_view_ever_shows_a_special_token_it_should_not(padded: Batch, known: Vocabulary) -> None:
     for seed in range(3):
-        masked = masked_view(padded, known, MlmSettings(rows=1.0, mask_rate=0.8), seeded(seed)).ids_RT
-        noised = noised_view(padded, known, DenoisingSettings(rows=1.0, noise_rate=0.8), seeded(seed)).ids_RT
+        masked = masked_view(
+            padded, known, MlmSettings(batch_fraction=1.0, mask_rate=0.8), seeded(seed)
+        ).ids_RT
+        noised = noised_view(
+            padded, known, DenoisingSettings(batch_fraction=1.0, noise_rate=0.8), seeded(seed)
+        ).ids_RT
         ends = padded.real_BT & (padded.token_ids_BT == known.end)
         for ids in (masked, noised):
             assert torch.equal(ids == known.end, ends)
@@ -259,7 +319,9 @@ def test_no_view_ever_shows_a_special_token_it_should_not(padded: Batch, known: 
         assert not bool((noised == known.mask).any())
 
 
-def test_sentences_end_at_stops_that_no_digit_follows(encoding: tiktoken.Encoding, known: Vocabulary) -> None:
+def test_sentences_end_at_stops_that_no_digit_follows(
+    encoding: tiktoken.Encoding, known: Vocabulary
+) -> None:
     text = "It weighs 12.5 kg. Is that much? No! Yes"
     batch = padded_batch(tokenize_texts(encoding, [text, "Next."]))
     ids_T, sentence_T = batch.token_ids_BT[0].tolist(), sentence_ids_BT(batch, known)[0].tolist()
@@ -267,7 +329,12 @@ def test_sentences_end_at_stops_that_no_digit_follows(encoding: tiktoken.Encodin
     for token, sentence in zip(ids_T, sentence_T, strict=True):
         if sentence >= 0:
             parts[sentence] = parts.get(sentence, "") + encoding.decode([token])
-    assert [part.strip() for part in parts.values()] == ["It weighs 12.5 kg.", "Is that much?", "No!", "Yes"]
+    assert [part.strip() for part in parts.values()] == [
+        "It weighs 12.5 kg.",
+        "Is that much?",
+        "No!",
+        "Yes",
+    ]
     both = sentence_ids_BT(batch, known)
     assert not set(both[0].tolist()) & set(both[1].tolist()) - {-1}
     assert bool((both[batch.token_ids_BT == known.end] == -1).all())

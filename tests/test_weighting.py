@@ -29,7 +29,9 @@ weight = st.floats(0.0, 10.0)
 
 
 def scheduled(first: float, last: float, start: float = 0.0, end: float = 1.0) -> Weighting:
-    plan = TrainingSettings(weighting="schedule", steps=STEPS, weight_schedule_start=start, weight_schedule_end=end)
+    plan = TrainingSettings(
+        weighting="schedule", steps=STEPS, weight_schedule_start=start, weight_schedule_end=end
+    )
     return Weighting({"mlm": first}, {"mlm": last}, plan)
 
 
@@ -46,7 +48,8 @@ def trainer_of(settings: Settings, encoding: tiktoken.Encoding) -> SelfSupervise
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(
-        torch.equal(value.nan_to_num(-7.5), second[name].nan_to_num(-7.5)) for name, value in first.items()
+        torch.equal(value.nan_to_num(-7.5), second[name].nan_to_num(-7.5))
+        for name, value in first.items()
     )
 
 
@@ -72,17 +75,28 @@ def test_a_schedule_without_shares_takes_the_whole_run_and_may_begin_or_end_at_z
 
 
 def test_an_end_before_the_start_is_refused_by_name() -> None:
-    with pytest.raises(SettingsError, match="weight_schedule_start must be at most weight_schedule_end"):
-        Settings().replaced({"training.weight_schedule_start": 0.8, "training.weight_schedule_end": 0.3})
+    with pytest.raises(
+        SettingsError, match="weight_schedule_start must be at most weight_schedule_end"
+    ):
+        Settings().replaced(
+            {"training.weight_schedule_start": 0.8, "training.weight_schedule_end": 0.3}
+        )
 
 
 def test_objectives_that_only_end_or_only_begin_are_trained_and_others_are_not() -> None:
     ends: dict[str, Any] = {"objectives.mlm.weight": 0.0, "objectives.mlm.weight_end": 0.5}
     begins: dict[str, Any] = {"objectives.ntp.weight_end": 0.0}
-    never: dict[str, Any] = {"objectives.denoising.weight": 0.0, "objectives.denoising.weight_end": 0.0}
+    never: dict[str, Any] = {
+        "objectives.denoising.weight": 0.0,
+        "objectives.denoising.weight_end": 0.0,
+    }
     settings = Settings().replaced(ends | begins | never | {"training.weighting": "schedule"})
     assert settings.trained() == ["mlm", "ntp", "contrastive", "numerical"]
-    assert settings.replaced({"training.weighting": "fixed"}).trained() == ["ntp", "contrastive", "numerical"]
+    assert settings.replaced({"training.weighting": "fixed"}).trained() == [
+        "ntp",
+        "contrastive",
+        "numerical",
+    ]
 
 
 def test_weights_that_do_not_move_train_like_fixed_ones_to_the_bit(
@@ -100,7 +114,9 @@ def test_the_weight_of_a_schedule_is_the_one_of_its_step(
 ) -> None:
     """A step of the schedule is a step with the weights that stand fixed at its value."""
     ends = {f"objectives.{name}.weight_end": 0.25 * place for place, name in enumerate(OBJECTIVES)}
-    moving = trainer_of(settings.replaced(ends | {"training.weighting": "schedule", "training.steps": 5}), encoding)
+    moving = trainer_of(
+        settings.replaced(ends | {"training.weighting": "schedule", "training.steps": 5}), encoding
+    )
     for step in range(5):
         standing = trainer_of(settings.replaced({"training.steps": 5}), encoding)
         standing.load_state_dict(copy.deepcopy(moving.state_dict()))
@@ -112,8 +128,14 @@ def test_the_weight_of_a_schedule_is_the_one_of_its_step(
 def test_an_objective_at_weight_zero_trains_when_its_time_comes(
     settings: Settings, encoding: tiktoken.Encoding, batch: Batch
 ) -> None:
-    late = {"objectives.mlm.weight": 0.0, "objectives.mlm.weight_end": 1.0, "training.weight_schedule_start": 0.5}
-    trainer = trainer_of(settings.replaced(late | {"training.weighting": "schedule", "training.steps": 5}), encoding)
+    late = {
+        "objectives.mlm.weight": 0.0,
+        "objectives.mlm.weight_end": 1.0,
+        "training.weight_schedule_start": 0.5,
+    }
+    trainer = trainer_of(
+        settings.replaced(late | {"training.weighting": "schedule", "training.steps": 5}), encoding
+    )
     head = trainer.groups[0].objectives["mlm"].head
     before = {name: value.clone() for name, value in head.state_dict().items()}
     changed = []
@@ -140,14 +162,20 @@ def test_learned_weights_follow_the_gradient_of_the_paper(pairs: list[tuple[floa
     for name, loss in losses.items():
         log_variance = weighting.log_variances[name].detach().double().requires_grad_()
         variance = log_variance.exp()
-        (weights[name] * (loss / variance + variance.sqrt().log())).backward()  # eq. 10: likelihood of a softmax
-        assert float(weighting.log_variances[name].grad) == pytest.approx(float(log_variance.grad), rel=1e-4, abs=1e-6)
+        (
+            weights[name] * (loss / variance + variance.sqrt().log())
+        ).backward()  # eq. 10: likelihood of a softmax
+        assert float(weighting.log_variances[name].grad) == pytest.approx(
+            float(log_variance.grad), rel=1e-4, abs=1e-6
+        )
         assert weighting.at(0)[name] == pytest.approx(weights[name] / variance.item(), rel=1e-5)
 
 
 def test_learned_weights_come_to_rest_at_half_the_inverse_loss_and_stay_within_bounds() -> None:
     losses = {"mlm": 3.0, "ntp": 0.2, "numerical": -5.0}
-    weighting = Weighting({"mlm": 0.1, "ntp": 1.0, "numerical": 1.0}, {}, TrainingSettings(weighting="uncertainty"))
+    weighting = Weighting(
+        {"mlm": 0.1, "ntp": 1.0, "numerical": 1.0}, {}, TrainingSettings(weighting="uncertainty")
+    )
     optimizer = torch.optim.SGD(weighting.parameters(), lr=0.5)
     for _ in range(2000):
         weighting.learn(losses, dict.fromkeys(losses, 7))
@@ -179,21 +207,35 @@ class Notes:
 
 
 def run(
-    settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, notes: Notes, scratch: Path | None = None
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    tokenized: Tokenized,
+    notes: Notes,
+    scratch: Path | None = None,
 ) -> FitResult:
-    corpora = Corpora(PackedRows(tokenized, 32, seed=3), PackedRows(tokenized, 32, seed=3, shuffle=False))
+    corpora = Corpora(
+        PackedRows(tokenized, 32, seed=3), PackedRows(tokenized, 32, seed=3, shuffle=False)
+    )
     return fit(settings, encoding, corpora, notes, scratch)
 
 
 CHANGING = [
     {"training.weighting": "uncertainty"},
-    {"training.weighting": "schedule", "objectives.mlm.weight_end": 0.0, "objectives.ntp.weight_end": 3.0},
+    {
+        "training.weighting": "schedule",
+        "objectives.mlm.weight_end": 0.0,
+        "objectives.ntp.weight_end": 3.0,
+    },
 ]
 
 
 @pytest.mark.parametrize("values", CHANGING, ids=["uncertainty", "schedule"])
 def test_an_interrupted_run_goes_on_bit_for_bit_and_logs_its_weights(
-    settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, tmp_path: Path, values: dict[str, Any]
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    tokenized: Tokenized,
+    tmp_path: Path,
+    values: dict[str, Any],
 ) -> None:
     chosen = settings.replaced(values)
     whole, later = Notes(), Notes()
@@ -206,7 +248,9 @@ def test_an_interrupted_run_goes_on_bit_for_bit_and_logs_its_weights(
     weights = {step: point["weight/ntp"] for step, point in whole.points if "weight/ntp" in point}
     assert list(weights) == list(range(1, 13))
     assert len(set(weights.values())) == 12
-    resumed_weights = {step: point["weight/ntp"] for step, point in later.points if "weight/ntp" in point}
+    resumed_weights = {
+        step: point["weight/ntp"] for step, point in later.points if "weight/ntp" in point
+    }
     assert resumed_weights == {step: value for step, value in weights.items() if step > 5}
 
 
@@ -224,6 +268,13 @@ def test_the_validation_score_holds_no_weight(
     settings: Settings, encoding: tiktoken.Encoding, tokenized: Tokenized, values: dict[str, Any]
 ) -> None:
     """At a learning rate that moves nothing, every weighting gives the same score."""
-    still = {"training.learning_rate": 1e-12, "training.adamw_learning_rate": 1e-12, "training.steps": 2}
+    still = {
+        "training.learning_rate": 1e-12,
+        "training.adamw_learning_rate": 1e-12,
+        "training.steps": 2,
+    }
     plain = run(settings.replaced(still), encoding, tokenized, Notes()).progress.best_score
-    assert run(settings.replaced(still | values), encoding, tokenized, Notes()).progress.best_score == plain
+    assert (
+        run(settings.replaced(still | values), encoding, tokenized, Notes()).progress.best_score
+        == plain
+    )

@@ -35,7 +35,13 @@ def altered_view(batch: Batch, vocabulary: Vocabulary, rows: int, generator: Gen
     changed_S = _one_per_sentence(batch, vocabulary, generator)
     view_N = ids_N.clone()
     view_N[changed_S] = _near_groups(ids_N, changed_S, batch, vocabulary, generator)
-    return View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, changed_S, ids_N[changed_S])
+    return View(
+        view_N.view_as(batch.token_ids_BT),
+        batch.document_ids_BT,
+        False,
+        changed_S,
+        ids_N[changed_S],
+    )
 
 
 def group_keys(digits: Tensor, values: Tensor, space: Tensor) -> Tensor:
@@ -67,7 +73,9 @@ def _one_per_sentence(batch: Batch, vocabulary: Vocabulary, generator: Generator
     positions_C = usable_BT.flatten().nonzero()[:, 0]
     if not len(positions_C):
         return positions_C
-    positions_C = positions_C[torch.randperm(len(positions_C), generator=generator).to(positions_C.device)]
+    positions_C = positions_C[
+        torch.randperm(len(positions_C), generator=generator).to(positions_C.device)
+    ]
     sentences_C = sentence_BT.flatten()[positions_C]
     rank_C = torch.arange(len(positions_C), device=positions_C.device)
     first = torch.full((int(sentences_C.max()) + 1,), len(positions_C), device=positions_C.device)
@@ -99,7 +107,9 @@ def _near_groups(
     return torch.where(new_S >= 0, new_S, old_S)
 
 
-def _another(wanted_S: Tensor, values_S: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+def _another(
+    wanted_S: Tensor, values_S: Tensor, low: Tensor | float, high: Tensor | float
+) -> Tensor:
     """The wanted values inside the bounds; a neighbour of the present value where they would be the same."""
     inside_S = wanted_S.clamp(torch.as_tensor(low), torch.as_tensor(high))
     beside_S = torch.where(values_S < torch.as_tensor(high), values_S + 1.0, values_S - 1.0)

@@ -60,7 +60,9 @@ class Batch(NamedTuple):
 
 def number_starts_BT(batch: Batch) -> Tensor:
     """True at the first token of every number that lies wholly or partly in the row."""
-    previous_BT = torch.cat([torch.full_like(batch.number_BT[:, :1], NO_NUMBER), batch.number_BT[:, :-1]], dim=1)
+    previous_BT = torch.cat(
+        [torch.full_like(batch.number_BT[:, :1], NO_NUMBER), batch.number_BT[:, :-1]], dim=1
+    )
     return (batch.number_BT != NO_NUMBER) & (batch.number_BT != previous_BT)
 
 
@@ -73,10 +75,14 @@ def number_index_BT(batch: Batch) -> Tensor:
     begins_N = torch.ones_like(flat_N, dtype=torch.bool)
     begins_N[1:] = (flat_N[1:] != flat_N[:-1]) | (row_N[1:] != row_N[:-1])
     begins_N &= flat_N != NO_NUMBER
-    return torch.where(flat_N == NO_NUMBER, -1, begins_N.long().cumsum(0) - 1).view_as(batch.number_BT)
+    return torch.where(flat_N == NO_NUMBER, -1, begins_N.long().cumsum(0) - 1).view_as(
+        batch.number_BT
+    )
 
 
-def gather_rows(tokenized: Tokenized | TokenStore, positions_BT: np.ndarray, document_of_BT: np.ndarray) -> Batch:
+def gather_rows(
+    tokenized: Tokenized | TokenStore, positions_BT: np.ndarray, document_of_BT: np.ndarray
+) -> Batch:
     """Rows of a token store (anything with `tokens`, `numbers`, `types`) at absolute token positions; -1 is padding
     (id 0).
     """
@@ -88,9 +94,13 @@ def gather_rows(tokenized: Tokenized | TokenStore, positions_BT: np.ndarray, doc
     forms_BT = np.full(at_BT.shape, NO_NUMBER, dtype=np.int64)
     if len(tokenized.numbers):
         values_BT = np.where(inside_BT, tokenized.numbers["value"][number_BT], np.nan)
-        forms_BT = np.where(inside_BT, tokenized.numbers["form"][number_BT].astype(np.int64), NO_NUMBER)
+        forms_BT = np.where(
+            inside_BT, tokenized.numbers["form"][number_BT].astype(np.int64), NO_NUMBER
+        )
     return Batch(
-        token_ids_BT=torch.from_numpy(np.where(real_BT, tokenized.tokens[at_BT].astype(np.int64), 0)),
+        token_ids_BT=torch.from_numpy(
+            np.where(real_BT, tokenized.tokens[at_BT].astype(np.int64), 0)
+        ),
         document_ids_BT=torch.from_numpy(np.where(real_BT, document_of_BT, PADDING_DOCUMENT)),
         types_BT=torch.from_numpy(np.where(real_BT, tokenized.types[at_BT].astype(np.int64), 0)),
         number_BT=torch.from_numpy(np.where(inside_BT, number_BT, NO_NUMBER)),

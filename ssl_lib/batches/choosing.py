@@ -27,18 +27,24 @@ class Chance(NamedTuple):
 
 def choose(positions_C: Tensor, wanted: int, batch: Batch, chance: Chance) -> Tensor:
     """`wanted` of the candidates, in their order."""
-    order_C = _order(_log_weights(positions_C, batch, chance), len(positions_C), positions_C.device, chance)
+    order_C = _order(
+        _log_weights(positions_C, batch, chance), len(positions_C), positions_C.device, chance
+    )
     return positions_C[order_C[:wanted]].sort().values
 
 
-def choose_units(positions_C: Tensor, unit_C: Tensor, wanted: int, batch: Batch, chance: Chance) -> Tensor:
+def choose_units(
+    positions_C: Tensor, unit_C: Tensor, wanted: int, batch: Batch, chance: Chance
+) -> Tensor:
     """`wanted` of the candidates, in their order, unit by unit; `unit_C` counts the units upwards from 0.
 
     Units are taken whole as long as they fit, then single tokens make up the number. Where none are left, one unit is
     cut, a number only if there is nothing else.
     """
     sizes_U = torch.bincount(unit_C)
-    order_U = _order(_unit_weights(positions_C, unit_C, batch, chance), len(sizes_U), positions_C.device, chance)
+    order_U = _order(
+        _unit_weights(positions_C, unit_C, batch, chance), len(sizes_U), positions_C.device, chance
+    )
     sizes_in_order_U = sizes_U[order_U]
     fits_U = sizes_in_order_U.cumsum(0) <= wanted
     missing = wanted - int(sizes_in_order_U[fits_U].sum())
@@ -48,11 +54,15 @@ def choose_units(positions_C: Tensor, unit_C: Tensor, wanted: int, batch: Batch,
     chosen_U[order_U[fits_U]] = True
     chosen_C = chosen_U[unit_C]
     if missing > len(singles_U):
-        chosen_C[_cut(positions_C, unit_C, order_U[~fits_U], missing - len(singles_U), batch)] = True
+        chosen_C[_cut(positions_C, unit_C, order_U[~fits_U], missing - len(singles_U), batch)] = (
+            True
+        )
     return positions_C[chosen_C]
 
 
-def units(positions_C: Tensor, batch: Batch, vocabulary: Vocabulary, whole_numbers: bool, words: bool) -> Tensor:
+def units(
+    positions_C: Tensor, batch: Batch, vocabulary: Vocabulary, whole_numbers: bool, words: bool
+) -> Tensor:
     """Unit index of each candidate: the tokens of one number share theirs, those of one word too, if asked for; every
     other token has its own. A unit ends with its row at the latest.
     """
@@ -62,25 +72,33 @@ def units(positions_C: Tensor, batch: Batch, vocabulary: Vocabulary, whole_numbe
         together_C[1:] |= (number_C[1:] == number_C[:-1]) & (number_C[1:] != NO_NUMBER)
     if words:
         ids_C = batch.token_ids_BT.flatten()[positions_C]
-        together_C[1:] |= vocabulary.letter_first_V[ids_C[1:]] & vocabulary.letter_last_V[ids_C[:-1]]
+        together_C[1:] |= (
+            vocabulary.letter_first_V[ids_C[1:]] & vocabulary.letter_last_V[ids_C[:-1]]
+        )
     begins_C = ~(together_C & _touch(positions_C, batch))
     return begins_C.long().cumsum(0) - 1
 
 
-def spans(positions_C: Tensor, word_C: Tensor, batch: Batch, span_words: float, generator: Generator) -> Tensor:
+def spans(
+    positions_C: Tensor, word_C: Tensor, batch: Batch, span_words: float, generator: Generator
+) -> Tensor:
     """Unit index of each candidate, the units being runs of words whose length is geometric with mean `span_words`,
     cut after LONGEST_SPAN words and at the end of a document or row (Joshi et al. 2020).
     """
     starts_C = torch.ones_like(positions_C, dtype=torch.bool)
     starts_C[1:] = word_C[1:] != word_C[:-1]
-    drawn_C = torch.rand(len(positions_C), generator=generator).to(positions_C.device) < 1.0 / span_words
+    drawn_C = (
+        torch.rand(len(positions_C), generator=generator).to(positions_C.device) < 1.0 / span_words
+    )
     begins_C = starts_C & drawn_C | ~_touch(positions_C, batch)
     first_word_C = torch.where(begins_C, word_C, 0).cummax(0).values
     begins_C |= starts_C & ((word_C - first_word_C) % LONGEST_SPAN == 0)
     return begins_C.long().cumsum(0) - 1
 
 
-def random_ids(count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: Vocabulary, generator: Generator) -> Tensor:
+def random_ids(
+    count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: Vocabulary, generator: Generator
+) -> Tensor:
     """Ordinary token ids, [count], as often as they stand in `ids_N` outside the positions `hidden_S`, whose tokens
     nothing in the view may tell.
 
@@ -89,7 +107,9 @@ def random_ids(count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: Vocabula
     """
     open_N = ids_N < vocabulary.ordinary
     open_N[hidden_S] = False
-    pool_M = ids_N[open_N] if open_N.any() else torch.arange(vocabulary.ordinary, device=ids_N.device)
+    pool_M = (
+        ids_N[open_N] if open_N.any() else torch.arange(vocabulary.ordinary, device=ids_N.device)
+    )
     return pool_M[torch.randint(len(pool_M), (count,), generator=generator).to(ids_N.device)]
 
 
@@ -115,14 +135,18 @@ def _order(log_weights: Tensor | None, count: int, device: torch.device, chance:
     if log_weights is None:
         return permutation(count, device, chance.generator)
     exponential = -torch.log1p(-torch.rand(count, generator=chance.generator, dtype=torch.float64))
-    return (log_weights - exponential.clamp_min(1e-300).log().to(device)).argsort(descending=True, stable=True)
+    return (log_weights - exponential.clamp_min(1e-300).log().to(device)).argsort(
+        descending=True, stable=True
+    )
 
 
 def _log_weights(positions_C: Tensor, batch: Batch, chance: Chance) -> Tensor | None:
     return None if chance.emphasis is None else chance.emphasis.log_weights_N(batch)[positions_C]
 
 
-def _unit_weights(positions_C: Tensor, unit_C: Tensor, batch: Batch, chance: Chance) -> Tensor | None:
+def _unit_weights(
+    positions_C: Tensor, unit_C: Tensor, batch: Batch, chance: Chance
+) -> Tensor | None:
     """A unit weighs as much as the mean of its tokens."""
     weights_C = _log_weights(positions_C, batch, chance)
     if weights_C is None:

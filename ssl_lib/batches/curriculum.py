@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
 
-STRENGTH = 4.0  # at both ends one extreme of hardness is drawn e^4 = 55 times as readily as the other
+STRENGTH = (
+    4.0  # at both ends one extreme of hardness is drawn e^4 = 55 times as readily as the other
+)
 
 
 class Emphasis(NamedTuple):
@@ -28,7 +30,9 @@ class Emphasis(NamedTuple):
 
     def log_weights_N(self, batch: Batch) -> Tensor:
         """Logarithm of how readily each flat position is drawn, float64."""
-        hardness_BT = torch.where(batch.number_BT == NO_NUMBER, self.hardness_V[batch.token_ids_BT], 1.0)
+        hardness_BT = torch.where(
+            batch.number_BT == NO_NUMBER, self.hardness_V[batch.token_ids_BT], 1.0
+        )
         return STRENGTH * (2.0 * self.difficulty - 1.0) * hardness_BT.flatten()
 
 

@@ -13,7 +13,7 @@ import tiktoken
 import torch
 
 from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, gather_rows
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 from ssl_lib.tokens.encodings import encoding as named_encoding
 from ssl_lib.tokens.store import Tokenized, TokenStore, tokenize_texts
 
@@ -35,8 +35,8 @@ class PackedRows:
         self.rows_per_epoch = int(store.documents[-1] - store.documents[0]) // context
         if self.rows_per_epoch < 1:
             raise UserError(
-                f"the corpus holds {int(store.documents[-1])} tokens, fewer than one row of model.context = {context}; "
-                "add documents or lower model.context"
+                f"the corpus holds {int(store.documents[-1])} tokens, fewer than one sequence of model.context_length = {context}; "
+                "add documents or lower model.context_length"
             )
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
@@ -58,7 +58,9 @@ class PackedRows:
         """How often each of the ids 0 .. rows - 1 stands in the store, int64 [rows]."""
         counts = np.zeros(rows, dtype=np.int64)
         for start in range(0, len(self.store.tokens), COUNTED_AT_ONCE):
-            counts += np.bincount(self.store.tokens[start : start + COUNTED_AT_ONCE], minlength=rows)
+            counts += np.bincount(
+                self.store.tokens[start : start + COUNTED_AT_ONCE], minlength=rows
+            )
         return torch.from_numpy(counts)
 
     def _row_positions(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +80,9 @@ class SelfSupervisedTextDataset(torch.utils.data.Dataset):
     they are. Raises UserError if there is no text.
     """
 
-    def __init__(self, texts: Sequence[str], tokenizer: tiktoken.Encoding | str, context: int = 128) -> None:
+    def __init__(
+        self, texts: Sequence[str], tokenizer: tiktoken.Encoding | str, context: int = 128
+    ) -> None:
         if isinstance(texts, str) or not len(texts):
             raise UserError("SelfSupervisedTextDataset needs a sequence of at least one text")
         self.encoding = named_encoding(tokenizer) if isinstance(tokenizer, str) else tokenizer
@@ -94,7 +98,12 @@ class SelfSupervisedTextDataset(torch.utils.data.Dataset):
         positions_T = np.full(self.context, -1, dtype=np.int64)
         positions_T[: end - start] = np.arange(start, end)
         documents_T = np.where(positions_T >= 0, document, PADDING_DOCUMENT)
-        return Batch(*(tensor[0] for tensor in gather_rows(self.tokenized, positions_T[None], documents_T[None])))
+        return Batch(
+            *(
+                tensor[0]
+                for tensor in gather_rows(self.tokenized, positions_T[None], documents_T[None])
+            )
+        )
 
 
 def padded_batch(tokenized: Tokenized, context: int | None = None) -> Batch:

@@ -18,12 +18,14 @@ from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, number_index_BT
 from ssl_lib.batches.views import View, Vocabulary, padded_ids
-from ssl_lib.corpus.builtin.words import grouped, scientific, shortest, spell
+from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers.number_shapes import FORMS
+from ssl_lib.numbers.writing import grouped, scientific, shortest, spell
 from ssl_lib.tokens.encodings import decode, encode
-from ssl_lib.tokens.number_shapes import FORMS
-from ssl_lib.tokens.numerals import find_numbers
 
-REWRITTEN = 0.5  # share of the numbers: with all of them in longer forms, rows would lose their second half
+REWRITTEN = (
+    0.5  # share of the numbers: with all of them in longer forms, rows would lose their second half
+)
 PLAIN_FORMS = ("integer", "decimal", "thousands", "scientific", "spelled")
 AMOUNT_FORMS = ("percent", "currency")
 LARGEST = 1e15  # integers up to there are exact in float64, whatever form they take
@@ -47,7 +49,11 @@ class _Forms(NamedTuple):
 
 
 def equivalent_view(
-    batch: Batch, vocabulary: Vocabulary, encoding: tiktoken.Encoding, rows: int, generator: Generator
+    batch: Batch,
+    vocabulary: Vocabulary,
+    encoding: tiktoken.Encoding,
+    rows: int,
+    generator: Generator,
 ) -> EquivalentView:
     """The first `rows` rows with about half of the numbers in a drawn other form, where they have one; nothing is
     scored by position.
@@ -59,7 +65,10 @@ def equivalent_view(
     ids_BT, index_BT = padded_ids(batch, vocabulary), number_index_BT(batch)
     draws = torch.rand(int(index_BT.max()) + 1, generator=generator).tolist()
     columns = (ids_BT, batch.document_ids_BT, index_BT, batch.values_BT, batch.forms_BT)
-    made = [_rewritten(encoding, draws, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    made = [
+        _rewritten(encoding, draws, *row)
+        for row in zip(*(column.tolist() for column in columns), strict=True)
+    ]
     width, device = ids_BT.shape[1], ids_BT.device
     padding = (vocabulary.padding, PADDING_DOCUMENT, -1)
     ids, documents, numbers = (
@@ -77,7 +86,11 @@ def equivalent_forms(text: str, value: float, form: str) -> list[str]:
 
     Signs and units stay: "$3.4 million" is "$3,400,000", "12%" is "12 percent" and "twelve percent".
     """
-    if not 0 <= value < LARGEST or form not in (*PLAIN_FORMS, *AMOUNT_FORMS) or not _is_one_number(text, value):
+    if (
+        not 0 <= value < LARGEST
+        or form not in (*PLAIN_FORMS, *AMOUNT_FORMS)
+        or not _is_one_number(text, value)
+    ):
         return []
     found = _AMOUNT.fullmatch(text)
     sign, _, unit = found.groups() if found else ("", "", None)
@@ -87,7 +100,9 @@ def equivalent_forms(text: str, value: float, form: str) -> list[str]:
     if sign:
         forms = [sign + number for number in [*digits, *scaled]]
     elif unit in ("%", " percent"):
-        forms = [number + "%" for number in digits] + [f"{number} percent" for number in [*digits, *words]]
+        forms = [number + "%" for number in digits] + [
+            f"{number} percent" for number in [*digits, *words]
+        ]
     elif unit:
         forms = [number + unit for number in [*digits, *scaled, *words]]
     else:
@@ -97,7 +112,11 @@ def equivalent_forms(text: str, value: float, form: str) -> list[str]:
 
 def _is_one_number(text: str, value: float) -> bool:
     found = find_numbers(text)
-    return len(found) == 1 and (found[0].start, found[0].end, found[0].value) == (0, len(text), value)
+    return len(found) == 1 and (found[0].start, found[0].end, found[0].value) == (
+        0,
+        len(text),
+        value,
+    )
 
 
 def _forms_of(value: float) -> _Forms:
@@ -108,7 +127,9 @@ def _forms_of(value: float) -> _Forms:
     number = int(value)
     digits = [str(number), *([grouped(number)] if number >= 1000 else [])]
     scaled = [
-        f"{shortest(number / size)} {name}" for size, name in SCALES if number >= size and number * 10 % size == 0
+        f"{shortest(number / size)} {name}"
+        for size, name in SCALES
+        if number >= size and number * 10 % size == 0
     ]
     spelled = number < SPELLED_BELOW and number != 1  # "one" by itself is rather a pronoun
     return _Forms(digits, scaled[:1], [spell(number)] if spelled else [])
@@ -123,7 +144,9 @@ def _scientific(value: float) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def _other_texts(encoding: tiktoken.Encoding, ids: tuple[int, ...], value: float, form: str) -> list[str]:
+def _other_texts(
+    encoding: tiktoken.Encoding, ids: tuple[int, ...], value: float, form: str
+) -> list[str]:
     """Every other form of the number that these ids spell, the whitespace around it kept."""
     text = decode(encoding, ids)
     before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
@@ -149,7 +172,9 @@ def _rewritten(
     for start, end in _runs(index):
         piece = ids[start:end], documents[start:end], [-1] * (end - start)
         if index[start] >= 0 and draws[index[start]] < REWRITTEN and start > 0 and end < len(ids):
-            others = _other_texts(encoding, tuple(ids[start:end]), values[start], FORMS[forms[start]])
+            others = _other_texts(
+                encoding, tuple(ids[start:end]), values[start], FORMS[forms[start]]
+            )
             if others:
                 new = _ids_of(encoding, others[int(draws[index[start]] / REWRITTEN * len(others))])
                 piece = new, [documents[start]] * len(new), [index[start]] * len(new)

@@ -53,12 +53,16 @@ def close_gaps(view: View, gaps: Gaps, padding: int) -> View:
     order_RT = missing_RT.int().argsort(dim=1, stable=True)
     gone_RT = missing_RT.gather(1, order_RT)
     place_RT = (~missing_RT).cumsum(1) - 1
-    first_R1 = torch.arange(len(missing_RT), device=missing_RT.device)[:, None] * missing_RT.shape[1]
+    first_R1 = (
+        torch.arange(len(missing_RT), device=missing_RT.device)[:, None] * missing_RT.shape[1]
+    )
     source_N = torch.where(missing_RT, -1, place_RT + first_R1).flatten()
     after_S = gaps.after_N[view.scored_S]
     return View(
         ids_RT=view.ids_RT.gather(1, order_RT).masked_fill(gone_RT, padding),
-        document_ids_RT=view.document_ids_RT.gather(1, order_RT).masked_fill(gone_RT, PADDING_DOCUMENT),
+        document_ids_RT=view.document_ids_RT.gather(1, order_RT).masked_fill(
+            gone_RT, PADDING_DOCUMENT
+        ),
         causal=view.causal,
         scored_S=view.scored_S - after_S,
         targets_S=view.targets_S,

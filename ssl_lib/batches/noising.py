@@ -9,13 +9,27 @@ import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.choosing import Chance, choose, choose_units, permutation, random_ids, spans, units
+from ssl_lib.batches.choosing import (
+    Chance,
+    choose,
+    choose_units,
+    permutation,
+    random_ids,
+    spans,
+    units,
+)
 from ssl_lib.batches.curriculum import Emphasis
 from ssl_lib.batches.gaps import close_gaps, lay_gaps
 from ssl_lib.batches.views import View, Vocabulary, candidates_N, padded_ids, row_count
 from ssl_lib.config import DenoisingSettings
 
-_SINGLE = ("noise_token_share", "random_token_share", "shuffle_share", "digit_share", "deletion_share")
+_SINGLE = (
+    "noise_token_share",
+    "random_token_share",
+    "shuffle_share",
+    "digit_share",
+    "deletion_share",
+)
 
 
 def noised_view(
@@ -30,7 +44,7 @@ def noised_view(
 
     A swap touches its second token too, and does not happen where another kind of noise or equal tokens forbid it.
     """
-    batch = batch.first_rows(row_count(batch, settings.rows))
+    batch = batch.first_rows(row_count(batch, settings.batch_fraction))
     ids_N = padded_ids(batch, vocabulary).flatten()
     infill_S, *others = _kinds(batch, vocabulary, settings, Chance(generator, emphasis))
     noise_S, random_S, shuffle_S, digit_S, delete_S = others
@@ -43,14 +57,22 @@ def noised_view(
     view_N[digit_S] = _changed_digits(ids_N[digit_S], other_S, vocabulary, generator)
     view_N[random_S] = random_ids(len(random_S), ids_N, scored_S, vocabulary, generator)
     view_N[noise_S] = vocabulary.noise
-    gaps = lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N)) if settings.leaves_gaps else None
+    gaps = (
+        lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N))
+        if settings.leaves_gaps
+        else None
+    )
     if gaps is not None:
         view_N[gaps.noise_N] = vocabulary.noise
-    view = View(view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, ids_N[scored_S])
+    view = View(
+        view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, ids_N[scored_S]
+    )
     return view if gaps is None else close_gaps(view, gaps, vocabulary.padding)
 
 
-def _kinds(batch: Batch, vocabulary: Vocabulary, settings: DenoisingSettings, chance: Chance) -> list[Tensor]:
+def _kinds(
+    batch: Batch, vocabulary: Vocabulary, settings: DenoisingSettings, chance: Chance
+) -> list[Tensor]:
     """Flat positions of each kind of noise, no position in two of them: infilled ones in runs of whole words, the
     others one by one, in the order of `_SINGLE`.
     """
@@ -66,8 +88,13 @@ def _kinds(batch: Batch, vocabulary: Vocabulary, settings: DenoisingSettings, ch
         positions_C = positions_C[~torch.isin(positions_C, infill_S)]
     chosen_S = choose(positions_C, wanted - infilled, batch, chance)
     chosen_S = chosen_S[permutation(len(chosen_S), chosen_S.device, chance.generator)]
-    borders = (shares.cumsum(0) / shares.sum().clamp_min(1e-12) * len(chosen_S)).round().long().tolist()
-    return [infill_S, *(chosen_S[start:end] for start, end in zip([0, *borders], borders, strict=False))]
+    borders = (
+        (shares.cumsum(0) / shares.sum().clamp_min(1e-12) * len(chosen_S)).round().long().tolist()
+    )
+    return [
+        infill_S,
+        *(chosen_S[start:end] for start, end in zip([0, *borders], borders, strict=False)),
+    ]
 
 
 def _mask(positions_S: Tensor, like_N: Tensor) -> Tensor:
@@ -76,7 +103,9 @@ def _mask(positions_S: Tensor, like_N: Tensor) -> Tensor:
     return mask_N
 
 
-def _swappable(positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
+def _swappable(
+    positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: Vocabulary
+) -> tuple[Tensor, Tensor]:
     """Disjoint pairs of neighbours to swap; both must be candidates of one document and hold different tokens, and
     neither may be taken by another kind of noise: swapping would show beside it the token that it hides.
     """
@@ -97,7 +126,9 @@ def _swappable(positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: V
     return first_S[pair], second_S[pair]
 
 
-def _changed_digits(ids_S: Tensor, other_S: Tensor, vocabulary: Vocabulary, generator: Generator) -> Tensor:
+def _changed_digits(
+    ids_S: Tensor, other_S: Tensor, vocabulary: Vocabulary, generator: Generator
+) -> Tensor:
     """Another digit group of the same length where the token is one, the token of `other_S` elsewhere."""
     changed_S = other_S.clone()
     digits_S = vocabulary.digits_V[ids_S]
@@ -105,6 +136,8 @@ def _changed_digits(ids_S: Tensor, other_S: Tensor, vocabulary: Vocabulary, gene
         if length > 0:
             group_G = (vocabulary.digits_V[: vocabulary.ordinary] == length).nonzero()[:, 0]
             where_S = (digits_S == length).nonzero()[:, 0]
-            draw = torch.randint(len(group_G), (len(where_S),), generator=generator).to(ids_S.device)
+            draw = torch.randint(len(group_G), (len(where_S),), generator=generator).to(
+                ids_S.device
+            )
             changed_S[where_S] = group_G[draw]
     return changed_S

@@ -26,7 +26,9 @@ class PaddedRows(NamedTuple):
     documents: Tensor
 
 
-def padded_rows(rows: Sequence[Sequence[int]], padding: int, device: torch.device) -> Iterator[PaddedRows]:
+def padded_rows(
+    rows: Sequence[Sequence[int]], padding: int, device: torch.device
+) -> Iterator[PaddedRows]:
     """Rows of similar length together, at most TOKENS_AT_ONCE tokens at once; every row comes up exactly once."""
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     start = 0
@@ -38,7 +40,9 @@ def padded_rows(rows: Sequence[Sequence[int]], padding: int, device: torch.devic
         start = end
 
 
-def _pad(indices: list[int], rows: Sequence[Sequence[int]], padding: int, device: torch.device) -> PaddedRows:
+def _pad(
+    indices: list[int], rows: Sequence[Sequence[int]], padding: int, device: torch.device
+) -> PaddedRows:
     lengths = torch.tensor([len(rows[index]) for index in indices])
     ids = torch.full((len(indices), max(1, int(lengths.max()))), padding)
     for line, index in enumerate(indices):
@@ -49,7 +53,9 @@ def _pad(indices: list[int], rows: Sequence[Sequence[int]], padding: int, device
 
 def token_spans(encoding: tiktoken.Encoding, text: str, ids: Sequence[int]) -> np.ndarray:
     """Characters [T, 2] that each token covers; tokens that share the bytes of one character all cover it."""
-    lengths = np.array([len(encoding.decode_single_token_bytes(token)) for token in ids], dtype=np.int64)
+    lengths = np.array(
+        [len(encoding.decode_single_token_bytes(token)) for token in ids], dtype=np.int64
+    )
     ends = np.cumsum(lengths)
     content = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
     begins = np.concatenate([(content & 0xC0) != 0x80, [True]])

@@ -88,7 +88,9 @@ def causal_view(batch: Batch, vocabulary: Vocabulary) -> View:
     followed_BT = torch.zeros_like(ids_BT, dtype=torch.bool)
     followed_BT[:, :-1] = (documents_BT[:, 1:] == documents_BT[:, :-1]) & batch.real_BT[:, 1:]
     scored_S = followed_BT.flatten().nonzero()[:, 0]
-    return View(padded_ids(batch, vocabulary), documents_BT, True, scored_S, ids_BT.flatten()[scored_S + 1])
+    return View(
+        padded_ids(batch, vocabulary), documents_BT, True, scored_S, ids_BT.flatten()[scored_S + 1]
+    )
 
 
 def sentence_ids_BT(batch: Batch, vocabulary: Vocabulary) -> Tensor:
@@ -101,7 +103,9 @@ def sentence_ids_BT(batch: Batch, vocabulary: Vocabulary) -> Tensor:
     closes_BT = vocabulary.closes_V[batch.token_ids_BT]
     closes_BT[:, :-1] &= vocabulary.digits_V[batch.token_ids_BT[:, 1:]] == 0
     begins_BT = torch.ones_like(closes_BT)
-    begins_BT[:, 1:] = closes_BT[:, :-1] | (batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1])
+    begins_BT[:, 1:] = closes_BT[:, :-1] | (
+        batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1]
+    )
     index_BT = (begins_BT.flatten().long().cumsum(0) - 1).view_as(batch.token_ids_BT)
     return torch.where(batch.real_BT & (batch.token_ids_BT != vocabulary.end), index_BT, -1)
 
@@ -109,7 +113,9 @@ def sentence_ids_BT(batch: Batch, vocabulary: Vocabulary) -> Tensor:
 def candidates_N(batch: Batch, vocabulary: Vocabulary) -> Tensor:
     """True, flat, where a position may be corrupted: inside a document and no special token."""
     return (
-        batch.real_BT & (batch.token_ids_BT < vocabulary.ordinary) & (batch.token_ids_BT != vocabulary.end)
+        batch.real_BT
+        & (batch.token_ids_BT < vocabulary.ordinary)
+        & (batch.token_ids_BT != vocabulary.end)
     ).flatten()
 
 

@@ -1,15 +1,15 @@
 """Stage `corpus`: files, URLs and the built-in generator become clean, deduplicated, balanced, split documents.
 
-    building.py     the stage, from the first source to the manifest; start reading here
-    sources.py      finds and opens what `corpus.sources` names
-    formats.py      reads documents out of each file format
-    intake.py       all sources as one stream of batches
-    preparation.py  one batch of documents: cleaned, split, hashed; runs in this process or in any executor's
-    cleaning.py     characters, length, split
-    spool.py        the prepared documents on disk
-    duplicates.py   exact and near duplicates among them
-    output.py       balance between domains, the files of `data/raw/`, the manifest
-    generator.py    the built-in documents
+building.py     the stage, from the first source to the manifest; start reading here
+sources.py      finds and opens what `corpus.sources` names
+formats.py      reads documents out of each file format
+intake.py       all sources as one stream of batches
+preparation.py  one batch of documents: cleaned, split, hashed; runs in this process or in any executor's
+cleaning.py     characters, length, split
+spool.py        the prepared documents on disk
+duplicates.py   exact and near duplicates among them
+output.py       balance between domains, the files of `data/raw/`, the manifest
+generator.py    the built-in documents
 """
 
 from __future__ import annotations

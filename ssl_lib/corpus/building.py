@@ -19,9 +19,11 @@ from ssl_lib.corpus.output import Counts, write_corpus, write_manifest
 from ssl_lib.corpus.preparation import Limits, Prepared, RawDocument, prepare
 from ssl_lib.corpus.sources import CorpusError, outside_sources
 from ssl_lib.corpus.spool import Spool
-from ssl_lib.locks import output_lock, replace_folder
+from ssl_lib.files import output_lock, replace_folder
 
-PARALLEL_SECONDS = 4.0  # with less work than this, a process pool saves no more than its start costs
+PARALLEL_SECONDS = (
+    4.0  # with less work than this, a process pool saves no more than its start costs
+)
 _IN_FLIGHT = 6  # batches handed to an executor and not yet taken back
 
 
@@ -37,9 +39,13 @@ def build(settings: Settings, root: Path, executor: Executor | None = None) -> N
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise CorpusError(f"{target}: the disk is full; free about four times the size of the text") from None
+            raise CorpusError(
+                f"{target}: the disk is full; free about four times the size of the text"
+            ) from None
         except BrokenExecutor:
-            raise CorpusError(f"{target}: a process that prepared documents was ended; check the free memory") from None
+            raise CorpusError(
+                f"{target}: a process that prepared documents was ended; check the free memory"
+            ) from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -92,7 +98,11 @@ def _prepared(
 
 @contextmanager
 def _executor(given: Executor | None, intake: Intake) -> Iterator[Executor | None]:
-    if given is not None or intake.expected_seconds() < PARALLEL_SECONDS or len(os.sched_getaffinity(0)) < 2:
+    if (
+        given is not None
+        or intake.expected_seconds() < PARALLEL_SECONDS
+        or len(os.sched_getaffinity(0)) < 2
+    ):
         yield given
         return
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -108,7 +118,11 @@ def _progress() -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("corpus: {task.completed:,.0f} documents"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("corpus: {task.completed:,.0f} documents"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("corpus", total=None)
         yield lambda documents: progress.advance(task, documents)

@@ -7,7 +7,11 @@ import re
 import unicodedata
 from collections import deque
 
-SPLITS = ("test", "validation", "train")  # by precedence: where duplicates meet, the first of these keeps its document
+SPLITS = (
+    "test",
+    "validation",
+    "train",
+)  # by precedence: where duplicates meet, the first of these keeps its document
 
 _NEW_LINE = re.compile(r"\r\n|[\r\v\f\x85]")
 _REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff]")
@@ -76,7 +80,9 @@ def _cut(text: str, start: int, maximum: int) -> tuple[int, int]:
     """(end of the piece that begins at `start`, start of the next one)."""
     limit, half = start + maximum, start + 1 + maximum // 2
     for border, begin in ((_PARAGRAPH, half), (_SENTENCE, half), (_WORD, start + 1)):
-        last = deque(border.finditer(text, begin, limit + 1), maxlen=1)  # a border may begin exactly at the limit
+        last = deque(
+            border.finditer(text, begin, limit + 1), maxlen=1
+        )  # a border may begin exactly at the limit
         if last and last[0].start() <= limit:
             return _skip_back(text, last[0].start()), _skip_space(text, last[0].end())
     return limit, _skip_space(text, limit)

@@ -24,7 +24,9 @@ PERMUTATIONS = 128
 PARTITIONS = 64  # files of keys; few enough to be open at once anywhere
 SLICE_ENTRIES = 1 << 16  # entries that are sorted at once: 1 MiB
 LEADERS = 4096  # documents of a group, the first by rank, that its others are compared with
-MARGIN = 0.125  # an estimate so far below the threshold, four standard deviations, settles the matter
+MARGIN = (
+    0.125  # an estimate so far below the threshold, four standard deviations, settles the matter
+)
 ENTRY = np.dtype([("key", "<u8"), ("rank", "<u8")])
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _RANK_BITS = 56
@@ -115,7 +117,9 @@ class KeyFiles:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._files: list[BinaryIO] = [open(folder / f"{number:03}", "w+b") for number in range(PARTITIONS)]  # noqa: SIM115
+        self._files: list[BinaryIO] = [
+            open(folder / f"{number:03}", "w+b") for number in range(PARTITIONS)
+        ]  # noqa: SIM115
 
     def add(self, keys: np.ndarray, ranks: np.ndarray) -> None:
         """Append keys, uint64 [N, bands], of documents with these ranks, uint64 [N]."""
@@ -130,7 +134,9 @@ class KeyFiles:
             slices = min(PARTITIONS, -(-file.seek(0, 2) // (SLICE_ENTRIES * ENTRY.itemsize)))
             file.seek(0)
             with ExitStack() as stack:
-                parts = [stack.enter_context(TemporaryFile(dir=self._folder)) for _ in range(slices)]
+                parts = [
+                    stack.enter_context(TemporaryFile(dir=self._folder)) for _ in range(slices)
+                ]
                 while block := file.read(SLICE_ENTRIES * ENTRY.itemsize):
                     entries = np.frombuffer(block, ENTRY)
                     next_bits = entries["key"] >> np.uint64(26) & np.uint64(0xFFFFFFFF)
@@ -151,7 +157,9 @@ def mark_exact(keys: KeyFiles, marks: np.ndarray) -> None:
         marks[_indices(ranks[1:])] = EXACT
 
 
-def mark_near(keys: KeyFiles, marks: np.ndarray, threshold: float, text_of: Callable[[int], str]) -> None:
+def mark_near(
+    keys: KeyFiles, marks: np.ndarray, threshold: float, text_of: Callable[[int], str]
+) -> None:
     """Mark documents whose Jaccard similarity with one of lower rank that shares a key reaches `threshold`.
 
     `text_of` gives the normalised text of a document by its index. Of two documents that share a key and are both kept,
@@ -163,7 +171,9 @@ def mark_near(keys: KeyFiles, marks: np.ndarray, threshold: float, text_of: Call
             _mark_group(unmarked, marks, threshold, text_of)
 
 
-def _mark_group(indices: list[int], marks: np.ndarray, threshold: float, text_of: Callable[[int], str]) -> None:
+def _mark_group(
+    indices: list[int], marks: np.ndarray, threshold: float, text_of: Callable[[int], str]
+) -> None:
     leaders: list[int] = []
     leader_signatures = np.empty((min(len(indices), LEADERS), PERMUTATIONS), np.uint32)
     enough = (threshold - MARGIN) * PERMUTATIONS
@@ -179,7 +189,9 @@ def _mark_group(indices: list[int], marks: np.ndarray, threshold: float, text_of
                 leaders.append(index)
 
 
-def _near_any(shingles: np.ndarray, others: list[int], threshold: float, text_of: Callable[[int], str]) -> bool:
+def _near_any(
+    shingles: np.ndarray, others: list[int], threshold: float, text_of: Callable[[int], str]
+) -> bool:
     return any(_similar(shingle_set(text_of(other)), shingles, threshold) for other in others)
 
 

@@ -16,7 +16,13 @@ _BLOCK = 1 << 20  # bytes
 
 
 def read_documents(
-    file: SourceFile, fields: list[str], key: str, maximum_characters: int, limit: int, digest: Digest, scratch: Path
+    file: SourceFile,
+    fields: list[str],
+    key: str,
+    maximum_characters: int,
+    limit: int,
+    digest: Digest,
+    scratch: Path,
 ) -> Iterator[str]:
     """Texts of a file's documents, at most `limit` of them (0: all).
 
@@ -25,7 +31,9 @@ def read_documents(
     names the file and the line.
     """
     if file.format == "parquet":
-        yield from _limited(_parquet(local_copy(file, digest, scratch), file.name, fields, key), limit)
+        yield from _limited(
+            _parquet(local_copy(file, digest, scratch), file.name, fields, key), limit
+        )
         return
     with reading(file, digest) as stream:
         if file.format == "text":
@@ -72,9 +80,13 @@ def _jsonl(stream: BinaryIO, name: str, fields: list[str], key: str) -> Iterator
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-            raise CorpusError(f"{name}, line {number}: is not valid JSON ({reason}); mend or remove the line") from None
+            raise CorpusError(
+                f"{name}, line {number}: is not valid JSON ({reason}); mend or remove the line"
+            ) from None
         if not isinstance(record, dict):
-            raise CorpusError(f"{name}, line {number}: is {_kind(record)}, not a JSON object with a field of text")
+            raise CorpusError(
+                f"{name}, line {number}: is {_kind(record)}, not a JSON object with a field of text"
+            )
         yield _joined(record, fields, f"{name}, line {number}", key)
 
 
@@ -86,11 +98,20 @@ def _csv(stream: BinaryIO, name: str, fields: list[str], key: str) -> Iterator[s
         for row in reader:
             if row and len(row) != len(header):
                 place = f"{name}, line {reader.line_num}"
-                raise CorpusError(f"{place}: has {len(row)} columns, the header {len(header)}; quote texts with commas")
+                raise CorpusError(
+                    f"{place}: has {len(row)} columns, the header {len(header)}; quote texts with commas"
+                )
             if row:
-                yield _joined(dict(zip(header, row, strict=True)), fields, f"{name}, line {reader.line_num}", key)
+                yield _joined(
+                    dict(zip(header, row, strict=True)),
+                    fields,
+                    f"{name}, line {reader.line_num}",
+                    key,
+                )
     except csv.Error as error:
-        raise CorpusError(f"{name}, line {reader.line_num}: is not valid CSV ({error}); mend or remove it") from None
+        raise CorpusError(
+            f"{name}, line {reader.line_num}: is not valid CSV ({error}); mend or remove it"
+        ) from None
 
 
 def _parquet(path: Path, name: str, fields: list[str], key: str) -> Iterator[str]:
@@ -108,7 +129,9 @@ def _parquet(path: Path, name: str, fields: list[str], key: str) -> Iterator[str
                     yield _joined(record, fields, f"{name}, row {row}", key)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CorpusError(f"{name}: is not a readable Parquet file ({reason}); write or fetch it again") from None
+        raise CorpusError(
+            f"{name}: is not a readable Parquet file ({reason}); write or fetch it again"
+        ) from None
 
 
 def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
@@ -136,8 +159,12 @@ def _joined(record: dict[str, Any], fields: list[str], place: str, key: str) -> 
 
 
 def _kind(value: Any) -> str:
-    return {list: "a list", dict: "an object", bool: "true or false"}.get(type(value), type(value).__name__)
+    return {list: "a list", dict: "an object", bool: "true or false"}.get(
+        type(value), type(value).__name__
+    )
 
 
 def _not_utf8(name: str, line: int) -> CorpusError:
-    return CorpusError(f"{name}, line {line}: is not UTF-8 text; convert the file (iconv does) or remove the line")
+    return CorpusError(
+        f"{name}, line {line}: is not UTF-8 text; convert the file (iconv does) or remove the line"
+    )

@@ -14,7 +14,10 @@ from ssl_lib.corpus.sources import BUILT_IN, CorpusError, Digest, SourceFile, do
 
 _BATCH_CHARACTERS = 1 << 18
 _BATCH_DOCUMENTS = 1000
-_SECONDS_A_BYTE, _SECONDS_A_BUILT_IN = 1.5e-7, 2.5e-4  # of one process, measured; for choosing between one and two
+_SECONDS_A_BYTE, _SECONDS_A_BUILT_IN = (
+    1.5e-7,
+    2.5e-4,
+)  # of one process, measured; for choosing between one and two
 
 
 @dataclass
@@ -40,12 +43,18 @@ class Intake:
         ]
         for place, source in enumerate(settings.corpus.sources):
             if source.path == BUILT_IN and not source.documents:
-                raise CorpusError(f"corpus.sources.{place}.documents: say how many documents to make, at least 3")
+                raise CorpusError(
+                    f"corpus.sources.{place}.documents: say how many documents to make, at least 3"
+                )
 
     def expected_seconds(self) -> float:
         """About how long one process would prepare all this; sources of unknown size count nothing."""
-        sizes = sum(file.local.stat().st_size for files in self._files for file in files if file.local)
-        made = sum(source.documents for source in self._settings.corpus.sources if source.path == BUILT_IN)
+        sizes = sum(
+            file.local.stat().st_size for files in self._files for file in files if file.local
+        )
+        made = sum(
+            source.documents for source in self._settings.corpus.sources if source.path == BUILT_IN
+        )
         return sizes * _SECONDS_A_BYTE + made * _SECONDS_A_BUILT_IN
 
     def batches(self) -> Iterator[list[RawDocument] | BuiltInRange]:
@@ -84,7 +93,9 @@ class Intake:
             listing = hashlib.sha256("".join(lines).encode())
             report.sha256 = lines[0].split()[0] if len(lines) == 1 else listing.hexdigest()
 
-    def _of_file(self, place: int, source: Source, file: SourceFile, digest: Digest) -> Iterator[RawDocument]:
+    def _of_file(
+        self, place: int, source: Source, file: SourceFile, digest: Digest
+    ) -> Iterator[RawDocument]:
         fields = [source.field] if isinstance(source.field, str) else source.field
         domain = domain_of(source)
         longest = self._settings.corpus.maximum_characters
@@ -97,9 +108,9 @@ class Intake:
 
 def generator_version() -> str:
     """SHA-256 of the generator's source files: what the built-in documents depend on besides the seed."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1] / "synthetic"
     digest = hashlib.sha256()
-    for path in [folder / "generator.py", *sorted((folder / "builtin").rglob("*.py"))]:
+    for path in sorted(folder.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -29,11 +29,21 @@ class Counts:
     bytes: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     left_out: Counter[tuple[int, str]] = field(default_factory=Counter)
 
-    def total(self, what: str, split: str | None = None, domain: str | None = None, source: int | None = None) -> int:
+    def total(
+        self,
+        what: str,
+        split: str | None = None,
+        domain: str | None = None,
+        source: int | None = None,
+    ) -> int:
         """Sum of `documents` or `bytes` over everything that is not named."""
         wanted = (split, domain, source)
         kept: Counter[tuple[str, str, int]] = getattr(self, what)
-        return sum(n for key, n in kept.items() if all(w is None or w == k for w, k in zip(wanted, key, strict=True)))
+        return sum(
+            n
+            for key, n in kept.items()
+            if all(w is None or w == k for w, k in zip(wanted, key, strict=True))
+        )
 
 
 def domain_quotas(sizes: dict[str, int], maximum_share: float) -> dict[str, float]:
@@ -45,7 +55,9 @@ def domain_quotas(sizes: dict[str, int], maximum_share: float) -> dict[str, floa
     ordered = sorted((size for size in sizes.values() if size), reverse=True)
     if maximum_share * len(ordered) < 1 - 1e-9:
         least, have = f"at least {1 / max(1, len(ordered)):.3g}", f"with {len(ordered)} domains"
-        raise CorpusError(f"corpus.maximum_domain_share: {maximum_share} cannot hold {have}; set {least}")
+        raise CorpusError(
+            f"corpus.maximum_domain_share: {maximum_share} cannot hold {have}; set {least}"
+        )
     cap, cut = float(ordered[0]), 0
     while cap > maximum_share * sum(min(size, cap) for size in ordered) * (1 + 1e-9):
         cut += 1
@@ -53,18 +65,27 @@ def domain_quotas(sizes: dict[str, int], maximum_share: float) -> dict[str, floa
     return {domain: min(1.0, cap / size) if size else 1.0 for domain, size in sizes.items()}
 
 
-def write_corpus(spool: Spool, folder: Path, settings: CorpusSettings, counts: Counts) -> dict[str, str]:
+def write_corpus(
+    spool: Spool, folder: Path, settings: CorpusSettings, counts: Counts
+) -> dict[str, str]:
     """Write the three splits and their labels into `folder`, and count what they hold; returns SHA-256 by file.
 
     Raises CorpusError if a split would be empty.
     """
     domains = list(spool.domains)
-    quotas = list(domain_quotas(_kept_sizes(spool, domains), settings.maximum_domain_share).values()) if domains else []
+    quotas = (
+        list(domain_quotas(_kept_sizes(spool, domains), settings.maximum_domain_share).values())
+        if domains
+        else []
+    )
     (folder / "labels").mkdir(parents=True)
     with ExitStack() as stack:
         names = [f"{split}.jsonl" for split in SPLITS]
         documents = [_HashedFile(stack.enter_context((folder / name).open("wb"))) for name in names]
-        labels = [_HashedFile(stack.enter_context((folder / "labels" / name).open("wb"))) for name in names]
+        labels = [
+            _HashedFile(stack.enter_context((folder / "labels" / name).open("wb")))
+            for name in names
+        ]
         for entry, reason, line, label in _judged(spool, quotas):
             split, source = int(entry["split"]), int(entry["source"])
             if reason:
@@ -76,12 +97,18 @@ def write_corpus(spool: Spool, folder: Path, settings: CorpusSettings, counts: C
             counts.documents[key] += 1
             counts.bytes[key] += int(entry["size"])
     _check_splits(counts, settings)
-    digests = zip([*names, *(f"labels/{name}" for name in names)], [*documents, *labels], strict=True)
+    digests = zip(
+        [*names, *(f"labels/{name}" for name in names)], [*documents, *labels], strict=True
+    )
     return {name: file.hexdigest() for name, file in sorted(digests, key=lambda pair: pair[0])}
 
 
 def write_manifest(
-    folder: Path, settings: Settings, reports: list[SourceReport], counts: Counts, digests: dict[str, str]
+    folder: Path,
+    settings: Settings,
+    reports: list[SourceReport],
+    counts: Counts,
+    digests: dict[str, str],
 ) -> None:
     """Write `manifest.json`: nothing in it depends on the machine or the hour."""
     splits = SPLITS[::-1]
@@ -91,18 +118,27 @@ def write_manifest(
     manifest: dict[str, Any] = {
         "name": settings.corpus.name,
         "seed": settings.seed,
-        "generator": generator_version() if any(s.path == BUILT_IN for s in settings.corpus.sources) else None,
+        "generator": generator_version()
+        if any(s.path == BUILT_IN for s in settings.corpus.sources)
+        else None,
         "documents": {split: counts.total("documents", split) for split in splits},
         "bytes": {split: counts.total("bytes", split) for split in splits},
-        "domains": {name: _by_split(counts, domain=name) for name in sorted({key[1] for key in counts.documents})},
+        "domains": {
+            name: _by_split(counts, domain=name)
+            for name in sorted({key[1] for key in counts.documents})
+        },
         "duplicates": {reason: reasons[reason] for reason in ("exact", "near")},
         "rejected": {reason: reasons[reason] for reason in ("empty", "too_short")},
         "left_out": {reason: reasons[reason] for reason in ("weight", "domain_share")},
-        "sources": [_source(place, settings.corpus, report, counts) for place, report in enumerate(reports)],
+        "sources": [
+            _source(place, settings.corpus, report, counts) for place, report in enumerate(reports)
+        ],
         "files": digests,
         "settings": settings.corpus.model_dump(),
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "manifest.json").write_text(
+        json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 class _HashedFile:
@@ -160,13 +196,21 @@ def _check_splits(counts: Counts, settings: CorpusSettings) -> None:
         )
 
 
-def _by_split(counts: Counts, domain: str | None = None, source: int | None = None) -> dict[str, int]:
+def _by_split(
+    counts: Counts, domain: str | None = None, source: int | None = None
+) -> dict[str, int]:
     return {split: counts.total("documents", split, domain, source) for split in SPLITS[::-1]}
 
 
-def _source(place: int, settings: CorpusSettings, report: SourceReport, counts: Counts) -> dict[str, Any]:
+def _source(
+    place: int, settings: CorpusSettings, report: SourceReport, counts: Counts
+) -> dict[str, Any]:
     source = settings.sources[place]
-    left_out = {reason: number for (where, reason), number in sorted(counts.left_out.items()) if where == place}
+    left_out = {
+        reason: number
+        for (where, reason), number in sorted(counts.left_out.items())
+        if where == place
+    }
     return {
         "path": source.path,
         "weight": source.weight,

@@ -10,7 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssl_lib.corpus.cleaning import SPLITS, clean, normalised, pieces, split_of, stable_hash, stable_share
+from ssl_lib.corpus.cleaning import (
+    SPLITS,
+    clean,
+    normalised,
+    pieces,
+    split_of,
+    stable_hash,
+    stable_share,
+)
 from ssl_lib.corpus.duplicates import band_keys, chunks
 from ssl_lib.corpus.sources import BUILT_IN
 
@@ -46,11 +54,16 @@ class BuiltInRange:
     domain: str | None
 
     def __iter__(self) -> Iterator[RawDocument]:
-        from ssl_lib.corpus.generator import generate
+        from ssl_lib.synthetic.generator import generate
 
         for made in generate(self.seed, self.documents, self.split, self.start):
-            labels = (tuple((number.start, number.end, number.role) for number in made.numbers), made.determined)
-            yield RawDocument(made.text, BUILT_IN, self.domain or made.domain, self.source, self.split, labels)
+            labels = (
+                tuple((number.start, number.end, number.role) for number in made.numbers),
+                made.determined,
+            )
+            yield RawDocument(
+                made.text, BUILT_IN, self.domain or made.domain, self.source, self.split, labels
+            )
 
 
 @dataclass(frozen=True)
@@ -96,27 +109,41 @@ def prepare(documents: Iterable[RawDocument], limits: Limits) -> Prepared:
         return result
     result.domains = sorted({piece.document.domain for piece in found})
     places = {domain: place for place, domain in enumerate(result.domains)}
-    result.lines = [_line({"text": p.text, "source": p.document.name, "domain": p.document.domain}) for p in found]
-    result.labels = [_line({"numbers": p.labels[0], "determined": p.labels[1]} if p.labels else {}) for p in found]
-    rows = [(p.document.source, places[p.document.domain], p.split, len(p.text.encode())) for p in found]
+    result.lines = [
+        _line({"text": p.text, "source": p.document.name, "domain": p.document.domain})
+        for p in found
+    ]
+    result.labels = [
+        _line({"numbers": p.labels[0], "determined": p.labels[1]} if p.labels else {})
+        for p in found
+    ]
+    rows = [
+        (p.document.source, places[p.document.domain], p.split, len(p.text.encode())) for p in found
+    ]
     result.info = np.array(rows, INFO)
     texts = [normalised(piece.text) for piece in found]
     result.exact_keys = np.array([[stable_hash(text, "exact")] for text in texts], np.uint64)
-    result.near_keys = np.concatenate([band_keys(chunk, limits.near_duplicate_threshold) for chunk in chunks(texts)])
+    result.near_keys = np.concatenate(
+        [band_keys(chunk, limits.near_duplicate_threshold) for chunk in chunks(texts)]
+    )
     return result
 
 
 def _take(document: RawDocument, limits: Limits, found: list[_Piece]) -> list[str]:
     """Append the document's pieces to `found`; returns why it, or each piece that is missing, was left out."""
     text = clean(document.text)
-    assert document.labels is None or text == document.text, f"labelled text must be clean: {document.text!r}"
+    assert document.labels is None or text == document.text, (
+        f"labelled text must be clean: {document.text!r}"
+    )
     if not text:
         return ["empty"]
     key = normalised(text)
     keep = limits.keep[document.source]
     if keep < 1.0 and stable_share(key, "weight") >= keep:
         return ["weight"]
-    split = SPLITS.index(document.split or split_of(key, limits.validation_share, limits.test_share))
+    split = SPLITS.index(
+        document.split or split_of(key, limits.validation_share, limits.test_share)
+    )
     reasons = []
     for start, end in pieces(text, limits.maximum_characters):
         if end - start < limits.minimum_characters:
@@ -131,8 +158,16 @@ def _inside(labels: Labels, start: int, end: int) -> Labels:
     """Labels of a piece of the text: those that lie wholly in it, counted from its start."""
     numbers, determined = labels
     return (
-        tuple((first - start, last - start, role) for first, last, role in numbers if start <= first and last <= end),
-        tuple((first - start, last - start) for first, last in determined if start <= first and last <= end),
+        tuple(
+            (first - start, last - start, role)
+            for first, last, role in numbers
+            if start <= first and last <= end
+        ),
+        tuple(
+            (first - start, last - start)
+            for first, last in determined
+            if start <= first and last <= end
+        ),
     )
 
 

@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from ssl_lib.config import Source, UserError
+from ssl_lib.config import Source
+from ssl_lib.errors import UserError
 
 BUILT_IN = "built-in"
 FORMATS = {".txt": "text", ".md": "text", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -59,7 +60,11 @@ class Digest:
 
 def find_files(source: Source, key: str, root: Path) -> list[SourceFile]:
     """All files of a source, by name; `key` is the source's dotted key. Raises CorpusError if there is none."""
-    found = _remote_files(source.path, key) if "://" in source.path else _local_files(source.path, key, root)
+    found = (
+        _remote_files(source.path, key)
+        if "://" in source.path
+        else _local_files(source.path, key, root)
+    )
     if not found:
         raise CorpusError(
             f"{key}.path: no file matches {source.path}; a folder or glob must hold files of the kinds {_KNOWN}"
@@ -130,7 +135,11 @@ def _local_files(pattern: str, key: str, root: Path) -> list[SourceFile]:
             if "/." not in folder[len(str(path)) :]
             for name in names
         )
-        names = [os.path.join(pattern, found.relative_to(path)) for found in inside if not found.name.startswith(".")]
+        names = [
+            os.path.join(pattern, found.relative_to(path))
+            for found in inside
+            if not found.name.startswith(".")
+        ]
     elif path.exists():
         return [_local_file(pattern, root, key)]
     else:
@@ -154,7 +163,9 @@ def _remote_files(url: str, key: str) -> list[SourceFile]:
 
             filesystem, path = url_to_fs(url)
         except ImportError as error:
-            raise CorpusError(f"{key}.path: {url} needs a package that is not installed: {error}") from None
+            raise CorpusError(
+                f"{key}.path: {url} needs a package that is not installed: {error}"
+            ) from None
         except ValueError as error:
             raise CorpusError(f"{key}.path: {url} cannot be read: {error}") from None
         web = url.startswith(("http://", "https://"))
@@ -170,7 +181,9 @@ def _remote_files(url: str, key: str) -> list[SourceFile]:
 def _remote_file(filesystem: Any, path: str) -> SourceFile:
     kind = _kind(path)
     assert kind is not None
-    return SourceFile(filesystem.unstrip_protocol(path), *kind, lambda: filesystem.open(path, "rb"), None)
+    return SourceFile(
+        filesystem.unstrip_protocol(path), *kind, lambda: filesystem.open(path, "rb"), None
+    )
 
 
 def _kind(name: str) -> tuple[str, str] | None:
@@ -221,15 +234,21 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise CorpusError(f"{name}: no such file; correct corpus.sources or put the file there") from None
+        raise CorpusError(
+            f"{name}: no such file; correct corpus.sources or put the file there"
+        ) from None
     except PermissionError:
-        raise CorpusError(f"{name}: may not be read; check its permissions or your credentials") from None
+        raise CorpusError(
+            f"{name}: may not be read; check its permissions or your credentials"
+        ) from None
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise CorpusError(
             f"{name}: its compressed data is damaged or cut short ({error}); fetch the file again"
         ) from None
     except (OSError, TimeoutError, *_driver_errors()) as error:
-        raise CorpusError(f"{name}: cannot be read ({_brief(error)}); check the file and the connection") from None
+        raise CorpusError(
+            f"{name}: cannot be read ({_brief(error)}); check the file and the connection"
+        ) from None
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:
@@ -239,7 +258,9 @@ def _driver_errors() -> tuple[type[Exception], ...]:
         ("botocore.exceptions", "BotoCoreError"),
         ("fsspec.exceptions", "FSTimeoutError"),
     )
-    return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in names if module in sys.modules
+    )
 
 
 def _brief(error: BaseException) -> str:

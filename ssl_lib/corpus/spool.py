@@ -14,7 +14,14 @@ from ssl_lib.corpus.duplicates import KeyFiles, mark_exact, mark_near, rank
 from ssl_lib.corpus.preparation import Prepared
 
 INDEX = np.dtype(
-    [("offset", "<i8"), ("length", "<u4"), ("source", "<u2"), ("domain", "<u2"), ("split", "u1"), ("size", "<u4")]
+    [
+        ("offset", "<i8"),
+        ("length", "<u4"),
+        ("source", "<u2"),
+        ("domain", "<u2"),
+        ("split", "u1"),
+        ("size", "<u4"),
+    ]
 )
 _BLOCK = 1 << 16  # documents whose index entries are held at once
 
@@ -38,10 +45,14 @@ class Spool:
         count = len(prepared.lines)
         if not count:
             return
-        places = np.array([self.domains.setdefault(domain, len(self.domains)) for domain in prepared.domains])
+        places = np.array(
+            [self.domains.setdefault(domain, len(self.domains)) for domain in prepared.domains]
+        )
         index = np.empty(count, INDEX)
         index["length"] = [len(line) for line in prepared.lines]
-        index["offset"] = self._offset + np.cumsum(index["length"], dtype=np.int64) - index["length"]
+        index["offset"] = (
+            self._offset + np.cumsum(index["length"], dtype=np.int64) - index["length"]
+        )
         for name in ("source", "split", "size"):
             index[name] = prepared.info[name]
         index["domain"] = places[prepared.info["domain"]]
@@ -58,9 +69,9 @@ class Spool:
         """Mark every exact duplicate but the first by rank, then near duplicates; see `ssl_lib.corpus.duplicates`."""
         self._documents.flush()
         self._index.flush()
-        with self._marks.open(
-            "wb"
-        ) as file:  # written, not only mapped: a write to a mapped hole on a full disk kills the process
+        with (
+            self._marks.open("wb") as file
+        ):  # written, not only mapped: a write to a mapped hole on a full disk kills the process
             for start in range(0, self.documents, _BLOCK):
                 file.write(bytes(min(_BLOCK, self.documents - start)))
         if self.documents:
@@ -71,7 +82,9 @@ class Spool:
 
     def normalised_text(self, place: int) -> str:
         """What the document at this place is compared by."""
-        entry = np.frombuffer(os.pread(self._index.fileno(), INDEX.itemsize, place * INDEX.itemsize), INDEX)[0]
+        entry = np.frombuffer(
+            os.pread(self._index.fileno(), INDEX.itemsize, place * INDEX.itemsize), INDEX
+        )[0]
         line = os.pread(self._documents.fileno(), int(entry["length"]), int(entry["offset"]))
         return normalised(json.loads(line)["text"])
 
@@ -90,6 +103,8 @@ class Spool:
 
     def close(self) -> None:
         """Close all files."""
-        closers: list[Callable[[], None]] = [file.close for file in (self._documents, self._labels, self._index)]
+        closers: list[Callable[[], None]] = [
+            file.close for file in (self._documents, self._labels, self._index)
+        ]
         for close in (*closers, self._exact.close, self._near.close):
             close()

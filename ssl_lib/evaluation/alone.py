@@ -39,7 +39,11 @@ def objectives_alone(
 
 
 def train_subset(
-    names: Sequence[str], settings: Settings, root: Path, encoding: tiktoken.Encoding, tracker: Tracker
+    names: Sequence[str],
+    settings: Settings,
+    root: Path,
+    encoding: tiktoken.Encoding,
+    tracker: Tracker,
 ) -> Predictor:
     """The same architecture, data, seed and number of steps, with only these objectives trained."""
     from ssl_lib.batches.datasets import PackedRows
@@ -47,10 +51,12 @@ def train_subset(
     from ssl_lib.training.fit import Corpora, fit
 
     chosen = subset_settings(names, settings)
-    train, validation = (TokenStore.open(root / "data" / "tokenized" / split) for split in ("train", "validation"))
+    train, validation = (
+        TokenStore.open(root / "data" / "tokenized" / split) for split in ("train", "validation")
+    )
     corpora = Corpora(
-        PackedRows(train, chosen.model.context, chosen.seed),
-        PackedRows(validation, chosen.model.context, chosen.seed, shuffle=False),
+        PackedRows(train, chosen.model.context_length, chosen.seed),
+        PackedRows(validation, chosen.model.context_length, chosen.seed, shuffle=False),
     )
     return Predictor(chosen, encoding, fit(chosen, encoding, corpora, tracker).objectives)
 
@@ -67,6 +73,6 @@ def subset_settings(names: Sequence[str], settings: Settings) -> Settings:
     if len(names) == 1:
         (name,) = names
         values |= {f"objectives.{name}.weight": 1.0, "training.weighting": "fixed"}
-        if "rows" in type(getattr(settings.objectives, name)).model_fields:
-            values[f"objectives.{name}.rows"] = 1.0
+        if "batch_fraction" in type(getattr(settings.objectives, name)).model_fields:
+            values[f"objectives.{name}.batch_fraction"] = 1.0
     return settings.replaced(values)

@@ -13,8 +13,9 @@ import tiktoken
 from numpy.typing import NDArray
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.corpus.generator import LabelledDocument
-from ssl_lib.corpus.items import (
+from ssl_lib.evaluation.contamination import shared_ngrams, stated
+from ssl_lib.synthetic.generator import LabelledDocument
+from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
     ChoiceItem,
     SimilarityPair,
@@ -24,7 +25,6 @@ from ssl_lib.corpus.items import (
     role_documents,
     similarity_pairs,
 )
-from ssl_lib.evaluation.contamination import shared_ngrams, stated
 from ssl_lib.tokens.encodings import encode, special_ids
 
 NUMBERS_PER_DOCUMENT = 5  # of the role documents, on average
@@ -78,7 +78,9 @@ def draw(settings: EvaluationSettings, seed: int, ground: Ground) -> Asked:
 def labelled(settings: EvaluationSettings, seed: int) -> dict[str, list[LabelledDocument]]:
     """Documents with labelled numbers for the probe to learn from and to choose by, in training wordings."""
     sizes = {"train": settings.probe_items, "validation": settings.probe_items // 4}
-    return {split: role_documents(_documents_of(count), seed, split) for split, count in sizes.items()}
+    return {
+        split: role_documents(_documents_of(count), seed, split) for split, count in sizes.items()
+    }
 
 
 def spread_items(count: int, seed: int, split: str = "test", **kind: bool) -> list[ChoiceItem]:
@@ -118,12 +120,18 @@ def cleared(
         roles=clean(asked.roles, flags["token_classification"], _documents_of(settings.items)),
         choices=clean(asked.choices, flags["numerical_reasoning"], settings.items),
         pairs=clean(asked.pairs, flags["semantic_similarity"], settings.items),
-        documents=clean(asked.documents, flags["next_token_prediction"], max(10, settings.items // 2)),
-        held_out=[beginning(text) for text in clean(asked.held_out, flags["held_out_documents"], HELD_OUT)],
+        documents=clean(
+            asked.documents, flags["next_token_prediction"], max(10, settings.items // 2)
+        ),
+        held_out=[
+            beginning(text) for text in clean(asked.held_out, flags["held_out_documents"], HELD_OUT)
+        ],
         unseen=clean(asked.unseen, flags["held_out_documents"], len(asked.unseen)),
     )
     left = (kept.roles, kept.choices, kept.pairs, kept.documents, kept.held_out)
-    rows: dict[str, Any] = {name: _row(found[name]._asdict(), group) for name, group in zip(texts, left, strict=True)}
+    rows: dict[str, Any] = {
+        name: _row(found[name]._asdict(), group) for name, group in zip(texts, left, strict=True)
+    }
     rows["numerical_reasoning"]["stated_in_training"] = int(told.sum())
     rows["held_out_documents"]["for_losses"] = len(kept.unseen)
     return kept, rows

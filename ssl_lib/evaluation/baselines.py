@@ -30,13 +30,17 @@ def majority(training: Sequence[Label]) -> Label:
     return min(counts, key=lambda label: (-counts[label], str(label)))
 
 
-def tfidf_cosines(first: Sequence[str], second: Sequence[str], analyzer: str) -> NDArray[np.float64]:
+def tfidf_cosines(
+    first: Sequence[str], second: Sequence[str], analyzer: str
+) -> NDArray[np.float64]:
     """Cosine [N] of TF-IDF vectors of words (unigrams) or characters (`char_wb`, 2 to 4)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     ngrams = (2, 4) if analyzer == "char_wb" else (1, 1)
     options: dict[str, Any] = {} if analyzer == "char_wb" else {"token_pattern": r"\w+|[^\w\s]"}
-    vectorizer = TfidfVectorizer(analyzer=analyzer, ngram_range=ngrams, sublinear_tf=True, **options)
+    vectorizer = TfidfVectorizer(
+        analyzer=analyzer, ngram_range=ngrams, sublinear_tf=True, **options
+    )
     vectorizer.fit(sorted({*first, *second}))
     return _row_products(vectorizer.transform(first), vectorizer.transform(second))
 
@@ -50,7 +54,9 @@ def bag_of_tokens_cosines(
 
     vectorizer = CountVectorizer(analyzer=lambda text: encode(encoding, text))
     vectorizer.fit([*first, *second])
-    return _row_products(normalize(vectorizer.transform(first)), normalize(vectorizer.transform(second)))
+    return _row_products(
+        normalize(vectorizer.transform(first)), normalize(vectorizer.transform(second))
+    )
 
 
 def bag_of_tokens_labels(
@@ -67,7 +73,9 @@ def bag_of_tokens_labels(
     vectorizer = TfidfVectorizer(analyzer=lambda window: window, sublinear_tf=True)
     train_x = vectorizer.fit_transform(windows["train"])
     validation_x = vectorizer.transform(windows["validation"])
-    models = [LogisticRegression(C=c, max_iter=200).fit(train_x, labels["train"]) for c in REGULARISATION]
+    models = [
+        LogisticRegression(C=c, max_iter=200).fit(train_x, labels["train"]) for c in REGULARISATION
+    ]
     best = max(models, key=lambda model: model.score(validation_x, labels["validation"]))
     return best.predict(vectorizer.transform(windows["test"]))
 
@@ -98,7 +106,10 @@ class NgramModel(NamedTuple):
             index_T, known_T = _find(self.contexts[order - 1], context_T)
             gram_index_T, seen_T = _find(self.grams[order - 1], gram_T)
             count_T = np.where(seen_T, self.counts[order - 1][gram_index_T], 0)
-            followers_T, total_T = self.followers[order - 1][index_T], self.totals[order - 1][index_T]
+            followers_T, total_T = (
+                self.followers[order - 1][index_T],
+                self.totals[order - 1][index_T],
+            )
             mixed_T = (count_T + followers_T * probability_T) / (total_T + followers_T)
             probability_T = np.where(known_T, mixed_T, probability_T)
         return np.log(probability_T)
@@ -108,7 +119,9 @@ class NgramModel(NamedTuple):
         sequence = np.array([self.end] * (len(self.grams) - 1) + list(ids), dtype=np.int64)
         guess_T = np.zeros(len(ids), dtype=np.int64)
         for order in range(1, len(self.grams) + 1):
-            context_T = window_hashes(sequence[len(self.grams) - order : len(sequence) - 1], order - 1)
+            context_T = window_hashes(
+                sequence[len(self.grams) - order : len(sequence) - 1], order - 1
+            )
             index_T, known_T = _find(self.contexts[order - 1], context_T)
             guess_T = np.where(known_T, self.favourites[order - 1][index_T], guess_T)
         return guess_T
@@ -125,26 +138,37 @@ class NgramModel(NamedTuple):
 
 
 def count_ngrams(
-    training: NDArray[np.integer], encoding: tiktoken.Encoding, order: int = NGRAM_ORDER, limit: int = NGRAM_TOKENS
+    training: NDArray[np.integer],
+    encoding: tiktoken.Encoding,
+    order: int = NGRAM_ORDER,
+    limit: int = NGRAM_TOKENS,
 ) -> NgramModel:
     """Count the first `limit` tokens of the training split, which bounds memory; `order` 1 gives a unigram model."""
     tokens = np.asarray(training[:limit], dtype=np.int64)
     end = special_ids(encoding).end
     tables: list[tuple[NDArray[Any], ...]] = [_table(tokens, n) for n in range(1, order + 1)]
-    return NgramModel(encoding.n_vocab, end, *(list(column) for column in zip(*tables, strict=True)))
+    return NgramModel(
+        encoding.n_vocab, end, *(list(column) for column in zip(*tables, strict=True))
+    )
 
 
 def _table(tokens: NDArray[np.int64], order: int) -> tuple[NDArray[Any], ...]:
-    grams, first, counts = np.unique(window_hashes(tokens, order), return_index=True, return_counts=True)
+    grams, first, counts = np.unique(
+        window_hashes(tokens, order), return_index=True, return_counts=True
+    )
     context_of_gram = window_hashes(tokens[: len(tokens) - 1], order - 1)[first]
     follower_of_gram = tokens[first + order - 1]
     by_context = np.lexsort((follower_of_gram, -counts, context_of_gram))
-    contexts, starts, followers = np.unique(context_of_gram[by_context], return_index=True, return_counts=True)
+    contexts, starts, followers = np.unique(
+        context_of_gram[by_context], return_index=True, return_counts=True
+    )
     totals = np.add.reduceat(counts[by_context], starts)
     return grams, counts, contexts, totals, followers, follower_of_gram[by_context][starts]
 
 
-def _find(table: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _find(
+    table: NDArray[np.uint64], wanted: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     index = np.minimum(np.searchsorted(table, wanted), len(table) - 1)
     return index, table[index] == wanted
 

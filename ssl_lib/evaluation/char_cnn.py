@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-WINDOW = 32  # characters on either side of the number's start; the number itself begins in the middle
+WINDOW = (
+    32  # characters on either side of the number's start; the number itself begins in the middle
+)
 CHANNELS = 48
 EPOCHS = 6
 ROWS = 64
@@ -57,7 +59,9 @@ def char_cnn_labels(
     best, predicted = -1.0, np.empty(0, dtype=labels["train"].dtype)
     for _ in range(EPOCHS):
         _train_epoch(model, optimizer, inputs["train"], torch.from_numpy(target_N), generator)
-        accuracy = float(np.mean(classes[_predict(model, inputs["validation"])] == labels["validation"]))
+        accuracy = float(
+            np.mean(classes[_predict(model, inputs["validation"])] == labels["validation"])
+        )
         if accuracy > best:
             best, predicted = accuracy, classes[_predict(model, inputs["test"])]
     return predicted
@@ -89,7 +93,9 @@ def _windows(items: Sequence[tuple[str, int, int]]) -> tuple[Tensor, Tensor]:
     inside_NL = np.zeros_like(characters_NL)
     for row, (text, start, end) in enumerate(items):
         first = max(0, start - WINDOW)
-        codes = np.frombuffer(text[first : start + WINDOW].encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        codes = np.frombuffer(
+            text[first : start + WINDOW].encode("utf-32-le", "surrogatepass"), dtype=np.uint32
+        )
         offset = WINDOW - (start - first)
         characters_NL[row, offset : offset + len(codes)] = np.minimum(codes, ALPHABET)
         inside_NL[row, WINDOW : min(WINDOW + end - start, 2 * WINDOW)] = 1

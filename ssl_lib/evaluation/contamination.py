@@ -49,7 +49,9 @@ def shared_ngrams(
         name: [_ngram_hashes(np.asarray(text, dtype=np.int64), end, length) for text in texts]
         for name, texts in groups.items()
     }
-    known_U = np.unique(np.concatenate([np.empty(0, np.uint64), *(h for texts in hashes.values() for h in texts)]))
+    known_U = np.unique(
+        np.concatenate([np.empty(0, np.uint64), *(h for texts in hashes.values() for h in texts)])
+    )
     seen_U = _seen(known_U, training, end, length, block)
     return {name: _counted(texts, known_U, seen_U) for name, texts in hashes.items()}
 
@@ -63,7 +65,9 @@ def _seen(
     shift = np.uint64(64 - FILTER_BITS)
     likely[known_U >> shift] = True
     for start in range(0, len(training) if len(known_U) else 0, block):
-        passing = _ngram_hashes(np.asarray(training[start : start + block + length - 1], dtype=np.int64), end, length)
+        passing = _ngram_hashes(
+            np.asarray(training[start : start + block + length - 1], dtype=np.int64), end, length
+        )
         passing = passing[likely[passing >> shift]]
         place = np.minimum(np.searchsorted(known_U, passing), len(known_U) - 1)
         seen_U[place[known_U[place] == passing]] = True
@@ -77,7 +81,9 @@ def _counted(
     flags = np.array([bool(hit.any()) for hit in hits], dtype=bool)
     own = np.unique(np.concatenate([np.empty(0, np.uint64), *texts]))
     shared = int(seen_U[np.searchsorted(known_U, own)].sum())
-    return Contamination(len(texts), int(flags.sum()), sum(not len(h) for h in texts), len(own), shared, flags)
+    return Contamination(
+        len(texts), int(flags.sum()), sum(not len(h) for h in texts), len(own), shared, flags
+    )
 
 
 def stated(statements: Sequence[str], documents: Iterable[str]) -> NDArray[np.bool_]:

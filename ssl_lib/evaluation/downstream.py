@@ -19,13 +19,22 @@ from ssl_lib.evaluation.token_classification import evaluate_spans, from_documen
 
 
 def downstream(
-    contest: Contest, asked: Asked, ground: Ground, ngrams: dict[str, NgramModel], settings: EvaluationSettings
+    contest: Contest,
+    asked: Asked,
+    ground: Ground,
+    ngrams: dict[str, NgramModel],
+    settings: EvaluationSettings,
 ) -> Iterator[tuple[str, Any]]:
     """Names and results, one at a time: the four tasks, number prediction, probes, held-out text."""
     yield from four_tasks(contest, asked, settings, ngrams)
     numbers = next_numbers(asked.documents, settings.items, contest.seed)
     yield "number_prediction", evaluate_number_prediction(contest, numbers, ground.training_values)
-    yield "probes", evaluate_probes(contest, settings.seeds, steps=min(STEPS, max(20, settings.probe_items // 4)))
+    yield (
+        "probes",
+        evaluate_probes(
+            contest, settings.seeds, steps=min(STEPS, max(20, settings.probe_items // 4))
+        ),
+    )
     if asked.held_out:
         yield "held_out_text", evaluate_any_text(contest, asked.held_out, ngrams)
 
@@ -40,9 +49,14 @@ def four_tasks(
     yield "next_token_prediction", evaluate_next_token(contest, asked.documents, ngrams)
 
 
-def token_classification(contest: Contest, asked: Asked, settings: EvaluationSettings) -> TaskResult:
+def token_classification(
+    contest: Contest, asked: Asked, settings: EvaluationSettings
+) -> TaskResult:
     """Roles of numbers: probes learn from training wordings, and are asked in reserved wordings, units and things."""
-    learned = {split: from_documents(documents) for split, documents in labelled(settings, contest.seed).items()}
+    learned = {
+        split: from_documents(documents)
+        for split, documents in labelled(settings, contest.seed).items()
+    }
     baselines = settings.baselines != "none"
     return evaluate_spans(contest, **learned, test=from_documents(asked.roles), baselines=baselines)
 
@@ -69,7 +83,9 @@ def semantic_similarity(contest: Contest, asked: Asked, settings: EvaluationSett
     return result
 
 
-def counted_ngrams(contest: Contest, ground: Ground, settings: EvaluationSettings) -> dict[str, NgramModel]:
+def counted_ngrams(
+    contest: Contest, ground: Ground, settings: EvaluationSettings
+) -> dict[str, NgramModel]:
     """Counts of n-grams of the training tokens: baselines of whatever a likelihood decides."""
     if settings.baselines == "none":
         return {}

@@ -25,7 +25,9 @@ FEWEST_SAMPLES = 100  # of the bootstrap: an ablation gives its spread over seed
 class Examination:
     """Items and rows that share no 13-gram with training text, for models of one seed of items."""
 
-    def __init__(self, asked: Asked, test: TokenStore, settings: EvaluationSettings, seed: int) -> None:
+    def __init__(
+        self, asked: Asked, test: TokenStore, settings: EvaluationSettings, seed: int
+    ) -> None:
         self.asked, self.test, self.seed = asked, test, seed
         self.settings = settings.model_copy(update={"baselines": "none"})
 
@@ -34,15 +36,23 @@ class Examination:
 
         All objectives make the views together, so that these are the same whatever the model was trained with.
         """
-        rows = ChosenRows(self.test, model.context, np.array(self.asked.unseen, dtype=np.int64))
-        batches = held_out_batches(rows, self.settings.loss_rows)
+        rows = ChosenRows(
+            self.test, model.context_length, np.array(self.asked.unseen, dtype=np.int64)
+        )
+        batches = held_out_batches(rows, self.settings.loss_sequences)
         found = held_out_losses(list(model.objectives.values()), batches, model.placement)
         once = AskedOnce(model)
         contest = Contest(once, once, self.seed, FEWEST_SAMPLES)
         return {
             "losses": {name: found[name]["loss"] for name in names},
-            "parts": {name: {part: value for part, value in found[name].items() if part != "loss"} for name in names},
-            "downstream": {name: task.after for name, task in four_tasks(contest, self.asked, self.settings, {})},
+            "parts": {
+                name: {part: value for part, value in found[name].items() if part != "loss"}
+                for name in names
+            },
+            "downstream": {
+                name: task.after
+                for name, task in four_tasks(contest, self.asked, self.settings, {})
+            },
         }
 
 

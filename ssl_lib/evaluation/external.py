@@ -33,7 +33,10 @@ from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.evaluation.token_classification import evaluate_spans, from_sentences
 from ssl_lib.tokens.encodings import encode, special_ids
 
-LEARN_SHARE, CHOOSE_SHARE = 0.6, 0.2  # of the sentences of a CoNLL file that stands alone; the rest is asked
+LEARN_SHARE, CHOOSE_SHARE = (
+    0.6,
+    0.2,
+)  # of the sentences of a CoNLL file that stands alone; the rest is asked
 LEARNED_WORDS = 20_000  # of the sentences that a probe learns from, at most
 Item = TypeVar("Item")
 
@@ -59,11 +62,17 @@ def read_external(settings: EvaluationSettings, root: Path, seed: int) -> list[E
 
     Raises EvaluationFileError that names the file, and where it can the line.
     """
-    return [_READ[one.task](one, root, one.items or settings.items, seed) for one in settings.external]
+    return [
+        _READ[one.task](one, root, one.items or settings.items, seed) for one in settings.external
+    ]
 
 
 def evaluate_external(
-    contest: Contest, external: Sequence[External], ground: Ground, ngrams: Mapping[str, NgramModel], baselines: bool
+    contest: Contest,
+    external: Sequence[External],
+    ground: Ground,
+    ngrams: Mapping[str, NgramModel],
+    baselines: bool,
 ) -> dict[str, TaskResult]:
     """Results by name; `details["file"]` says what was asked of which file, and what was left out.
 
@@ -79,9 +88,17 @@ def evaluate_external(
         try:
             result = _EVALUATE[task](contest, one, items, ngrams, baselines)
         except ValueError as error:
-            raise EvaluationFileError(f"{one.settings.path}: cannot be evaluated as {task}: {error}") from None
+            raise EvaluationFileError(
+                f"{one.settings.path}: cannot be evaluated as {task}: {error}"
+            ) from None
         counted = {key: value for key, value in found[name]._asdict().items() if key != "flags"}
-        told = {"task": task, "path": one.settings.path, "of": one.of, "repeated": one.repeated, "asked": len(items)}
+        told = {
+            "task": task,
+            "path": one.settings.path,
+            "of": one.of,
+            "repeated": one.repeated,
+            "asked": len(items),
+        }
         result.details["file"] = told | {"contamination": counted}
         results[name] = result
     return results
@@ -107,7 +124,15 @@ def _read_tagged(one: ExternalTask, root: Path, most: int, seed: int) -> Externa
     words = sum(len(sentence.words) for sentence in learn)
     learn = evenly(learn, max(1, len(learn) * LEARNED_WORDS // max(words, LEARNED_WORDS)))
     items = evenly(kept, most)
-    return External(one, items, [s.text for s in items], len(test), learn, evenly(choose, most), len(test) - len(kept))
+    return External(
+        one,
+        items,
+        [s.text for s in items],
+        len(test),
+        learn,
+        evenly(choose, most),
+        len(test) - len(kept),
+    )
 
 
 def _read_numeracy(one: ExternalTask, root: Path, most: int, seed: int) -> External:
@@ -140,11 +165,17 @@ def _parted(
     """Sentences dealt at random, but always the same way, in parts of the given shares and a rest."""
     order = np.random.default_rng(seed).permutation(len(sentences))
     borders = np.cumsum([int(share * len(sentences)) for share in shares])
-    return tuple([sentences[i] for i in np.sort(part).tolist()] for part in np.split(order, borders))
+    return tuple(
+        [sentences[i] for i in np.sort(part).tolist()] for part in np.split(order, borders)
+    )
 
 
 def _tagged(
-    contest: Contest, one: External, items: list[Any], ngrams: Mapping[str, NgramModel], baselines: bool
+    contest: Contest,
+    one: External,
+    items: list[Any],
+    ngrams: Mapping[str, NgramModel],
+    baselines: bool,
 ) -> TaskResult:
     outside = one.settings.outside or None
     learn, choose, test = (from_sentences(part, outside) for part in (one.learn, one.choose, items))
@@ -154,7 +185,11 @@ def _tagged(
 
 
 def _reasoned(
-    contest: Contest, one: External, items: list[Any], ngrams: Mapping[str, NgramModel], baselines: bool
+    contest: Contest,
+    one: External,
+    items: list[Any],
+    ngrams: Mapping[str, NgramModel],
+    baselines: bool,
 ) -> TaskResult:
     if isinstance(items[0], Question):
         return evaluate_questions(contest, items, one.settings.cue, ngrams, baselines)
@@ -163,13 +198,21 @@ def _reasoned(
 
 
 def _compared(
-    contest: Contest, one: External, items: list[Any], ngrams: Mapping[str, NgramModel], baselines: bool
+    contest: Contest,
+    one: External,
+    items: list[Any],
+    ngrams: Mapping[str, NgramModel],
+    baselines: bool,
 ) -> TaskResult:
     return evaluate_pairs(contest, items, baselines)
 
 
 def _continued(
-    contest: Contest, one: External, items: list[Any], ngrams: Mapping[str, NgramModel], baselines: bool
+    contest: Contest,
+    one: External,
+    items: list[Any],
+    ngrams: Mapping[str, NgramModel],
+    baselines: bool,
 ) -> TaskResult:
     return evaluate_any_text(contest, items, ngrams)
 
@@ -180,7 +223,9 @@ _READ: dict[str, Callable[[ExternalTask, Path, int, int], External]] = {
     "semantic_similarity": _read_pairs,
     "next_token_prediction": _read_texts,
 }
-_EVALUATE: dict[str, Callable[[Contest, External, list[Any], Mapping[str, NgramModel], bool], TaskResult]] = {
+_EVALUATE: dict[
+    str, Callable[[Contest, External, list[Any], Mapping[str, NgramModel], bool], TaskResult]
+] = {
     "token_classification": _tagged,
     "numerical_reasoning": _reasoned,
     "semantic_similarity": _compared,

@@ -6,7 +6,12 @@ from typing import Any
 
 from ssl_lib.evaluation.statistics import TaskResult
 
-TASKS = ("token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction")
+TASKS = (
+    "token_classification",
+    "numerical_reasoning",
+    "semantic_similarity",
+    "next_token_prediction",
+)
 
 
 def figures(found: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +40,11 @@ def with_details(found: dict[str, Any]) -> dict[str, Any]:
 def _whole(result: Any) -> Any:
     if isinstance(result, TaskResult):
         return result.summary() | {"details": result.details}
-    return {name: _whole(part) for name, part in result.items()} if isinstance(result, dict) else result
+    return (
+        {name: _whole(part) for name, part in result.items()}
+        if isinstance(result, dict)
+        else result
+    )
 
 
 def _beside(row: dict[str, Any], found: dict[str, Any], task: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_lib.batches.datasets import PackedRows
-from ssl_lib.config import Settings, UserError
+from ssl_lib.config import Settings
+from ssl_lib.errors import UserError
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.training.held_out import held_out_batches
@@ -33,8 +34,8 @@ class ChosenRows(PackedRows):
         self.rows_per_epoch = int(self.lengths[chosen].sum()) // context
         if self.rows_per_epoch < 1:
             raise UserError(
-                f"the {len(chosen)} held-out documents hold less than one row of model.context = {context} tokens; "
-                "raise corpus.test_share or lower model.context"
+                f"the {len(chosen)} held-out documents hold less than one row of model.context_length = {context} tokens; "
+                "raise corpus.test_share or lower model.context_length"
             )
 
     def _draw_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +43,11 @@ class ChosenRows(PackedRows):
 
 
 def held_out_losses(
-    after: Predictor, before: Predictor, store: TokenStore, unseen: Sequence[int], settings: Settings
+    after: Predictor,
+    before: Predictor,
+    store: TokenStore,
+    unseen: Sequence[int],
+    settings: Settings,
 ) -> dict[str, dict[str, Any]]:
     """`{objective: {"before", "after", "reduction", "parts": {part: {"before", "after"}}}}`, nats; reduction as a
     share of before.
@@ -51,9 +56,12 @@ def held_out_losses(
     tokens and sentences; its graded parts stand in `parts`, all in `total`.
     The contrastive loss of both models is taken at the same fixed temperature.
     """
-    rows = ChosenRows(store, after.context, np.array(unseen, dtype=np.int64))
-    batches = held_out_batches(rows, settings.evaluation.loss_rows)
-    first, last = (losses_of(list(model.objectives.values()), batches, model.placement) for model in (before, after))
+    rows = ChosenRows(store, after.context_length, np.array(unseen, dtype=np.int64))
+    batches = held_out_batches(rows, settings.evaluation.loss_sequences)
+    first, last = (
+        losses_of(list(model.objectives.values()), batches, model.placement)
+        for model in (before, after)
+    )
     compared = {name: _compared(first[name], last[name]) for name in last}
     weights = after.objectives["contrastive"].part_weights()
     compared["contrastive"] |= _ntxent(compared["contrastive"], weights)
@@ -63,7 +71,8 @@ def held_out_losses(
 def _ntxent(contrastive: dict[str, Any], weights: dict[str, float]) -> dict[str, Any]:
     """NT-Xent alone as the contrastive figure, so that it compares with the guide's; the whole objective as `total`."""
     before, after = (
-        sum(weights[part] * contrastive["parts"][part][when] for part in NTXENT_PARTS) for when in ("before", "after")
+        sum(weights[part] * contrastive["parts"][part][when] for part in NTXENT_PARTS)
+        for when in ("before", "after")
     )
     total = {key: contrastive[key] for key in ("before", "after", "reduction")}
     reduction = 1.0 - after / before if before else 0.0
@@ -71,6 +80,15 @@ def _ntxent(contrastive: dict[str, Any], weights: dict[str, float]) -> dict[str,
 
 
 def _compared(before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
-    parts = {part: {"before": before[part], "after": value} for part, value in after.items() if part != "loss"}
+    parts = {
+        part: {"before": before[part], "after": value}
+        for part, value in after.items()
+        if part != "loss"
+    }
     reduction = 1.0 - after["loss"] / before["loss"] if before["loss"] else 0.0
-    return {"before": before["loss"], "after": after["loss"], "reduction": reduction, "parts": parts}
+    return {
+        "before": before["loss"],
+        "after": after["loss"],
+        "reduction": reduction,
+        "parts": parts,
+    }

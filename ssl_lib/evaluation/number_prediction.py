@@ -15,10 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ssl_lib.evaluation.protocol import Contest, Judged, Spans
 from ssl_lib.evaluation.statistics import TaskResult, lower_is_better, mean_interval, paired_means
-from ssl_lib.tokens.numerals import find_numbers
+from ssl_lib.numbers.finder import find_numbers
 
 UNIT = 0.01
-INTERVALS = (0.1, 0.3, 0.5, 0.7, 0.9)  # their ends are the quantiles 0.05, 0.15 ... 0.95: the midpoint rule for CRPS
+INTERVALS = (
+    0.1,
+    0.3,
+    0.5,
+    0.7,
+    0.9,
+)  # their ends are the quantiles 0.05, 0.15 ... 0.95: the midpoint rule for CRPS
 LEVELS = tuple(sorted([(1 - p) / 2 for p in INTERVALS] + [(1 + p) / 2 for p in INTERVALS]))
 EXAMPLES = 12
 
@@ -63,14 +69,23 @@ def next_numbers(documents: Sequence[SpannedText], limit: int, seed: int) -> Nex
     for owner, document in enumerate(documents):
         for number in find_numbers(document.text):
             prompt = document.text[: number.start]
-            if prompt.strip() and prompt.endswith(" ") and number.text[:1].isdigit() and np.isfinite(number.value):
-                sure = any(start < number.end and number.start < end for start, end in document.determined)
+            if (
+                prompt.strip()
+                and prompt.endswith(" ")
+                and number.text[:1].isdigit()
+                and np.isfinite(number.value)
+            ):
+                sure = any(
+                    start < number.end and number.start < end for start, end in document.determined
+                )
                 rows.append((prompt, number.value, number.text, sure, owner))
     if not rows:
         raise ValueError("no document holds a number with text before it")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:limit])
     prompts, values, shown, sure, owner = zip(*(rows[i] for i in chosen), strict=True)
-    return NextNumbers(list(prompts), np.array(values), list(shown), np.array(sure), np.array(owner))
+    return NextNumbers(
+        list(prompts), np.array(values), list(shown), np.array(sure), np.array(owner)
+    )
 
 
 def forecasts(model: Judged, prompts: Sequence[str]) -> Forecast:
@@ -98,16 +113,30 @@ def evaluate_number_prediction(
     }
     errors = {name: absolute_error(forecast, numbers.values) for name, forecast in forms.items()}
     estimate, marginal = (
-        paired_means(errors[who], errors["after"], contest.bootstrap_samples, contest.seed, groups_N=numbers.owner)
+        paired_means(
+            errors[who],
+            errors["after"],
+            contest.bootstrap_samples,
+            contest.seed,
+            groups_N=numbers.owner,
+        )
         for who in ("before", "marginal")
     )
     every = np.ones(len(numbers.values), dtype=bool)
     details: dict[str, Any] = {"examples": _examples(numbers, forms["after"])}
-    for name, here in {"all": every, "determined": numbers.determined, "free": ~numbers.determined}.items():
+    for name, here in {
+        "all": every,
+        "determined": numbers.determined,
+        "free": ~numbers.determined,
+    }.items():
         if here.any():
-            rows = {who: measures(forecast, numbers, here, contest) for who, forecast in forms.items()}
+            rows = {
+                who: measures(forecast, numbers, here, contest) for who, forecast in forms.items()
+            }
             details[name] = {"n": int(here.sum()), **rows}
-    return lower_is_better(estimate.result("error_decades", len(numbers.values), details, {"marginal": marginal}))
+    return lower_is_better(
+        estimate.result("error_decades", len(numbers.values), details, {"marginal": marginal})
+    )
 
 
 def absolute_error(forecast: Forecast, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,9 +162,14 @@ def covered(forecast: Forecast, values: NDArray[np.float64], interval: float) ->
     return (values >= low_N - slack_N) & (values <= high_N + slack_N)
 
 
-def measures(forecast: Forecast, numbers: NextNumbers, here: NDArray[np.bool_], contest: Contest) -> dict[str, Any]:
+def measures(
+    forecast: Forecast, numbers: NextNumbers, here: NDArray[np.bool_], contest: Contest
+) -> dict[str, Any]:
     """All measures of one forecast on the numbers chosen by `here`, those that matter with an interval."""
-    values, forecast = numbers.values[here], Forecast(forecast.point[here], forecast.quantiles[here])
+    values, forecast = (
+        numbers.values[here],
+        Forecast(forecast.point[here], forecast.quantiles[here]),
+    )
     samples, seed, owner = contest.bootstrap_samples, contest.seed, numbers.owner[here]
     positive = (values > 0) & (forecast.point > 0)
     logs = np.log10(values[positive]), np.log10(forecast.point[positive])
@@ -147,16 +181,21 @@ def measures(forecast: Forecast, numbers: NextNumbers, here: NDArray[np.bool_], 
         "mean_error_decades": float(errors.mean()),
         "mean_error_ci95": mean_interval(errors, samples, seed, owner),
         "median_error_decades": float(np.median(errors)),
-        "median_log10_error": float(np.median(np.abs(logs[0] - logs[1]))) if positive.any() else float("nan"),
+        "median_log10_error": float(np.median(np.abs(logs[0] - logs[1])))
+        if positive.any()
+        else float("nan"),
         "exponent_accuracy": float(exponents[above].mean()) if above.any() else float("nan"),
-        "exponent_accuracy_ci95": mean_interval(exponents[above], samples, seed, owner[above]) if above.any() else None,
+        "exponent_accuracy_ci95": mean_interval(exponents[above], samples, seed, owner[above])
+        if above.any()
+        else None,
         "within_1_percent": float(within.mean()),
         "within_1_percent_ci95": mean_interval(within, samples, seed, owner),
         "crps_decades": float(scores.mean()),
         "crps_ci95": mean_interval(scores, samples, seed, owner),
         "coverage": {str(p): float(covered(forecast, values, p).mean()) for p in INTERVALS},
         "coverage_ci95": {
-            str(p): mean_interval(covered(forecast, values, p), samples, seed, owner) for p in (0.5, 0.9)
+            str(p): mean_interval(covered(forecast, values, p), samples, seed, owner)
+            for p in (0.5, 0.9)
         },
     }
 

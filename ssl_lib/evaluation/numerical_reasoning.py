@@ -18,7 +18,7 @@ from ssl_lib.evaluation.baselines import NgramModel
 from ssl_lib.evaluation.protocol import Contest, Judged
 from ssl_lib.evaluation.readers import Question, four_choices
 from ssl_lib.evaluation.statistics import Paired, TaskResult, paired_means
-from ssl_lib.tokens.numerals import find_numbers
+from ssl_lib.numbers.finder import find_numbers
 
 EXAMPLES = 12
 GENERATED_TOKENS = 10
@@ -85,10 +85,18 @@ def exact_match(contest: Contest, items: Sequence[Choice]) -> dict[str, Any]:
     Generation costs many passes, so every few items are asked, evenly over the families: about EXACT_ITEMS in all.
     """
     asked = items[:: max(1, len(items) // EXACT_ITEMS)]
-    prompts, answers = [item.prompt for item in asked], [item.choices[item.answer] for item in asked]
-    before_N, after_N = (_matches(model, prompts, answers) for model in (contest.before, contest.after))
+    prompts, answers = (
+        [item.prompt for item in asked],
+        [item.choices[item.answer] for item in asked],
+    )
+    before_N, after_N = (
+        _matches(model, prompts, answers) for model in (contest.before, contest.after)
+    )
     estimate = paired_means(before_N, after_N, contest.bootstrap_samples, contest.seed)
-    return estimate._asdict() | {"n": len(asked), "families": _by_family(contest, asked, before_N, after_N)}
+    return estimate._asdict() | {
+        "n": len(asked),
+        "families": _by_family(contest, asked, before_N, after_N),
+    }
 
 
 def evaluate_questions(
@@ -109,20 +117,26 @@ def evaluate_questions(
     before_N, after_N = (_equal(texts, answers) for texts in said)
     samples, seed = contest.bootstrap_samples, contest.seed
     others = {
-        name: paired_means(_equal([pick(one.question) for one in questions], answers), after_N, samples, seed)
+        name: paired_means(
+            _equal([pick(one.question) for one in questions], answers), after_N, samples, seed
+        )
         for name, pick in (COPIES.items() if baselines else ())
     }
     details: dict[str, Any] = {"answers": _answers(asked, said[1], after_N)}
     if items := four_choices(list(asked), "questions", seed):
         choices = evaluate_choices(contest, items, ngrams=ngrams, generate=False)
         details["four_choice"] = choices.summary() | choices.details
-    return paired_means(before_N, after_N, samples, seed).result("exact_match", len(asked), details, others)
+    return paired_means(before_N, after_N, samples, seed).result(
+        "exact_match", len(asked), details, others
+    )
 
 
 def generate_all(model: Judged, prompts: Sequence[str]) -> list[str]:
     """Greedy continuations of prompts, through the model by length, in the order given."""
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-    generated = model.generate([prompts[row] for row in order], max_tokens=GENERATED_TOKENS, stop=".")
+    generated = model.generate(
+        [prompts[row] for row in order], max_tokens=GENERATED_TOKENS, stop="."
+    )
     back = dict(zip(order, generated, strict=True))
     return [back[row] for row in range(len(prompts))]
 
@@ -137,7 +151,9 @@ def _matches(model: Judged, prompts: Sequence[str], answers: Sequence[str]) -> N
 
 
 def _equal(texts: Sequence[str], answers: Sequence[str]) -> NDArray[np.bool_]:
-    return np.array([bare(text) == bare(answer) for text, answer in zip(texts, answers, strict=True)])
+    return np.array(
+        [bare(text) == bare(answer) for text, answer in zip(texts, answers, strict=True)]
+    )
 
 
 def _last_number(text: str) -> str:
@@ -150,23 +166,39 @@ def _largest_number(text: str) -> str:
     return max(numbers, key=lambda number: number.value).text if numbers else ""
 
 
-COPIES: dict[str, Callable[[str], str]] = {"last_number": _last_number, "largest_number": _largest_number}
+COPIES: dict[str, Callable[[str], str]] = {
+    "last_number": _last_number,
+    "largest_number": _largest_number,
+}
 
 
-def _answers(asked: Sequence[Question], said: Sequence[str], after_N: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def _answers(
+    asked: Sequence[Question], said: Sequence[str], after_N: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
     """Questions with what the trained model wrote: wrong ones first, then right ones."""
-    order = [i for right in (False, True) for i in np.flatnonzero(after_N == right).tolist()[: EXAMPLES // 2]]
-    return [{"question": asked[i].question, "answer": asked[i].answer, "said": said[i]} for i in order]
+    order = [
+        i
+        for right in (False, True)
+        for i in np.flatnonzero(after_N == right).tolist()[: EXAMPLES // 2]
+    ]
+    return [
+        {"question": asked[i].question, "answer": asked[i].answer, "said": said[i]} for i in order
+    ]
 
 
 def _by_family(
-    contest: Contest, items: Sequence[Choice], before_N: NDArray[np.float64], after_N: NDArray[np.float64]
+    contest: Contest,
+    items: Sequence[Choice],
+    before_N: NDArray[np.float64],
+    after_N: NDArray[np.float64],
 ) -> dict[str, dict[str, Any]]:
     names = np.array([item.family for item in items])
     rows = {}
     for name in sorted(set(names.tolist())):
         here = names == name
-        estimate = paired_means(before_N[here], after_N[here], contest.bootstrap_samples, contest.seed)
+        estimate = paired_means(
+            before_N[here], after_N[here], contest.bootstrap_samples, contest.seed
+        )
         rows[name] = estimate._asdict() | {"n": int(here.sum())}
     return rows
 
@@ -194,7 +226,9 @@ def _baselines(
 def _likelihoods(counts: NgramModel, model: Judged) -> Score:
     def score(prompts: Sequence[str], continuations: Sequence[str]) -> NDArray[np.float64]:
         pairs = zip(prompts, continuations, strict=True)
-        return np.array([counts.log_likelihood(model.encoding, prompt, text) for prompt, text in pairs])
+        return np.array(
+            [counts.log_likelihood(model.encoding, prompt, text) for prompt, text in pairs]
+        )
 
     return score
 

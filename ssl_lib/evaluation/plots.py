@@ -12,7 +12,10 @@ from typing import Any
 
 ESTIMATES = ("item", "who", "value", "low", "high", "n")
 UNTRAINED, TRAINED = "untrained twin", "trained"
-APART = {"extrapolation": "trained, longer numbers", "reserved_wordings": "trained, unseen wordings"}
+APART = {
+    "extrapolation": "trained, longer numbers",
+    "reserved_wordings": "trained, unseen wordings",
+}
 
 
 def plot_tables(metrics: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, str]:
@@ -21,9 +24,12 @@ def plot_tables(metrics: Mapping[str, Any], details: Mapping[str, Any]) -> dict[
         "downstream": _csv(ESTIMATES, _downstream(metrics["downstream"])),
         "reasoning": _csv(ESTIMATES, _reasoning(details["numerical_reasoning"]["details"])),
         "calibration": _csv(
-            ("numbers", "who", "promised", "observed"), _calibration(details["number_prediction"]["details"])
+            ("numbers", "who", "promised", "observed"),
+            _calibration(details["number_prediction"]["details"]),
         ),
-        "confusion": _csv(("actual", "predicted"), _confusion(details["token_classification"]["details"])),
+        "confusion": _csv(
+            ("actual", "predicted"), _confusion(details["token_classification"]["details"])
+        ),
     }
 
 
@@ -32,7 +38,9 @@ def _downstream(tasks: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
         yield _estimate(task, UNTRAINED, row["before"], row["before_ci95"], row["n"])
         yield _estimate(task, TRAINED, row["after"], row["ci95"], row["n"])
         for name, value in row["baselines"].items():
-            yield _estimate(task, name.replace("_", " "), value, row["baselines_ci95"].get(name), row["n"])
+            yield _estimate(
+                task, name.replace("_", " "), value, row["baselines_ci95"].get(name), row["n"]
+            )
 
 
 def _reasoning(detail: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -48,7 +56,9 @@ def _calibration(detail: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     names = {"before": UNTRAINED, "after": TRAINED, "marginal": "training numbers"}
     for numbers in ("all", "determined", "free"):
         for who, name in names.items():
-            for promised, observed in detail.get(numbers, {}).get(who, {}).get("coverage", {}).items():
+            for promised, observed in (
+                detail.get(numbers, {}).get(who, {}).get("coverage", {}).items()
+            ):
                 yield numbers, name, promised, f"{observed:.6f}"
 
 
@@ -62,7 +72,12 @@ def _confusion(detail: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 def _estimate(item: str, who: str, value: float, interval: Any, n: int) -> tuple[Any, ...]:
     low, high = interval or (None, None)
-    return (item.replace("_", " "), who, *("" if one is None else f"{one:.6f}" for one in (value, low, high)), n)
+    return (
+        item.replace("_", " "),
+        who,
+        *("" if one is None else f"{one:.6f}" for one in (value, low, high)),
+        n,
+    )
 
 
 def _csv(columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:

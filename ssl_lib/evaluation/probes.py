@@ -64,7 +64,10 @@ def evaluate_probes(
     Accuracy for the list maximum; for the others the root mean squared error, of which less is better.
     """
     top = max(ranges)
-    features = {"before": number_features(contest.before, top), "after": number_features(contest.after, top)}
+    features = {
+        "before": number_features(contest.before, top),
+        "after": number_features(contest.after, top),
+    }
     features |= plain_features(top)
     results = {}
     for limit in ranges:
@@ -85,14 +88,19 @@ def number_features(model: Judged, limit: int) -> NDArray[np.float32]:
 def plain_features(limit: int, channels: int = 32, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Features that no text has trained: right-aligned digits, one-hot, and random convolutions over the same."""
     places = len(str(limit - 1))
-    codes_IL = np.array([[int(d) if d != " " else 10 for d in f"{n:>{places}}"] for n in range(limit)])
+    codes_IL = np.array(
+        [[int(d) if d != " " else 10 for d in f"{n:>{places}}"] for n in range(limit)]
+    )
     digits_ILC = np.eye(11, dtype=np.float32)[codes_IL]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         convolution = nn.Conv1d(11, channels, 3, padding=1)
     with torch.no_grad():
         convolved = torch.tanh(convolution(torch.from_numpy(digits_ILC).transpose(1, 2)))
-    return {"digits": digits_ILC.reshape(limit, -1), "random_convolutions": convolved.flatten(1).numpy()}
+    return {
+        "digits": digits_ILC.reshape(limit, -1),
+        "random_convolutions": convolved.flatten(1).numpy(),
+    }
 
 
 def probe_scores(
@@ -104,14 +112,26 @@ def probe_scores(
     splits = [np.split(g.permutation(limit), [int(TRAIN_SHARE * limit)]) for g in generators]
     tables = _standardised(features, [train for train, _ in splits])
     test = _stacked(
-        [draw_rows(task, held_out, TEST_ROWS, g) for (_, held_out), g in zip(splits, generators, strict=True)]
+        [
+            draw_rows(task, held_out, TEST_ROWS, g)
+            for (_, held_out), g in zip(splits, generators, strict=True)
+        ]
     )
     centre, scale = TERMS[task] * (limit - 1) / 2, limit * np.sqrt(TERMS[task] / 12)
-    network = Members(len(features) * seeds, tables.shape[-1] * (1 if task == "list_maximum" else TERMS[task]), seed)
+    network = Members(
+        len(features) * seeds,
+        tables.shape[-1] * (1 if task == "list_maximum" else TERMS[task]),
+        seed,
+    )
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        rows = _stacked([draw_rows(task, train, ROWS, g) for (train, _), g in zip(splits, generators, strict=True)])
+        rows = _stacked(
+            [
+                draw_rows(task, train, ROWS, g)
+                for (train, _), g in zip(splits, generators, strict=True)
+            ]
+        )
         loss = _losses(network, tables, rows, task, centre, scale).mean(dim=1).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -122,7 +142,9 @@ def probe_scores(
     return dict(zip(features, scores_PB.reshape(len(features), seeds, -1), strict=True))
 
 
-def draw_rows(task: str, integers: NDArray[np.int64], count: int, generator: np.random.Generator) -> Rows:
+def draw_rows(
+    task: str, integers: NDArray[np.int64], count: int, generator: np.random.Generator
+) -> Rows:
     """Random rows over the given integers; half of the lists hold near neighbours, and none repeats a number."""
     if task != "list_maximum":
         indices_BL = generator.choice(integers, size=(count, TERMS[task]))
@@ -146,7 +168,9 @@ class Members(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         sizes = (width, HIDDEN, HIDDEN, 1)
-        initial = [torch.randn(1, a, b, generator=generator) * (2 / a) ** 0.5 for a, b in pairwise(sizes)]
+        initial = [
+            torch.randn(1, a, b, generator=generator) * (2 / a) ** 0.5 for a, b in pairwise(sizes)
+        ]
         self.weights = nn.ParameterList(weight.repeat(members, 1, 1) for weight in initial)
         self.biases = nn.ParameterList(torch.zeros(members, 1, b) for b in sizes[1:])
 
@@ -164,23 +188,33 @@ def _outputs(network: Members, tables_MSID: Tensor, rows: Rows, task: str) -> Te
     indices_SBL = torch.from_numpy(rows.indices)
     firsts_P = torch.arange(models * seeds) * integers
     places_PN = firsts_P[:, None] + indices_SBL.flatten(1).repeat(models, 1)
-    chosen_PND = tables_MSID.view(-1, width).index_select(0, places_PN.flatten()).view(*places_PN.shape, width)
+    chosen_PND = (
+        tables_MSID.view(-1, width)
+        .index_select(0, places_PN.flatten())
+        .view(*places_PN.shape, width)
+    )
     rows_in, terms = indices_SBL.shape[1:]
     if task == "list_maximum":
         return network(chosen_PND).view(-1, rows_in, terms)
     return network(chosen_PND.view(-1, rows_in, terms * width))
 
 
-def _losses(network: Members, tables_MSID: Tensor, rows: Rows, task: str, centre: float, scale: float) -> Tensor:
+def _losses(
+    network: Members, tables_MSID: Tensor, rows: Rows, task: str, centre: float, scale: float
+) -> Tensor:
     """Loss [P, B]: cross-entropy over the list, or squared error of the standardised value."""
     outputs = _outputs(network, tables_MSID, rows, task)
     targets_PB = torch.from_numpy(rows.targets).repeat(tables_MSID.shape[0], 1)
     if task == "list_maximum":
-        return nn.functional.cross_entropy(outputs.transpose(1, 2), targets_PB.long(), reduction="none")
+        return nn.functional.cross_entropy(
+            outputs.transpose(1, 2), targets_PB.long(), reduction="none"
+        )
     return (outputs - ((targets_PB - centre) / scale).float()).square()
 
 
-def _scores(network: Members, tables_MSID: Tensor, rows: Rows, task: str, centre: float, scale: float) -> Tensor:
+def _scores(
+    network: Members, tables_MSID: Tensor, rows: Rows, task: str, centre: float, scale: float
+) -> Tensor:
     """Hits, or squared errors in units of the numbers, [P, B]."""
     outputs = _outputs(network, tables_MSID, rows, task)
     targets_PB = torch.from_numpy(rows.targets).repeat(tables_MSID.shape[0], 1)
@@ -189,7 +223,9 @@ def _scores(network: Members, tables_MSID: Tensor, rows: Rows, task: str, centre
     return (outputs.double() * scale + centre - targets_PB).square()
 
 
-def _standardised(features: Mapping[str, NDArray[np.float32]], training: Sequence[NDArray[np.int64]]) -> Tensor:
+def _standardised(
+    features: Mapping[str, NDArray[np.float32]], training: Sequence[NDArray[np.int64]]
+) -> Tensor:
     """Tables [M, S, I, D]: mean 0 and deviation 1 over the seed's training integers, zeros up to the widest model."""
     width = max(table.shape[1] for table in features.values())
     tables = torch.zeros(len(features), len(training), len(next(iter(features.values()))), width)
@@ -204,17 +240,29 @@ def _stacked(rows: Sequence[Rows]) -> Rows:
     return Rows(np.stack([r.indices for r in rows]), np.stack([r.targets for r in rows]))
 
 
-def _result(contest: Contest, task: str, limit: int, scores: dict[str, NDArray[np.float64]]) -> TaskResult:
+def _result(
+    contest: Contest, task: str, limit: int, scores: dict[str, NDArray[np.float64]]
+) -> TaskResult:
     rooted = METRICS[task] == "rmse"
     estimate = paired_medians(
-        scores["before"], scores["after"], contest.bootstrap_samples, contest.seed, square_root=rooted
+        scores["before"],
+        scores["after"],
+        contest.bootstrap_samples,
+        contest.seed,
+        square_root=rooted,
     )
     by_seed = {name: _of_seeds(values, rooted) for name, values in scores.items()}
     details: dict[str, Any] = {"seeds": by_seed, "test_integers": limit - int(TRAIN_SHARE * limit)}
     if limit in RANGES:
         details["paper"] = {name: row[RANGES.index(limit)] for name, row in PAPER[task].items()}
     baselines: dict[str, Paired | float] = {
-        name: paired_medians(scores[name], scores["after"], contest.bootstrap_samples, contest.seed, square_root=rooted)
+        name: paired_medians(
+            scores[name],
+            scores["after"],
+            contest.bootstrap_samples,
+            contest.seed,
+            square_root=rooted,
+        )
         for name in scores
         if name not in ("before", "after")
     }

@@ -44,7 +44,9 @@ class Judged(Protocol):
         """States of the bidirectional pass: of its end, or of all layers side by side."""
         ...
 
-    def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> NDArray[np.float64]:
+    def log_likelihoods(
+        self, prompts: Sequence[str], continuations: Sequence[str]
+    ) -> NDArray[np.float64]:
         """Log likelihood of each continuation after its prompt, in nats, [N]."""
         ...
 
@@ -56,7 +58,9 @@ class Judged(Protocol):
         """Greedy continuations."""
         ...
 
-    def predict_numbers(self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)) -> Sequence[Any]:
+    def predict_numbers(
+        self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)
+    ) -> Sequence[Any]:
         """The number that follows each text, with central intervals."""
         ...
 
@@ -72,7 +76,9 @@ class Contest(NamedTuple):
 
 def inside(token_spans: NDArray[np.int64], text: str, spans: Spans) -> NDArray[np.bool_]:
     """Which tokens [T] lie inside one of the character spans, leading white space of a token not counted."""
-    starts_T = np.array([_first_visible(text, start, end) for start, end in token_spans], dtype=np.int64).reshape(-1)
+    starts_T = np.array(
+        [_first_visible(text, start, end) for start, end in token_spans], dtype=np.int64
+    ).reshape(-1)
     ends_T = np.asarray(token_spans, dtype=np.int64).reshape(-1, 2)[:, 1]
     mask_T = np.zeros(len(starts_T), dtype=bool)
     for start, end in spans:

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 
 
 class EvaluationFileError(UserError):
@@ -64,7 +64,9 @@ class ListQuestion(NamedTuple):
     family: str
 
 
-def read_conll(path: str | Path, word_column: int = 0, label_column: int = -1) -> list[TaggedSentence]:
+def read_conll(
+    path: str | Path, word_column: int = 0, label_column: int = -1
+) -> list[TaggedSentence]:
     """Sentences of a CoNLL file: one word a line, columns separated by tabs or spaces, blank lines between sentences.
 
     Lines that start with `# ` or with `-DOCSTART-` are skipped. Raises EvaluationFileError where a column is missing.
@@ -85,7 +87,9 @@ def read_conll(path: str | Path, word_column: int = 0, label_column: int = -1) -
             _ = columns[1]
         except IndexError:
             wanted = f"a word in column {word_column} and a label in column {label_column}"
-            raise EvaluationFileError(f"{path}, line {number}: needs {wanted}, has {len(columns)} columns") from None
+            raise EvaluationFileError(
+                f"{path}, line {number}: needs {wanted}, has {len(columns)} columns"
+            ) from None
     return _not_empty(sentences, path, "sentences")
 
 
@@ -98,7 +102,9 @@ def read_sts(path: str | Path, gold: str | Path | None = None) -> list[ScoredPai
     """
     if gold is None:
         rows = [(n, *_tab_columns(path, n, line, 3)) for n, line in _numbered(path)]
-        return _not_empty([ScoredPair(a, b, _score(path, n, s)) for n, s, a, b in rows], path, "pairs")
+        return _not_empty(
+            [ScoredPair(a, b, _score(path, n, s)) for n, s, a, b in rows], path, "pairs"
+        )
     pair_lines, gold_lines = _text_lines(path), _text_lines(gold)
     if len(pair_lines) != len(gold_lines):
         raise EvaluationFileError(
@@ -118,10 +124,17 @@ def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
     for number, row in _json_rows(path):
         choices = tuple(str(value) for value in _list_of(path, number, row, "numbers"))
         for kind, family in (("max", "list_maximum"), ("min", "list_minimum")):
-            prompt, answer = _text_of(path, number, row, f"{kind}_text"), _text_of(path, number, row, f"{kind}_ans")
+            prompt, answer = (
+                _text_of(path, number, row, f"{kind}_text"),
+                _text_of(path, number, row, f"{kind}_ans"),
+            )
             if answer not in choices:
-                raise EvaluationFileError(f"{path}, line {number}: {kind}_ans {answer} is none of the numbers")
-            items.append(ListQuestion(prompt, _continuations(choices), choices.index(answer), family))
+                raise EvaluationFileError(
+                    f"{path}, line {number}: {kind}_ans {answer} is none of the numbers"
+                )
+            items.append(
+                ListQuestion(prompt, _continuations(choices), choices.index(answer), family)
+            )
     return _not_empty(items, path, "items")
 
 
@@ -129,7 +142,12 @@ def read_t5numeracy_numeration(path: str | Path) -> list[Question]:
     """T5Numeracy's numeration (keys text and label): words to digits."""
     rows = _json_rows(path)
     return _not_empty(
-        [Question(_text_of(path, n, row, "text"), _text_of(path, n, row, "label")) for n, row in rows], path, "items"
+        [
+            Question(_text_of(path, n, row, "text"), _text_of(path, n, row, "label"))
+            for n, row in rows
+        ],
+        path,
+        "items",
     )
 
 
@@ -154,7 +172,11 @@ def read_numeracy(path: str | Path) -> list[ListQuestion] | list[Question]:
     _, first = next(iter(_json_rows(path)), (0, {}))
     if "numbers" in first:
         return read_t5numeracy_lists(path)
-    return read_t5numeracy_numeration(path) if {"text", "label"} <= set(first) else read_questions(path)
+    return (
+        read_t5numeracy_numeration(path)
+        if {"text", "label"} <= set(first)
+        else read_questions(path)
+    )
 
 
 def read_texts(path: str | Path, field: str = "text") -> list[str]:
@@ -192,7 +214,10 @@ def _continuations(numbers: Iterable[str]) -> tuple[str, ...]:
 def _near(answer: str) -> set[str]:
     value = int(answer)
     near = {value + 1, value - 1, value + 10, value - 10, value + 100, value * 10, value // 10}
-    near |= {int(answer[:i] + answer[i + 1] + answer[i] + answer[i + 2 :]) for i in range(len(answer) - 1)}
+    near |= {
+        int(answer[:i] + answer[i + 1] + answer[i] + answer[i + 2 :])
+        for i in range(len(answer) - 1)
+    }
     return {str(other) for other in near if other >= 0}
 
 
@@ -204,13 +229,17 @@ def _text_lines(path: str | Path) -> list[str]:
 
 
 def _numbered(path: str | Path) -> Iterator[tuple[int, str]]:
-    return ((number, line) for number, line in enumerate(_text_lines(path), start=1) if line.strip())
+    return (
+        (number, line) for number, line in enumerate(_text_lines(path), start=1) if line.strip()
+    )
 
 
 def _tab_columns(path: str | Path, number: int, line: str, count: int) -> list[str]:
     columns = line.rstrip("\r").split("\t")
     if len(columns) < count:
-        raise EvaluationFileError(f"{path}, line {number}: needs {count} columns with tabs between, has {len(columns)}")
+        raise EvaluationFileError(
+            f"{path}, line {number}: needs {count} columns with tabs between, has {len(columns)}"
+        )
     return columns[:count]
 
 
@@ -233,10 +262,14 @@ def _json_rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
             for number, line in _numbered(path):
                 rows.append((number, json.loads(line)))
     except json.JSONDecodeError as error:
-        raise EvaluationFileError(f"{path}, line {number}: not JSON ({error.msg}); write one object a line") from None
+        raise EvaluationFileError(
+            f"{path}, line {number}: not JSON ({error.msg}); write one object a line"
+        ) from None
     for number, row in rows:
         if not isinstance(row, dict):
-            raise EvaluationFileError(f"{path}, line {number}: must be a JSON object, is {type(row).__name__}")
+            raise EvaluationFileError(
+                f"{path}, line {number}: must be a JSON object, is {type(row).__name__}"
+            )
     return rows
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ssl_lib.corpus.items import MULTIPLES, SimilarityPair, quantity_similarity
 from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
 from ssl_lib.evaluation.protocol import Contest, Judged
 from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans
+from ssl_lib.synthetic.items import MULTIPLES, SimilarityPair, quantity_similarity
 
 EXAMPLES = 8
 POINTS = 400
@@ -30,14 +30,21 @@ class GradedPair(Protocol):
 
 def cosines(model: Judged, pairs: Sequence[GradedPair]) -> NDArray[np.float64]:
     """Cosine [N] of the two embeddings of each pair; every distinct text is embedded once."""
-    texts = sorted({text for pair in pairs for text in (pair.first, pair.second)}, key=lambda text: (len(text), text))
+    texts = sorted(
+        {text for pair in pairs for text in (pair.first, pair.second)},
+        key=lambda text: (len(text), text),
+    )
     vectors_ND = np.asarray(model.embed(texts), dtype=np.float64)
     row = {text: number for number, text in enumerate(texts)}
-    first_N, second_N = ([row[getattr(pair, side)] for pair in pairs] for side in ("first", "second"))
+    first_N, second_N = (
+        [row[getattr(pair, side)] for pair in pairs] for side in ("first", "second")
+    )
     return (vectors_ND[first_N] * vectors_ND[second_N]).sum(axis=1)
 
 
-def evaluate_pairs(contest: Contest, pairs: Sequence[GradedPair], baselines: bool = True) -> TaskResult:
+def evaluate_pairs(
+    contest: Contest, pairs: Sequence[GradedPair], baselines: bool = True
+) -> TaskResult:
     """Spearman between cosine and score, before and after, on the same pairs; word and token baselines beside them.
 
     Raises ValueError below two pairs.
@@ -65,12 +72,19 @@ def multiplied(contest: Contest, sentences: Sequence[tuple[str, ...]]) -> dict[s
     return {
         "sentences": len(sentences),
         "rows": [
-            {"factor": factor, "graded": quantity_similarity(1.0, factor), "before": before, "after": after}
+            {
+                "factor": factor,
+                "graded": quantity_similarity(1.0, factor),
+                "before": before,
+                "after": after,
+            }
             for factor, before, after in zip(
                 MULTIPLES, before_NF.mean(0).tolist(), after_NF.mean(0).tolist(), strict=True
             )
         ],
-        "tenfold_farther": [float((each[:, far] < each[:, near]).mean()) for each in (before_NF, after_NF)],
+        "tenfold_farther": [
+            float((each[:, far] < each[:, near]).mean()) for each in (before_NF, after_NF)
+        ],
     }
 
 
@@ -106,7 +120,9 @@ def _points(scores_N: Floats, before_N: Floats, after_N: Floats) -> list[list[fl
     return points_N3[np.sort(drawn)].round(4).tolist()
 
 
-def _examples(pairs: Sequence[GradedPair], scores_N: Floats, after_N: Floats) -> list[dict[str, Any]]:
+def _examples(
+    pairs: Sequence[GradedPair], scores_N: Floats, after_N: Floats
+) -> list[dict[str, Any]]:
     """Pairs whose rank by cosine is nearest to, and farthest from, their rank by score."""
     miss_N = np.abs(rankdata(scores_N) - rankdata(after_N))
     order = miss_N.argsort(kind="stable").tolist()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl_lib.config import Settings, UserError
+from ssl_lib.config import Settings
+from ssl_lib.errors import UserError
 from ssl_lib.evaluation.asked import Ground, cleared, draw
 from ssl_lib.evaluation.downstream import counted_ngrams, downstream
 from ssl_lib.evaluation.external import External, evaluate_external, read_external
@@ -44,7 +45,9 @@ class RawTexts:
                 for line in lines:
                     yield json.loads(line)["text"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EvaluationError(f"{self.path}: cannot be read ({error}); run `ssl-lib corpus` again") from None
+            raise EvaluationError(
+                f"{self.path}: cannot be read ({error}); run `ssl-lib corpus` again"
+            ) from None
 
 
 def run(settings: Settings, root: Path) -> dict[str, Any]:
@@ -82,13 +85,18 @@ def _measures(
     from ssl_lib.evaluation.losses import held_out_losses
 
     ground, evaluation = ground_of(root), settings.evaluation
-    asked, contamination = cleared(draw(evaluation, contest.seed, ground), evaluation, contest.after.encoding, ground)
+    asked, contamination = cleared(
+        draw(evaluation, contest.seed, ground), evaluation, contest.after.encoding, ground
+    )
     yield "contamination", contamination
     yield "losses", held_out_losses(contest.after, contest.before, test, asked.unseen, settings)
     ngrams = counted_ngrams(contest, ground, evaluation)
     yield from downstream(contest, asked, ground, ngrams, evaluation)
     if external:
-        yield "external", evaluate_external(contest, external, ground, ngrams, evaluation.baselines != "none")
+        yield (
+            "external",
+            evaluate_external(contest, external, ground, ngrams, evaluation.baselines != "none"),
+        )
     if evaluation.baselines == "full":
         from ssl_lib.evaluation.alone import objectives_alone
 
@@ -104,10 +112,17 @@ def ground_of(root: Path) -> Ground:
     raw = root / "data" / "raw"
     numbers = train.numbers[:: 1 + len(train.numbers) // MOST_VALUES]
     held_out = list(islice(RawTexts(raw / "test.jsonl"), MOST_TEXTS))
-    return Ground(train.tokens, np.array(numbers["value"], dtype=np.float64), RawTexts(raw / "train.jsonl"), held_out)
+    return Ground(
+        train.tokens,
+        np.array(numbers["value"], dtype=np.float64),
+        RawTexts(raw / "train.jsonl"),
+        held_out,
+    )
 
 
-def _circumstances(settings: Settings, root: Path, meta: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
+def _circumstances(
+    settings: Settings, root: Path, meta: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, Any]:
     """The corpus that was judged on, and how long everything took."""
     held_out = {"split": "test", "documents": meta["documents"], "tokens": meta["tokens"]}
     measured = {name: round(value, 3) for name, value in seconds.items()}
@@ -127,7 +142,9 @@ def _seconds_of_training(root: Path) -> float:
     return float(seconds.get("train", 0.0) if isinstance(seconds, dict) else seconds)
 
 
-def _write(root: Path, metrics: dict[str, Any], found: dict[str, Any], seconds: dict[str, float]) -> None:
+def _write(
+    root: Path, metrics: dict[str, Any], found: dict[str, Any], seconds: dict[str, float]
+) -> None:
     """Every file complete or absent. `report/evaluation.json` has the details of every measure."""
     details = with_details(found)
     _write_text(root / "metrics" / "evaluation.json", _json(metrics))
@@ -165,7 +182,9 @@ def _record(settings: Settings, root: Path, metrics: dict[str, Any]) -> None:
     try:
         run_id = json.loads((root / "model" / "run.json").read_text(encoding="utf-8"))["run_id"]
     except (OSError, ValueError, KeyError) as error:
-        raise EvaluationError(f"{root / 'model' / 'run.json'}: cannot be read ({error}); run `ssl-lib train`") from None
+        raise EvaluationError(
+            f"{root / 'model' / 'run.json'}: cannot be read ({error}); run `ssl-lib train`"
+        ) from None
     with resume_run(settings, root, run_id, "evaluate") as tracked:
         tracked.log(dict(_flat("evaluation", _plain(metrics))), step=0)
         tracked.log_artifact(root / "metrics" / "evaluation.json", "evaluation")
@@ -193,6 +212,8 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
         task = bar.add_task("evaluate", total=None)
         yield lambda name: bar.update(task, description=f"evaluate: {name} done")

@@ -83,7 +83,11 @@ class Paired(NamedTuple):
 
 
 def paired_means(
-    before_N: ArrayLike, after_N: ArrayLike, samples: int, seed: int, groups_N: ArrayLike | None = None
+    before_N: ArrayLike,
+    after_N: ArrayLike,
+    samples: int,
+    seed: int,
+    groups_N: ArrayLike | None = None,
 ) -> Paired:
     """Means of two scores of the same items with percentile bootstrap intervals (Efron 1979).
 
@@ -96,7 +100,9 @@ def paired_means(
     groups_N = np.arange(len(before_N)) if groups_N is None else np.asarray(groups_N)
     _, group_N = np.unique(groups_N, return_inverse=True)
     sizes_G = np.bincount(group_N).astype(np.float64)
-    sums_G2 = np.stack([np.bincount(group_N, weights=scores) for scores in (before_N, after_N)], axis=1)
+    sums_G2 = np.stack(
+        [np.bincount(group_N, weights=scores) for scores in (before_N, after_N)], axis=1
+    )
     return paired_ratios(sums_G2[:, 0], sums_G2[:, 1], sizes_G, samples, seed)
 
 
@@ -115,21 +121,30 @@ def paired_ratios(
     columns_G3 = np.stack([before_G, after_G, denominators_G], axis=1)[kept_G]
     if not len(columns_G3):
         raise ValueError("no item has a positive denominator")
-    drawn_R3 = np.concatenate([counts_RG @ columns_G3 for counts_RG in resamples(len(columns_G3), samples, seed)])
+    drawn_R3 = np.concatenate(
+        [counts_RG @ columns_G3 for counts_RG in resamples(len(columns_G3), samples, seed)]
+    )
     estimates_R2 = drawn_R3[:, :2] / drawn_R3[:, 2:]
     total_3 = columns_G3.sum(axis=0)
     before, after = float(total_3[0] / total_3[2]), float(total_3[1] / total_3[2])
     intervals = [
-        _unless_constant(columns_G3[:, i] / columns_G3[:, 2], percentile_interval(estimates_R2[:, i])) for i in (0, 1)
+        _unless_constant(
+            columns_G3[:, i] / columns_G3[:, 2], percentile_interval(estimates_R2[:, i])
+        )
+        for i in (0, 1)
     ]
     shares_G2 = columns_G3[:, :2] / columns_G3[:, 2:]
     difference = percentile_interval(estimates_R2[:, 1] - estimates_R2[:, 0])
-    if all(_is_constant(column_G) for column_G in shares_G2.T):  # resampling two constants says nothing
+    if all(
+        _is_constant(column_G) for column_G in shares_G2.T
+    ):  # resampling two constants says nothing
         difference = independent_difference((before, *intervals[0]), (after, *intervals[1]))
     return Paired(before, after, *intervals, difference)
 
 
-def independent_difference(first: tuple[float, float, float], other: tuple[float, float, float]) -> Interval:
+def independent_difference(
+    first: tuple[float, float, float], other: tuple[float, float, float]
+) -> Interval:
     """Interval of other - first, each given as (value, low, high) and taken as independent.
 
     Each end is as far as the two ends on its way are together (square-and-add: Newcombe 1998, method 10; Zou and Donner
@@ -148,10 +163,15 @@ def paired_medians(
 
     With `square_root` the mean's root is taken first, so that squared errors give a median RMSE.
     """
-    before_SN, after_SN = np.atleast_2d(before_SN).astype(np.float64), np.atleast_2d(after_SN).astype(np.float64)
+    before_SN, after_SN = (
+        np.atleast_2d(before_SN).astype(np.float64),
+        np.atleast_2d(after_SN).astype(np.float64),
+    )
     assert before_SN.shape == after_SN.shape, "both models answer the same items"
     columns_SN2 = np.stack([before_SN, after_SN], axis=2)
-    drawn_RS2 = np.stack([_resampled_means(c_N2, samples, seed + s) for s, c_N2 in enumerate(columns_SN2)], axis=1)
+    drawn_RS2 = np.stack(
+        [_resampled_means(c_N2, samples, seed + s) for s, c_N2 in enumerate(columns_SN2)], axis=1
+    )
     means_S2 = np.stack([before_SN.mean(axis=1), after_SN.mean(axis=1)], axis=1)
     if square_root:
         drawn_RS2, means_S2 = np.sqrt(drawn_RS2), np.sqrt(means_S2)
@@ -160,10 +180,18 @@ def paired_medians(
     if not square_root:
         before_ci95 = _unless_constant(before_SN.ravel(), before_ci95)
         ci95 = _unless_constant(after_SN.ravel(), ci95)
-    return Paired(float(before), float(after), before_ci95, ci95, percentile_interval(drawn_R2[:, 1] - drawn_R2[:, 0]))
+    return Paired(
+        float(before),
+        float(after),
+        before_ci95,
+        ci95,
+        percentile_interval(drawn_R2[:, 1] - drawn_R2[:, 0]),
+    )
 
 
-def paired_spearman(gold_N: ArrayLike, before_N: ArrayLike, after_N: ArrayLike, samples: int, seed: int) -> Paired:
+def paired_spearman(
+    gold_N: ArrayLike, before_N: ArrayLike, after_N: ArrayLike, samples: int, seed: int
+) -> Paired:
     """Spearman correlation of two predictions with `gold_N`, ranked anew in every resample of the items.
 
     Where either side is constant (in the data or in a resample) there is no order to find, and the correlation
@@ -209,16 +237,23 @@ def weighted_spearman(first_N: ArrayLike, second_N: ArrayLike, counts_RN: Floats
     return weighted_spearmans(first_N, [second_N], counts_RN)[:, 0]
 
 
-def weighted_spearmans(first_N: ArrayLike, others: Sequence[ArrayLike], counts_RN: Floats) -> Floats:
+def weighted_spearmans(
+    first_N: ArrayLike, others: Sequence[ArrayLike], counts_RN: Floats
+) -> Floats:
     """Spearman correlations [R, K] of one list with each of K others, in R resamples."""
     total_R = counts_RN.sum(axis=1)
     first_RN, first_R = _centred_ranks(first_N, counts_RN)
     columns = []
     for other_N in others:
         other_RN, other_R = _centred_ranks(other_N, counts_RN)
-        covariance_R, scale_R = np.einsum("rn,rn,rn->r", counts_RN, first_RN, other_RN), np.sqrt(first_R * other_R)
+        covariance_R, scale_R = (
+            np.einsum("rn,rn,rn->r", counts_RN, first_RN, other_RN),
+            np.sqrt(first_R * other_R),
+        )
         known_R = scale_R > 1e-9 * total_R
-        columns.append(np.divide(covariance_R, scale_R, out=np.zeros_like(covariance_R), where=known_R))
+        columns.append(
+            np.divide(covariance_R, scale_R, out=np.zeros_like(covariance_R), where=known_R)
+        )
     return np.stack(columns, axis=1)
 
 
@@ -228,8 +263,14 @@ def resamples(items: int, samples: int, seed: int) -> Iterator[Floats]:
     rows = max(1, CHUNK_CELLS // items)
     for start in range(0, samples, rows):
         block = min(rows, samples - start)
-        drawn_RN = generator.integers(0, items, size=(block, items)) + np.arange(block)[:, None] * items
-        yield np.bincount(drawn_RN.ravel(), minlength=block * items).reshape(block, items).astype(np.float64)
+        drawn_RN = (
+            generator.integers(0, items, size=(block, items)) + np.arange(block)[:, None] * items
+        )
+        yield (
+            np.bincount(drawn_RN.ravel(), minlength=block * items)
+            .reshape(block, items)
+            .astype(np.float64)
+        )
 
 
 def percentile_interval(estimates_R: Floats, level: float = LEVEL) -> Interval:
@@ -248,7 +289,9 @@ def exact_interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
     return low, high
 
 
-def mean_interval(scores_N: ArrayLike, samples: int, seed: int, groups_N: ArrayLike | None = None) -> Interval:
+def mean_interval(
+    scores_N: ArrayLike, samples: int, seed: int, groups_N: ArrayLike | None = None
+) -> Interval:
     """Percentile interval of one mean, by the same resamples as `paired_means`."""
     return paired_means(scores_N, scores_N, samples, seed, groups_N).ci95
 
@@ -286,7 +329,10 @@ def _unless_constant(scores_N: Floats, interval: Interval) -> Interval:
 
 
 def _checked(first_N: ArrayLike, second_N: ArrayLike) -> tuple[Floats, Floats]:
-    first_N, second_N = np.asarray(first_N, dtype=np.float64), np.asarray(second_N, dtype=np.float64)
+    first_N, second_N = (
+        np.asarray(first_N, dtype=np.float64),
+        np.asarray(second_N, dtype=np.float64),
+    )
     if first_N.shape != second_N.shape or first_N.ndim != 1 or not len(first_N):
         shapes = f"{first_N.shape} and {second_N.shape}"
         raise ValueError(f"expected two lists of equal length with at least one item, got {shapes}")

@@ -53,11 +53,15 @@ class Probe(NamedTuple):
 def from_documents(documents: Iterable[RoleDocument]) -> LabelledSpans:
     """The numbers of labelled documents; documents without numbers are left out."""
     kept = [document for document in documents if document.numbers]
-    rows = [(i, (n.start, n.end), n.role) for i, document in enumerate(kept) for n in document.numbers]
+    rows = [
+        (i, (n.start, n.end), n.role) for i, document in enumerate(kept) for n in document.numbers
+    ]
     return _labelled([document.text for document in kept], rows)
 
 
-def from_sentences(sentences: Iterable[TaggedSentence], outside: str | None = None) -> LabelledSpans:
+def from_sentences(
+    sentences: Iterable[TaggedSentence], outside: str | None = None
+) -> LabelledSpans:
     """Every word of CoNLL sentences with its label; words labelled `outside` are left out if that is given."""
     kept = list(sentences)
     rows = [
@@ -72,16 +76,26 @@ def from_sentences(sentences: Iterable[TaggedSentence], outside: str | None = No
 def span_features(model: Judged, data: LabelledSpans) -> NDArray[np.float32]:
     """Mean bidirectional state [N, D] of the tokens of each span; zeros where none was kept (beyond the context)."""
     order = sorted(range(len(data.texts)), key=lambda i: len(data.texts[i]))
-    states = dict(zip(order, model.token_states([data.texts[i] for i in order], every_layer=True), strict=True))
+    states = dict(
+        zip(
+            order, model.token_states([data.texts[i] for i in order], every_layer=True), strict=True
+        )
+    )
     rows = []
     for owner, (start, end) in zip(data.owner, data.spans, strict=True):
         found = states[int(owner)]
         states_TD, mask_T = np.asarray(found.states), overlapping(found.spans, start, end)
-        rows.append(states_TD[mask_T].mean(axis=0) if mask_T.any() else np.zeros(states_TD.shape[1], np.float32))
+        rows.append(
+            states_TD[mask_T].mean(axis=0)
+            if mask_T.any()
+            else np.zeros(states_TD.shape[1], np.float32)
+        )
     return np.stack(rows).astype(np.float32)
 
 
-def run_probe(features: dict[str, NDArray[np.float32]], labels: dict[str, NDArray[np.str_]], seed: int) -> Probe:
+def run_probe(
+    features: dict[str, NDArray[np.float32]], labels: dict[str, NDArray[np.str_]], seed: int
+) -> Probe:
     """Fit on `train`, choose the regularisation on `validation`, predict `test`.
 
     Raises ValueError if the training items are all of one class.
@@ -104,13 +118,19 @@ def run_probe(features: dict[str, NDArray[np.float32]], labels: dict[str, NDArra
 
 
 def evaluate_spans(
-    contest: Contest, train: LabelledSpans, validation: LabelledSpans, test: LabelledSpans, baselines: bool = True
+    contest: Contest,
+    train: LabelledSpans,
+    validation: LabelledSpans,
+    test: LabelledSpans,
+    baselines: bool = True,
 ) -> TaskResult:
     """Accuracy of the same probe on both trunks; whole documents are resampled for the intervals."""
     data = {"train": train, "validation": validation, "test": test}
     labels = {name: part.labels for name, part in data.items()}
     probes = [
-        run_probe({name: span_features(model, part) for name, part in data.items()}, labels, contest.seed)
+        run_probe(
+            {name: span_features(model, part) for name, part in data.items()}, labels, contest.seed
+        )
         for model in (contest.before, contest.after)
     ]
     hits = [probe.predicted == test.labels for probe in probes]
@@ -119,11 +139,15 @@ def evaluate_spans(
     return estimate.result("accuracy", len(test.labels), _details(data, probes), others)
 
 
-def confusion(true: NDArray[np.str_], predicted: NDArray[np.str_], classes: Sequence[str]) -> NDArray[np.int64]:
+def confusion(
+    true: NDArray[np.str_], predicted: NDArray[np.str_], classes: Sequence[str]
+) -> NDArray[np.int64]:
     """Counts [K, K]: rows are true classes, columns predicted ones."""
     index = {name: number for number, name in enumerate(classes)}
     matrix_KK = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(matrix_KK, ([index[t] for t in true.tolist()], [index[p] for p in predicted.tolist()]), 1)
+    np.add.at(
+        matrix_KK, ([index[t] for t in true.tolist()], [index[p] for p in predicted.tolist()]), 1
+    )
     return matrix_KK
 
 
@@ -154,7 +178,9 @@ def _details(data: dict[str, LabelledSpans], probes: Sequence[Probe]) -> dict[st
 
 def _labelled(texts: list[str], rows: Sequence[tuple[int, tuple[int, int], str]]) -> LabelledSpans:
     owners = np.array([owner for owner, _, _ in rows], dtype=np.int64)
-    return LabelledSpans(texts, owners, [span for _, span, _ in rows], np.array([label for _, _, label in rows]))
+    return LabelledSpans(
+        texts, owners, [span for _, span, _ in rows], np.array([label for _, _, label in rows])
+    )
 
 
 def _baselines(
@@ -171,7 +197,11 @@ def _baselines(
     }
     return {
         name: paired_means(
-            labels_N == test.labels, after_N, contest.bootstrap_samples, contest.seed, groups_N=test.owner
+            labels_N == test.labels,
+            after_N,
+            contest.bootstrap_samples,
+            contest.seed,
+            groups_N=test.owner,
         )
         for name, labels_N in said.items()
     }
@@ -180,16 +210,24 @@ def _baselines(
 def _windows(model: Judged, data: LabelledSpans) -> list[list[tuple[str, int]]]:
     """Bags of the tokens of each number and of up to WINDOW_TOKENS on either side, told apart by where they stand."""
     return [
-        [("before", token) for token in encode(model.encoding, data.texts[owner][:start])[-WINDOW_TOKENS:]]
+        [
+            ("before", token)
+            for token in encode(model.encoding, data.texts[owner][:start])[-WINDOW_TOKENS:]
+        ]
         + [("number", token) for token in encode(model.encoding, data.texts[owner][start:end])]
-        + [("after", token) for token in encode(model.encoding, data.texts[owner][end:])[:WINDOW_TOKENS]]
+        + [
+            ("after", token)
+            for token in encode(model.encoding, data.texts[owner][end:])[:WINDOW_TOKENS]
+        ]
         for owner, (start, end) in zip(data.owner, data.spans, strict=True)
     ]
 
 
 def _characters(data: dict[str, LabelledSpans]) -> dict[str, list[tuple[str, int, int]]]:
     return {
-        name: [(part.texts[owner], *span) for owner, span in zip(part.owner, part.spans, strict=True)]
+        name: [
+            (part.texts[owner], *span) for owner, span in zip(part.owner, part.spans, strict=True)
+        ]
         for name, part in data.items()
     }
 

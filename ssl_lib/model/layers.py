@@ -44,19 +44,28 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width, bias=False)
         self.log_sharpness = nn.Parameter(torch.zeros(heads))
         nn.init.normal_(self.query_key_value.weight, std=width**-0.5)
-        query_key_value_3HKD = self.query_key_value.weight.data.view(3, heads, width // heads, width)
+        query_key_value_3HKD = self.query_key_value.weight.data.view(
+            3, heads, width // heads, width
+        )
         query_key_value_3HKD[1, :induction_heads] = query_key_value_3HKD[0, :induction_heads]
         nn.init.normal_(self.output.weight, std=(2 * layers * width) ** -0.5)
 
     def forward(self, hidden_RTD: Tensor, around: Surroundings) -> Tensor:
         """[R, T, D] to [R, T, D]."""
         rows, positions, width = hidden_RTD.shape
-        split = self.query_key_value(hidden_RTD).view(rows, positions, 3, self.heads, width // self.heads)
+        split = self.query_key_value(hidden_RTD).view(
+            rows, positions, 3, self.heads, width // self.heads
+        )
         query, key, value = split.permute(2, 0, 3, 1, 4)
         if self.induction_heads:
-            later = functional.pad(key[:, : self.induction_heads, :-1], (0, 0, 1, 0)) * around.near_PRT1[0][:, None]
+            later = (
+                functional.pad(key[:, : self.induction_heads, :-1], (0, 0, 1, 0))
+                * around.near_PRT1[0][:, None]
+            )
             key = torch.cat([later, key[:, self.induction_heads :]], dim=1)
-        query, key = (rotate(normalise(part), around.rotation).to(value.dtype) for part in (query, key))
+        query, key = (
+            rotate(normalise(part), around.rotation).to(value.dtype) for part in (query, key)
+        )
         query = query * self.log_sharpness.exp()[:, None, None].to(query.dtype)
         mixed_RHTK = attend(query, key, value, around.allowed_R1TT)
         return self.output(mixed_RHTK.transpose(1, 2).reshape(rows, positions, width))
@@ -105,7 +114,9 @@ class ShortConvolution(nn.Module):
         if self.weight_PD is None:
             return hidden_RTD
         mixed_RTD = hidden_RTD
-        for back, (weight_D, near_RT1) in enumerate(zip(self.weight_PD, near_PRT1, strict=True), start=1):
+        for back, (weight_D, near_RT1) in enumerate(
+            zip(self.weight_PD, near_PRT1, strict=True), start=1
+        ):
             before_RTD = functional.pad(hidden_RTD, (0, 0, back, 0))[:, : hidden_RTD.shape[1]]
             mixed_RTD = mixed_RTD + before_RTD * (weight_D * near_RT1).to(hidden_RTD.dtype)
         return mixed_RTD
@@ -114,7 +125,9 @@ class ShortConvolution(nn.Module):
 class Block(nn.Module):
     """Attention, then feed-forward, each on the normalised residual stream, mixed with the positions just before."""
 
-    def __init__(self, width: int, heads: int, layers: int, reach: int = 0, induction_heads: int = 0) -> None:
+    def __init__(
+        self, width: int, heads: int, layers: int, reach: int = 0, induction_heads: int = 0
+    ) -> None:
         super().__init__()
         self.attention = Attention(width, heads, layers, induction_heads)
         self.feed_forward = FeedForward(width, layers)
@@ -125,7 +138,9 @@ class Block(nn.Module):
         """[R, T, D] to [R, T, D]."""
         mixed_RTD = self.before_attention(normalise(hidden_RTD), around.near_PRT1)
         hidden_RTD = hidden_RTD + self.attention(mixed_RTD, around)
-        return hidden_RTD + self.feed_forward(self.before_feed_forward(normalise(hidden_RTD), around.near_PRT1))
+        return hidden_RTD + self.feed_forward(
+            self.before_feed_forward(normalise(hidden_RTD), around.near_PRT1)
+        )
 
 
 def normalise(hidden: Tensor) -> Tensor:

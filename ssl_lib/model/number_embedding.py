@@ -53,7 +53,9 @@ class NumberTables(nn.Module):
         self.register_buffer("point_V", torch.zeros(rows, dtype=torch.bool), persistent=False)
         self.register_buffer("comma_V", torch.zeros(rows, dtype=torch.bool), persistent=False)
         self.register_buffer("decades_V", torch.zeros(rows), persistent=False)
-        self.register_buffer("groups_K", group_table(self.digits_V, self.values_V, self.space_V), persistent=False)
+        self.register_buffer(
+            "groups_K", group_table(self.digits_V, self.values_V, self.space_V), persistent=False
+        )
         if features is not None:
             self.fill(features)
 
@@ -75,22 +77,34 @@ class NumberTables(nn.Module):
     def forward(self, ids_RT: Tensor, document_ids_RT: Tensor) -> RunningNumber:
         """Running values of [R, T] ids; a number never crosses a document border."""
         tokens = self._tokens(ids_RT, document_ids_RT)
-        nothing, none, no = (torch.zeros_like(field) for field in (tokens.value, tokens.digits, tokens.point))
+        nothing, none, no = (
+            torch.zeros_like(field) for field in (tokens.value, tokens.digits, tokens.point)
+        )
         state = _State(nothing, none, none, none, nothing, none, none, no, no, no)
         for _ in range(_longest_chain(tokens)):
             before = _State(*(_shifted(field) for field in state))
-            state = _after_comma(_after_point(_after_digits(before, tokens), before, tokens), before, tokens)
+            state = _after_comma(
+                _after_point(_after_digits(before, tokens), before, tokens), before, tokens
+            )
         value, whole, start = state.whole()
         present = tokens.digits > 0
         complete = _complete(start, present, tokens.glued)
-        return RunningNumber(value * present, whole * present, state.fraction * present, present, complete)
+        return RunningNumber(
+            value * present, whole * present, state.fraction * present, present, complete
+        )
 
     def _tokens(self, ids_RT: Tensor, document_ids_RT: Tensor) -> _Tokens:
         digits = self.digits_V[ids_RT]
         same = torch.zeros_like(digits, dtype=torch.bool)
         same[:, 1:] = document_ids_RT[:, 1:] == document_ids_RT[:, :-1]
         glued = same & ~self.space_V[ids_RT]
-        return _Tokens(self.values_V[ids_RT], digits, glued, self.point_V[ids_RT] & same, self.comma_V[ids_RT] & same)
+        return _Tokens(
+            self.values_V[ids_RT],
+            digits,
+            glued,
+            self.point_V[ids_RT] & same,
+            self.comma_V[ids_RT] & same,
+        )
 
 
 class _Tokens(NamedTuple):
@@ -210,7 +224,11 @@ class NumberEmbedding(nn.Module):
     """
 
     def __init__(
-        self, features: Callable[[Tensor, Tensor, Tensor], Tensor], count: int, width: int, on_vocabulary: bool
+        self,
+        features: Callable[[Tensor, Tensor, Tensor], Tensor],
+        count: int,
+        width: int,
+        on_vocabulary: bool,
     ) -> None:
         super().__init__()
         self.features = features
@@ -257,9 +275,13 @@ def _log_value(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
 def _exponent_bins(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
     """One-hot exponent and one-hot first mantissa digit; zero has a bin of its own."""
     exponent, mantissa = _scientific(value)
-    bins = torch.where(value > 0, exponent.clamp(-MAGNITUDES + 1, MAGNITUDES - 1) + MAGNITUDES, 0).long()
+    bins = torch.where(
+        value > 0, exponent.clamp(-MAGNITUDES + 1, MAGNITUDES - 1) + MAGNITUDES, 0
+    ).long()
     digit = torch.where(value > 0, mantissa.floor(), 0).long()
-    return torch.cat([nn.functional.one_hot(bins, 2 * MAGNITUDES), nn.functional.one_hot(digit, 10)], dim=-1)
+    return torch.cat(
+        [nn.functional.one_hot(bins, 2 * MAGNITUDES), nn.functional.one_hot(digit, 10)], dim=-1
+    )
 
 
 def _fourier(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
@@ -273,7 +295,8 @@ def _fourier(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
     decades = 2.0 ** torch.arange(-8, 5, dtype=torch.float64, device=value.device)
     logarithm = torch.log10(value + 0.0001)
     phases = torch.cat(
-        [torch.remainder(value[..., None], periods) / periods, logarithm[..., None] / decades], dim=-1
+        [torch.remainder(value[..., None], periods) / periods, logarithm[..., None] / decades],
+        dim=-1,
     ) * (2 * math.pi)
     return torch.cat([phases.sin(), phases.cos()], dim=-1)
 

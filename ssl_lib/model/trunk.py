@@ -33,7 +33,7 @@ class TrunkShape(NamedTuple):
     heads: int = 12
     number_embedding: str = "fourier"
     mode_embedding: bool = True
-    private_layers: int = 0
+    mode_specific_layers: int = 0
     short_convolution: int = 0
     induction_heads: int = 0
     activation_checkpointing: bool = False
@@ -48,11 +48,15 @@ class Trunk(nn.Module):
     only, and mask, noise and padding are the three ids after `vocab_size`.
     """
 
-    def __init__(self, shape: TrunkShape | None = None, encoding: tiktoken.Encoding | None = None) -> None:
+    def __init__(
+        self, shape: TrunkShape | None = None, encoding: tiktoken.Encoding | None = None
+    ) -> None:
         super().__init__()
         shape = shape or TrunkShape()
         if shape.width % (2 * shape.heads):
-            raise ValueError(f"width must be a multiple of 2 * heads = {2 * shape.heads}, got {shape.width}")
+            raise ValueError(
+                f"width must be a multiple of 2 * heads = {2 * shape.heads}, got {shape.width}"
+            )
         self.shape, self.encoding = shape, encoding
         rows = shape.vocab_size + SPECIAL_ROWS
         self.embedding = nn.Embedding(rows, shape.width)
@@ -62,24 +66,36 @@ class Trunk(nn.Module):
             nn.init.normal_(self.mode.weight, std=0.02)
         features = vocabulary_features(encoding) if encoding is not None else None
         self.tables = NumberTables(rows, features)
-        self.special = special_ids(encoding) if encoding is not None else _special_after(shape.vocab_size)
+        self.special = (
+            special_ids(encoding) if encoding is not None else _special_after(shape.vocab_size)
+        )
         self.register_buffer("closes_V", _sentence_ends(rows, encoding), persistent=False)
         self.register_buffer("letters_2V", _word_letters(rows, encoding), persistent=False)
         self.numbers = make_number_embedding(shape.number_embedding, shape.width)
-        if not 0 <= shape.private_layers <= shape.layers:
-            raise ValueError(f"private_layers must be at most layers = {shape.layers}, got {shape.private_layers}")
+        if not 0 <= shape.mode_specific_layers <= shape.layers:
+            raise ValueError(
+                f"mode_specific_layers must be at most layers = {shape.layers}, got {shape.mode_specific_layers}"
+            )
         if not 0 <= shape.induction_heads <= shape.heads:
-            raise ValueError(f"induction_heads must be at most heads = {shape.heads}, got {shape.induction_heads}")
-        shared = shape.layers - shape.private_layers
+            raise ValueError(
+                f"induction_heads must be at most heads = {shape.heads}, got {shape.induction_heads}"
+            )
+        shared = shape.layers - shape.mode_specific_layers
         self.blocks = self._blocks(0, shared)
-        self.private_blocks = nn.ModuleDict({mode: self._blocks(shared, shape.layers) for mode in MODES})
+        self.private_blocks = nn.ModuleDict(
+            {mode: self._blocks(shared, shape.layers) for mode in MODES}
+        )
 
     def _blocks(self, start: int, stop: int) -> nn.ModuleList:
         """The layers from `start` to `stop` - 1; the first of all has the induction heads."""
         shape = self.shape
         return nn.ModuleList(
             Block(
-                shape.width, shape.heads, shape.layers, shape.short_convolution, 0 if layer else shape.induction_heads
+                shape.width,
+                shape.heads,
+                shape.layers,
+                shape.short_convolution,
+                0 if layer else shape.induction_heads,
             )
             for layer in range(start, stop)
         )
@@ -87,7 +103,10 @@ class Trunk(nn.Module):
     @property
     def all_blocks(self) -> list[Block]:
         """The shared blocks and the private ones of both kinds of rows."""
-        return [*self.blocks, *(block for blocks in self.private_blocks.values() for block in blocks)]
+        return [
+            *self.blocks,
+            *(block for blocks in self.private_blocks.values() for block in blocks),
+        ]
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -110,7 +129,9 @@ class Trunk(nn.Module):
         """Hidden states [R, T, D], normalised. `causal_R` tells which rows may look only backwards."""
         return normalise(self.layer_states(ids_RT, document_ids_RT, causal_R)[-1])
 
-    def layer_states(self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor) -> list[Tensor]:
+    def layer_states(
+        self, ids_RT: Tensor, document_ids_RT: Tensor, causal_R: Tensor
+    ) -> list[Tensor]:
         """The residual stream [R, T, D] in front of the first layer and behind each one, as it is."""
         around = Surroundings(
             attention_mask(document_ids_RT, causal_R),
@@ -119,11 +140,13 @@ class Trunk(nn.Module):
         )
         states = [self.embed(ids_RT, document_ids_RT, causal_R)]
         states += self._through(self.blocks, states[-1], around)
-        if self.shape.private_layers:
+        if self.shape.mode_specific_layers:
             states += self._through_private(states[-1], around, causal_R)
         return states
 
-    def _through(self, blocks: Iterable[nn.Module], hidden_RTD: Tensor, around: Surroundings) -> list[Tensor]:
+    def _through(
+        self, blocks: Iterable[nn.Module], hidden_RTD: Tensor, around: Surroundings
+    ) -> list[Tensor]:
         states = []
         for block in blocks:
             if self.shape.activation_checkpointing and self.training:
@@ -133,7 +156,9 @@ class Trunk(nn.Module):
             states.append(hidden_RTD)
         return states
 
-    def _through_private(self, hidden_RTD: Tensor, around: Surroundings, causal_R: Tensor) -> list[Tensor]:
+    def _through_private(
+        self, hidden_RTD: Tensor, around: Surroundings, causal_R: Tensor
+    ) -> list[Tensor]:
         """Each kind of rows through its own blocks; a kind that is absent costs nothing."""
         rows = [kind_R.nonzero()[:, 0] for kind_R in (causal_R, ~causal_R)]
         parts = [
@@ -179,13 +204,17 @@ def attention_mask(document_ids_RT: Tensor, causal_R: Tensor) -> Tensor:
     """[R, 1, T, T], True where a position may look: inside its document, and backwards only in causal rows."""
     same_RTT = document_ids_RT[:, :, None] == document_ids_RT[:, None, :]
     positions = document_ids_RT.shape[1]
-    past_TT = torch.ones(positions, positions, dtype=torch.bool, device=document_ids_RT.device).tril()
+    past_TT = torch.ones(
+        positions, positions, dtype=torch.bool, device=document_ids_RT.device
+    ).tril()
     return (same_RTT & (past_TT | ~causal_R[:, None, None]))[:, None]
 
 
 def same_document_before(document_ids_RT: Tensor, reach: int) -> Tensor:
     """[P, R, T, 1], True where the position 1, 2, ... P places before lies in the same row and document."""
-    padded = nn.functional.pad(document_ids_RT, (reach, 0), value=-2)  # -2: no document, not even padding
+    padded = nn.functional.pad(
+        document_ids_RT, (reach, 0), value=-2
+    )  # -2: no document, not even padding
     width = document_ids_RT.shape[1]
     shifted = [padded[:, reach - back : reach - back + width] for back in range(1, reach + 1)]
     same_PRT = [document_ids_RT == before_RT for before_RT in shifted]
@@ -194,7 +223,9 @@ def same_document_before(document_ids_RT: Tensor, reach: int) -> Tensor:
 
 def _special_after(vocab_size: int) -> SpecialIds:
     """Mask, noise and padding follow the vocabulary; its last entry ends documents, as in GPT-2."""
-    return SpecialIds(mask=vocab_size, noise=vocab_size + 1, padding=vocab_size + 2, end=vocab_size - 1)
+    return SpecialIds(
+        mask=vocab_size, noise=vocab_size + 1, padding=vocab_size + 2, end=vocab_size - 1
+    )
 
 
 def _sentence_ends(rows: int, encoding: tiktoken.Encoding | None) -> Tensor:
@@ -202,7 +233,9 @@ def _sentence_ends(rows: int, encoding: tiktoken.Encoding | None) -> Tensor:
     closes_V = torch.zeros(rows, dtype=torch.bool)
     if encoding is not None:
         for token, text in enumerate(token_bytes_table(encoding)):
-            closes_V[token] = text.rstrip(b" \n").endswith((b".", b"!", b"?")) or text.endswith(b"\n")
+            closes_V[token] = text.rstrip(b" \n").endswith((b".", b"!", b"?")) or text.endswith(
+                b"\n"
+            )
     return closes_V
 
 

@@ -21,7 +21,9 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.views import View, ViewMaker
 from ssl_lib.model.trunk import Trunk, TrunkShape
 
-TRAINING_ONLY = "momentum_encoder."  # an objective's state under this name is not saved with the model
+TRAINING_ONLY = (
+    "momentum_encoder."  # an objective's state under this name is not saved with the model
+)
 
 
 class LossTerm(NamedTuple):
@@ -47,23 +49,31 @@ class Objective(nn.Module):
 
     name: ClassVar[str]
     settings: Any
-    owns: ClassVar[tuple[str, ...]] = ()  # the views that its own settings shape, when other objectives read them too
+    owns: ClassVar[
+        tuple[str, ...]
+    ] = ()  # the views that its own settings shape, when other objectives read them too
 
     def __init__(self, vocab_size: int = 50257, trunk: Trunk | None = None, **shape: Any) -> None:
         super().__init__()
         if trunk is not None and shape:
             raise ValueError(f"give either a trunk or its shape ({', '.join(shape)}), not both")
-        self.trunk = trunk if trunk is not None else Trunk(TrunkShape(vocab_size=vocab_size, **shape))
+        self.trunk = (
+            trunk if trunk is not None else Trunk(TrunkShape(vocab_size=vocab_size, **shape))
+        )
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The views this objective reads, by name, each with the function that makes it."""
         raise AssertionError(f"{type(self).__name__} must say which views it reads")
 
-    def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
+    def select(
+        self, batch: Batch, views: Mapping[str, View], generator: Generator
+    ) -> dict[str, Selection]:
         """What each part of the loss scores in these views."""
         raise AssertionError(f"{type(self).__name__} must say what it scores")
 
-    def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
+    def loss_sums(
+        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
+    ) -> dict[str, Tensor]:
         """The sum of each part's loss in nats over its selection, from hidden states [R, T, D] by view."""
         raise AssertionError(f"{type(self).__name__} must give its losses")
 
@@ -78,13 +88,15 @@ class Objective(nn.Module):
         """Hidden states [B, T, D] of clean rows, for use outside training; [T] is taken as one row."""
         ids_BT = torch.atleast_2d(token_ids_BT)
         documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
-        return self.trunk(ids_BT, documents_BT, torch.full((len(ids_BT),), causal, device=ids_BT.device))
+        return self.trunk(
+            ids_BT, documents_BT, torch.full((len(ids_BT),), causal, device=ids_BT.device)
+        )
 
 
 def whole(objective: Objective) -> Any:
     """The settings that shape an objective's views: its share of rows while training, all rows for held-out losses."""
     settings = objective.settings
-    return settings if objective.training else settings.model_copy(update={"rows": 1.0})
+    return settings if objective.training else settings.model_copy(update={"batch_fraction": 1.0})
 
 
 def rows_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:

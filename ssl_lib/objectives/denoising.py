@@ -21,7 +21,7 @@ from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.layers import normalise, rotary_table
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Objective, Selection, rows_at, whole
-from ssl_lib.objectives.spans import mean_of_spans
+from ssl_lib.objectives.contrastive.spans import mean_of_spans
 from ssl_lib.objectives.vocabulary_loss import vocabulary_loss
 
 PLACE_FEATURES = 64  # sines and cosines of a token's place in its document
@@ -46,7 +46,7 @@ class DenoisingAutoencoder(Objective):
         **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or DenoisingSettings(rows=1.0)
+        self.settings = settings or DenoisingSettings(batch_fraction=1.0)
         width, latent = self.trunk.width, self.settings.bottleneck
         self.by_document = self.settings.mode == "document"
         self.to_latent = nn.Linear(width, latent)
@@ -61,9 +61,15 @@ class DenoisingAutoencoder(Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The noised view."""
-        return {NOISED: lambda batch, *chance: noised_view(batch, self.trunk.vocabulary, whole(self), *chance)}
+        return {
+            NOISED: lambda batch, *chance: noised_view(
+                batch, self.trunk.vocabulary, whole(self), *chance
+            )
+        }
 
-    def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
+    def select(
+        self, batch: Batch, views: Mapping[str, View], generator: Generator
+    ) -> dict[str, Selection]:
         """The positions that noise has touched; with `mode: document`, all positions of all documents."""
         view = views[NOISED]
         if self.by_document:
@@ -73,7 +79,9 @@ class DenoisingAutoencoder(Objective):
             tensors["after"] = view.after_S
         return {self.name: Selection(len(view.scored_S), tensors)}
 
-    def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
+    def loss_sums(
+        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
+    ) -> dict[str, Tensor]:
         """Cross-entropy of the clean tokens; with `loss: mse`, the squared distance to their normalised embeddings, D
         times its mean.
         """
@@ -82,7 +90,9 @@ class DenoisingAutoencoder(Objective):
             latent_KZ = self._latent_of_documents(hidden[NOISED], chosen["span"])
             rebuilt_SD = self._at_places(latent_KZ[chosen["documents"]], chosen["places"])
         else:
-            rebuilt_SD = self.rebuild(rows_at(hidden[NOISED], chosen["positions"]), chosen.tensors.get("after"))
+            rebuilt_SD = self.rebuild(
+                rows_at(hidden[NOISED], chosen["positions"]), chosen.tensors.get("after")
+            )
         matrix_VD = self.trunk.vocabulary_matrix()
         if self.settings.loss == "ce":
             return {self.name: vocabulary_loss(rebuilt_SD, matrix_VD, chosen["targets"])}
@@ -110,7 +120,10 @@ class DenoisingAutoencoder(Objective):
         """Logits [B, T, V] of the clean token at each position."""
         ids_BT = torch.atleast_2d(token_ids_BT)
         documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, PADDING_DOCUMENT, 0)
-        return self.rebuild_rows(self.encode(ids_BT, causal=False), documents_BT) @ self.trunk.vocabulary_matrix().T
+        return (
+            self.rebuild_rows(self.encode(ids_BT, causal=False), documents_BT)
+            @ self.trunk.vocabulary_matrix().T
+        )
 
     def _latent_of_documents(self, hidden_RTD: Tensor, span_RT: Tensor) -> Tensor:
         """Latent [K, Z] of the mean state of each document."""

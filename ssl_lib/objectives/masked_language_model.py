@@ -26,26 +26,44 @@ class MaskedLanguageModel(Objective):
     owns = (MASKED,)
 
     def __init__(
-        self, vocab_size: int = 50257, settings: MlmSettings | None = None, trunk: Trunk | None = None, **shape: Any
+        self,
+        vocab_size: int = 50257,
+        settings: MlmSettings | None = None,
+        trunk: Trunk | None = None,
+        **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or MlmSettings(rows=1.0)
+        self.settings = settings or MlmSettings(batch_fraction=1.0)
         self.head = Head(self.trunk.width)
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked view."""
-        return {MASKED: lambda batch, *chance: masked_view(batch, self.trunk.vocabulary, whole(self), *chance)}
+        return {
+            MASKED: lambda batch, *chance: masked_view(
+                batch, self.trunk.vocabulary, whole(self), *chance
+            )
+        }
 
-    def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
+    def select(
+        self, batch: Batch, views: Mapping[str, View], generator: Generator
+    ) -> dict[str, Selection]:
         """The masked positions."""
         view = views[MASKED]
-        return {self.name: Selection(len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S})}
+        return {
+            self.name: Selection(
+                len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S}
+            )
+        }
 
-    def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
+    def loss_sums(
+        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
+    ) -> dict[str, Tensor]:
         """Cross-entropy of the hidden tokens."""
         chosen = selected[self.name]
         states_SD = self.head(rows_at(hidden[MASKED], chosen["positions"]))
-        return {self.name: vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), chosen["targets"])}
+        return {
+            self.name: vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), chosen["targets"])
+        }
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:
         """Logits [B, T, V] of every position, seen from both sides."""

@@ -26,26 +26,44 @@ class NextTokenPredictor(Objective):
     owns = (CAUSAL,)
 
     def __init__(
-        self, vocab_size: int = 50257, settings: NtpSettings | None = None, trunk: Trunk | None = None, **shape: Any
+        self,
+        vocab_size: int = 50257,
+        settings: NtpSettings | None = None,
+        trunk: Trunk | None = None,
+        **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
         self.settings = settings or NtpSettings()
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The clean causal view."""
-        return {CAUSAL: lambda batch, generator, emphasis: causal_view(batch, self.trunk.vocabulary)}
+        return {
+            CAUSAL: lambda batch, generator, emphasis: causal_view(batch, self.trunk.vocabulary)
+        }
 
-    def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
+    def select(
+        self, batch: Batch, views: Mapping[str, View], generator: Generator
+    ) -> dict[str, Selection]:
         """All positions with a successor."""
         view = views[CAUSAL]
-        return {self.name: Selection(len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S})}
+        return {
+            self.name: Selection(
+                len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S}
+            )
+        }
 
-    def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
+    def loss_sums(
+        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
+    ) -> dict[str, Tensor]:
         """Cross-entropy of the tokens that follow; outside training without all that serves training alone."""
         chosen = selected[self.name]
         states_SD, targets_S = rows_at(hidden[CAUSAL], chosen["positions"]), chosen["targets"]
         extras = self._extras(targets_S) if self.training else {}
-        return {self.name: vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), targets_S, **extras)}
+        return {
+            self.name: vocabulary_loss(
+                states_SD, self.trunk.vocabulary_matrix(), targets_S, **extras
+            )
+        }
 
     def _extras(self, targets_S: Tensor) -> dict[str, Any]:
         digits_S = self.trunk.tables.digits_V[targets_S] > 0

@@ -44,7 +44,9 @@ class NumericalPatternLearner(Objective):
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked and the causal view."""
         return {
-            MASKED: lambda batch, *chance: masked_view(batch, self.trunk.vocabulary, MlmSettings(rows=1.0), *chance),
+            MASKED: lambda batch, *chance: masked_view(
+                batch, self.trunk.vocabulary, MlmSettings(batch_fraction=1.0), *chance
+            ),
             CAUSAL: lambda batch, generator, emphasis: causal_view(batch, self.trunk.vocabulary),
         }
 
@@ -56,7 +58,9 @@ class NumericalPatternLearner(Objective):
             "value": self.settings.value_weight,
         }
 
-    def select(self, batch: Batch, views: Mapping[str, View], generator: Generator) -> dict[str, Selection]:
+    def select(
+        self, batch: Batch, views: Mapping[str, View], generator: Generator
+    ) -> dict[str, Selection]:
         """Masked positions; positions with a successor; positions before the first token of a number with a usable
         value.
         """
@@ -67,7 +71,9 @@ class NumericalPatternLearner(Objective):
         before_S = causal_S[begins_N[causal_S + 1]]
         return {
             "type": Selection(len(masked_S), {"positions": masked_S, "targets": types_N[masked_S]}),
-            "next_type": Selection(len(causal_S), {"positions": causal_S, "targets": types_N[causal_S + 1]}),
+            "next_type": Selection(
+                len(causal_S), {"positions": causal_S, "targets": types_N[causal_S + 1]}
+            ),
             "value": Selection(
                 len(before_S),
                 {
@@ -78,14 +84,23 @@ class NumericalPatternLearner(Objective):
             ),
         }
 
-    def loss_sums(self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]) -> dict[str, Tensor]:
+    def loss_sums(
+        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
+    ) -> dict[str, Tensor]:
         """Cross-entropy of both classifications; the value head's loss."""
         sums = {}
-        for part, view, head in (("type", MASKED, self.type_head), ("next_type", CAUSAL, self.next_type_head)):
+        for part, view, head in (
+            ("type", MASKED, self.type_head),
+            ("next_type", CAUSAL, self.next_type_head),
+        ):
             logits_SC = head(rows_at(hidden[view], selected[part]["positions"])).float()
-            sums[part] = functional.cross_entropy(logits_SC, selected[part]["targets"], reduction="sum")
+            sums[part] = functional.cross_entropy(
+                logits_SC, selected[part]["targets"], reduction="sum"
+            )
         chosen = selected["value"]
-        sums["value"] = self.value_head.loss_sum(rows_at(hidden[CAUSAL], chosen["positions"]), chosen)
+        sums["value"] = self.value_head.loss_sum(
+            rows_at(hidden[CAUSAL], chosen["positions"]), chosen
+        )
         return sums
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:

@@ -13,14 +13,14 @@ from ssl_lib.objectives.base import Objective
 HOMES = {
     "mlm": "masked_language_model.MaskedLanguageModel",
     "ntp": "next_token.NextTokenPredictor",
-    "contrastive": "contrastive.ContrastiveTokenEncoder",
+    "contrastive": "contrastive.objective.ContrastiveTokenEncoder",
     "denoising": "denoising.DenoisingAutoencoder",
     "numerical": "numerical.NumericalPatternLearner",
 }
 
 
 def _kind(home: str) -> type[Objective]:
-    module, name = home.split(".")
+    module, _, name = home.rpartition(".")
     return getattr(importlib.import_module(f"ssl_lib.objectives.{module}"), name)
 
 
@@ -29,6 +29,11 @@ REGISTRY: dict[str, type[Objective]] = {name: _kind(home) for name, home in HOME
 
 def build_objectives(settings: Settings, encoding: tiktoken.Encoding) -> dict[str, Objective]:
     """All objectives on one new trunk, initialised from the global torch generator."""
-    shape = TrunkShape(vocab_size=encoding.n_vocab, **settings.model.model_dump(exclude={"context"}))
+    shape = TrunkShape(
+        vocab_size=encoding.n_vocab, **settings.model.model_dump(exclude={"context_length"})
+    )
     trunk = Trunk(shape, encoding)
-    return {name: kind(settings=getattr(settings.objectives, name), trunk=trunk) for name, kind in REGISTRY.items()}
+    return {
+        name: kind(settings=getattr(settings.objectives, name), trunk=trunk)
+        for name, kind in REGISTRY.items()
+    }

@@ -54,13 +54,21 @@ def scale_points(device: torch.device) -> Tensor:
     return torch.linspace(-12.0, 12.0, SCALE_POINTS, dtype=torch.float64, device=device)
 
 
-def number_prediction(cumulative_Q: Tensor, scale_Q: Tensor, intervals: Sequence[float]) -> NumberPrediction:
+def number_prediction(
+    cumulative_Q: Tensor, scale_Q: Tensor, intervals: Sequence[float]
+) -> NumberPrediction:
     """Quantiles and magnitudes of one tabulated distribution."""
 
     def quantile(level: float) -> float:
-        return float(from_scale(scale_Q[int(torch.searchsorted(cumulative_Q, level).clamp(max=len(scale_Q) - 1))]))
+        return float(
+            from_scale(
+                scale_Q[int(torch.searchsorted(cumulative_Q, level).clamp(max=len(scale_Q) - 1))]
+            )
+        )
 
-    levels = {level: (quantile((1 - level) / 2), quantile((1 + level) / 2)) for level in {*intervals, 0.9}}
+    levels = {
+        level: (quantile((1 - level) / 2), quantile((1 + level) / 2)) for level in {*intervals, 0.9}
+    }
     powers_Q = from_scale(scale_Q).abs().clamp_min(1e-12).log10().floor()
     mass_Q = torch.diff(cumulative_Q, prepend=cumulative_Q[:1] * 0.0)
     magnitudes = {power: float(mass_Q[powers_Q == power].sum()) for power in range(-3, 10)}
@@ -81,7 +89,9 @@ class MixtureHead(nn.Module):
         nn.init.normal_(self.parameters_SK.weight, std=0.5 * width**-0.5)
         with torch.no_grad():
             self.parameters_SK.bias.zero_()
-            self.parameters_SK.bias[components : 2 * components] = torch.linspace(0.0, 8.0, components)
+            self.parameters_SK.bias[components : 2 * components] = torch.linspace(
+                0.0, 8.0, components
+            )
 
     def mixture(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log weights, means and standard deviations (decades), each [S, K], float32."""
@@ -93,7 +103,11 @@ class MixtureHead(nn.Module):
         """Sum over S of -log(p(y) / p_max) in nats."""
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
         target_S1 = to_scale(chosen["targets"])[:, None]
-        log_density_SK = -0.5 * ((target_S1 - mean_SK) / spread_SK).square() - spread_SK.log() + math.log(SHARPEST)
+        log_density_SK = (
+            -0.5 * ((target_S1 - mean_SK) / spread_SK).square()
+            - spread_SK.log()
+            + math.log(SHARPEST)
+        )
         return -(log_weight_SK + log_density_SK).logsumexp(-1).sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
@@ -117,7 +131,9 @@ class RegressionHead(nn.Module):
 
     def forward(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor]:
         """Magnitude [S] in decades and the logit of a negative sign [S], float32."""
-        magnitude_S, negative_S = self.output(functional.gelu(self.inner(hidden_SD))).float().unbind(-1)
+        magnitude_S, negative_S = (
+            self.output(functional.gelu(self.inner(hidden_SD))).float().unbind(-1)
+        )
         return magnitude_S, negative_S
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
@@ -127,7 +143,9 @@ class RegressionHead(nn.Module):
         if self.training and len(target_S):
             error = (magnitude_S.detach() - target_S.abs()).square().mean().sqrt()
             self.spread.lerp_(error.clamp_min(SHARPEST), 0.02)
-        sign = functional.binary_cross_entropy_with_logits(negative_S, (target_S < 0).float(), reduction="sum")
+        sign = functional.binary_cross_entropy_with_logits(
+            negative_S, (target_S < 0).float(), reduction="sum"
+        )
         return functional.huber_loss(magnitude_S, target_S.abs(), reduction="sum") + sign
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
@@ -197,8 +215,14 @@ class TokenDistanceHead(nn.Module):
         trunk = self.trunk_of[0]
         ids_G = trunk.tables.digits_V.nonzero()[:, 0]
         states_SD = functional.gelu(self.inner(hidden_SD))
-        logits_SG = functional.linear(states_SD, trunk.vocabulary_matrix()[ids_G].to(states_SD.dtype)).float()
-        return logits_SG.softmax(-1), trunk.tables.values_V[ids_G], self.shift(states_SD).float().log_softmax(-1)
+        logits_SG = functional.linear(
+            states_SD, trunk.vocabulary_matrix()[ids_G].to(states_SD.dtype)
+        ).float()
+        return (
+            logits_SG.softmax(-1),
+            trunk.tables.values_V[ids_G],
+            self.shift(states_SD).float().log_softmax(-1),
+        )
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
         """Sum over S of the expected distance in decades and the cross-entropy of the shift; numbers not written in
@@ -211,13 +235,17 @@ class TokenDistanceHead(nn.Module):
         ratio_S = (value_S + UNIT).log10() - (first_S + UNIT).log10()
         shift_S = (ratio_S.round().long() + 15).clamp(0, self.SHIFTS - 1)
         distance_SG = (to_scale(values_G)[None, :] - to_scale(first_S)[:, None]).abs()
-        loss_S = (groups_SG * distance_SG).sum(-1) + functional.nll_loss(shift_SK, shift_S, reduction="none")
+        loss_S = (groups_SG * distance_SG).sum(-1) + functional.nll_loss(
+            shift_SK, shift_S, reduction="none"
+        )
         return (loss_S * written_S).sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= scale) at each point, [S, Q], from all pairs of group and shift."""
         groups_SG, values_G, shift_SK = self(hidden_SD)
-        factors_K = 10.0 ** torch.arange(-15, self.SHIFTS - 15, dtype=torch.float64, device=values_G.device)
+        factors_K = 10.0 ** torch.arange(
+            -15, self.SHIFTS - 15, dtype=torch.float64, device=values_G.device
+        )
         points = to_scale(values_G[:, None] * factors_K[None, :]).flatten()
         order = points.argsort()
         cells = torch.searchsorted(points[order].contiguous(), scale_Q.float(), right=True)

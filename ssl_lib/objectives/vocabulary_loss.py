@@ -32,12 +32,16 @@ def vocabulary_loss(
     chunk = max(1, LOGITS_AT_ONCE[hidden_SD.device.type] // len(matrix_VD))
     if len(targets_S) <= 2 * chunk:
         logits_SV = functional.linear(hidden_SD, matrix_VD.to(hidden_SD.dtype)).float()
-        loss_S = functional.cross_entropy(logits_SV, targets_S, reduction="none", label_smoothing=label_smoothing)
+        loss_S = functional.cross_entropy(
+            logits_SV, targets_S, reduction="none", label_smoothing=label_smoothing
+        )
         loss_S = loss_S + z_loss * logits_SV.logsumexp(-1).square() if z_loss else loss_S
         return loss_S.sum() if emphasis_S is None else _emphasised(loss_S, emphasis_S)
     if torch.is_autocast_enabled(hidden_SD.device.type):
         hidden_SD = hidden_SD.to(torch.get_autocast_dtype(hidden_SD.device.type))
-    return _VocabularyLoss.apply(hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss, emphasis_S, chunk)
+    return _VocabularyLoss.apply(
+        hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss, emphasis_S, chunk
+    )
 
 
 def _emphasised(loss_S: Tensor, emphasis_S: Tensor) -> Tensor:
@@ -83,10 +87,24 @@ class _VocabularyLoss(torch.autograd.Function):
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """The kept gradients times the one from outside."""
         hidden_grad_SD, matrix_grad_VD = ctx.saved_tensors
-        return hidden_grad_SD * outer.to(hidden_grad_SD.dtype), matrix_grad_VD * outer, None, None, None, None, None
+        return (
+            hidden_grad_SD * outer.to(hidden_grad_SD.dtype),
+            matrix_grad_VD * outer,
+            None,
+            None,
+            None,
+            None,
+            None,
+        )
 
 
-def _loss(logits_CV: Tensor, log_total_C1: Tensor, targets_C: Tensor, label_smoothing: float, z_loss: float) -> Tensor:
+def _loss(
+    logits_CV: Tensor,
+    log_total_C1: Tensor,
+    targets_C: Tensor,
+    label_smoothing: float,
+    z_loss: float,
+) -> Tensor:
     chosen_C1 = logits_CV.gather(1, targets_C[:, None])
     loss_C1 = log_total_C1 - (1.0 - label_smoothing) * chosen_C1
     if label_smoothing:
@@ -94,7 +112,13 @@ def _loss(logits_CV: Tensor, log_total_C1: Tensor, targets_C: Tensor, label_smoo
     return (loss_C1 + z_loss * log_total_C1.square()).sum()
 
 
-def _slope(logits_CV: Tensor, log_total_C1: Tensor, targets_C: Tensor, label_smoothing: float, z_loss: float) -> Tensor:
+def _slope(
+    logits_CV: Tensor,
+    log_total_C1: Tensor,
+    targets_C: Tensor,
+    label_smoothing: float,
+    z_loss: float,
+) -> Tensor:
     """The loss's gradient by the logits, in their place."""
     slope_CV = logits_CV.sub_(log_total_C1).exp_()
     if z_loss:

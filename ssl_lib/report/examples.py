@@ -55,7 +55,9 @@ def _choice(row: Mapping[str, Any]) -> Html:
     right = answer == chosen
     said = tag("mark", choices[chosen].strip())
     true = "right" if right else f"wrong, the answer is {choices[answer].strip().removesuffix('.')}"
-    others = " · ".join(choice.strip() for i, choice in enumerate(choices) if i not in (answer, chosen))
+    others = " · ".join(
+        choice.strip() for i, choice in enumerate(choices) if i not in (answer, chosen)
+    )
     what = f"{row['family']}: {true}. Other choices: {others}"
     return _item(right, join(row["prompt"].rstrip(), " ", said), what)
 
@@ -89,9 +91,15 @@ def _item(right: bool, text: Html, what: str) -> Html:
 def _pairs(found: Sequence[Mapping[str, Any]]) -> list[Html]:
     if not found:
         return []
-    rows = [[row["first"], row["second"], number(row["score"], 2), number(row["cosine"], 2)] for row in found]
+    rows = [
+        [row["first"], row["second"], number(row["score"], 2), number(row["cosine"], 2)]
+        for row in found
+    ]
     caption = "Pairs ranked most nearly as graded, then those ranked least so"
-    return [tag("h3", "Semantic similarity"), table(caption, ["First", "Second", "Graded", "Cosine"], rows, words=2)]
+    return [
+        tag("h3", "Semantic similarity"),
+        table(caption, ["First", "Second", "Graded", "Cosine"], rows, words=2),
+    ]
 
 
 def _ending(text: str, most: int = 90) -> str:
@@ -107,4 +115,7 @@ def _forecasts(found: Sequence[Mapping[str, Any]]) -> list[Html]:
         for row in found
     ]  # fmt: skip
     head = ["Text before the number", "True", "Median", "90% interval", "Determined"]
-    return [tag("h3", "Forecasts of the next number"), table("The first numbers of the test", head, rows)]
+    return [
+        tag("h3", "Forecasts of the next number"),
+        table("The first numbers of the test", head, rows),
+    ]

@@ -25,7 +25,10 @@ NAMES = {
     "char_cnn": "char-CNN",
     "ngram_counts": "n-gram counts",
     "unigram_counts": "Unigram counts",
-    **{f"{key}_alone": f"{key} alone" for key in ("mlm", "ntp", "contrastive", "denoising", "numerical")},
+    **{
+        f"{key}_alone": f"{key} alone"
+        for key in ("mlm", "ntp", "contrastive", "denoising", "numerical")
+    },
 }
 METRICS = {
     "spearman": "Spearman", "rmse": "RMSE", "error_decades": "error, decades", "exact_match": "exact match",
@@ -69,7 +72,11 @@ def short(value: Any, digits: int = 4) -> str:
         return NONE
     rounded = float(f"{value:.{digits}g}")
     plain = 1e-4 <= abs(rounded) < 1e9 or rounded == 0
-    text = (f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{rounded:,.{digits}g}") if plain else f"{rounded:g}"
+    text = (
+        (f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{rounded:,.{digits}g}")
+        if plain
+        else f"{rounded:g}"
+    )
     return text.replace("-", "−")
 
 
@@ -104,7 +111,11 @@ def gain(value: float, metric: str) -> str:
     if not known(value):
         return NONE
     sign = "+" if value > 0 else ""
-    return sign + (f"{number(100 * value, 1)} pt" if metric in ("accuracy", "exact_match") else score(value, metric))
+    return sign + (
+        f"{number(100 * value, 1)} pt"
+        if metric in ("accuracy", "exact_match")
+        else score(value, metric)
+    )
 
 
 def difference(row: Mapping[str, Any], metric: str) -> Html:

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TASKS = ("token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction")
+TASKS = (
+    "token_classification",
+    "numerical_reasoning",
+    "semantic_similarity",
+    "next_token_prediction",
+)
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,15 @@ def loss_points(inputs: Inputs) -> dict[str, dict[str, list[tuple[float, float]]
 
 def number_lines(inputs: Inputs) -> list[tuple[dict[str, Any], str]]:
     """The number lines that can be drawn, with the model each belongs to: as many points as values, at least one."""
-    both = ((inputs.number_line, "Trained"), (inputs.number_line.get("untrained") or {}, "Untrained twin"))
-    return [(one, who) for one, who in both if one.get("points") and len(one["points"]) == len(one.get("values") or ())]
+    both = (
+        (inputs.number_line, "Trained"),
+        (inputs.number_line.get("untrained") or {}, "Untrained twin"),
+    )
+    return [
+        (one, who)
+        for one, who in both
+        if one.get("points") and len(one["points"]) == len(one.get("values") or ())
+    ]
 
 
 def _rows(text: str) -> list[dict[str, str]]:
@@ -131,7 +143,9 @@ def _commit(root: Path) -> str:
     """The commit of the working tree, `(changed)` after it if tracked files differ; empty without git."""
     try:
         commit, status = (
-            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout.strip()
+            subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+            ).stdout.strip()
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )
     except (OSError, subprocess.CalledProcessError):

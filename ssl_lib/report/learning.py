@@ -7,7 +7,18 @@ from typing import Any
 
 from ssl_lib.report.formats import count, known, name, number, score, short
 from ssl_lib.report.inputs import Inputs, at, loss_points
-from ssl_lib.report.markup import Html, absent, figure, folded, grid, join, paragraph, scroll_box, table, tag
+from ssl_lib.report.markup import (
+    Html,
+    absent,
+    figure,
+    folded,
+    grid,
+    join,
+    paragraph,
+    scroll_box,
+    table,
+    tag,
+)
 from ssl_lib.report.svg import Mark, Point, Series, line_chart
 
 STYLES = {"train": "before thin", "validation": "after"}
@@ -19,14 +30,20 @@ def loss_curves(inputs: Inputs) -> Html:
     if not points:
         return absent("plots/losses.csv is missing or empty: there are no loss curves.")
     weights = inputs.train.get("weights") or {}
-    drawings = [_curve(objective, splits, weights.get(objective)) for objective, splits in points.items()]
+    drawings = [
+        _curve(objective, splits, weights.get(objective)) for objective, splits in points.items()
+    ]
     legend_of_both = legend(("--before", "training batches"), ("--after", "validation"))
     return join(_best(inputs), legend_of_both, grid(*drawings), _gradients(inputs))
 
 
 def legend(*entries: tuple[str, str]) -> Html:
     """Colours of the style sheet and what they stand for."""
-    return tag("ul", *(tag("li", words, style=f"--c: var({colour})") for colour, words in entries), class_="legend")
+    return tag(
+        "ul",
+        *(tag("li", words, style=f"--c: var({colour})") for colour, words in entries),
+        class_="legend",
+    )
 
 
 def tuning(inputs: Inputs) -> Html:
@@ -47,7 +64,9 @@ def tuning(inputs: Inputs) -> Html:
             [[k, short(v)] for k, v in inputs.best.items()],
         )
         if inputs.best
-        else paragraph("No trial was better than the settings of params.yaml by the margin asked for, so they stand.")
+        else paragraph(
+            "No trial was better than the settings of params.yaml by the margin asked for, so they stand."
+        )
     )
     words = "The score is the mean over objectives of held-out loss after / before, without weights: less is better."
     intro = paragraph(f"{count(len(inputs.trials))} trials: {counted}. {words}")
@@ -62,10 +81,16 @@ def transfer(inputs: Inputs) -> Html:
             "ablation/results.json is not there: `ssl-lib ablate` has trained no model with a subset of the objectives."
         )
     losses = _matrix(
-        "Held-out loss by objectives trained, nats (darker: lower)", subsets, inputs.ablation.get("losses"), True
+        "Held-out loss by objectives trained, nats (darker: lower)",
+        subsets,
+        inputs.ablation.get("losses"),
+        True,
     )
     tasks = _matrix(
-        "Downstream result by objectives trained (darker: higher)", subsets, inputs.ablation.get("downstream"), False
+        "Downstream result by objectives trained (darker: higher)",
+        subsets,
+        inputs.ablation.get("downstream"),
+        False,
     )
     relative = inputs.ablation.get("relative")
     share = "Held-out loss as a share of that of the objective trained alone (darker: lower)"
@@ -78,9 +103,7 @@ def _best(inputs: Inputs) -> Html | None:
     step, best = inputs.train.get("best_step"), inputs.train.get("best_score")
     if not known(step) or not known(best):
         return None
-    words = (
-        f"The model of step {count(step)} was kept, whose validation losses, as shares of those at the start, are least"
-    )
+    words = f"The model of step {count(step)} was kept, whose validation losses, as shares of those at the start, are least"
     return paragraph(f"{words}: {number(best)} on average over the objectives.", class_="note")
 
 
@@ -89,11 +112,19 @@ def _gradients(inputs: Inputs) -> Html | None:
     means = inputs.train.get("gradient_cosines")
     if not means:
         return None
-    caption = "Cosine of the objectives' gradients in the trunk, mean over the run (darker: they agree)"
+    caption = (
+        "Cosine of the objectives' gradients in the trunk, mean over the run (darker: they agree)"
+    )
     columns = [name(objective) for objective in means]
-    head = tag("tr", tag("th", ""), *(tag("th", column, scope="col", class_="n") for column in columns))
+    head = tag(
+        "tr", tag("th", ""), *(tag("th", column, scope="col", class_="n") for column in columns)
+    )
     body = [
-        tag("tr", tag("th", name(row), scope="row"), *(_heat(cells.get(key), (-1.0, 1.0), False) for key in means))
+        tag(
+            "tr",
+            tag("th", name(row), scope="row"),
+            *(_heat(cells.get(key), (-1.0, 1.0), False) for key in means),
+        )
         for row, cells in means.items()
     ]
     inner = tag("table", tag("thead", head), tag("tbody", *body), aria_label=caption)
@@ -101,9 +132,14 @@ def _gradients(inputs: Inputs) -> Html | None:
 
 
 def _curve(objective: str, splits: Mapping[str, Sequence[Point]], weight: Any) -> Html:
-    series = [Series(split, sorted(points), STYLES.get(split, "plain")) for split, points in splits.items()]
+    series = [
+        Series(split, sorted(points), STYLES.get(split, "plain"))
+        for split, points in splits.items()
+    ]
     last = "; ".join(f"{one.name} {number(one.points[-1][1])}" for one in series if one.points)
-    dots = [(step, Mark(loss, None, "after")) for step, loss in sorted(splits.get("validation", []))]
+    dots = [
+        (step, Mark(loss, None, "after")) for step, loss in sorted(splits.get("validation", []))
+    ]
     title = f"{name(objective)}: loss by step, at the end {last}"
     caption = join(
         tag("strong", name(objective)),
@@ -132,12 +168,18 @@ def _matrix(caption: str, subsets: Sequence[str], values: Any, less_is_better: b
     if not columns:
         return absent(f"{caption.partition(' (')[0]}: ablation/results.json holds no such figures.")
     head = tag(
-        "tr", tag("th", "Trained with", scope="col"), *(tag("th", name(c), scope="col", class_="n") for c in columns)
+        "tr",
+        tag("th", "Trained with", scope="col"),
+        *(tag("th", name(c), scope="col", class_="n") for c in columns),
     )
-    scales = {column: _scale([at(values, subset, column) for subset in subsets]) for column in columns}
+    scales = {
+        column: _scale([at(values, subset, column) for subset in subsets]) for column in columns
+    }
     body = []
     for subset in subsets:
-        cells = [_heat(at(values, subset, column), scales[column], less_is_better) for column in columns]
+        cells = [
+            _heat(at(values, subset, column), scales[column], less_is_better) for column in columns
+        ]
         body.append(tag("tr", tag("th", _trained(subset), scope="row"), *cells))
     inner = tag("table", tag("thead", head), tag("tbody", *body), aria_label=caption)
     return tag("div", scroll_box(inner, caption), class_="heat")

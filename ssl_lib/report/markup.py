@@ -48,13 +48,21 @@ def absent(what: str) -> Html:
 
 
 def table(
-    caption: str, head: Sequence[Any], rows: Iterable[Sequence[Any]], words: int = 1, foot: Sequence[Any] | None = None
+    caption: str,
+    head: Sequence[Any],
+    rows: Iterable[Sequence[Any]],
+    words: int = 1,
+    foot: Sequence[Any] | None = None,
 ) -> Html:
     """A table that scrolls inside its box; its first `words` columns hold words, the others figures."""
-    header = tag("tr", *(tag("th", cell, scope="col", class_=_kind(i, words)) for i, cell in enumerate(head)))
+    header = tag(
+        "tr", *(tag("th", cell, scope="col", class_=_kind(i, words)) for i, cell in enumerate(head))
+    )
     body = [_row(row, words) for row in rows]
     last = tag("tfoot", _row(foot, words)) if foot else None
-    return scroll_box(tag("table", tag("thead", header), tag("tbody", *body), last, aria_label=caption), caption)
+    return scroll_box(
+        tag("table", tag("thead", header), tag("tbody", *body), last, aria_label=caption), caption
+    )
 
 
 def scroll_box(content: Html, caption: str) -> Html:
@@ -85,7 +93,9 @@ def listed(pairs: Iterable[tuple[str, Any]]) -> Html:
 
 def _row(cells: Sequence[Any], words: int) -> Html:
     first = tag("th", cells[0], scope="row", class_=_kind(0, words))
-    return tag("tr", first, *(tag("td", cell, class_=_kind(i, words)) for i, cell in enumerate(cells) if i))
+    return tag(
+        "tr", first, *(tag("td", cell, class_=_kind(i, words)) for i, cell in enumerate(cells) if i)
+    )
 
 
 def _kind(column: int, words: int) -> str | None:

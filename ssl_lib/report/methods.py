@@ -63,10 +63,22 @@ def external(inputs: Inputs) -> Html:
 
 def methods(row: Mapping[str, Any]) -> Iterator[Method]:
     """The untrained twin, the trained model, then its baselines; those without a figure are left out."""
-    yield Method("Untrained twin", row.get("before"), row.get("before_ci95"), row.get("difference_ci95"), "before")
+    yield Method(
+        "Untrained twin",
+        row.get("before"),
+        row.get("before_ci95"),
+        row.get("difference_ci95"),
+        "before",
+    )
     yield Method("Trained", row.get("after"), row.get("ci95"), None, "after")
     for key, value in (row.get("baselines") or {}).items():
-        yield Method(name(key), value, at(row, "baselines_ci95", key), at(row, "over_baselines_ci95", key), "plain")
+        yield Method(
+            name(key),
+            value,
+            at(row, "baselines_ci95", key),
+            at(row, "over_baselines_ci95", key),
+            "plain",
+        )
 
 
 def _block(title: str, row: Mapping[str, Any], bar: float | None, words: str = "") -> Html:
@@ -76,7 +88,11 @@ def _block(title: str, row: Mapping[str, Any], bar: float | None, words: str = "
     below = paragraph(note.strip(), class_="note") if note else None
     caption = f"{title}: {metric_name(metric)}, n = {count(row.get('n'))}"
     drawn = figure(_chart(caption, found, metric, bar), caption) if found else None
-    return join(tag("h3", title), below, grid(drawn, tag("div", _table(title, found, row.get("after"), metric))))
+    return join(
+        tag("h3", title),
+        below,
+        grid(drawn, tag("div", _table(title, found, row.get("after"), metric))),
+    )
 
 
 def _chart(caption: str, found: list[Method], metric: str, bar: float | None) -> Html:
@@ -89,14 +105,21 @@ def _chart(caption: str, found: list[Method], metric: str, bar: float | None) ->
         for one in found
     ]
     title = f"{caption}; " + ", ".join(f"{row.label} {row.shown}" for row in rows)
-    ends = [end for row in rows for mark in row.marks for end in (mark.value, *(mark.interval or ()))]
+    ends = [
+        end for row in rows for mark in row.marks for end in (mark.value, *(mark.interval or ()))
+    ]
     high = 1.0 if metric in (*SHARES, "spearman") else 1.05 * max(ends)
     return interval_chart(title, rows, (min(0.0, *ends), high), _tick_of(metric), bar)
 
 
 def _table(title: str, found: list[Method], after: Any, metric: str) -> Html:
-    body = [[one.label, with_interval(one.value, one.interval, metric), _ahead(one, after, metric)] for one in found]
-    return table(f"{title}: methods on the same items", ["Method", "Figure", "Trained less it"], body)
+    body = [
+        [one.label, with_interval(one.value, one.interval, metric), _ahead(one, after, metric)]
+        for one in found
+    ]
+    return table(
+        f"{title}: methods on the same items", ["Method", "Figure", "Trained less it"], body
+    )
 
 
 def _ahead(one: Method, after: Any, metric: str) -> Html | str:
@@ -115,9 +138,15 @@ def _file(row: Mapping[str, Any]) -> str:
         words += f" {count(seen)} of those drawn share a 13-gram of tokens with training and were left out."
     if row.get("repeated"):
         words += f" {count(row['repeated'])} repeat a sentence that the probe learns from and were left out."
-    for key, label in (("exact_match", "Exact match by generation"), ("four_choice", "Four-choice with near numbers")):
+    for key, label in (
+        ("exact_match", "Exact match by generation"),
+        ("four_choice", "Four-choice with near numbers"),
+    ):
         if beside := row.get(key):
-            shown, ends = score(beside.get("after"), "accuracy"), span(beside.get("ci95"), "accuracy")
+            shown, ends = (
+                score(beside.get("after"), "accuracy"),
+                span(beside.get("ci95"), "accuracy"),
+            )
             words += f" {label}: {shown} ({ends}), untrained twin {score(beside.get('before'), 'accuracy')}."
     for kind, label in (("all", "all tokens"), ("numbers", "tokens inside numbers")):
         if right := at(dict(row), "accuracy", kind):
@@ -126,8 +155,12 @@ def _file(row: Mapping[str, Any]) -> str:
 
 
 def _colours() -> Html:
-    return legend(("--before", "untrained twin"), ("--after", "trained"), ("--plain", "other methods"))
+    return legend(
+        ("--before", "untrained twin"), ("--after", "trained"), ("--plain", "other methods")
+    )
 
 
 def _tick_of(metric: str) -> Any:
-    return (lambda value: percent(value, 0)) if metric in SHARES else (lambda value: number(value, 1))
+    return (
+        (lambda value: percent(value, 0)) if metric in SHARES else (lambda value: number(value, 1))
+    )

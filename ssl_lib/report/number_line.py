@@ -18,7 +18,20 @@ from numpy.typing import NDArray
 
 LOWEST, HIGHEST = -3, 9  # powers of ten
 STEPS = ("1", "2", "5")  # of each decade
-ASKED = ("7", "12", "99", "100", "2024", "12%", "$3.4 million", "0.5", "1,000", "1e6", "twenty-one", "3rd")
+ASKED = (
+    "7",
+    "12",
+    "99",
+    "100",
+    "2024",
+    "12%",
+    "$3.4 million",
+    "0.5",
+    "1,000",
+    "1e6",
+    "twenty-one",
+    "3rd",
+)
 NEAREST = 5
 LABEL = "Mean bidirectional state of the tokens of each number, written alone."
 
@@ -40,7 +53,9 @@ def write_number_line(before: SeesNumbers, after: SeesNumbers, folder: Path) -> 
     found = number_line(after) | {"untrained": number_line(before), "neighbours": neighbours(after)}
     folder.mkdir(parents=True, exist_ok=True)
     scratch = folder / ".number_line.json.new"
-    scratch.write_text(json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    scratch.write_text(
+        json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
     os.replace(scratch, folder / "number_line.json")
     return found
 
@@ -53,7 +68,10 @@ def number_line(model: SeesNumbers) -> dict[str, Any]:
     """
     texts = written_numbers()
     states_ND = np.stack(
-        [np.asarray(found.states, dtype=np.float64).mean(axis=0) for found in model.token_states(texts)]
+        [
+            np.asarray(found.states, dtype=np.float64).mean(axis=0)
+            for found in model.token_states(texts)
+        ]
     )
     points_N2, explained = principal_plane(states_ND)
     values = [float(text) for text in texts]
@@ -70,7 +88,9 @@ def number_line(model: SeesNumbers) -> dict[str, Any]:
     }
 
 
-def neighbours(model: SeesNumbers, asked: Sequence[str] = ASKED, count: int = NEAREST) -> dict[str, Any]:
+def neighbours(
+    model: SeesNumbers, asked: Sequence[str] = ASKED, count: int = NEAREST
+) -> dict[str, Any]:
     """For each of some written numbers, those of a fixed list of candidates with the highest cosine of embeddings."""
     texts = list(dict.fromkeys([*asked, *candidates()]))
     vectors_ND = np.asarray(model.embed(texts), dtype=np.float64)
@@ -78,7 +98,9 @@ def neighbours(model: SeesNumbers, asked: Sequence[str] = ASKED, count: int = NE
     rows = []
     for i, text in enumerate(asked):
         order = [j for j in (-cosines[i]).argsort(kind="stable").tolist() if j != i][:count]
-        rows.append({"number": text, "nearest": [[texts[j], round(float(cosines[i, j]), 4)] for j in order]})
+        rows.append(
+            {"number": text, "nearest": [[texts[j], round(float(cosines[i, j]), 4)] for j in order]}
+        )
     return {"candidates": len(texts), "rows": rows}
 
 
@@ -92,9 +114,41 @@ def written_numbers() -> list[str]:
 def candidates() -> list[str]:
     """Numbers in many written forms."""
     plain = [
-        str(value) for value in (*range(31), *range(90, 111), 200, 500, 990, 999, 1001, 1100, 2000, 5000, 10000, 100000)
+        str(value)
+        for value in (
+            *range(31),
+            *range(90, 111),
+            200,
+            500,
+            990,
+            999,
+            1001,
+            1100,
+            2000,
+            5000,
+            10000,
+            100000,
+        )
     ]
-    years = [str(year) for year in (1066, 1492, 1789, 1900, 1914, 1969, 1999, 2000, 2001, 2019, 2020, 2023, 2025, 2050)]
+    years = [
+        str(year)
+        for year in (
+            1066,
+            1492,
+            1789,
+            1900,
+            1914,
+            1969,
+            1999,
+            2000,
+            2001,
+            2019,
+            2020,
+            2023,
+            2025,
+            2050,
+        )
+    ]
     forms = [
         form
         for value in (1, 2, 5, 10, 12, 13, 20, 50, 75, 100, 120)
@@ -133,7 +187,9 @@ def candidates() -> list[str]:
     return [*plain, *years, *forms, *large, *words]
 
 
-def principal_plane(rows_ND: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
+def principal_plane(
+    rows_ND: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """Coordinates [N, 2] on the first two principal components, and the shares of the variance that they hold."""
     centred_ND = rows_ND - rows_ND.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred_ND, full_matrices=False)

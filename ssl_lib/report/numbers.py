@@ -38,7 +38,9 @@ def number_line(inputs: Inputs) -> Html:
     """Numbers of twelve decades, projected on the plane in which the trunk spreads them most."""
     drawings = [_line(one, title) for one, title in number_lines(inputs)]
     if not drawings:
-        return absent("report/number_line.json is missing or holds no points: there is no number line.")
+        return absent(
+            "report/number_line.json is missing or holds no points: there is no number line."
+        )
     words = (
         "Each point is a number written out in digits, from small (faint) to large (strong), joined in their order and "
         "projected on the first two principal components. A trunk that knows magnitudes lays them out in order; the "
@@ -54,9 +56,13 @@ def calibration(inputs: Inputs) -> Html:
     if not groups:
         return absent("report/evaluation.json holds no prediction of numbers.")
     colours = legend(
-        ("--before", "untrained twin"), ("--after", "trained"), ("--plain", "quantiles of the training numbers")
+        ("--before", "untrained twin"),
+        ("--after", "trained"),
+        ("--plain", "quantiles of the training numbers"),
     )
-    charts = [_coverage(group, key) for key, group in groups.items() if at(group, "after", "coverage")]
+    charts = [
+        _coverage(group, key) for key, group in groups.items() if at(group, "after", "coverage")
+    ]
     words = (
         "The model gives the next number as a distribution. A central interval is calibrated where as many of the true "
         "numbers lie in it as it promises: on the dashed diagonal. Determined numbers follow from the text before "
@@ -71,8 +77,17 @@ def probes(inputs: Inputs) -> Html:
     found = inputs.details.get("probes") or inputs.evaluation.get("probes") or {}
     if not found:
         return absent("metrics/evaluation.json holds no probes.")
-    others = list(dict.fromkeys(key for row in found.values() for key in (row.get("baselines") or {})))
-    head = ["Probe", "n", "Untrained twin", "Trained", *(name(key) for key in others), "The paper's rows"]
+    others = list(
+        dict.fromkeys(key for row in found.values() for key in (row.get("baselines") or {}))
+    )
+    head = [
+        "Probe",
+        "n",
+        "Untrained twin",
+        "Trained",
+        *(name(key) for key in others),
+        "The paper's rows",
+    ]
     rows = [_probe(key, row, others) for key, row in found.items()]
     note = (
         "After Wallace et al. 2019: integers below 100, 1,000 and 10,000 split 80/20, medians over seeds, and the "
@@ -92,11 +107,17 @@ def neighbours(inputs: Inputs) -> Html:
     if not found.get("rows"):
         return absent("report/number_line.json holds no neighbours of numbers.")
     rows = [
-        [row["number"], ", ".join(f"{text} ({number(cosine, 2)})" for text, cosine in row["nearest"])]
+        [
+            row["number"],
+            ", ".join(f"{text} ({number(cosine, 2)})" for text, cosine in row["nearest"]),
+        ]
         for row in found["rows"]
     ]
     words = f"Of {count(found.get('candidates'))} written numbers, those whose embeddings have the highest cosine."
-    return join(paragraph(words), table("Nearest neighbours", ["Number", "Nearest, with cosine"], rows, words=2))
+    return join(
+        paragraph(words),
+        table("Nearest neighbours", ["Number", "Nearest, with cosine"], rows, words=2),
+    )
 
 
 def _line(found: Mapping[str, Any], title: str) -> Html:
@@ -112,9 +133,19 @@ def _line(found: Mapping[str, Any], title: str) -> Html:
         )
     if found.get("explained"):
         caption.append(f" · the plane holds {percent(sum(found['explained']), 0)} of the variance")
-    drawn = scatter(f"Number line, {title.lower()}{''.join(caption)}", [tuple(p) for p in points], weights, names)
+    drawn = scatter(
+        f"Number line, {title.lower()}{''.join(caption)}",
+        [tuple(p) for p in points],
+        weights,
+        names,
+    )
     return figure(
-        drawn, join(tag("strong", title), *caption, paragraph(found["label"]) if found.get("label") else None)
+        drawn,
+        join(
+            tag("strong", title),
+            *caption,
+            paragraph(found["label"]) if found.get("label") else None,
+        ),
     )
 
 
@@ -135,13 +166,16 @@ def _coverage(group: Mapping[str, Any], key: str) -> Html:
         for level, interval in (at(group, "after", "coverage_ci95") or {}).items()
         if is_interval(interval) and known(at(group, "after", "coverage", level))
     ]
-    ends = ", ".join(f"{percent(place, 0)} interval holds {percent(mark.value)}" for place, mark in errors)
+    ends = ", ".join(
+        f"{percent(place, 0)} interval holds {percent(mark.value)}" for place, mark in errors
+    )
     title = f"Nominal against observed coverage, {_kind(key)}: {ends}"
     drawn = line_chart(title, series, "promised share", (0.0, 1.0), (0.0, 1.0), errors, _share_tick)
     return figure(
         drawn,
         join(
-            tag("strong", _kind(key).capitalize()), f" · observed share by promised share · n = {count(group.get('n'))}"
+            tag("strong", _kind(key).capitalize()),
+            f" · observed share by promised share · n = {count(group.get('n'))}",
         ),
     )
 
@@ -159,10 +193,22 @@ def _measures(group: Mapping[str, Any], key: str) -> Html:
     rows: list[list[Any]] = []
     for measure, title, metric in MEASURES:
         ends = measure.removesuffix("_decades") + "_ci95"
-        rows.append([title, *(with_interval(at(group, one, measure), at(group, one, ends), metric) for one in who)])
+        rows.append(
+            [
+                title,
+                *(
+                    with_interval(at(group, one, measure), at(group, one, ends), metric)
+                    for one in who
+                ),
+            ]
+        )
     for level in ("0.5", "0.9"):
         cells = [
-            with_interval(at(group, one, "coverage", level), at(group, one, "coverage_ci95", level), "accuracy")
+            with_interval(
+                at(group, one, "coverage", level),
+                at(group, one, "coverage_ci95", level),
+                "accuracy",
+            )
             for one in who
         ]
         rows.append([f"Share inside the {percent(float(level), 0)} interval", *cells])
@@ -186,12 +232,20 @@ def _probe(key: str, row: Mapping[str, Any], others: list[str]) -> list[Any]:
         for who, ends in (("before", "before_ci95"), ("after", "ci95"))
     ]
     given = [
-        with_interval(at(dict(row), "baselines", other), at(dict(row), "baselines_ci95", other), metric)
+        with_interval(
+            at(dict(row), "baselines", other), at(dict(row), "baselines_ci95", other), metric
+        )
         for other in others
     ]
     theirs = ", ".join(f"{paper} {score(value, metric)}" for paper, value in _paper(row).items())
     first = join(title, tag("span", metric_name(metric), class_="ci"))
-    return [first, count(row.get("n")), *ours, *given, tag("span", theirs or "–", class_="ci aside")]
+    return [
+        first,
+        count(row.get("n")),
+        *ours,
+        *given,
+        tag("span", theirs or "–", class_="ci aside"),
+    ]
 
 
 def _seeds(row: Mapping[str, Any], who: str, metric: str) -> Html | None:

@@ -28,7 +28,9 @@ def headline(inputs: Inputs) -> Html:
     """One sentence with intervals, one line of verdicts, four tiles."""
     rows = {task: inputs.task(task) for task in TASKS if inputs.task(task)}
     if not rows:
-        return absent("metrics/evaluation.json holds no downstream tasks yet: run `dvc repro` to measure them.")
+        return absent(
+            "metrics/evaluation.json holds no downstream tasks yet: run `dvc repro` to measure them."
+        )
     tiles = tag("div", *(_tile(task, row) for task, row in rows.items()), class_="tiles")
     return join(paragraph(sentence(rows), class_="lead"), _verdicts(inputs, rows), tiles)
 
@@ -49,14 +51,27 @@ def guide_losses(inputs: Inputs) -> Html:
         return absent(
             "metrics/evaluation.json holds no held-out losses: the guide's first table has nothing beside it."
         )
-    head = ["Loss", "Guide's reduction", "Ours before", "after", "reduction", "Guide before", "after", "reduction"]
+    head = [
+        "Loss",
+        "Guide's reduction",
+        "Ours before",
+        "after",
+        "reduction",
+        "Guide before",
+        "after",
+        "reduction",
+    ]
     caption = "Held-out losses in nats: the untrained twin before, the trained model after"
     note = (
         "Losses are means over all scored positions of the same held-out rows with the same views for both models; "
         "documents that share a 13-gram of tokens with training are left out, and no interval is computed. The guide "
         "does not say what its losses before are; ours are those of the same architecture at random initialisation. "
         "The guide has no row for the numerical objective"
-        + (", whose loss adds token types and the value of the next number." if "numerical" in losses else ".")
+        + (
+            ", whose loss adds token types and the value of the next number."
+            if "numerical" in losses
+            else "."
+        )
         + _whole_contrastive(losses.get("contrastive") or {})
     )
     return join(
@@ -72,7 +87,17 @@ def guide_tasks(inputs: Inputs) -> Html:
         return absent(
             "metrics/evaluation.json holds no downstream tasks: the guide's second table has nothing beside it."
         )
-    head = ["Task", "Guide's figure", "n", "Ours before", "after", "gain", "Guide before", "after", "Untrained twin"]
+    head = [
+        "Task",
+        "Guide's figure",
+        "n",
+        "Ours before",
+        "after",
+        "gain",
+        "Guide before",
+        "after",
+        "Untrained twin",
+    ]
     caption = "Downstream tasks, 95% intervals below the figures"
     note = (
         "Met means that the figure after training is at least the guide's; where the lower end of its interval is "
@@ -86,14 +111,26 @@ def guide_tasks(inputs: Inputs) -> Html:
 
 
 def _verdicts(inputs: Inputs, rows: Mapping[str, Mapping[str, Any]]) -> Html:
-    losses = {key: row for key, row in (inputs.evaluation.get("losses") or {}).items() if key in guide.LOSSES}
+    losses = {
+        key: row
+        for key, row in (inputs.evaluation.get("losses") or {}).items()
+        if key in guide.LOSSES
+    }
     tasks_met = sum(guide.verdict_of_task(task, row).kind != "missed" for task, row in rows.items())
-    losses_met = sum(guide.verdict_of_loss(key, row).kind != "missed" for key, row in losses.items())
+    losses_met = sum(
+        guide.verdict_of_loss(key, row).kind != "missed" for key, row in losses.items()
+    )
     above = sum(map(guide.above_twin, rows.values()))
-    reached = f"{tasks_met} of {len(guide.TASKS)} tasks and {losses_met} of {len(guide.LOSSES)} losses"
+    reached = (
+        f"{tasks_met} of {len(guide.TASKS)} tasks and {losses_met} of {len(guide.LOSSES)} losses"
+    )
     words = f"{reached} reach the guide's figures; {above} of {len(rows)} tasks lie clearly above the untrained twin."
     corpus = at(inputs.evaluation, "corpus") or {}
-    where = f" Held-out documents: {count(corpus.get('documents'))}, corpus: {corpus.get('name')}." if corpus else ""
+    where = (
+        f" Held-out documents: {count(corpus.get('documents'))}, corpus: {corpus.get('name')}."
+        if corpus
+        else ""
+    )
     return paragraph(words + where, class_="note")
 
 
@@ -102,7 +139,11 @@ def _tile(task: str, row: Mapping[str, Any]) -> Html:
     after = f"{span(row.get('ci95'), metric)}, n = {count(row.get('n'))}"
     before = f"from {score(row.get('before'), metric)} ({span(row.get('before_ci95'), metric)})"
     both = known(row.get("before")) and known(row.get("after"))
-    change = f"{gain(row['after'] - row['before'], metric)}, guide {_guide_shown(task, 1)}" if both else ""
+    change = (
+        f"{gain(row['after'] - row['before'], metric)}, guide {_guide_shown(task, 1)}"
+        if both
+        else ""
+    )
     return tag(
         "div", tag("h3", name(task)), paragraph(score(row.get("after"), metric), class_="big"), paragraph(after),
         paragraph(before), paragraph(change), paragraph(guide.verdict_of_task(task, row).mark()), class_="tile",
@@ -131,7 +172,11 @@ def _loss_row(key: str, row: Mapping[str, Any]) -> list[Any]:
 
 def _reduction(row: Mapping[str, Any]) -> str:
     """As a share of the loss before; nothing where a loss is not above zero, since a share of it says nothing."""
-    positive = known(row.get("before")) and known(row.get("after")) and min(row["before"], row["after"]) > 0
+    positive = (
+        known(row.get("before"))
+        and known(row.get("after"))
+        and min(row["before"], row["after"]) > 0
+    )
     return percent(row.get("reduction")) if positive else "–"
 
 
@@ -142,7 +187,13 @@ def _task_row(task: str, row: Mapping[str, Any]) -> list[Any]:
     title = join(name(task), tag("span", metric_name(metric), class_="ci"))
     theirs = (_guide_shown(task, 0), _guide_shown(task, 1))
     figures = (count(row.get("n")), before, after, difference(row, metric))
-    return [title, guide.verdict_of_task(task, row).mark(), *figures, *theirs, guide.verdict_of_twin(row).mark()]
+    return [
+        title,
+        guide.verdict_of_task(task, row).mark(),
+        *figures,
+        *theirs,
+        guide.verdict_of_twin(row).mark(),
+    ]
 
 
 def _guide_shown(task: str, which: int) -> str:
@@ -153,7 +204,9 @@ def _direction(row: Mapping[str, Any]) -> str:
     interval = row.get("difference_ci95")
     if not is_interval(interval):
         return "raised" if guide.above_twin(row) else "did not clearly change"
-    return "raised" if interval[0] > 0 else "lowered" if interval[1] < 0 else "did not clearly change"
+    return (
+        "raised" if interval[0] > 0 else "lowered" if interval[1] < 0 else "did not clearly change"
+    )
 
 
 def _from_to(task: str, row: Mapping[str, Any]) -> str:

@@ -29,16 +29,22 @@ class Section(NamedTuple):
 def sections(settings: Settings, inputs: Inputs, written: str) -> list[Section]:
     """Everything below the headline, in the order of the page."""
     return [
-        Section("guide-tasks", "Downstream tasks beside the guide", lambda: overview.guide_tasks(inputs)),
+        Section(
+            "guide-tasks", "Downstream tasks beside the guide", lambda: overview.guide_tasks(inputs)
+        ),
         Section("guide-losses", "Losses beside the guide", lambda: overview.guide_losses(inputs)),
         Section("curves", "Loss curves", lambda: learning.loss_curves(inputs)),
-        Section("downstream", "Before and after, with baselines", lambda: methods.downstream(inputs)),
+        Section(
+            "downstream", "Before and after, with baselines", lambda: methods.downstream(inputs)
+        ),
         Section("external", "Files of your own", lambda: methods.external(inputs)),
         Section("reasoning", "Numerical reasoning by family", lambda: tasks.reasoning(inputs)),
         Section("similarity", "Cosine by graded similarity", lambda: tasks.similarity(inputs)),
         Section("next-tokens", "Next tokens in more detail", lambda: tasks.next_tokens(inputs)),
         Section("number-line", "Number line", lambda: numbers.number_line(inputs)),
-        Section("calibration", "Calibration of number prediction", lambda: numbers.calibration(inputs)),
+        Section(
+            "calibration", "Calibration of number prediction", lambda: numbers.calibration(inputs)
+        ),
         Section("roles", "Confusion of roles", lambda: tasks.roles(inputs)),
         Section("probes", "Probes of numbers", lambda: numbers.probes(inputs)),
         Section("transfer", "Transfer between objectives", lambda: learning.transfer(inputs)),
@@ -48,7 +54,11 @@ def sections(settings: Settings, inputs: Inputs, written: str) -> list[Section]:
         Section("tuning", "Tuning", lambda: learning.tuning(inputs)),
         Section("corpus", "Corpus", lambda: provenance.corpus(inputs)),
         Section("settings", "Settings", lambda: provenance.settings_table(settings, inputs)),
-        Section("circumstances", "Commit, time, hardware", lambda: provenance.circumstances(inputs, written)),
+        Section(
+            "circumstances",
+            "Commit, time, hardware",
+            lambda: provenance.circumstances(inputs, written),
+        ),
     ]
 
 
@@ -101,7 +111,11 @@ def _section(part: Section) -> Html:
 
 
 def _missing(inputs: Inputs) -> Html | None:
-    return absent(f"Not there, and so not shown: {'; '.join(inputs.missing)}.") if inputs.missing else None
+    return (
+        absent(f"Not there, and so not shown: {'; '.join(inputs.missing)}.")
+        if inputs.missing
+        else None
+    )
 
 
 def _footer() -> Html:

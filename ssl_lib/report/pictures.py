@@ -78,8 +78,18 @@ def _downstream(inputs: Inputs) -> Figure | None:
     axes = picture.add_subplot()
     plain_axes(axes, "Downstream tasks, 95% intervals; dashes: the guide's figures")
     for place, (task, row) in enumerate(rows):
-        for key, interval, colour, shift in (("before", "before_ci95", BEFORE, 0.13), ("after", "ci95", AFTER, -0.13)):
-            _interval(axes, row.get(key), row.get(interval), place + shift, colour, key if place == 0 else None)
+        for key, interval, colour, shift in (
+            ("before", "before_ci95", BEFORE, 0.13),
+            ("after", "ci95", AFTER, -0.13),
+        ):
+            _interval(
+                axes,
+                row.get(key),
+                row.get(interval),
+                place + shift,
+                colour,
+                key if place == 0 else None,
+            )
         bar = guide.TASKS[task][1]
         axes.plot([bar, bar], [place - 0.35, place + 0.35], color="#20242a", ls=":", lw=1.2)
     axes.set_yticks(range(len(rows)), [name(task) for task, _ in rows])
@@ -100,8 +110,17 @@ def _reasoning(inputs: Inputs) -> Figure | None:
     for place, (family, row) in enumerate(families.items()):
         first = place == 0
         apart = longer.get(family) or {}
-        _interval(axes, row.get("before"), row.get("before_ci95"), place + 0.22, BEFORE, "untrained" if first else None)
-        _interval(axes, row.get("after"), row.get("ci95"), place, AFTER, "trained" if first else None)
+        _interval(
+            axes,
+            row.get("before"),
+            row.get("before_ci95"),
+            place + 0.22,
+            BEFORE,
+            "untrained" if first else None,
+        )
+        _interval(
+            axes, row.get("after"), row.get("ci95"), place, AFTER, "trained" if first else None
+        )
         _interval(
             axes,
             apart.get("after"),
@@ -117,7 +136,9 @@ def _reasoning(inputs: Inputs) -> Figure | None:
     return picture
 
 
-def _interval(axes: Any, value: Any, interval: Any, place: float, colour: str, label: str | None) -> None:
+def _interval(
+    axes: Any, value: Any, interval: Any, place: float, colour: str, label: str | None
+) -> None:
     if not known(value):
         return
     if is_interval(interval):
@@ -135,7 +156,9 @@ def _calibration(inputs: Inputs) -> Figure | None:
     axes.plot([0, 1], [0, 1], color=PLAIN, ls="--", lw=1)
     for who, colour in (("marginal", PLAIN), ("before", BEFORE), ("after", AFTER)):
         points = sorted(
-            (float(level), share) for level, share in (at(group, who, "coverage") or {}).items() if known(share)
+            (float(level), share)
+            for level, share in (at(group, who, "coverage") or {}).items()
+            if known(share)
         )
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", ms=3, color=colour, label=who)
@@ -151,7 +174,12 @@ def _confusion(inputs: Inputs) -> Figure | None:
         return None
     picture = blank(5.4, 4.8)
     axes = picture.add_subplot()
-    axes.imshow([[value / max(1, sum(line)) for value in line] for line in matrix], cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(
+        [[value / max(1, sum(line)) for value in line] for line in matrix],
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+    )
     for i, line in enumerate(matrix):
         for j, value in enumerate(line):
             if value:
@@ -182,7 +210,16 @@ def _number_line(inputs: Inputs) -> Figure | None:
         plain_axes(axes, f"Number line, {title.lower()}")
         across, up = zip(*one["points"], strict=True)
         axes.plot(across, up, color=PLAIN, lw=0.7)
-        axes.scatter(across, up, c=range(len(across)), cmap="Blues", edgecolors=AFTER, s=28, zorder=3, vmin=-5)
+        axes.scatter(
+            across,
+            up,
+            c=range(len(across)),
+            cmap="Blues",
+            edgecolors=AFTER,
+            s=28,
+            zorder=3,
+            vmin=-5,
+        )
     return picture
 
 

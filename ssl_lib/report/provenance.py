@@ -16,7 +16,16 @@ def contamination(inputs: Inputs) -> Html:
     rows = inputs.evaluation.get("contamination") or inputs.details.get("contamination") or {}
     if not rows:
         return absent("metrics/evaluation.json holds no check of contamination.")
-    head = ["Texts of", "n", "sharing a 13-gram", "share", "too short", "13-grams", "shared", "stated in training"]
+    head = [
+        "Texts of",
+        "n",
+        "sharing a 13-gram",
+        "share",
+        "too short",
+        "13-grams",
+        "shared",
+        "stated in training",
+    ]
     body = [
         [name(key), count(row.get("texts")), count(row.get("contaminated")),
          percent(row["contaminated"] / row["texts"], 2) if row.get("texts") and known(row.get("contaminated")) else "–",
@@ -36,7 +45,9 @@ def contamination(inputs: Inputs) -> Html:
             f"{count(held_out['for_losses'])} documents without any. Only where every text of a task shares one are "
             "they asked all the same; the share is then 100%."
         )
-    return join(table("Test texts that repeat training text", head, body), paragraph(words, class_="note"))
+    return join(
+        table("Test texts that repeat training text", head, body), paragraph(words, class_="note")
+    )
 
 
 def corpus(inputs: Inputs) -> Html:
@@ -52,7 +63,11 @@ def corpus(inputs: Inputs) -> Html:
     foot = ["All", *(count(at(manifest, "documents", split)) for split in splits)]
     left_out = [
         f"{count(value)} {label}"
-        for group, label_of in (("duplicates", "{} duplicates"), ("rejected", "{}"), ("left_out", "left out by {}"))
+        for group, label_of in (
+            ("duplicates", "{} duplicates"),
+            ("rejected", "{}"),
+            ("left_out", "left out by {}"),
+        )
         for reason, value in (manifest.get(group) or {}).items()
         for label in [label_of.format(reason.replace("_", " "))]
         if value
@@ -79,7 +94,11 @@ def circumstances(inputs: Inputs, written: str) -> Html:
         ("Parameters", count(train.get("parameters"))),
         *((name(key), "none" if value is None else str(value)) for key, value in hardware.items()),
     ]
-    note = None if train else absent("metrics/train.json is missing: steps, speed and hardware are not known.")
+    note = (
+        None
+        if train
+        else absent("metrics/train.json is missing: steps, speed and hardware are not known.")
+    )
     return join(note, listed(facts), _seconds(seconds))
 
 
@@ -91,7 +110,9 @@ def settings_table(settings: Settings, inputs: Inputs) -> Html:
         if not key.startswith("tracking.uri")
     ]
     head = ["Setting", "params.yaml", "chosen by tuning"]
-    words = paragraph("Settings of this run; a value that tuning has chosen is the one that training used.")
+    words = paragraph(
+        "Settings of this run; a value that tuning has chosen is the one that training used."
+    )
     return join(words, folded(f"All {len(rows)} settings", table("Settings", head, rows)))
 
 
@@ -111,7 +132,11 @@ def _shown(value: Any) -> str:
 
 
 def _seconds(seconds: dict[str, Any]) -> Html | None:
-    apart = {key: value for key, value in seconds.items() if key not in ("train", "evaluate") and known(value)}
+    apart = {
+        key: value
+        for key, value in seconds.items()
+        if key not in ("train", "evaluate") and known(value)
+    }
     if not apart:
         return None
     rows = [[name(key), duration(value)] for key, value in apart.items()]

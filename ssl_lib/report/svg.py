@@ -99,7 +99,9 @@ def interval_chart(
     bottom = TOP + step * len(rows)
     parts = []
     for value in ticks(*domain, most=4):
-        parts.append(tag("line", x1=axis(value), x2=axis(value), y1=TOP - 4, y2=bottom, class_="grid-line"))
+        parts.append(
+            tag("line", x1=axis(value), x2=axis(value), y1=TOP - 4, y2=bottom, class_="grid-line")
+        )
         parts.append(tag("text", shown(value), x=axis(value), y=bottom + 15, class_="mid"))
     if bar is not None:
         parts.append(tag("line", x1=axis(bar), x2=axis(bar), y1=TOP - 8, y2=bottom, class_="bar"))
@@ -111,17 +113,28 @@ def interval_chart(
     return drawing(title, bottom + 22, *parts)
 
 
-def scatter(title: str, points: Sequence[Point], weights: Sequence[float], names: Sequence[str]) -> Html:
+def scatter(
+    title: str, points: Sequence[Point], weights: Sequence[float], names: Sequence[str]
+) -> Html:
     """Points joined in their order; `weights` (0 to 1) say how dark each is; names stand beside their points."""
     height, pad = 280, 26
     x_axis = Axis(*_bounds([p[0] for p in points]), pad, WIDTH - pad - 20)
     y_axis = Axis(*_bounds([p[1] for p in points]), height - pad, pad)
     path = _polyline(points, x_axis, y_axis, "plain thin")
     dots = [
-        tag("circle", cx=x_axis(x), cy=y_axis(y), r=4, class_="dot after", fill_opacity=round(0.25 + 0.75 * weight, 3))
+        tag(
+            "circle",
+            cx=x_axis(x),
+            cy=y_axis(y),
+            r=4,
+            class_="dot after",
+            fill_opacity=round(0.25 + 0.75 * weight, 3),
+        )
         for (x, y), weight in zip(points, weights, strict=True)
     ]
-    named = [(x_axis(x), y_axis(y), text) for (x, y), text in zip(points, names, strict=True) if text]
+    named = [
+        (x_axis(x), y_axis(y), text) for (x, y), text in zip(points, names, strict=True) if text
+    ]
     words = [
         tag("text", text, x=x, y=y, class_="strong halo")
         for (x, y), (_, _, text) in zip(_label_places(named, height), named, strict=True)
@@ -134,7 +147,10 @@ def cloud(title: str, points: Sequence[Point], x_label: str, style: str) -> Html
     height = 220
     x_axis = Axis(*_bounds([p[0] for p in points]), LEFT, WIDTH - RIGHT)
     y_axis = Axis(*_bounds([p[1] for p in points]), height - BOTTOM, TOP)
-    dots = [tag("circle", cx=x_axis(x), cy=y_axis(y), r=3, class_=f"dot {style}", fill_opacity=0.35) for x, y in points]
+    dots = [
+        tag("circle", cx=x_axis(x), cy=y_axis(y), r=3, class_=f"dot {style}", fill_opacity=0.35)
+        for x, y in points
+    ]
     return drawing(title, height, _frame(x_axis, y_axis, x_label, short), *dots)
 
 
@@ -143,13 +159,23 @@ def _label_places(named: Sequence[tuple[float, float, str]], height: float) -> l
     taken: list[tuple[float, float, float]] = []
     for x, y, text in named:
         width = 7.0 * len(text)
-        around = [(dx, dy) for ring in range(1, 9) for dy in (-6 * ring, 4 + 10 * ring) for dx in (6, -6 - width)]
-        inside = [(x + dx, y + dy) for dx, dy in around if 0 <= x + dx <= WIDTH - width and 12 <= y + dy <= height - 2]
+        around = [
+            (dx, dy)
+            for ring in range(1, 9)
+            for dy in (-6 * ring, 4 + 10 * ring)
+            for dx in (6, -6 - width)
+        ]
+        inside = [
+            (x + dx, y + dy)
+            for dx, dy in around
+            if 0 <= x + dx <= WIDTH - width and 12 <= y + dy <= height - 2
+        ]
         free = [
             place
             for place in inside
             if all(
-                place[0] + width < left or right < place[0] or abs(place[1] - line) > 13 for left, right, line in taken
+                place[0] + width < left or right < place[0] or abs(place[1] - line) > 13
+                for left, right, line in taken
             )
         ]
         place = (free or inside or [(x, y)])[0]
@@ -170,8 +196,12 @@ def _frame(x_axis: Axis, y_axis: Axis, x_label: str, shown: Callable[[float], st
         parts.append(tag("text", shown(value), x=LEFT - 6, y=place + 4, class_="right"))
     for value in ticks(x_axis.low, x_axis.high, most=4):
         parts.append(tag("text", shown(value), x=x_axis(value), y=y_axis.start + 16, class_="mid"))
-    parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y_axis.start, y2=y_axis.start, class_="axis"))
-    parts.append(tag("text", x_label, x=(LEFT + WIDTH - RIGHT) / 2, y=y_axis.start + 31, class_="mid"))
+    parts.append(
+        tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y_axis.start, y2=y_axis.start, class_="axis")
+    )
+    parts.append(
+        tag("text", x_label, x=(LEFT + WIDTH - RIGHT) / 2, y=y_axis.start + 31, class_="mid")
+    )
     return join(*parts)
 
 
@@ -184,16 +214,24 @@ def _horizontal(mark: Mark, axis: Axis, middle: float) -> Html:
     line = None
     if mark.interval is not None:
         low, high = mark.interval
-        line = tag("line", x1=axis(low), x2=axis(high), y1=middle, y2=middle, class_=f"span {mark.style}")
-    return join(line, tag("circle", cx=axis(mark.value), cy=middle, r=4, class_=f"dot {mark.style}"))
+        line = tag(
+            "line", x1=axis(low), x2=axis(high), y1=middle, y2=middle, class_=f"span {mark.style}"
+        )
+    return join(
+        line, tag("circle", cx=axis(mark.value), cy=middle, r=4, class_=f"dot {mark.style}")
+    )
 
 
 def _vertical(place: float, mark: Mark, axis: Axis) -> Html:
     line = None
     if mark.interval is not None:
         low, high = mark.interval
-        line = tag("line", x1=place, x2=place, y1=axis(low), y2=axis(high), class_=f"span {mark.style}")
-    return join(line, tag("circle", cx=place, cy=axis(mark.value), r=3.5, class_=f"dot {mark.style}"))
+        line = tag(
+            "line", x1=place, x2=place, y1=axis(low), y2=axis(high), class_=f"span {mark.style}"
+        )
+    return join(
+        line, tag("circle", cx=place, cy=axis(mark.value), r=3.5, class_=f"dot {mark.style}")
+    )
 
 
 def _thinned(points: Sequence[Point]) -> Sequence[Point]:

@@ -17,10 +17,25 @@ from ssl_lib.report.formats import (
     with_interval,
 )
 from ssl_lib.report.inputs import Inputs, at
-from ssl_lib.report.markup import Html, absent, figure, folded, grid, join, paragraph, scroll_box, table, tag
+from ssl_lib.report.markup import (
+    Html,
+    absent,
+    figure,
+    folded,
+    grid,
+    join,
+    paragraph,
+    scroll_box,
+    table,
+    tag,
+)
 from ssl_lib.report.svg import Mark, Row, cloud, interval_chart
 
-POSITIONS = {"determined": "determined positions", "all": "all positions", "numbers": "positions inside numbers"}
+POSITIONS = {
+    "determined": "determined positions",
+    "all": "all positions",
+    "numbers": "positions inside numbers",
+}
 SETS = (
     ("exact_match", "Exact match"),
     ("extrapolation", "Longer numbers"),
@@ -44,9 +59,14 @@ def reasoning(inputs: Inputs) -> Html:
         "shows in training. Exact match is greedy generation of the whole answer, asked of every few items."
     )
     drawn = figure(
-        _family_chart(families, detail), "Trained model: filled on unseen operands, hollow on longer numbers."
+        _family_chart(families, detail),
+        "Trained model: filled on unseen operands, hollow on longer numbers.",
     )
-    return join(drawn, table(caption, head, rows, foot=_all_families(inputs, detail)), paragraph(note, class_="note"))
+    return join(
+        drawn,
+        table(caption, head, rows, foot=_all_families(inputs, detail)),
+        paragraph(note, class_="note"),
+    )
 
 
 def similarity(inputs: Inputs) -> Html:
@@ -57,9 +77,17 @@ def similarity(inputs: Inputs) -> Html:
     drawings = []
     for place, who, style in ((2, "Trained", "after"), (1, "Untrained twin", "before")):
         title = f"{who}: cosine by graded similarity, {count(len(points))} pairs"
-        drawn = cloud(title, [(point[0], point[place]) for point in points], "graded similarity", style)
+        drawn = cloud(
+            title, [(point[0], point[place]) for point in points], "graded similarity", style
+        )
         drawings.append(
-            figure(drawn, join(tag("strong", who), f" · cosine by graded similarity, {count(len(points))} pairs"))
+            figure(
+                drawn,
+                join(
+                    tag("strong", who),
+                    f" · cosine by graded similarity, {count(len(points))} pairs",
+                ),
+            )
         )
     words = (
         "Each point is a pair of sentences about one quantity. A model that reads numbers gives a high cosine to pairs "
@@ -74,7 +102,8 @@ def _multiplied(inputs: Inputs) -> Html | None:
     if not found:
         return None
     body = [
-        [f"× {row['factor']:g}", *(number(row[key]) for key in ("graded", "before", "after"))] for row in found["rows"]
+        [f"× {row['factor']:g}", *(number(row[key]) for key in ("graded", "before", "after"))]
+        for row in found["rows"]
     ]
     caption = f"Mean cosine with the same sentence, its amount multiplied; {count(found['sentences'])} sentences"
     before, after = found["tenfold_farther"]
@@ -82,7 +111,10 @@ def _multiplied(inputs: Inputs) -> Html | None:
         f"Ten times an amount is less like it than 3% more in {percent(after)} of these sentences (untrained twin "
         f"{percent(before)}). The rank correlation above hardly depends on this."
     )
-    return join(table(caption, ["Amount", "Graded", "Untrained", "Trained"], body), paragraph(note, class_="note"))
+    return join(
+        table(caption, ["Amount", "Graded", "Untrained", "Trained"], body),
+        paragraph(note, class_="note"),
+    )
 
 
 def roles(inputs: Inputs) -> Html:
@@ -102,7 +134,9 @@ def roles(inputs: Inputs) -> Html:
     )
     before = detail.get("confusion_before")
     twin = (
-        folded("The same for the untrained twin", confusion_table(classes, before, "Untrained twin"))
+        folded(
+            "The same for the untrained twin", confusion_table(classes, before, "Untrained twin")
+        )
         if before
         else None
     )
@@ -150,7 +184,11 @@ def next_tokens(inputs: Inputs) -> Html:
     """Next tokens beyond the determined positions, and any held-out text of the corpus."""
     detail = inputs.detail("next_token_prediction")
     body = [
-        [f"Top-1 accuracy, {POSITIONS.get(kind, kind)}", count(at(detail, "positions", kind)), *_pair(row, "accuracy")]
+        [
+            f"Top-1 accuracy, {POSITIONS.get(kind, kind)}",
+            count(at(detail, "positions", kind)),
+            *_pair(row, "accuracy"),
+        ]
         for kind, row in (detail.get("accuracy") or {}).items()
     ]
     if detail.get("bits_per_byte"):
@@ -177,19 +215,30 @@ def next_tokens(inputs: Inputs) -> Html:
             )
     if not body:
         return absent("report/evaluation.json holds no accuracy on next tokens.")
-    return table("Next tokens in more detail", ["Measure", "n", "Untrained twin", "Trained", "Paired difference"], body)
+    return table(
+        "Next tokens in more detail",
+        ["Measure", "n", "Untrained twin", "Trained", "Paired difference"],
+        body,
+    )
 
 
 def _pair(row: Mapping[str, Any], metric: str) -> list[Html]:
     before = with_interval(row.get("before"), row.get("before_ci95"), metric)
-    return [before, with_interval(row.get("after"), row.get("ci95"), metric), difference(row, metric)]
+    return [
+        before,
+        with_interval(row.get("after"), row.get("ci95"), metric),
+        difference(row, metric),
+    ]
 
 
 def _family(family: str, row: Mapping[str, Any], detail: Mapping[str, Any]) -> list[Any]:
     cells: list[Any] = [name(family), count(row.get("n")), *_pair(row, "accuracy")[:2]]
     for key, _ in SETS:
         apart = at(detail, key, "families", family) or {}
-        cells += [count(apart.get("n")), with_interval(apart.get("after"), apart.get("ci95"), "accuracy")]
+        cells += [
+            count(apart.get("n")),
+            with_interval(apart.get("after"), apart.get("ci95"), "accuracy"),
+        ]
     return cells
 
 
@@ -198,7 +247,10 @@ def _all_families(inputs: Inputs, detail: Mapping[str, Any]) -> list[Any]:
     cells: list[Any] = ["All", count(row.get("n")), *_pair(row, "accuracy")[:2]]
     for key, _ in SETS:
         apart = detail.get(key) or {}
-        cells += [count(apart.get("n")), with_interval(apart.get("after"), apart.get("ci95"), "accuracy")]
+        cells += [
+            count(apart.get("n")),
+            with_interval(apart.get("after"), apart.get("ci95"), "accuracy"),
+        ]
     return cells
 
 
@@ -212,5 +264,7 @@ def _family_chart(families: Mapping[str, Mapping[str, Any]], detail: Mapping[str
             if known(one.get("after"))
         ]
         rows.append(Row(name(family), marks, percent(row.get("after"), 0)))
-    title = "Numerical reasoning by family, trained model: " + ", ".join(f"{row.label} {row.shown}" for row in rows)
+    title = "Numerical reasoning by family, trained model: " + ", ".join(
+        f"{row.label} {row.shown}" for row in rows
+    )
     return interval_chart(title, rows, (0.0, 1.0), _percent_tick)

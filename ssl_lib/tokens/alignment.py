@@ -16,15 +16,19 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
+from ssl_lib.numbers.finder import find_number_arrays
 from ssl_lib.tokens.digits import groups_from_the_right, has_long_run
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.fetch import EncodingError
-from ssl_lib.tokens.numerals import find_number_arrays
 from ssl_lib.tokens.vocabulary import NUMBER, token_bytes_table, vocabulary_features
 
-GROUP_CHARACTERS = 1 << 19  # in one pass: large enough to hide the cost of its calls, small enough to share out
+GROUP_CHARACTERS = (
+    1 << 19
+)  # in one pass: large enough to hide the cost of its calls, small enough to share out
 END = "<|endoftext|>"
-_BORDER = "\n" + "\0" * (len(END) - 2) + "\n"  # as long as END; a line end on both sides, and no number crosses a NUL
+_BORDER = (
+    "\n" + "\0" * (len(END) - 2) + "\n"
+)  # as long as END; a line end on both sides, and no number crosses a NUL
 NUMBER_DTYPE = np.dtype(
     [
         ("start", "i8"),
@@ -63,7 +67,10 @@ def tokenize_group(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokeniz
     tables = _tables(encoding)
     if not texts:
         return Tokenized(
-            np.zeros(0, tables.dtype), np.zeros(1, np.int64), np.zeros(0, NUMBER_DTYPE), np.zeros(0, np.uint8)
+            np.zeros(0, tables.dtype),
+            np.zeros(1, np.int64),
+            np.zeros(0, NUMBER_DTYPE),
+            np.zeros(0, np.uint8),
         )
     tokens = _encode_group(encoding, texts, tables.end)
     documents = np.concatenate([[0], np.flatnonzero(tokens == tables.end) + 1])
@@ -77,10 +84,14 @@ def tokenize_group(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokeniz
 
 def tokenize_texts(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokenized:
     """`tokenize_group` of any number of texts, group by group, in one set of arrays."""
-    parts = [tokenize_group(encoding, group) for group in grouped(texts)] or [tokenize_group(encoding, [])]
+    parts = [tokenize_group(encoding, group) for group in grouped(texts)] or [
+        tokenize_group(encoding, [])
+    ]
     offsets = np.cumsum([0, *(len(part.tokens) for part in parts)])
     moved = [shifted(part, offset) for part, offset in zip(parts, offsets, strict=False)]
-    tokens, documents, numbers, types = (np.concatenate(columns) for columns in zip(*moved, strict=True))
+    tokens, documents, numbers, types = (
+        np.concatenate(columns) for columns in zip(*moved, strict=True)
+    )
     return Tokenized(tokens, np.concatenate([[0], documents]), numbers, types)
 
 
@@ -120,15 +131,23 @@ def _tables(encoding: tiktoken.Encoding) -> _Tables:
     return _Tables(lengths, types, encoding._special_tokens[END], dtype)
 
 
-def _encode_group(encoding: tiktoken.Encoding, texts: Sequence[str], end: int) -> npt.NDArray[np.uint32]:
+def _encode_group(
+    encoding: tiktoken.Encoding, texts: Sequence[str], end: int
+) -> npt.NDArray[np.uint32]:
     """Ids of all documents, each followed by `end`: in one call when nothing in them needs the care of `encode`."""
     joined = END.join([*texts, ""])
-    if joined.count(END) == len(texts) and not has_long_run(joined, groups_from_the_right(encoding._pat_str)):
+    if joined.count(END) == len(texts) and not has_long_run(
+        joined, groups_from_the_right(encoding._pat_str)
+    ):
         try:
-            return np.frombuffer(encoding._core_bpe.encode_to_tiktoken_buffer(joined, {END}), dtype=np.uint32)
+            return np.frombuffer(
+                encoding._core_bpe.encode_to_tiktoken_buffer(joined, {END}), dtype=np.uint32
+            )
         except UnicodeEncodeError:
             pass  # lone surrogates: document by document below
-    return np.concatenate([np.array([*encode(encoding, text), end], dtype=np.uint32) for text in texts])
+    return np.concatenate(
+        [np.array([*encode(encoding, text), end], dtype=np.uint32) for text in texts]
+    )
 
 
 def _align(text: str, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
@@ -138,9 +157,15 @@ def _align(text: str, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
     numbers = np.empty(len(first), NUMBER_DTYPE)
     offsets = byte_offsets(text)
     assert token_ends[-1] == (len(text) if offsets is None else offsets[-1]) + len(END)
-    numbers["start"] = np.searchsorted(token_ends, first if offsets is None else offsets[first], side="right")
-    numbers["end"] = np.searchsorted(token_ends, last if offsets is None else offsets[last], side="left") + 1
-    for field, column in zip(NUMBER_DTYPE.names[2:], (value, sign, exponent, mantissa, form), strict=True):
+    numbers["start"] = np.searchsorted(
+        token_ends, first if offsets is None else offsets[first], side="right"
+    )
+    numbers["end"] = (
+        np.searchsorted(token_ends, last if offsets is None else offsets[last], side="left") + 1
+    )
+    for field, column in zip(
+        NUMBER_DTYPE.names[2:], (value, sign, exponent, mantissa, form), strict=True
+    ):
         numbers[field] = column
     return numbers
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, shifted
 from ssl_lib.tokens.encodings import encoding as load_encoding
 from ssl_lib.tokens.encodings import fingerprint
@@ -59,16 +59,22 @@ class TokenStore:
             arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in Tokenized._fields)
             return cls(*arrays, meta=meta, folder=folder)
         except FileNotFoundError as error:
-            raise StoreError(f"{error.filename}: no such file; run `ssl-lib tokenize` first") from None
+            raise StoreError(
+                f"{error.filename}: no such file; run `ssl-lib tokenize` first"
+            ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{folder}: is no readable token store ({error}); run `ssl-lib tokenize` again") from None
+            raise StoreError(
+                f"{folder}: is no readable token store ({error}); run `ssl-lib tokenize` again"
+            ) from None
 
     def encoding(self) -> tiktoken.Encoding:
         """The encoding beside the splits. Raises StoreError if it is not the one that the tokens were made with."""
         path = self.folder.parent / "encoding.json"
         loaded = load_encoding(path)
         if fingerprint(loaded) != self.meta["encoding"]:
-            raise StoreError(f"{path}: is not the encoding of {self.folder}; run `ssl-lib tokenize` again")
+            raise StoreError(
+                f"{path}: is not the encoding of {self.folder}; run `ssl-lib tokenize` again"
+            )
         return loaded
 
 
@@ -78,7 +84,12 @@ class StoreWriter:
     def __init__(self, folder: Path, encoding: tiktoken.Encoding) -> None:
         folder.mkdir(parents=True)
         small = encoding.n_vocab <= 1 << 16
-        dtypes = (np.dtype(np.uint16 if small else np.uint32), np.dtype(np.int64), NUMBER_DTYPE, np.dtype(np.uint8))
+        dtypes = (
+            np.dtype(np.uint16 if small else np.uint32),
+            np.dtype(np.int64),
+            NUMBER_DTYPE,
+            np.dtype(np.uint8),
+        )
         self.folder, self.encoding, self.text_bytes = folder, encoding, 0
         self.arrays = Tokenized(
             *(
@@ -98,7 +109,10 @@ class StoreWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for array in self.arrays:
             array.close()
@@ -115,7 +129,9 @@ class StoreWriter:
             "numbers": self.arrays.numbers.count,
             "text_bytes": self.text_bytes,
             "encoding": fingerprint(self.encoding),
-            "sha256": {f"{name}.npy": _digest(self.folder / f"{name}.npy") for name in Tokenized._fields},
+            "sha256": {
+                f"{name}.npy": _digest(self.folder / f"{name}.npy") for name in Tokenized._fields
+            },
         }
 
 
@@ -139,14 +155,20 @@ class _GrowingArray:
         self.file.close()
 
     def _write_header(self) -> None:
-        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.count,)}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self.dtype),
+            "fortran_order": False,
+            "shape": (self.count,),
+        }
         np.lib.format.write_array_header_1_0(self.file, header)
 
 
 def _verify(folder: Path, digests: dict[str, str]) -> None:
     for name in (f"{field}.npy" for field in Tokenized._fields):
         if _digest(folder / name) != digests[name]:
-            raise StoreError(f"{folder / name}: does not match its SHA-256 in meta.json; run `ssl-lib tokenize` again")
+            raise StoreError(
+                f"{folder / name}: does not match its SHA-256 in meta.json; run `ssl-lib tokenize` again"
+            )
 
 
 def _digest(path: Path) -> str:

@@ -11,17 +11,21 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 
 DIGIT_MODES = ("as_is", "single", "left3", "right3")
 LOOK_DIGITS = 30  # multiple of 3, so that a cut run keeps its borders
-_STRIDE = LOOK_DIGITS // 2  # every run of LOOK_DIGITS digits holds two neighbours among every _STRIDE-th character
+_STRIDE = (
+    LOOK_DIGITS // 2
+)  # every run of LOOK_DIGITS digits holds two neighbours among every _STRIDE-th character
 BLOCK_SPACES = 50_000
 
 # A point opens decimals after a digit, a sign or nothing ("3.14", ".5"), not after a letter or a point ("p.1234",
 # "...1234").
 _POINT = r"(?<![\p{L}.])\."
-_AFTER_POINT = "|".join(rf"(?<={_POINT}\p{{N}}{{{count}}})" for count in range(0, LOOK_DIGITS + 1, 3))
+_AFTER_POINT = "|".join(
+    rf"(?<={_POINT}\p{{N}}{{{count}}})" for count in range(0, LOOK_DIGITS + 1, 3)
+)
 _DECIMALS = rf"(?:{_AFTER_POINT})\p{{N}}{{3}}"
 _WHOLE = rf"\p{{N}}{{1,3}}(?=(?:\p{{N}}{{3}}){{1,{LOOK_DIGITS // 3}}}(?!\p{{N}}))"
 
@@ -45,7 +49,9 @@ def regroup(pattern: str, digits: str) -> str:
     for rule in _KNOWN_RULES:
         if f"|{rule}|" in pattern:
             return pattern.replace(f"|{rule}|", f"|{DIGIT_RULES[digits]}|", 1)
-    raise UserError(f"digits={digits!r} cannot be had: this encoding splits digits in an unknown way; use as_is")
+    raise UserError(
+        f"digits={digits!r} cannot be had: this encoding splits digits in an unknown way; use as_is"
+    )
 
 
 def groups_from_the_right(pattern: str) -> bool:
@@ -69,14 +75,18 @@ def pieces(text: str, from_the_right: bool) -> Iterator[str]:
     if from_the_right:
         for run in _LONG_RUN.finditer(text):
             cuts.update(_cuts_of_run(run.start(), run.end(), _opens_decimals(text, run.start())))
-    cuts.update(start for start in _whole_blocks(text) if text[start : start + BLOCK_SPACES].isspace())
+    cuts.update(
+        start for start in _whole_blocks(text) if text[start : start + BLOCK_SPACES].isspace()
+    )
     return (text[first:last] for first, last in itertools.pairwise(sorted(cuts)))
 
 
 def _opens_decimals(text: str, start: int) -> bool:
     """_POINT, in Python."""
     before = text[max(0, start - 2) : start]
-    return before.endswith(".") and not (len(before) == 2 and (before[0].isalpha() or before[0] == "."))
+    return before.endswith(".") and not (
+        len(before) == 2 and (before[0].isalpha() or before[0] == ".")
+    )
 
 
 def _cuts_of_run(start: int, end: int, decimal: bool) -> Iterator[int]:

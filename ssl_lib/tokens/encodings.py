@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import tiktoken
 
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 from ssl_lib.tokens.digits import DIGIT_MODES, groups_from_the_right, has_long_run, pieces, regroup
 from ssl_lib.tokens.fetch import VOCABULARY_FILES, EncodingError, ensure_cached, fetch_encoding
 from ssl_lib.tokens.training import train_encoding
@@ -63,9 +63,15 @@ def encoding(name_or_path: str | Path, digits: str | None = None) -> tiktoken.En
         return _published(name, digits or "right3")
     if not name.endswith(".json") and not Path(name).exists():
         names = ", ".join(VOCABULARY_FILES)
-        raise EncodingError(f"encoding {name!r} is neither one of {names} nor the path of an encoding.json")
+        raise EncodingError(
+            f"encoding {name!r} is neither one of {names} nor the path of an encoding.json"
+        )
     saved = _read(Path(name))
-    return saved if digits in (None, "as_is") else _with_digits(saved, saved.name.partition("+")[0], digits)
+    return (
+        saved
+        if digits in (None, "as_is")
+        else _with_digits(saved, saved.name.partition("+")[0], digits)
+    )
 
 
 def special_ids(encoding: tiktoken.Encoding) -> SpecialIds:
@@ -73,7 +79,9 @@ def special_ids(encoding: tiktoken.Encoding) -> SpecialIds:
     try:
         return SpecialIds(*(encoding._special_tokens[name] for name in SPECIAL))
     except KeyError as error:
-        raise EncodingError(f"encoding {encoding.name!r} has no {error.args[0]}; make it with encoding(name)") from None
+        raise EncodingError(
+            f"encoding {encoding.name!r} has no {error.args[0]}; make it with encoding(name)"
+        ) from None
 
 
 def encode(encoding: tiktoken.Encoding, text: str) -> list[int]:
@@ -106,7 +114,12 @@ def fingerprint(encoding: tiktoken.Encoding) -> str:
 
 def save_encoding(encoding: tiktoken.Encoding, path: str | Path) -> None:
     """Write everything needed to rebuild the encoding offline, with its fingerprint, as JSON."""
-    content = {"format": _FORMAT, "name": encoding.name, "sha256": fingerprint(encoding), **_payload(encoding)}
+    content = {
+        "format": _FORMAT,
+        "name": encoding.name,
+        "sha256": fingerprint(encoding),
+        **_payload(encoding),
+    }
     Path(path).write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -121,13 +134,19 @@ def _payload(encoding: tiktoken.Encoding) -> dict[str, Any]:
 def _read(path: Path) -> tiktoken.Encoding:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        ranks = {base64.b64decode(entry): rank for rank, entry in enumerate(content["tokens"]) if entry}
+        ranks = {
+            base64.b64decode(entry): rank for rank, entry in enumerate(content["tokens"]) if entry
+        }
         loaded = _build(content["name"], content["pattern"], ranks, content["special_tokens"])
         intact = fingerprint(loaded) == content["sha256"]
     except OSError as error:
-        raise EncodingError(f"{path}: cannot be read ({error.strerror}); run `ssl-lib tokenize` first") from None
+        raise EncodingError(
+            f"{path}: cannot be read ({error.strerror}); run `ssl-lib tokenize` first"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise EncodingError(f"{path}: is not an encoding; run `ssl-lib tokenize` to write it anew") from None
+        raise EncodingError(
+            f"{path}: is not an encoding; run `ssl-lib tokenize` to write it anew"
+        ) from None
     if not intact:
         raise EncodingError(
             f"{path}: does not match its fingerprint; restore it or run `ssl-lib tokenize` to write it anew"
@@ -146,10 +165,17 @@ def _with_digits(base: tiktoken.Encoding, name: str, digits: str) -> tiktoken.En
         pattern = regroup(base._pat_str, digits)
     except UserError as error:
         raise EncodingError(str(error)) from None
-    return _build(f"{name}+{digits}", pattern, base._mergeable_ranks, with_special(base._special_tokens, base.n_vocab))
+    return _build(
+        f"{name}+{digits}",
+        pattern,
+        base._mergeable_ranks,
+        with_special(base._special_tokens, base.n_vocab),
+    )
 
 
-def _build(name: str, pattern: str, ranks: dict[bytes, int], special: dict[str, int]) -> tiktoken.Encoding:
+def _build(
+    name: str, pattern: str, ranks: dict[bytes, int], special: dict[str, int]
+) -> tiktoken.Encoding:
     return tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
 
 
@@ -158,7 +184,11 @@ def _encode_valid(encoding: tiktoken.Encoding, text: str) -> list[int]:
     from_the_right = groups_from_the_right(encoding._pat_str)
     if not has_long_run(text, from_the_right):
         return encoding._core_bpe.encode_ordinary(text)
-    return [rank for piece in pieces(text, from_the_right) for rank in encoding._core_bpe.encode_ordinary(piece)]
+    return [
+        rank
+        for piece in pieces(text, from_the_right)
+        for rank in encoding._core_bpe.encode_ordinary(piece)
+    ]
 
 
 def _encode_with_surrogates(encoding: tiktoken.Encoding, text: str) -> list[int]:

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 
 LOAD_SECONDS = 2.5  # the whole command must answer within five
 FETCH_SECONDS = 120.0
@@ -50,12 +50,14 @@ VOCABULARY_FILES = {
     ),
     "r50k_base": (
         VocabularyFile(
-            f"{_HOST}/encodings/r50k_base.tiktoken", "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
+            f"{_HOST}/encodings/r50k_base.tiktoken",
+            "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
         ),
     ),
     "p50k_base": (
         VocabularyFile(
-            f"{_HOST}/encodings/p50k_base.tiktoken", "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069"
+            f"{_HOST}/encodings/p50k_base.tiktoken",
+            "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
         ),
     ),
     "cl100k_base": (
@@ -66,7 +68,8 @@ VOCABULARY_FILES = {
     ),
     "o200k_base": (
         VocabularyFile(
-            f"{_HOST}/encodings/o200k_base.tiktoken", "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+            f"{_HOST}/encodings/o200k_base.tiktoken",
+            "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
         ),
     ),
 }
@@ -105,8 +108,14 @@ def fetch_encoding(name: str, folder: str | Path, seconds: float = FETCH_SECONDS
 
 def _ensure(name: str, folder: Path, seconds: float) -> None:
     if name not in VOCABULARY_FILES:
-        raise EncodingError(f"encoding {name!r} is not published; choose one of {', '.join(VOCABULARY_FILES)}")
-    missing = [file for file in VOCABULARY_FILES[name] if not _genuine(folder / file.cache_name, file.sha256)]
+        raise EncodingError(
+            f"encoding {name!r} is not published; choose one of {', '.join(VOCABULARY_FILES)}"
+        )
+    missing = [
+        file
+        for file in VOCABULARY_FILES[name]
+        if not _genuine(folder / file.cache_name, file.sha256)
+    ]
     if not missing:
         return
     contents = _download_all(missing, seconds)
@@ -161,4 +170,6 @@ def _write(path: Path, data: bytes) -> None:
         scratch.write_bytes(data)
         os.replace(scratch, path)
     except OSError as error:
-        raise EncodingError(f"{path}: cannot be written ({error.strerror}); name a folder that can be") from None
+        raise EncodingError(
+            f"{path}: cannot be written ({error.strerror}); name a folder that can be"
+        ) from None

@@ -19,8 +19,14 @@ from typing import Any
 import tiktoken
 
 from ssl_lib.config import Settings, TokenSettings
-from ssl_lib.locks import output_lock, replace_folder
-from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, grouped, tokenize_group, tokenize_texts
+from ssl_lib.files import output_lock, replace_folder
+from ssl_lib.tokens.alignment import (
+    NUMBER_DTYPE,
+    Tokenized,
+    grouped,
+    tokenize_group,
+    tokenize_texts,
+)
 from ssl_lib.tokens.arrays import StoreError, StoreWriter, TokenStore
 from ssl_lib.tokens.encodings import encoding, fingerprint, save_encoding, train_encoding
 from ssl_lib.tokens.fetch import VOCABULARY_FILES
@@ -37,11 +43,15 @@ __all__ = [
 ]
 
 SPLITS = ("train", "validation", "test")
-TRAINING_BYTES = 20_000_000  # at most about so much of the train split, taken evenly from it, trains an encoding
+TRAINING_BYTES = (
+    20_000_000  # at most about so much of the train split, taken evenly from it, trains an encoding
+)
 Advance = Callable[[int], None]
 
 
-def tokenize(settings: Settings, root: Path, executor: Executor | None = None) -> dict[str, dict[str, Any]]:
+def tokenize(
+    settings: Settings, root: Path, executor: Executor | None = None
+) -> dict[str, dict[str, Any]]:
     """Write `data/tokenized/` from `data/raw/` and return the `meta.json` of each split.
 
     The encoding is trained, or taken from `tokens.encoding`. Work is shared out in groups of documents to `executor`,
@@ -54,13 +64,19 @@ def tokenize(settings: Settings, root: Path, executor: Executor | None = None) -
     for split in SPLITS:
         if not (raw / f"{split}.jsonl").is_file():
             raise StoreError(f"{raw / split}.jsonl: no such file; run `ssl-lib corpus` first")
-    with output_lock(root / ".ssl_lib" / "locks" / "tokenized.lock"), _scratch_beside(target) as scratch:
+    with (
+        output_lock(root / ".ssl_lib" / "locks" / "tokenized.lock"),
+        _scratch_beside(target) as scratch,
+    ):
         chosen = _choose_encoding(settings.tokens, root, raw / "train.jsonl")
         save_encoding(chosen, scratch / "encoding.json")
         with _pool(executor, settings.tokens.workers) as (pool, workers), _progress(raw) as advance:
-            run = _Runner(pool, 2 * workers + 2, str(scratch / "encoding.json"), fingerprint(chosen))
+            run = _Runner(
+                pool, 2 * workers + 2, str(scratch / "encoding.json"), fingerprint(chosen)
+            )
             metas = {
-                split: _write_split(run, chosen, raw / f"{split}.jsonl", scratch / split, advance) for split in SPLITS
+                split: _write_split(run, chosen, raw / f"{split}.jsonl", scratch / split, advance)
+                for split in SPLITS
             }
         replace_folder(scratch, target)
     return metas
@@ -90,7 +106,9 @@ def _text_of(line: bytes, path: Path, number: int) -> str:
     except (ValueError, KeyError, TypeError):
         text = None
     if not isinstance(text, str):
-        raise StoreError(f'{path}, line {number}: is no {{"text": ...}} object; run `ssl-lib corpus` again')
+        raise StoreError(
+            f'{path}, line {number}: is no {{"text": ...}} object; run `ssl-lib corpus` again'
+        )
     return text
 
 
@@ -113,7 +131,10 @@ class _Runner:
 
 def _tokenize_with(path: str, sha256: str, texts: list[str]) -> tuple[Tokenized, int]:
     """What a worker does: the group's arrays and the UTF-8 bytes of its texts."""
-    text_bytes = sum(len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    text_bytes = sum(
+        len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        for text in texts
+    )
     return tokenize_group(_saved_encoding(path, sha256), texts), text_bytes
 
 
@@ -126,7 +147,9 @@ def _saved_encoding(path: str, sha256: str) -> tiktoken.Encoding:
     return loaded
 
 
-def _write_split(run: _Runner, chosen: tiktoken.Encoding, path: Path, folder: Path, advance: Advance) -> dict[str, Any]:
+def _write_split(
+    run: _Runner, chosen: tiktoken.Encoding, path: Path, folder: Path, advance: Advance
+) -> dict[str, Any]:
     def texts() -> Iterator[str]:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -176,5 +199,7 @@ def _progress(raw: Path) -> Iterator[Advance]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("tokenize", total=sum((raw / f"{split}.jsonl").stat().st_size for split in SPLITS))
+        task = bar.add_task(
+            "tokenize", total=sum((raw / f"{split}.jsonl").stat().st_size for split in SPLITS)
+        )
         yield lambda count: bar.advance(task, count)

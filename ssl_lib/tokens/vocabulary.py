@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
-from ssl_lib.tokens.number_shapes import scale_after
+from ssl_lib.numbers.number_shapes import scale_after
 
 SPECIAL = ("<|mask|>", "<|noise|>", "<|padding|>", "<|endoftext|>")
 TEXT, NUMBER, OPERATOR, PUNCTUATION = range(4)
 TOKEN_TYPES = ("text", "number", "operator", "punctuation")
-_OPERATORS = frozenset("-*/^%")  # besides every character of the Unicode category Sm: + < = > | ~ ± × ÷ − ...
+_OPERATORS = frozenset(
+    "-*/^%"
+)  # besides every character of the Unicode category Sm: + < = > | ~ ± × ÷ − ...
 
 
 class VocabularyFeatures(NamedTuple):
@@ -55,7 +57,9 @@ def vocabulary_features(encoding: tiktoken.Encoding) -> VocabularyFeatures:
     """
     table = token_bytes_table(encoding)
     bare = [entry.removeprefix(b" ") for entry in table]
-    digits = np.array([min(len(entry), 127) if entry.isdigit() else 0 for entry in bare], dtype=np.int8)
+    digits = np.array(
+        [min(len(entry), 127) if entry.isdigit() else 0 for entry in bare], dtype=np.int8
+    )
     value = np.array([float(entry[:300]) if entry.isdigit() else np.nan for entry in bare])
     return VocabularyFeatures(
         token_type=np.array([token_type(entry) for entry in table], dtype=np.int8),
@@ -74,17 +78,24 @@ def _decades(text: str) -> float:
     return math.log10(factor) if end == len(text) else 0.0
 
 
-def word_letters(encoding: tiktoken.Encoding) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def word_letters(
+    encoding: tiktoken.Encoding,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Whether the first and the last character of every id is part of a word: a letter or a mark on one, or a piece of
     a character that several entries share. Ideographs and kana, written without spaces, are words by themselves.
     """
     texts = [entry.decode("utf-8", "replace") for entry in token_bytes_table(encoding)]
-    first, last = (np.array([bool(text) and _in_word(text[at]) for text in texts]) for at in (0, -1))
+    first, last = (
+        np.array([bool(text) and _in_word(text[at]) for text in texts]) for at in (0, -1)
+    )
     return first, last
 
 
 def _in_word(character: str) -> bool:
-    letter = unicodedata.category(character)[0] in "LM" and unicodedata.east_asian_width(character) not in "WF"
+    letter = (
+        unicodedata.category(character)[0] in "LM"
+        and unicodedata.east_asian_width(character) not in "WF"
+    )
     return letter or character == "\ufffd"
 
 
@@ -101,6 +112,9 @@ def token_type(entry: bytes) -> int:
     categories = [unicodedata.category(character) for character in text]
     if all(category[0] == "N" for category in categories):
         return NUMBER
-    if all(character in _OPERATORS or category == "Sm" for character, category in zip(text, categories, strict=True)):
+    if all(
+        character in _OPERATORS or category == "Sm"
+        for character, category in zip(text, categories, strict=True)
+    ):
         return OPERATOR
     return PUNCTUATION if all(category[0] in "PS" for category in categories) else TEXT

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_lib.config import Settings
-from ssl_lib.tracking.store import TrackingError, connect, failures, find_experiment, first_touch, unusable
+from ssl_lib.tracking.store import (
+    TrackingError,
+    connect,
+    failures,
+    find_experiment,
+    first_touch,
+    unusable,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,7 +65,9 @@ def _find(client: MlflowClient, known: list[Any], text: str, settings: Settings)
         return client.get_run(text)  # of another experiment, or older than those that were searched
     except failures():
         where = f"experiment {settings.tracking.experiment!r}"
-        raise TrackingError(f"{text} is no run of {where}; see names and ids with `ssl-lib ui`") from None
+        raise TrackingError(
+            f"{text} is no run of {where}; see names and ids with `ssl-lib ui`"
+        ) from None
 
 
 def _stored(run: Any) -> StoredRun:

@@ -28,7 +28,9 @@ def promote(settings: Settings, root: Path, run_id: str, metric: str = "downstre
     `after` over the downstream tasks. Returns whether the alias moved; without a registered model it stays.
     """
     client, name = connect(settings, root), settings.tracking.registered_model
-    value = _metric(json.loads((root / "metrics" / "evaluation.json").read_text(encoding="utf-8")), metric)
+    value = _metric(
+        json.loads((root / "metrics" / "evaluation.json").read_text(encoding="utf-8")), metric
+    )
     tag = f"evaluation.{metric}"
     try:
         with first_touch(root):
@@ -60,10 +62,14 @@ def download_model(uri: str, root: Path | None = None) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=store))
     except failures() as error:
-        raise TrackingError(f"{uri} is not in {store} ({first_line(error)}); see the names with `ssl-lib ui`") from None
+        raise TrackingError(
+            f"{uri} is not in {store} ({first_line(error)}); see the names with `ssl-lib ui`"
+        ) from None
     for config in folder.glob("artifacts/*/config.json"):
         return config.parent
-    raise TrackingError(f"{uri} was not stored by ssl_lib; name a model that `train` has registered")
+    raise TrackingError(
+        f"{uri} was not stored by ssl_lib; name a model that `train` has registered"
+    )
 
 
 def serve_model(name: str, root: Path, port: int = 5001) -> None:
@@ -73,18 +79,36 @@ def serve_model(name: str, root: Path, port: int = 5001) -> None:
     such model in the store, or if the server cannot start.
     """
     run = root / name / "run.json"
-    uri = f"runs:/{json.loads(run.read_text(encoding='utf-8'))['run_id']}/model" if run.exists() else name
+    uri = (
+        f"runs:/{json.loads(run.read_text(encoding='utf-8'))['run_id']}/model"
+        if run.exists()
+        else name
+    )
     if uri.startswith("runs://"):
-        raise TrackingError(f"{name} was trained without a store; train it again, or name a registered model")
+        raise TrackingError(
+            f"{name} was trained without a store; train it again, or name a registered model"
+        )
     download_model(uri, root)  # says in one sentence what is missing
     settings = _settings_of(root)
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "--model-uri",
+        uri,
+        "--env-manager",
+        "local",
+    ]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = os.environ | {"MLFLOW_TRACKING_URI": connect(settings, root).tracking_uri}
     print(f"http://127.0.0.1:{port}/invocations  (Ctrl-C ends it)", flush=True)
     status = subprocess.run(command, env=environment, check=False).returncode
     if status:
-        raise TrackingError(f"the server ended with status {status}; is port {port} free? Choose another with --port")
+        raise TrackingError(
+            f"the server ended with status {status}; is port {port} free? Choose another with --port"
+        )
 
 
 def _settings_of(root: Path) -> Settings:

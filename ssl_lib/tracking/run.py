@@ -79,7 +79,9 @@ class NullRun:
 class Run:
     """One MLflow run, which threads may share. Leaving its `with` block ends it as FINISHED, FAILED or KILLED."""
 
-    def __init__(self, client: MlflowClient, settings: Settings, root: Path, run_id: str, experiment_id: str) -> None:
+    def __init__(
+        self, client: MlflowClient, settings: Settings, root: Path, run_id: str, experiment_id: str
+    ) -> None:
         self.run_id = run_id
         self.experiment_id = experiment_id
         self._client = client
@@ -101,22 +103,41 @@ class Run:
             for key, value in metrics.items():
                 number = float(value)
                 if math.isfinite(number):
-                    self._buffer.append({"kind": "metric", "key": key, "value": number, "step": int(step), "time": now})
+                    self._buffer.append(
+                        {
+                            "kind": "metric",
+                            "key": key,
+                            "value": number,
+                            "step": int(step),
+                            "time": now,
+                        }
+                    )
                 elif key not in self._tagged:
                     self._tagged.add(key)
                     self._buffer.append(
-                        {"kind": "tag", "key": f"not_finite.{key}", "value": f"{number} at step {step}"}
+                        {
+                            "kind": "tag",
+                            "key": f"not_finite.{key}",
+                            "value": f"{number} at step {step}",
+                        }
                     )
-            if len(self._buffer) >= BATCH_POINTS or time.monotonic() - self._sent_at > BATCH_SECONDS:
+            if (
+                len(self._buffer) >= BATCH_POINTS
+                or time.monotonic() - self._sent_at > BATCH_SECONDS
+            ):
                 self.flush()
 
     def log_params(self, values: dict[str, Any]) -> None:
         """Record settings: a tree is flattened to dotted keys, and a value of 6,000 characters or more is cut."""
-        self._deliver([{"kind": "param", "key": key, "value": value} for key, value in _flatten(values)])
+        self._deliver(
+            [{"kind": "param", "key": key, "value": value} for key, value in _flatten(values)]
+        )
 
     def set_tags(self, tags: dict[str, Any]) -> None:
         """Record words about the run, such as `state: pruned`."""
-        self._deliver([{"kind": "tag", "key": key, "value": str(value)} for key, value in tags.items()])
+        self._deliver(
+            [{"kind": "tag", "key": key, "value": str(value)} for key, value in tags.items()]
+        )
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Store a file or a whole folder with the run, below `folder`."""
@@ -142,7 +163,9 @@ class Run:
         from mlflow.exceptions import MlflowException
 
         try:
-            return _create_run(self._client, self._settings, self._root, self.experiment_id, name, self.run_id)
+            return _create_run(
+                self._client, self._settings, self._root, self.experiment_id, name, self.run_id
+            )
         except MlflowException as error:
             _log.warning("The nested run %s is not recorded: %s", name, first_line(error))
             return NullRun()
@@ -170,7 +193,9 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         interrupted = kind is not None and not issubclass(kind, Exception)
         self.finish("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
 
@@ -190,7 +215,11 @@ class Run:
             self._spool.replay(self._send)
             self._send(operations)
         except failures() as error:
-            _log.warning("MLflow does not answer (%s); figures wait in %s", first_line(error), self._spool.path)
+            _log.warning(
+                "MLflow does not answer (%s); figures wait in %s",
+                first_line(error),
+                self._spool.path,
+            )
             self._retry_at = time.monotonic() + self._pause_seconds
             self._pause_seconds = min(600.0, 2 * self._pause_seconds)
             return False
@@ -210,7 +239,9 @@ def start_run(settings: Settings, root: Path, name: str, parent: Run | None = No
     try:
         with first_touch(root):
             experiment_id = find_experiment(client, settings, root)
-        run = _create_run(client, settings, root, experiment_id, name, parent.run_id if parent else None)
+        run = _create_run(
+            client, settings, root, experiment_id, name, parent.run_id if parent else None
+        )
     except failures() as error:
         raise unusable(client.tracking_uri, error) from None
     _replay_left_over(client, settings, root)
@@ -231,9 +262,18 @@ def resume_run(settings: Settings, root: Path, run_id: str, name: str) -> Run:
 
 
 def _create_run(
-    client: MlflowClient, settings: Settings, root: Path, experiment_id: str, name: str, parent_id: str | None
+    client: MlflowClient,
+    settings: Settings,
+    root: Path,
+    experiment_id: str,
+    name: str,
+    parent_id: str | None,
 ) -> Run:
-    tags = {"mlflow.source.name": "ssl_lib", "mlflow.source.type": "LOCAL", "python": sys.version.split()[0]}
+    tags = {
+        "mlflow.source.name": "ssl_lib",
+        "mlflow.source.type": "LOCAL",
+        "python": sys.version.split()[0],
+    }
     tags |= {"mlflow.user": os.environ.get("USER", "unknown")} | _git_tags(root)
     if parent_id:
         tags["mlflow.parentRunId"] = parent_id
@@ -245,7 +285,9 @@ def _replay_left_over(client: MlflowClient, settings: Settings, root: Path) -> N
     for path in sorted(spool_folder(root, client.tracking_uri).glob("*.jsonl")):
         run_id = path.stem
         try:
-            Spool(path).replay(lambda operations, run_id=run_id: send(client, settings, run_id, operations))
+            Spool(path).replay(
+                lambda operations, run_id=run_id: send(client, settings, run_id, operations)
+            )
         except failures() as error:
             _log.warning("%s waits for the next run: %s", path, first_line(error))
 
@@ -256,7 +298,9 @@ def _corpus_digest(root: Path, meta: dict[str, Any]) -> str:
 
     lock = root / "dvc.lock"
     if lock.exists():
-        stages = (YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+        stages = (YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8")) or {}).get(
+            "stages", {}
+        )
         for out in stages.get("tokenize", {}).get("outs", []):
             if out.get("path") == "data/tokenized" and out.get("md5"):
                 return out["md5"]
@@ -271,7 +315,10 @@ def _git_tags(root: Path) -> dict[str, str]:
 
     try:
         changed = bool(git("status", "--porcelain", "--untracked-files=no"))
-        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.changed": str(changed).lower()}
+        return {
+            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+            "git.changed": str(changed).lower(),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {}  # no git, or no commit yet
 
@@ -283,7 +330,10 @@ def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
         return
     text = str(tree)
-    yield prefix, text if len(text) < MAX_PARAM_CHARACTERS else text[: MAX_PARAM_CHARACTERS - 4] + "..."
+    yield (
+        prefix,
+        text if len(text) < MAX_PARAM_CHARACTERS else text[: MAX_PARAM_CHARACTERS - 4] + "...",
+    )
 
 
 def _milliseconds() -> int:

@@ -22,7 +22,9 @@ _global_uri = threading.Lock()  # storing a model reads MLflow's one global trac
 _log = logging.getLogger(__name__)
 
 
-def send(client: MlflowClient, settings: Settings, run_id: str, operations: list[Operation]) -> None:
+def send(
+    client: MlflowClient, settings: Settings, run_id: str, operations: list[Operation]
+) -> None:
     """Apply operations to a run. Every one may be applied twice without harm; one that MLflow refuses is dropped.
 
     Raises MlflowException or OSError if the server does not answer.
@@ -32,7 +34,10 @@ def send(client: MlflowClient, settings: Settings, run_id: str, operations: list
     kinds: dict[str, list[Operation]] = {}
     for operation in operations:
         kinds.setdefault(operation["kind"], []).append(operation)
-    points = [Metric(one["key"], one["value"], one["time"], one["step"]) for one in kinds.pop("metric", [])]
+    points = [
+        Metric(one["key"], one["value"], one["time"], one["step"])
+        for one in kinds.pop("metric", [])
+    ]
     params = [Param(one["key"], one["value"]) for one in kinds.pop("param", [])]
     tags = [RunTag(one["key"], one["value"]) for one in kinds.pop("tag", [])]
     for first in range(0, max(len(points), len(params), len(tags)), BATCH_POINTS):
@@ -65,7 +70,9 @@ def _send_corpus(client: MlflowClient, run_id: str, name: str, digest: str) -> N
     from mlflow.entities import DatasetInput, InputTag
 
     dataset = MetaDataset(CodeDatasetSource({"stage": "tokenize"}), name=name, digest=digest)
-    entity = DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])
+    entity = DatasetInput(
+        dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")]
+    )
     client.log_inputs(run_id, [entity])
 
 
@@ -117,7 +124,9 @@ def _log_pyfunc(uri: str, run_id: str, model_id: str, folder: Path) -> None:
         inputs, None, ParamSchema([ParamSpec("task", "string", "embed"), ParamSpec("k", "long", 5)])
     )
     with _global_uri, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice about type hints and input examples, which the signature replaces
+        warnings.simplefilter(
+            "ignore"
+        )  # advice about type hints and input examples, which the signature replaces
         mlflow.set_tracking_uri(uri)
         Model.log(
             artifact_path=None,

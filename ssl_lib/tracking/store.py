@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ssl_lib.config import Settings, UserError
+from ssl_lib.config import Settings
+from ssl_lib.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,7 +33,11 @@ def connect(settings: Settings, root: Path) -> MlflowClient:
     os.environ.pop("MLFLOW_RUN_ID", None)
     from mlflow import MlflowClient
 
-    for name in ("mlflow", "alembic", "urllib3.connectionpool"):  # after the import, which sets them
+    for name in (
+        "mlflow",
+        "alembic",
+        "urllib3.connectionpool",
+    ):  # after the import, which sets them
         logging.getLogger(name).setLevel(logging.ERROR)
     with first_touch(root):
         return MlflowClient(tracking_uri=store_uri(settings, root))
@@ -48,7 +53,16 @@ def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
     with first_touch(root):
         find_experiment(client, settings, root)
     hosts = "localhost:*,127.0.0.1:*"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--host", "127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store,
+        "--host",
+        "127.0.0.1",
+    ]
     command += ["--port", str(port), "--workers", "1", "--allowed-hosts", hosts]
     command += ["--artifacts-destination", str(home_of(root) / "mlartifacts")]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -62,7 +76,9 @@ def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
 
 def store_uri(settings: Settings, root: Path) -> str:
     """The setting, else MLFLOW_TRACKING_URI, else `mlflow.db` at the project root; sqlite paths become absolute."""
-    uri = settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "") or "sqlite:///mlflow.db"
+    uri = (
+        settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "") or "sqlite:///mlflow.db"
+    )
     relative = uri.removeprefix("sqlite:///")
     if relative != uri and not relative.startswith("/"):
         return f"sqlite:///{home_of(root) / relative}"
@@ -73,7 +89,11 @@ def home_of(root: Path) -> Path:
     """The project itself: `dvc exp run --temp` and DVC's queue work in a copy below `.dvc/tmp/exps`, deleted later."""
     root = root.resolve()
     for folder in root.parents:
-        if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
+        if (
+            folder.name == "exps"
+            and folder.parent.name == "tmp"
+            and folder.parent.parent.name == ".dvc"
+        ):
             return folder.parent.parent.parent
     return root
 
@@ -98,12 +118,16 @@ def find_experiment(client: MlflowClient, settings: Settings, root: Path) -> str
     if (found := client.get_experiment_by_name(name)) is None:
         remote = client.tracking_uri.startswith("http")
         try:
-            return client.create_experiment(name, None if remote else (home_of(root) / "mlartifacts").as_uri())
+            return client.create_experiment(
+                name, None if remote else (home_of(root) / "mlartifacts").as_uri()
+            )
         except MlflowException:  # another machine was faster, if the server knows it now
             if (found := client.get_experiment_by_name(name)) is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        raise TrackingError(f"tracking.experiment: {name!r} was deleted; choose another name or restore it in MLflow")
+        raise TrackingError(
+            f"tracking.experiment: {name!r} was deleted; choose another name or restore it in MLflow"
+        )
     return found.experiment_id
 
 

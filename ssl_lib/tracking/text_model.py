@@ -22,7 +22,10 @@ class TextModel(PythonModel):
         self.predictor = load(context.artifacts["model"])
 
     def predict(
-        self, context: PythonModelContext, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
+        self,
+        context: PythonModelContext,
+        model_input: pandas.DataFrame,
+        params: dict[str, Any] | None = None,
     ) -> list[Any]:
         """`task` embed: a unit-length vector for each row; next_tokens: its `k` most probable continuations.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ssl_lib.config import UserError
+from ssl_lib.errors import UserError
 
 
 class CheckpointError(UserError):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-from ssl_lib.config import TrainingSettings, UserError
+from ssl_lib.config import TrainingSettings
+from ssl_lib.errors import UserError
 
 BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")  # x86-64 and ARM
 
@@ -35,13 +36,21 @@ class Placement(NamedTuple):
 def place(settings: TrainingSettings) -> Placement:
     """Choose device and precision. Raises UserError if a GPU is asked for and none is there."""
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("training.device is cuda, but torch sees no GPU; set training.device=auto or cpu")
+        raise UserError(
+            "training.device is cuda, but torch sees no GPU; set training.device=auto or cpu"
+        )
     if settings.threads:
         torch.set_num_threads(settings.threads)
     use_gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
     rank, world = process_rank()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_gpu else torch.device("cpu")
-    wanted = settings.precision == "bfloat16" or (settings.precision == "auto" and bfloat16_pays(device))
+    device = (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        if use_gpu
+        else torch.device("cpu")
+    )
+    wanted = settings.precision == "bfloat16" or (
+        settings.precision == "auto" and bfloat16_pays(device)
+    )
     return Placement(device, wanted, rank, world)
 
 
@@ -67,18 +76,27 @@ def bfloat16_pays(device: torch.device) -> bool:
 
 def can_compile(device: torch.device) -> bool:
     """Whether torch.compile has what it needs: on a processor a C++ compiler. Warns once where it has not."""
-    if device.type == "cuda" or any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++")):
+    if device.type == "cuda" or any(
+        shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++")
+    ):
         return True
-    warnings.warn("training.compile is on, but no C++ compiler was found; training goes on uncompiled", stacklevel=2)
+    warnings.warn(
+        "training.compile is on, but no C++ compiler was found; training goes on uncompiled",
+        stacklevel=2,
+    )
     return False
 
 
-def sum_over_processes(counts: dict[str, dict[str, int]], placement: Placement) -> dict[str, dict[str, int]]:
+def sum_over_processes(
+    counts: dict[str, dict[str, int]], placement: Placement
+) -> dict[str, dict[str, int]]:
     """Counts added over all processes."""
     if placement.world == 1:
         return counts
     flat = torch.tensor(
-        [count for parts in counts.values() for count in parts.values()], dtype=torch.int64, device=placement.device
+        [count for parts in counts.values() for count in parts.values()],
+        dtype=torch.int64,
+        device=placement.device,
     )
     dist.all_reduce(flat)
     values = iter(flat.tolist())

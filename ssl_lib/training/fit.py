@@ -100,14 +100,20 @@ def fit(
         settings=settings.training,
         seed=settings.seed,
         placement=placement,
-        token_counts=corpora.train.token_counts(encoding.n_vocab) if settings.training.curriculum != "none" else None,
+        token_counts=corpora.train.token_counts(encoding.n_vocab)
+        if settings.training.curriculum != "none"
+        else None,
     )
     loop = _Loop(settings, corpora, tracker, trainer, active, placement, scratch, on_validation)
     loop.run()
     last = {name: copy.deepcopy(objective.state_dict()) for name, objective in objectives.items()}
     loop.load_best()
     return FitResult(
-        objectives, last, loop.progress, loop.tokens_per_step * settings.training.steps, loop.tokens_per_second
+        objectives,
+        last,
+        loop.progress,
+        loop.tokens_per_step * settings.training.steps,
+        loop.tokens_per_second,
     )
 
 
@@ -129,8 +135,15 @@ class _Loop:
         self.corpora, self.tracker, self.trainer, self.active = corpora, tracker, trainer, active
         self.placement, self.on_validation = placement, on_validation
         self.path = scratch / "checkpoint.pt" if scratch else None
-        self.validation_batches = held_out_batches(corpora.validation, self.plan.validation_rows)
-        self.tokens_per_step = self.plan.rows * self.plan.accumulate * settings.model.context * placement.world
+        self.validation_batches = held_out_batches(
+            corpora.validation, self.plan.validation_sequences
+        )
+        self.tokens_per_step = (
+            self.plan.sequences
+            * self.plan.accumulate
+            * settings.model.context_length
+            * placement.world
+        )
         self.progress = Progress()
         self.best: dict[str, Any] = {}
         self.first_step, self.started = 0, time.perf_counter()
@@ -163,7 +176,10 @@ class _Loop:
         accumulate = self.plan.accumulate
         return [
             self.corpora.train.batch(
-                step * accumulate + index, self.plan.rows, self.placement.rank, self.placement.world
+                step * accumulate + index,
+                self.plan.sequences,
+                self.placement.rank,
+                self.placement.world,
             )
             for index in range(accumulate)
         ]
@@ -180,14 +196,20 @@ class _Loop:
                 ) from None
             self.first_step = self.trainer.steps_done
         else:
-            self.progress.before = held_out_losses(self.active, self.validation_batches, self.placement)
+            self.progress.before = held_out_losses(
+                self.active, self.validation_batches, self.placement
+            )
             self._log_validation(0, self.progress.before)
 
     def _after_step(self, losses: dict[str, float], show: Callable[[int, str], None]) -> None:
         step = self.trainer.steps_done
         show(
             step,
-            "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items() if name in self.trainer.weights)
+            "  ".join(
+                f"{name} {loss:.3f}"
+                for name, loss in losses.items()
+                if name in self.trainer.weights
+            )
             + f"  {self.tokens_per_second:,.0f} tokens/s",
         )
         if step % self.settings.tracking.log_every_steps == 0 or step == 1:
@@ -196,7 +218,10 @@ class _Loop:
             }
             self.progress.curve.append({"step": step, **losses})
             self.tracker.log(metrics | self._weights_in_force(step - 1), step)
-        if self.plan.gradient_cosine_every_steps and step % self.plan.gradient_cosine_every_steps == 0:
+        if (
+            self.plan.gradient_cosine_every_steps
+            and step % self.plan.gradient_cosine_every_steps == 0
+        ):
             self._compare_gradients(step)
         if step % self.plan.validate_every_steps == 0 or step == self.plan.steps:
             self._validate(step)
@@ -225,7 +250,9 @@ class _Loop:
         if self.on_validation:
             self.on_validation(step, score)
 
-    def _log_validation(self, step: int, losses: dict[str, dict[str, float]], score: float = 1.0) -> None:
+    def _log_validation(
+        self, step: int, losses: dict[str, dict[str, float]], score: float = 1.0
+    ) -> None:
         flat = {f"validation/{name}": parts["loss"] for name, parts in losses.items()}
         flat |= {
             f"validation/{name}/{part}": value
@@ -240,7 +267,10 @@ class _Loop:
         if self.path and self.placement.rank == 0:
             self._count_seconds()
             progress = copy.deepcopy(vars(self.progress))
-            save_checkpoint({"trainer": self.trainer.state_dict(), "progress": progress, "best": self.best}, self.path)
+            save_checkpoint(
+                {"trainer": self.trainer.state_dict(), "progress": progress, "best": self.best},
+                self.path,
+            )
 
     def load_best(self) -> None:
         """Take up the weights with the best validation score."""
@@ -280,9 +310,20 @@ def _progress_bar(steps: int) -> Iterator[Callable[[int, str], None]]:
         yield lambda step, text: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=steps)
         yield lambda step, text: bar.update(task, completed=step, description=text)

@@ -46,7 +46,9 @@ def gradient_products(group: ObjectiveGroup, prepared: Prepared, placement: Plac
     """Inner products [K, K] of the objectives' gradients, in float64."""
     matrices = [weight for weight in group.trunk.blocks.parameters() if weight.ndim == 2]
     totals = sum_over_processes(prepared.counts(), placement)
-    gradients_KP = torch.stack([_gradient(group, prepared, name, totals, matrices, placement) for name in totals])
+    gradients_KP = torch.stack(
+        [_gradient(group, prepared, name, totals, matrices, placement) for name in totals]
+    )
     if placement.world > 1:
         torch.distributed.all_reduce(gradients_KP)
     return (gradients_KP @ gradients_KP.T).double()
@@ -94,7 +96,10 @@ def mean_cosines(points: Sequence[Mapping[str, float]]) -> dict[str, dict[str, f
     means |= {(second, first): value for (first, second), value in means.items()} | {
         (name, name): 1.0 for name in names
     }
-    return {row: {column: means[row, column] for column in names if (row, column) in means} for row in names}
+    return {
+        row: {column: means[row, column] for column in names if (row, column) in means}
+        for row in names
+    }
 
 
 def draw_cosines(points: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -107,17 +112,26 @@ def draw_cosines(points: Sequence[Mapping[str, float]], path: Path) -> None:
     picture = Figure(figsize=(11.0, 4.2), layout="constrained")
     FigureCanvasAgg(picture)
     left, right = picture.subplots(1, 2, width_ratios=(1, 1.5))
-    _heat(left, [[means[row].get(column, math.nan) for column in means] for row in means], list(means), list(means))
+    _heat(
+        left,
+        [[means[row].get(column, math.nan) for column in means] for row in means],
+        list(means),
+        list(means),
+    )
     left.set_title("Cosine of gradients, mean over the run", loc="left", fontsize=10)
     steps = [str(int(point["step"])) for point in points]
     rows = [[point.get(pair, math.nan) for point in points] for pair in pairs]
-    image = _heat(right, rows, [pair.removeprefix(COSINE).replace("/", " · ") for pair in pairs], steps)
+    image = _heat(
+        right, rows, [pair.removeprefix(COSINE).replace("/", " · ") for pair in pairs], steps
+    )
     right.set_title("By step", loc="left", fontsize=10)
     picture.colorbar(image, ax=right)
     picture.savefig(path, dpi=150)
 
 
-def _heat(axes: Any, rows: Sequence[Sequence[float]], labels: Sequence[str], columns: Sequence[str]) -> Any:
+def _heat(
+    axes: Any, rows: Sequence[Sequence[float]], labels: Sequence[str], columns: Sequence[str]
+) -> Any:
     image = axes.imshow(rows, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     every = max(1, len(columns) // 8)
     axes.set_xticks(range(0, len(columns), every), columns[::every], fontsize=8, rotation=30)

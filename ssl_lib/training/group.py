@@ -28,7 +28,10 @@ class Prepared(NamedTuple):
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of scored items by objective and part."""
-        return {name: {part: chosen.count for part, chosen in parts.items()} for name, parts in self.selected.items()}
+        return {
+            name: {part: chosen.count for part, chosen in parts.items()}
+            for name, parts in self.selected.items()
+        }
 
 
 class ObjectiveGroup(nn.Module):
@@ -40,7 +43,9 @@ class ObjectiveGroup(nn.Module):
         self.trunk = objectives[0].trunk
         self.objectives = nn.ModuleDict({objective.name: objective for objective in objectives})
 
-    def prepare(self, batch: Batch, generator: Generator, emphasis: Emphasis | None = None) -> Prepared:
+    def prepare(
+        self, batch: Batch, generator: Generator, emphasis: Emphasis | None = None
+    ) -> Prepared:
         """Make the views and choose what is scored; nothing here depends on the weights. `emphasis` is what the
         curriculum prefers to corrupt at this step; without it all positions are alike.
         """
@@ -50,14 +55,18 @@ class ObjectiveGroup(nn.Module):
                 if name in objective.owns or name not in makers:
                     makers[name] = maker
         views = {name: maker(batch, generator, emphasis) for name, maker in makers.items()}
-        selected = {name: objective.select(batch, views, generator) for name, objective in self.objectives.items()}
+        selected = {
+            name: objective.select(batch, views, generator)
+            for name, objective in self.objectives.items()
+        }
         return Prepared(views, selected)
 
     def forward(self, prepared: Prepared) -> dict[str, dict[str, Tensor]]:
         """Loss sums by objective and part."""
         hidden = run_trunk(self.trunk, prepared.views)
         return {
-            name: objective.loss_sums(hidden, prepared.selected[name]) for name, objective in self.objectives.items()
+            name: objective.loss_sums(hidden, prepared.selected[name])
+            for name, objective in self.objectives.items()
         }
 
     def after_step(self, updated: bool) -> None:
@@ -75,8 +84,13 @@ def run_trunk(trunk: nn.Module, views: Mapping[str, View]) -> dict[str, Tensor]:
     ids_RT = torch.cat([view.ids_RT for view in views.values()])
     documents_RT = torch.cat([view.document_ids_RT for view in views.values()])
     causal_R = torch.cat(
-        [torch.full((len(view.ids_RT),), view.causal, device=ids_RT.device) for view in views.values()]
+        [
+            torch.full((len(view.ids_RT),), view.causal, device=ids_RT.device)
+            for view in views.values()
+        ]
     )
     hidden_RTD = trunk(ids_RT, documents_RT, causal_R)
-    by_view = zip(views.items(), hidden_RTD.split([len(view.ids_RT) for view in views.values()]), strict=True)
+    by_view = zip(
+        views.items(), hidden_RTD.split([len(view.ids_RT) for view in views.values()]), strict=True
+    )
     return {name: in_clean_order(states_RTD, view.source_N) for (name, view), states_RTD in by_view}

@@ -22,7 +22,8 @@ def held_out_batches(rows: PackedRows, count: int) -> list[Batch]:
     count = min(count, rows.rows_per_epoch)
     whole = rows.batch(0, count)
     return [
-        Batch(*(tensor[start : start + ROWS_AT_ONCE] for tensor in whole)) for start in range(0, count, ROWS_AT_ONCE)
+        Batch(*(tensor[start : start + ROWS_AT_ONCE] for tensor in whole))
+        for start in range(0, count, ROWS_AT_ONCE)
     ]
 
 
@@ -46,12 +47,15 @@ def held_out_losses(
     totals = objective_losses(sums, counts, group.part_weights())
     parts = part_losses(sums, counts)
     return {
-        name: {"loss": float(totals[name])} | {part: float(value) for part, value in parts[name].items()}
+        name: {"loss": float(totals[name])}
+        | {part: float(value) for part, value in parts[name].items()}
         for name in totals
     }
 
 
-def relative_score(after: Mapping[str, Mapping[str, float]], before: Mapping[str, Mapping[str, float]]) -> float:
+def relative_score(
+    after: Mapping[str, Mapping[str, float]], before: Mapping[str, Mapping[str, float]]
+) -> float:
     """Mean over objectives of loss after / loss before: what validation minimises; it holds no weight and no
     temperature.
     """

@@ -11,7 +11,8 @@ import tiktoken
 import torch
 from torch import Tensor
 
-from ssl_lib.config import ModelSettings, Settings, UserError, parse_settings
+from ssl_lib.config import ModelSettings, Settings, parse_settings
+from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import TrunkShape
 from ssl_lib.objectives.base import TRAINING_ONLY, Objective
 from ssl_lib.objectives.registry import build_objectives
@@ -27,7 +28,10 @@ class ModelError(UserError):
 
 
 def save_model(
-    folder: Path, settings: Settings, encoding: tiktoken.Encoding, objectives: Mapping[str, Objective]
+    folder: Path,
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    objectives: Mapping[str, Objective],
 ) -> None:
     """Write the weights, the settings that shape the model, and the encoding."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,9 @@ def save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> None
             if key.startswith(TRAINING_ONLY):
                 continue
             tensors.setdefault(key if key.startswith("trunk.") else f"{name}.{key}", value)
-    write_durably(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
+    write_durably(
+        path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+    )
 
 
 def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Objective]]:
@@ -66,15 +72,21 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
     try:
         settings = _settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except ValueError as error:
-        raise ModelError(f"{folder / 'config.json'} is damaged ({error}); run `ssl-lib train` again") from None
+        raise ModelError(
+            f"{folder / 'config.json'} is damaged ({error}); run `ssl-lib train` again"
+        ) from None
     encoding = read_encoding(str(folder / "encoding.json"))
     with torch.random.fork_rng():
-        objectives = build_objectives(settings.replaced({"objectives.contrastive.momentum": 0.0}), encoding)
+        objectives = build_objectives(
+            settings.replaced({"objectives.contrastive.momentum": 0.0}), encoding
+        )
     try:
         _load(objectives, load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError, KeyError) as error:
         line = str(error).splitlines()[0]
-        raise ModelError(f"{folder / 'model.safetensors'} does not hold this model ({line})") from None
+        raise ModelError(
+            f"{folder / 'model.safetensors'} does not hold this model ({line})"
+        ) from None
     return settings, encoding, objectives
 
 
@@ -82,7 +94,11 @@ def _settings(config: Any) -> Settings:
     """Settings of a stored model. What it was written without, it has not: a trunk's own default is to have no extras,
     that of the settings is what new models get.
     """
-    plain = {key: value for key, value in TrunkShape._field_defaults.items() if key in ModelSettings.model_fields}
+    plain = {
+        key: value
+        for key, value in TrunkShape._field_defaults.items()
+        if key in ModelSettings.model_fields
+    }
     if isinstance(config, dict) and isinstance(config.get("model"), dict):
         config = config | {"model": plain | config["model"]}
     return parse_settings(config)
@@ -93,10 +109,14 @@ def _load(objectives: Mapping[str, Objective], tensors: dict[str, Tensor]) -> No
     trunk.load_state_dict(_under("trunk.", tensors))
     for name, objective in objectives.items():
         problems = objective.load_state_dict(_under(f"{name}.", tensors), strict=False)
-        wrong = problems.unexpected_keys + [key for key in problems.missing_keys if not key.startswith("trunk.")]
+        wrong = problems.unexpected_keys + [
+            key for key in problems.missing_keys if not key.startswith("trunk.")
+        ]
         if wrong:
             raise KeyError(f"{name}: {wrong[0]}")
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }

@@ -31,9 +31,13 @@ class Muon(torch.optim.Optimizer):
     ) -> None:  # fmt: skip
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = dtype
-        for parameter in (parameter for group in self.param_groups for parameter in group["params"]):
+        for parameter in (
+            parameter for group in self.param_groups for parameter in group["params"]
+        ):
             if parameter.ndim != 2:
-                raise ValueError(f"Muon updates matrices, got a parameter of shape {tuple(parameter.shape)}")
+                raise ValueError(
+                    f"Muon updates matrices, got a parameter of shape {tuple(parameter.shape)}"
+                )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -48,7 +52,9 @@ class Muon(torch.optim.Optimizer):
                 self._update(parameters, group)
 
     def _update(self, parameters: list[Tensor], group: dict) -> None:
-        directions = torch.stack([self._nesterov(parameter, group["momentum"]) for parameter in parameters])
+        directions = torch.stack(
+            [self._nesterov(parameter, group["momentum"]) for parameter in parameters]
+        )
         orthogonal = orthogonalise(directions.to(self.dtype)).to(parameters[0].dtype)
         high, wide = parameters[0].shape
         rate = group["lr"] * max(1.0, high / wide) ** 0.5

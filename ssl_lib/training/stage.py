@@ -18,7 +18,7 @@ import torch
 
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings, with_best
-from ssl_lib.locks import replace_folder
+from ssl_lib.files import replace_folder
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.tracking import NullRun, Run, start_run
@@ -54,14 +54,20 @@ def open_corpora(settings: Settings, root: Path) -> tuple[tiktoken.Encoding, Cor
     has not run.
     """
     folder = root / "data" / "tokenized"
-    train_store, validation_store = (TokenStore.open(folder / split) for split in ("train", "validation"))
-    context = settings.model.context
+    train_store, validation_store = (
+        TokenStore.open(folder / split) for split in ("train", "validation")
+    )
+    context = settings.model.context_length
     corpora = Corpora(
         PackedRows(train_store, context, settings.seed),
         PackedRows(validation_store, context, settings.seed, shuffle=False),
     )
     digests = [store.meta["sha256"] for store in (train_store, validation_store)]
-    return read_encoding(str(folder / "encoding.json")), corpora, json.dumps(digests, sort_keys=True)
+    return (
+        read_encoding(str(folder / "encoding.json")),
+        corpora,
+        json.dumps(digests, sort_keys=True),
+    )
 
 
 def train_metrics(settings: Settings, result: FitResult) -> dict[str, Any]:
@@ -86,7 +92,10 @@ def train_metrics(settings: Settings, result: FitResult) -> dict[str, Any]:
 
 def count_parameters(result: FitResult) -> int:
     """Parameters of trunk and heads, each once."""
-    return sum(parameter.numel() for parameter in torch.nn.ModuleList(result.objectives.values()).parameters())
+    return sum(
+        parameter.numel()
+        for parameter in torch.nn.ModuleList(result.objectives.values()).parameters()
+    )
 
 
 def hardware() -> dict[str, Any]:
@@ -122,7 +131,10 @@ def _write(
     replace_folder(scratch, root / "model")
     write_durably(root / "metrics" / "train.json", (json.dumps(metrics, indent=2) + "\n").encode())
     write_durably(root / "plots" / "losses.csv", _loss_table(metrics).encode())
-    run.log({f"final/{name}": value for name, value in _numbers(metrics).items()}, settings.training.steps)
+    run.log(
+        {f"final/{name}": value for name, value in _numbers(metrics).items()},
+        settings.training.steps,
+    )
     run.log_artifact(root / "metrics" / "train.json")
     _picture_gradients(root, result, run)
     run.log_model(root / "model")

@@ -14,7 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.curriculum import Curriculum
-from ssl_lib.config import TrainingSettings, UserError
+from ssl_lib.config import TrainingSettings
+from ssl_lib.errors import UserError
 from ssl_lib.objectives.base import Objective
 from ssl_lib.training.devices import Placement, can_compile, place, sum_over_processes
 from ssl_lib.training.group import ObjectiveGroup, Prepared
@@ -53,10 +54,16 @@ class SelfSupervisedTrainer:
         self.placement = placement or place(self.settings)
         self.curriculum = _curriculum(self.settings, token_counts, self.placement)
         self.weights = {objective.name: 1.0 for objective in objectives} | dict(weights or {})
-        self.weighting = Weighting(self.weights, final_weights or {}, self.settings).to(self.placement.device)
-        self.groups = [ObjectiveGroup(group).to(self.placement.device) for group in _by_trunk(objectives)]
+        self.weighting = Weighting(self.weights, final_weights or {}, self.settings).to(
+            self.placement.device
+        )
+        self.groups = [
+            ObjectiveGroup(group).to(self.placement.device) for group in _by_trunk(objectives)
+        ]
         self.runners = [self._runner(group) for group in self.groups]
-        self.optimizers = Optimizers([*self.groups, self.weighting], self.settings, self.placement.autocast)
+        self.optimizers = Optimizers(
+            [*self.groups, self.weighting], self.settings, self.placement.autocast
+        )
         self.seed, self.steps_done = seed, 0
         self.history: dict[str, list[float]] = {}
 
@@ -67,7 +74,9 @@ class SelfSupervisedTrainer:
         prepared = self.prepare(batches)
         counts = [self._total_counts(group) for group in prepared]
         losses: dict[str, float] = {}
-        for runner, group, micro_batches, totals in zip(self.runners, self.groups, prepared, counts, strict=True):
+        for runner, group, micro_batches, totals in zip(
+            self.runners, self.groups, prepared, counts, strict=True
+        ):
             losses |= self._accumulate(runner, group, micro_batches, totals)
         norm = self._checked_norm(losses)
         self.weighting.learn(losses, _scored(counts))
@@ -78,11 +87,15 @@ class SelfSupervisedTrainer:
 
     def prepare(self, batches: Sequence[Batch]) -> list[list[Prepared]]:
         """Views and selections of every micro-batch for every group: a function of (seed, step, process, batch)."""
-        generator = torch.Generator().manual_seed(_mixed_seed(self.seed, self.steps_done, self.placement.rank))
+        generator = torch.Generator().manual_seed(
+            _mixed_seed(self.seed, self.steps_done, self.placement.rank)
+        )
         emphasis = self.curriculum.at(self.steps_done) if self.curriculum else None
         _check_vocabulary(batches, self.groups)
         placed = [batch.trimmed().to(self.placement.device) for batch in batches]
-        return [[group.prepare(batch, generator, emphasis) for batch in placed] for group in self.groups]
+        return [
+            [group.prepare(batch, generator, emphasis) for batch in placed] for group in self.groups
+        ]
 
     def get_metrics(self) -> dict[str, dict[str, float]]:
         """For every objective, `NAME_loss`: its current, mean and least loss so far."""
@@ -116,9 +129,11 @@ class SelfSupervisedTrainer:
             for block in group.trunk.all_blocks:
                 block.compile(dynamic=False)
         if self.placement.world > 1:
-            devices = [self.placement.device.index] if self.placement.device.type == "cuda" else None
+            devices = (
+                [self.placement.device.index] if self.placement.device.type == "cuda" else None
+            )
             # without rows of one kind, that kind's private layers have no gradient
-            unused = bool(group.trunk.shape.private_layers)
+            unused = bool(group.trunk.shape.mode_specific_layers)
             runner = DistributedDataParallel(
                 group, device_ids=devices, broadcast_buffers=False, find_unused_parameters=unused
             )
@@ -187,12 +202,18 @@ class SelfSupervisedTrainer:
         return losses
 
 
-def _curriculum(settings: TrainingSettings, token_counts: Tensor | None, placement: Placement) -> Curriculum | None:
+def _curriculum(
+    settings: TrainingSettings, token_counts: Tensor | None, placement: Placement
+) -> Curriculum | None:
     if settings.curriculum == "none":
         return None
     if token_counts is None:
-        raise UserError(f"training.curriculum = {settings.curriculum} needs token counts; pass token_counts=…, or none")
-    return Curriculum(token_counts.to(placement.device), settings.curriculum_steps or settings.steps)
+        raise UserError(
+            f"training.curriculum = {settings.curriculum} needs token counts; pass token_counts=…, or none"
+        )
+    return Curriculum(
+        token_counts.to(placement.device), settings.curriculum_steps or settings.steps
+    )
 
 
 def _by_trunk(objectives: Sequence[Objective]) -> list[list[Objective]]:

@@ -29,12 +29,17 @@ class Weighting(nn.Module):
     """
 
     def __init__(
-        self, weights: Mapping[str, float], final_weights: Mapping[str, float], settings: TrainingSettings
+        self,
+        weights: Mapping[str, float],
+        final_weights: Mapping[str, float],
+        settings: TrainingSettings,
     ) -> None:
         super().__init__()
         self.weights, self.final_weights, self.settings = weights, final_weights, settings
         learned = weights if settings.weighting == "uncertainty" else ()
-        self.log_variances = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in learned})
+        self.log_variances = nn.ParameterDict(
+            {name: nn.Parameter(torch.zeros(())) for name in learned}
+        )
 
     def at(self, step: int) -> dict[str, float]:
         """What each objective's loss is multiplied with in `step` (from 0)."""
@@ -42,7 +47,10 @@ class Weighting(nn.Module):
             return {name: weight * self._factor(name) for name, weight in self.weights.items()}
         if self.settings.weighting == "schedule":
             share = self._share(step)
-            moved = {name: self.final_weights.get(name, weight) - weight for name, weight in self.weights.items()}
+            moved = {
+                name: self.final_weights.get(name, weight) - weight
+                for name, weight in self.weights.items()
+            }
             return {name: weight + share * moved[name] for name, weight in self.weights.items()}
         return dict(self.weights)
 
@@ -82,7 +90,8 @@ def objective_losses(
     """Loss of every objective: its weighted parts."""
     means = part_losses(sums, counts)
     return {
-        name: sum(part_weights[name][part] * value for part, value in parts.items()) for name, parts in means.items()
+        name: sum(part_weights[name][part] * value for part, value in parts.items())
+        for name, parts in means.items()
     }
 
 

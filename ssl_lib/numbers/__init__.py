@@ -1,0 +1,1 @@
+"""Numbers in text: found, read, written in other forms, scaled and compared."""

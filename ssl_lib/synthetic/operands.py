@@ -1,0 +1,176 @@
+"""Which quantities belong to which split, and how operands are drawn.
+
+Every statement of a relation (a sum, a comparison, a conversion ...) belongs to exactly one split, decided by a hash of
+its operands. The same fact in other words or in the other direction has the same key: 563 - 218 = 345 is the fact
+218 + 345 = 563; 3000 m = 3 km is 3 km = 3000 m; a progression shares its key with all others through the same numbers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TypeVar
+
+SPLITS = ("train", "validation", "test")
+PERCENT_RATES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 80, 90)
+
+Item = TypeVar("Item")
+
+
+class Draw:
+    """Random choices for one document of one split. Reproducible from (seed, split, index) alone."""
+
+    __slots__ = ("random", "split")
+
+    def __init__(self, seed: int | str, split: str, index: int = 0) -> None:
+        assert split in SPLITS, split
+        digest = blake2b(f"{seed}/{split}/{index}".encode(), digest_size=8).digest()
+        self.random = random.Random(int.from_bytes(digest, "little")).random
+        self.split = split
+
+    def below(self, stop: int) -> int:
+        """An integer from 0 to stop - 1."""
+        return int(self.random() * stop)
+
+    def between(self, low: int, high: int) -> int:
+        """An integer from low to high, both included."""
+        return low + int(self.random() * (high - low + 1))
+
+    def pick(self, choices: Sequence[Item]) -> Item:
+        """One of the choices."""
+        return choices[int(self.random() * len(choices))]
+
+    def shuffled(self, choices: Sequence[Item]) -> list[Item]:
+        """The choices in random order (Fisher and Yates)."""
+        result = list(choices)
+        for last in range(len(result) - 1, 0, -1):
+            other = self.below(last + 1)
+            result[last], result[other] = result[other], result[last]
+        return result
+
+
+def operand_split(family: str, *operands: int | str) -> str:
+    """The split that owns a fact: about 85% train, 5% validation, 10% test; the order of equal partners is free.
+
+    Operands: addition and comparison two numbers; subtraction minuend and subtrahend; maximum and minimum the list;
+    sequence start and step; geometric start and ratio; conversion larger unit, smaller unit, amount of the larger;
+    percentage rate and base; numeration the number. Other families are hashed as they stand.
+    """
+    return _hashed(*_canonical(family, operands))
+
+
+def _canonical(family: str, operands: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if family == "addition":
+        return ("addition", *sorted(operands))
+    if family == "subtraction":
+        minuend, subtrahend = operands
+        return ("addition", *sorted((subtrahend, minuend - subtrahend)))
+    if family in ("comparison", "maximum", "minimum"):
+        return ("list", *sorted(operands))
+    if family == "sequence":
+        start, step = operands
+        return ("sequence", start % abs(step), abs(step))
+    if family == "geometric":
+        start, ratio = operands
+        while start % ratio == 0:
+            start //= ratio
+        return ("geometric", start, ratio)
+    return (family, *operands)
+
+
+def _hashed(*key: int | str) -> str:
+    share = int.from_bytes(blake2b(repr(key).encode(), digest_size=4).digest(), "little") % 100
+    return "train" if share < 85 else "validation" if share < 90 else "test"
+
+
+@lru_cache(maxsize=8)
+def percentage_facts(split: str) -> tuple[tuple[int, int], ...]:
+    """All (rate, base) of a split that are asked: PERCENT_RATES of multiples of 20 up to 1,000, all whole results."""
+    every = ((rate, base) for rate in PERCENT_RATES for base in range(20, 1001, 20))
+    return tuple(pair for pair in every if operand_split("percentage", *pair) == split)
+
+
+def _operand(draw: Draw) -> int:
+    share = draw.random()
+    if share < 0.15:
+        return draw.between(1, 9)
+    return draw.between(10, 99) if share < 0.5 else draw.between(100, 999)
+
+
+def draw_sum(draw: Draw, limit: int = 999) -> tuple[int, int]:
+    """Two addends up to `limit` whose sum belongs to the split."""
+    while True:
+        first, second = _operand(draw), _operand(draw)
+        if (
+            first <= limit
+            and second <= limit
+            and operand_split("addition", first, second) == draw.split
+        ):
+            return first, second
+
+
+def draw_difference(draw: Draw, limit: int = 999) -> tuple[int, int]:
+    """Minuend and subtrahend up to `limit`, minuend larger, whose difference belongs to the split."""
+    while True:
+        first, second = _operand(draw), _operand(draw)
+        high, low = max(first, second), min(first, second)
+        if low < high <= limit and operand_split("subtraction", high, low) == draw.split:
+            return high, low
+
+
+def near(draw: Draw, value: int, high: int) -> int:
+    """A number close to `value`: a unit, a ten or a hundred away, or with two neighbouring digits exchanged."""
+    share = draw.random()
+    if share < 0.3 and value >= 10:
+        digits = list(str(value))
+        place = draw.below(len(digits) - 1)
+        digits[place], digits[place + 1] = digits[place + 1], digits[place]
+        return int("".join(digits)) if digits[0] != "0" else value
+    scale = 1 if share < 0.6 else 10 if share < 0.85 else 100
+    moved = value + draw.pick((-3, -2, -1, 1, 2, 3)) * scale
+    return moved if 1 <= moved <= high else value
+
+
+def _whole(draw: Draw, digits: int) -> int:
+    size = draw.between(1, digits) if draw.random() < 0.4 else draw.between(digits - 1, digits)
+    return draw.between(10 ** (size - 1), 10**size - 1)
+
+
+def draw_list(draw: Draw, count: int, digits: int = 4) -> list[int]:
+    """`count` different numbers up to 10**digits - 1 whose list belongs to the split; half of the lists are close."""
+    while True:
+        first = _whole(draw, digits)
+        high, close = 10**digits - 1, draw.random() < 0.5
+        numbers = [first]
+        while len(numbers) < count:
+            other = near(draw, draw.pick(numbers), high) if close else _whole(draw, digits)
+            if other not in numbers:
+                numbers.append(other)
+        if operand_split("comparison", *numbers) == draw.split:
+            return draw.shuffled(numbers)
+
+
+def draw_progression(draw: Draw, start_limit: int = 200, step_limit: int = 25) -> tuple[int, int]:
+    """Start and step of an arithmetic progression of the split."""
+    while True:
+        start, step = draw.between(1, start_limit), draw.between(2, step_limit)
+        if operand_split("sequence", start, step) == draw.split:
+            return start, step
+
+
+def draw_geometric(draw: Draw, start_limit: int = 60) -> tuple[int, int]:
+    """Start and ratio of a geometric progression of the split."""
+    while True:
+        start, ratio = draw.between(1, start_limit), draw.pick((2, 2, 3, 10))
+        if operand_split("geometric", start, ratio) == draw.split:
+            return start, ratio
+
+
+def draw_numeral(draw: Draw, digits: int = 4) -> int:
+    """A number of up to `digits` digits whose spelled-out form belongs to the split."""
+    while True:
+        number = _whole(draw, digits)
+        if operand_split("numeration", number) == draw.split:
+            return number
