@@ -1,5 +1,6 @@
 # make run    environment, corpus, training, evaluation: everything, and where to look afterwards
 # make test   the same environment, and the tests
+# make check  the same environment: style (ruff), layout (ruff format), types (mypy)
 
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
 BIN     := $(CURDIR)/.venv/bin
@@ -11,7 +12,7 @@ export DO_NOT_TRACK := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test environment
+.PHONY: run test check environment
 .DEFAULT_GOAL := run
 
 run: environment
@@ -20,6 +21,11 @@ run: environment
 
 test: environment
 	@python -m pytest
+
+check: environment
+	@ruff check
+	@ruff format --check
+	@mypy
 
 environment: $(STAMP)
 
