@@ -23,7 +23,7 @@ from ssl_lib.report.formats import score, span
 from ssl_lib.report.inputs import TASKS, Inputs, at, read_inputs
 from ssl_lib.report.number_line import (
     candidates,
-    neighbours,
+    nearest_numbers,
     number_line,
     write_number_line,
     written_numbers,
@@ -301,7 +301,7 @@ def test_the_number_line_finds_the_order_that_is_there(tmp_path: Path) -> None:
 
 
 def test_neighbours_are_the_nearest_and_never_the_number_itself() -> None:
-    found = neighbours(Ordered(), asked=["12%"], count=3)
+    found = nearest_numbers(Ordered(), queries=["12%"], count=3)
     texts = list(dict.fromkeys(["12%", *candidates()]))
     vectors = Ordered().embed(texts)
     cosines = vectors[1:] @ vectors[0]
