@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import isclose
 
-from ssl_lib.synthetic.generator import LabelledDocument
+from ssl_lib.synthetic.generator import LabeledDocument
 
 Fact = tuple[str, tuple[int | str, ...]]
 
@@ -215,7 +215,7 @@ def sentences(text: str) -> list[str]:
     ]
 
 
-def facts(documents: list[LabelledDocument]) -> Iterator[tuple[str, str, Fact, bool]]:
+def facts(documents: list[LabeledDocument]) -> Iterator[tuple[str, str, Fact, bool]]:
     for document in documents:
         for sentence in sentences(document.text):
             for reader in READERS.get(document.domain, ()):

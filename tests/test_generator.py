@@ -15,7 +15,7 @@ from corpus_reader import READERS, REASONING, WORDS, Fact, facts, read_words, se
 
 from ssl_lib.numbers.writing import spell
 from ssl_lib.synthetic.composed_wordings import _MACRO, _PARTS, _SHAPES, composed
-from ssl_lib.synthetic.generator import DOMAINS, ROLES, LabelledDocument, generate, operand_split
+from ssl_lib.synthetic.generator import DOMAINS, ROLES, LabeledDocument, generate, operand_split
 from ssl_lib.synthetic.operands import Draw
 from ssl_lib.synthetic.page import Page, Template, template
 from ssl_lib.synthetic.reasoning import FAMILIES
@@ -37,12 +37,12 @@ SAMPLE = 6000
 
 
 @pytest.fixture(scope="module")
-def train() -> list[LabelledDocument]:
+def train() -> list[LabeledDocument]:
     return list(generate(7, SAMPLE, "train"))
 
 
 @pytest.fixture(scope="module")
-def test() -> list[LabelledDocument]:
+def test() -> list[LabeledDocument]:
     return list(generate(7, 1500, "test"))
 
 
@@ -92,7 +92,7 @@ def test_tables_are_split_and_asked_rightly() -> None:
 
 
 def test_the_reader_understands_nearly_every_reasoning_sentence(
-    train: list[LabelledDocument],
+    train: list[LabeledDocument],
 ) -> None:
     read, all_sentences, unread = Counter(), Counter(), {}
     for document in train:
@@ -115,7 +115,7 @@ def test_the_reader_understands_nearly_every_reasoning_sentence(
 
 
 def test_no_fact_of_test_occurs_in_training(
-    train: list[LabelledDocument], test: list[LabelledDocument]
+    train: list[LabeledDocument], test: list[LabeledDocument]
 ) -> None:
     training = {_same_fact(fact) for _, _, fact, _ in facts(train)}
     asked = {_same_fact(fact) for _, _, fact, _ in facts(test)}
@@ -169,7 +169,7 @@ def test_splits_have_their_shares() -> None:
 
 
 def test_labels_cover_exactly_the_numbers(
-    train: list[LabelledDocument], test: list[LabelledDocument]
+    train: list[LabeledDocument], test: list[LabeledDocument]
 ) -> None:
     numeral = re.compile(rf"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|{WORDS}|first|second|third|\w+th")
     for document in train + test:
@@ -186,22 +186,22 @@ def test_labels_cover_exactly_the_numbers(
         assert digits <= covered, document.text
 
 
-def test_determined_spans_are_ordered_and_inside(train: list[LabelledDocument]) -> None:
+def test_determined_spans_are_ordered_and_inside(train: list[LabeledDocument]) -> None:
     for document in train:
         last = 0
-        for start, end in document.determined:
+        for start, end in document.deterministic:
             assert last <= start < end <= len(document.text)
             assert document.text[start:end].strip()
             last = end
 
 
-def test_answers_are_determined(train: list[LabelledDocument]) -> None:
+def test_answers_are_determined(train: list[LabeledDocument]) -> None:
     for document in train:
         for match in re.finditer(r"(?<![\d,.])\d+ (?:\+|-) \d+ = (\d+)\.", document.text):
-            assert match.span(1) in document.determined
+            assert match.span(1) in document.deterministic
 
 
-def test_documents_have_the_promised_shape(train: list[LabelledDocument]) -> None:
+def test_documents_have_the_promised_shape(train: list[LabeledDocument]) -> None:
     assert {document.domain for document in train} == set(DOMAINS)
     assert 200 < sum(len(document.text) for document in train) / len(train) < 400
     counts = [len(sentences(document.text)) for document in train]
@@ -245,7 +245,7 @@ def _fixed_words(wording: Template) -> re.Pattern[str]:
 
 
 def test_training_never_uses_reserved_wordings_units_or_things(
-    train: list[LabelledDocument],
+    train: list[LabeledDocument],
 ) -> None:
     text = "\n".join(
         document.text for document in train[:2500] + list(generate(7, 500, "validation"))
@@ -403,7 +403,7 @@ def test_a_page_marks_a_name_said_before() -> None:
     page.add(template("{firm} has {a} pens."), {"firm": ("Marlow", " Foods"), "a": 3})
     document = page.finish("tables")
     assert document.text == "Marlow Foods has 3 pens."
-    assert [document.text[start:end] for start, end in document.determined] == [" Foods"]
+    assert [document.text[start:end] for start, end in document.deterministic] == [" Foods"]
     assert [(document.text[each.start : each.end], each.role) for each in document.numbers] == [
         ("3", "count")
     ]

@@ -102,7 +102,7 @@ def value(choice: str) -> int:
 
 @pytest.mark.parametrize("family", CHOICE_FAMILIES)
 @pytest.mark.parametrize(
-    "options", [{}, {"extrapolate": True}, {"reserved": True}, {"split": "train"}], ids=str
+    "options", [{}, {"extrapolate": True}, {"held_out": True}, {"split": "train"}], ids=str
 )
 def test_every_item_has_exactly_one_right_choice(family: str, options: dict[str, bool]) -> None:
     items = choice_items(family, 150, 3, **options)
@@ -229,7 +229,7 @@ def test_items_are_the_same_for_the_same_seed_only() -> None:
             "split must be one of train, validation, test",
         ),
         (
-            lambda: choice_items("percentage", 100_000, 0, reserved=True),
+            lambda: choice_items("percentage", 100_000, 0, held_out=True),
             "different items of family percentage exist in split test",
         ),
         (lambda: similarity_pairs(1, 0, "dev"), "split must be one of"),
@@ -321,5 +321,5 @@ def test_no_role_is_told_by_the_number_alone() -> None:
 def test_next_token_documents_have_determined_spans() -> None:
     documents = next_token_documents(200, 1)
     assert len(documents) == 200
-    assert all(document.determined for document in documents)
+    assert all(document.deterministic for document in documents)
     assert len({document.text for document in documents}) == 200

@@ -59,7 +59,7 @@ class BuiltInRange:
         for made in generate(self.seed, self.documents, self.split, self.start):
             labels = (
                 tuple((number.start, number.end, number.role) for number in made.numbers),
-                made.determined,
+                made.deterministic,
             )
             yield RawDocument(
                 made.text, BUILT_IN, self.domain or made.domain, self.source, self.split, labels

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ssl_lib.config import EvaluationSettings
 from ssl_lib.evaluation.contamination import shared_ngrams, stated
-from ssl_lib.synthetic.generator import LabelledDocument
+from ssl_lib.synthetic.generator import LabeledDocument
 from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
     ChoiceItem,
@@ -48,13 +48,13 @@ class Ground(NamedTuple):
 class Asked(NamedTuple):
     """The test items of all tasks; `unseen` are the places of the held-out documents that losses are taken on."""
 
-    roles: list[LabelledDocument]
+    roles: list[LabeledDocument]
     choices: list[ChoiceItem]
     longer: list[ChoiceItem]
     reserved: list[ChoiceItem]
     pairs: list[SimilarityPair]
     multiplied: list[tuple[str, ...]]
-    documents: list[LabelledDocument]
+    documents: list[LabeledDocument]
     held_out: list[str]
     unseen: list[int]
 
@@ -66,7 +66,7 @@ def draw(settings: EvaluationSettings, seed: int, ground: Ground) -> Asked:
         roles=role_documents(int(SPARE * _documents_of(items)), seed, "test"),
         choices=spread_items(items, seed),
         longer=spread_items(few, seed, extrapolate=True),
-        reserved=spread_items(few, seed, reserved=True),
+        reserved=spread_items(few, seed, held_out=True),
         pairs=similarity_pairs(items, seed, "test"),
         multiplied=multiplied_sentences(few, seed, "test"),
         documents=next_token_documents(int(SPARE * max(10, items // 2)), seed, "test"),
@@ -75,7 +75,7 @@ def draw(settings: EvaluationSettings, seed: int, ground: Ground) -> Asked:
     )
 
 
-def labelled(settings: EvaluationSettings, seed: int) -> dict[str, list[LabelledDocument]]:
+def labelled(settings: EvaluationSettings, seed: int) -> dict[str, list[LabeledDocument]]:
     """Documents with labelled numbers for the probe to learn from and to choose by, in training wordings."""
     sizes = {"train": settings.probe_items, "validation": settings.probe_items // 4}
     return {

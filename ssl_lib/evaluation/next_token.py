@@ -30,7 +30,7 @@ class NumberedDocument(Protocol):
 
     text: str
     numbers: Sequence[Any]
-    determined: Spans
+    deterministic: Spans
 
 
 def evaluate_next_token(
@@ -193,7 +193,7 @@ def _masks(
 ) -> dict[str, list[NDArray[np.bool_]]]:
     pairs = list(zip(after, documents, strict=True))
     return {
-        "determined": [inside(p.spans, d.text, d.determined) for p, d in pairs],
+        "determined": [inside(p.spans, d.text, d.deterministic) for p, d in pairs],
         "all": [np.ones(len(p.correct), dtype=bool) for p in after],
         "numbers": [_in_numbers(p, d.text, d.numbers) for p, d in pairs],
     }

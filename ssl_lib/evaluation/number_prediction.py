@@ -33,7 +33,7 @@ class SpannedText(Protocol):
     """A text with the spans that its context determines (may be empty)."""
 
     text: str
-    determined: Spans
+    deterministic: Spans
 
 
 class NextNumbers(NamedTuple):
@@ -76,7 +76,8 @@ def next_numbers(documents: Sequence[SpannedText], limit: int, seed: int) -> Nex
                 and np.isfinite(number.value)
             ):
                 sure = any(
-                    start < number.end and number.start < end for start, end in document.determined
+                    start < number.end and number.start < end
+                    for start, end in document.deterministic
                 )
                 rows.append((prompt, number.value, number.text, sure, owner))
     if not rows:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ssl_lib.synthetic.facts import state_fact
 from ssl_lib.synthetic.operands import SPLITS, Draw, operand_split
-from ssl_lib.synthetic.page import ROLES, LabelledDocument, LabelledNumber, Page
+from ssl_lib.synthetic.page import ROLES, LabeledDocument, LabeledNumber, Page
 from ssl_lib.synthetic.quantities import state_twice
 from ssl_lib.synthetic.reasoning import FAMILIES, RESERVED_SHARE
 from ssl_lib.synthetic.restatements import WRITERS
@@ -21,8 +21,8 @@ from ssl_lib.synthetic.scene import Scene
 __all__ = [
     "DOMAINS",
     "ROLES",
-    "LabelledDocument",
-    "LabelledNumber",
+    "LabeledDocument",
+    "LabeledNumber",
     "document",
     "generate",
     "operand_split",
@@ -52,7 +52,7 @@ _MOST_SENTENCES = 8
 
 def generate(
     seed: int, documents: int, split: str = "train", start: int = 0
-) -> Iterator[LabelledDocument]:
+) -> Iterator[LabeledDocument]:
     """Stream the documents `start` to `start + documents - 1` of a split.
 
     Raises ValueError if `split` is not train, validation or test.
@@ -62,7 +62,7 @@ def generate(
     return (document(seed, index, split) for index in range(start, start + documents))
 
 
-def document(seed: int | str, index: int, split: str = "train") -> LabelledDocument:
+def document(seed: int | str, index: int, split: str = "train") -> LabeledDocument:
     """Document number `index` of a split."""
     draw = Draw(seed, split, index)
     domain = draw.pick(_TRAINING_BY_SHARE if split == "train" else _OTHERS_BY_SHARE)

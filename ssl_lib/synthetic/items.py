@@ -14,7 +14,7 @@ from math import log1p
 from ssl_lib.synthetic.extrapolation import LONGER
 from ssl_lib.synthetic.generator import ROLES, document, role_sentence
 from ssl_lib.synthetic.operands import SPLITS, Draw
-from ssl_lib.synthetic.page import LabelledDocument, Page, Template
+from ssl_lib.synthetic.page import LabeledDocument, Page, Template
 from ssl_lib.synthetic.quantities import FRAMES, draw_quantity, form_count, written
 from ssl_lib.synthetic.reasoning import FAMILIES, Values
 from ssl_lib.synthetic.scene import Scene
@@ -67,21 +67,21 @@ def choice_items(
     seed: int,
     split: str = "test",
     extrapolate: bool = False,
-    reserved: bool = False,
+    held_out: bool = False,
 ) -> list[ChoiceItem]:
     """`count` different four-choice items of one of CHOICE_FAMILIES, in the wordings of the documents.
 
-    With `extrapolate` the operands are longer than any in the documents; with `reserved` the wordings are those that
+    With `extrapolate` the operands are longer than any in the documents; with `held_out` the wordings are those that
     only test documents use. Raises ValueError for an unknown family or split, or if so many items do not exist.
     """
     _check_split(split)
     if family not in CHOICE_FAMILIES:
         raise ValueError(f"family must be one of {', '.join(CHOICE_FAMILIES)}, got {family!r}")
     kind = FAMILIES[family]
-    wordings = kind.questions(reserved)
+    wordings = kind.questions(held_out)
     make = LONGER[family] if extrapolate else kind.draw
     items: dict[str, ChoiceItem] = {}
-    draw = Draw(f"items/{family}/{seed}/{extrapolate}/{reserved}", split)
+    draw = Draw(f"items/{family}/{seed}/{extrapolate}/{held_out}", split)
     tries = 0
     while len(items) < count and tries < _TRIES:
         wording = draw.pick(wordings)
@@ -255,7 +255,7 @@ def _sentence(wording: Template, values: Values) -> str:
     return page.finish("").text
 
 
-def role_documents(count: int, seed: int, split: str = "test") -> list[LabelledDocument]:
+def role_documents(count: int, seed: int, split: str = "test") -> list[LabeledDocument]:
     """`count` documents of four to six sentences whose numbers play balanced roles; every sentence holds one role.
 
     Split `test` has only reserved wordings, units, currencies and things; the other splits have none of them.
@@ -264,18 +264,18 @@ def role_documents(count: int, seed: int, split: str = "test") -> list[LabelledD
     return [_role_document(Draw(f"roles/{seed}", split, index)) for index in range(count)]
 
 
-def _role_document(draw: Draw) -> LabelledDocument:
+def _role_document(draw: Draw) -> LabeledDocument:
     scene, page = Scene(draw, reserved=draw.split == "test"), Page()
     for role in draw.shuffled(ROLES)[: draw.between(4, 6)]:
         role_sentence(role)(scene, page)
     return page.finish("roles")
 
 
-def next_token_documents(count: int, seed: int, split: str = "test") -> list[LabelledDocument]:
+def next_token_documents(count: int, seed: int, split: str = "test") -> list[LabeledDocument]:
     """`count` documents as in the corpus, with at least one determined span each."""
     _check_split(split)
     documents = (document(f"next/{seed}", index, split) for index in counting())
-    return list(islice((each for each in documents if each.determined), count))
+    return list(islice((each for each in documents if each.deterministic), count))
 
 
 def _check_split(split: str) -> None:

@@ -27,7 +27,7 @@ _ROLE_OF_SLOT = {"p": "percentage"}
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledNumber:
+class LabeledNumber:
     """Character span of one number in a document, and what the number is.
 
     The span holds the numeral alone (digits with their separators, point, exponent, or the words of a spelled-out
@@ -40,13 +40,13 @@ class LabelledNumber:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledDocument:
+class LabeledDocument:
     """A document, its domain, its numbers in order, and the character spans that a careful reader can foretell."""
 
     text: str
     domain: str
-    numbers: tuple[LabelledNumber, ...]
-    determined: tuple[tuple[int, int], ...]
+    numbers: tuple[LabeledNumber, ...]
+    deterministic: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Page:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self._numbers: list[LabelledNumber] = []
+        self._numbers: list[LabeledNumber] = []
         self._determined: list[tuple[int, int]] = []
         self.length = 0
         self.sentences = 0
@@ -126,16 +126,16 @@ class Page:
             pieces += (before, text)
             position = start + len(text)
             if role:
-                self._numbers.append(LabelledNumber(start, position, role))
+                self._numbers.append(LabeledNumber(start, position, role))
             if sure:
                 self._mark(start, position)
         pieces.append(wording.closing)
         self.length = position + len(wording.closing)
         self.sentences += 1
 
-    def finish(self, domain: str) -> LabelledDocument:
+    def finish(self, domain: str) -> LabeledDocument:
         """The finished document."""
-        return LabelledDocument(
+        return LabeledDocument(
             "".join(self._pieces), domain, tuple(self._numbers), tuple(self._determined)
         )
 
