@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssl_lib.files import write_atomically
 from ssl_lib.training.checkpoint import (
     CheckpointError,
     load_checkpoint,
     save_checkpoint,
-    write_durably,
 )
 
 STATE = {
@@ -77,6 +77,6 @@ def test_a_file_that_an_interrupted_write_left_is_in_nobodys_way(tmp_path: Path)
 
 def test_durable_writes_replace_the_whole_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    write_durably(path, b"a long first content")
-    write_durably(path, b"short")
+    write_atomically(path, b"a long first content")
+    write_atomically(path, b"short")
     assert path.read_bytes() == b"short"

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -20,6 +20,7 @@ from ssl_lib.corpus.preparation import Limits, Prepared, RawDocument, prepare
 from ssl_lib.corpus.sources import CorpusError, outside_sources
 from ssl_lib.corpus.spool import Spool
 from ssl_lib.files import output_lock, replace_folder
+from ssl_lib.progress import progress_bar
 
 PARALLEL_SECONDS = (
     4.0  # with less work than this, a process pool saves no more than its start costs
@@ -55,11 +56,11 @@ def _build_into(scratch: Path, settings: Settings, root: Path, executor: Executo
     spool, counts = Spool(work), Counts()
     try:
         intake = Intake(settings, root, work)
-        with _executor(executor, intake) as chosen, _progress() as advance:
+        with _executor(executor, intake) as chosen, progress_bar("corpus", "documents") as bar:
             for prepared in _prepared(intake.batches(), _limits(settings.corpus), chosen):
                 spool.add(prepared)
                 counts.left_out.update(prepared.left_out)
-                advance(len(prepared.lines))
+                bar.advance(len(prepared.lines))
         spool.mark_duplicates(settings.corpus.near_duplicate_threshold)
         digests = write_corpus(spool, scratch, settings.corpus, counts)
     finally:
@@ -107,25 +108,6 @@ def _executor(given: Executor | None, intake: Intake) -> Iterator[Executor | Non
         return
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         yield pool
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
-    """A function that counts documents on a terminal, and does nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda documents: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("corpus: {task.completed:,.0f} documents"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("corpus", total=None)
-        yield lambda documents: progress.advance(task, documents)
 
 
 def _warn_of_unwatched(settings: CorpusSettings, root: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,8 @@ from ssl_lib.evaluation.external import External, evaluate_external, read_extern
 from ssl_lib.evaluation.figures import figures, with_details
 from ssl_lib.evaluation.plots import plot_tables
 from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.files import write_atomically
+from ssl_lib.progress import progress_bar
 
 if TYPE_CHECKING:
     from ssl_lib.tokens.store import TokenStore
@@ -65,11 +65,11 @@ def run(settings: Settings, root: Path) -> dict[str, Any]:
     test = TokenStore.open(root / "data" / "tokenized" / "test")
     found: dict[str, Any] = {}
     seconds: dict[str, float] = {}
-    with _progress() as advance:
+    with progress_bar("evaluate") as bar:
         for name, result in _measures(contest, test, external, settings, root):
             found[name] = result
             seconds[name] = time.perf_counter() - started - sum(seconds.values())
-            advance(name)
+            bar.advance(text=f"{name} done")
     seconds["evaluate"] = time.perf_counter() - started
     metrics = figures(found) | _circumstances(settings, root, test.meta, seconds)
     _write(root, metrics, found, seconds)
@@ -147,17 +147,10 @@ def _write(
 ) -> None:
     """Every file complete or absent. `report/evaluation.json` has the details of every measure."""
     details = with_details(found)
-    _write_text(root / "metrics" / "evaluation.json", _json(metrics))
-    _write_text(root / "report" / "evaluation.json", _json(details | {"seconds": seconds}))
+    write_atomically(root / "metrics" / "evaluation.json", _json(metrics))
+    write_atomically(root / "report" / "evaluation.json", _json(details | {"seconds": seconds}))
     for name, text in plot_tables(metrics, details).items():
-        _write_text(root / "plots" / f"{name}.csv", text)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
+        write_atomically(root / "plots" / f"{name}.csv", text)
 
 
 def _json(tree: Any) -> str:
@@ -202,18 +195,3 @@ def _flat(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:
         yield from _flat(f"{prefix}.high", tree[1])
     elif isinstance(tree, (int, float)) and not isinstance(tree, bool):
         yield prefix, float(tree)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A spinner that names the last finished measure; nothing where there is no terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task("evaluate", total=None)
-        yield lambda name: bar.update(task, description=f"evaluate: {name} done")

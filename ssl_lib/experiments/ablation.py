@@ -12,17 +12,17 @@ import itertools
 import json
 import multiprocessing
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_lib.config import Settings, with_best
 from ssl_lib.errors import UserError
 from ssl_lib.experiments.transfer import draw, summarise
+from ssl_lib.files import write_atomically
+from ssl_lib.progress import progress_bar
 
 Row = dict[str, Any]
 NOT_HASHED = {"external", "baselines"}  # settings of `evaluate` that decide nothing here
@@ -77,10 +77,12 @@ def ablate(
         tasks = [
             _task(settings, plan, label, seed, threads, root, run.run_id) for label, seed in missing
         ]
-        with _progress(len(plan.tasks()), len(plan.tasks()) - len(tasks)) as show:
+        total = len(plan.tasks())
+        with progress_bar("ablate", "models", total, done=total - len(tasks)) as bar:
             for row in _rows(tasks, min(workers, max(1, len(tasks))), finished.path.parent):
                 finished.add(row)
-                show(row)
+                seconds = sum(row["seconds"].values())
+                bar.advance(text=f"{row['subset']}, seed {row['seed']}: {seconds:.0f} s")
         found = summarise(
             [finished.rows[task] for task in plan.tasks()], list(plan.subsets), settings
         )
@@ -156,11 +158,8 @@ class Finished:
         self._write()
 
     def _write(self) -> None:
-        from ssl_lib.training.checkpoint import write_durably
-
-        write_durably(
-            self.path, "".join(json.dumps(row) + "\n" for row in self.rows.values()).encode()
-        )
+        lines = [json.dumps(row) + "\n" for row in self.rows.values()]
+        write_atomically(self.path, "".join(lines))
 
 
 def train_and_judge(task: Task) -> Row:
@@ -205,8 +204,6 @@ def train_and_judge(task: Task) -> Row:
 
 def write_files(found: dict[str, Any], folder: Path) -> None:
     """`results.json`, `transfer.csv` and `transfer.png`."""
-    from ssl_lib.training.checkpoint import write_durably
-
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["subset", "kind", "name", "mean", "deviation", "relative_to_alone"])
@@ -217,8 +214,8 @@ def write_files(found: dict[str, Any], folder: Path) -> None:
                 writer.writerow(
                     [subset, kind, name, value, found["deviation"][subset][name], relative]
                 )
-    write_durably(folder / "results.json", (json.dumps(found, indent=2) + "\n").encode())
-    write_durably(folder / "transfer.csv", text.getvalue().encode())
+    write_atomically(folder / "results.json", json.dumps(found, indent=2) + "\n")
+    write_atomically(folder / "transfer.csv", text.getvalue())
     draw(found, folder / "transfer.png")
 
 
@@ -269,30 +266,3 @@ def _quiet(scratch: Path) -> None:
     )
     os.dup2(file, 1)
     os.dup2(file, 2)
-
-
-@contextmanager
-def _progress(models: int, done: int) -> Iterator[Callable[[Row], None]]:
-    """A bar over the models on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda row: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("models", total=models, completed=done)
-
-        def show(row: Row) -> None:
-            seconds = sum(row["seconds"].values())
-            bar.update(
-                task, advance=1, description=f"{row['subset']}, seed {row['seed']}: {seconds:.0f} s"
-            )
-
-        yield show

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ssl_lib.files import sha256_of
 
 TASKS = (
     "token_classification",
@@ -131,7 +132,7 @@ def _digests(root: Path, lock: dict[str, Any]) -> dict[str, str]:
     found = {}
     manifest = root / "data" / "raw" / "manifest.json"
     if manifest.is_file():
-        found["data/raw/manifest.json, SHA-256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        found["data/raw/manifest.json, SHA-256"] = sha256_of(manifest)
     for stage in ("corpus", "tokenize"):
         for out in at(lock, "stages", stage, "outs") or []:
             if out.get("md5"):

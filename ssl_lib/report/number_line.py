@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ssl_lib.files import write_atomically
 
 LOWEST, HIGHEST = -3, 9  # powers of ten
 STEPS = ("1", "2", "5")  # of each power
@@ -45,11 +46,8 @@ def write_number_line(before: NumberReader, after: NumberReader, folder: Path) -
     found = number_line(after)
     found["untrained"] = number_line(before)
     found["neighbours"] = nearest_numbers(after)
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = folder / ".number_line.json.new"
     text = json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n"
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, folder / "number_line.json")
+    write_atomically(folder / "number_line.json", text)
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from ssl_lib.config import Settings
+from ssl_lib.files import write_atomically
 from ssl_lib.report import guide, learning, methods, numbers, overview, provenance, tasks
 from ssl_lib.report.examples import examples
 from ssl_lib.report.inputs import Inputs
@@ -83,11 +83,9 @@ def render_page(settings: Settings, inputs: Inputs, written: str) -> str:
 
 def write_page(settings: Settings, inputs: Inputs, folder: Path) -> Path:
     """Write `index.html` into `folder`, complete or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    target, scratch = folder / "index.html", folder / ".index.html.new"
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    scratch.write_text(render_page(settings, inputs, written), encoding="utf-8")
-    os.replace(scratch, target)
+    target = folder / "index.html"
+    write_atomically(target, render_page(settings, inputs, written))
     return target
 
 

@@ -6,7 +6,6 @@ Each split has `tokens.npy` (uint16 or uint32), `documents.npy` (int64 offsets),
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import tiktoken
 
 from ssl_lib.errors import UserError
+from ssl_lib.files import sha256_of
 from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, shifted
 from ssl_lib.tokens.encodings import encoding as load_encoding
 from ssl_lib.tokens.encodings import fingerprint
@@ -130,7 +130,7 @@ class StoreWriter:
             "text_bytes": self.text_bytes,
             "encoding": fingerprint(self.encoding),
             "sha256": {
-                f"{name}.npy": _digest(self.folder / f"{name}.npy") for name in Tokenized._fields
+                f"{name}.npy": sha256_of(self.folder / f"{name}.npy") for name in Tokenized._fields
             },
         }
 
@@ -165,12 +165,7 @@ class _GrowingArray:
 
 def _verify(folder: Path, digests: dict[str, str]) -> None:
     for name in (f"{field}.npy" for field in Tokenized._fields):
-        if _digest(folder / name) != digests[name]:
+        if sha256_of(folder / name) != digests[name]:
             raise StoreError(
                 f"{folder / name}: does not match its SHA-256 in meta.json; run `ssl-lib tokenize` again"
             )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

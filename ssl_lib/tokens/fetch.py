@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssl_lib.errors import UserError
+from ssl_lib.files import sha256_of, write_atomically
 
 LOAD_SECONDS = 2.5  # the whole command must answer within five
 FETCH_SECONDS = 120.0
@@ -129,7 +130,7 @@ def _ensure(name: str, folder: Path, seconds: float) -> None:
 
 def _genuine(path: Path, sha256: str) -> bool:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        return sha256_of(path) == sha256
     except OSError:
         return False
 
@@ -164,11 +165,8 @@ def _how_to_get(name: str, file: VocabularyFile, folder: Path, arrived: bool) ->
 
 
 def _write(path: Path, data: bytes) -> None:
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(data)
-        os.replace(scratch, path)
+        write_atomically(path, data)
     except OSError as error:
         raise EncodingError(
             f"{path}: cannot be written ({error.strerror}); name a folder that can be"

@@ -8,9 +8,8 @@ import json
 import math
 import os
 import shutil
-import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ import tiktoken
 
 from ssl_lib.config import Settings, TokenSettings
 from ssl_lib.files import output_lock, replace_folder
+from ssl_lib.progress import ProgressBar, progress_bar
 from ssl_lib.tokens.alignment import (
     NUMBER_DTYPE,
     Tokenized,
@@ -46,7 +46,6 @@ SPLITS = ("train", "validation", "test")
 TRAINING_BYTES = (
     20_000_000  # at most about so much of the train split, taken evenly from it, trains an encoding
 )
-Advance = Callable[[int], None]
 
 
 def tokenize(
@@ -70,12 +69,16 @@ def tokenize(
     ):
         chosen = _choose_encoding(settings.tokens, root, raw / "train.jsonl")
         save_encoding(chosen, scratch / "encoding.json")
-        with _pool(executor, settings.tokens.workers) as (pool, workers), _progress(raw) as advance:
+        size = sum((raw / f"{split}.jsonl").stat().st_size for split in SPLITS)
+        with (
+            _pool(executor, settings.tokens.workers) as (pool, workers),
+            progress_bar("tokenize", "bytes", size) as bar,
+        ):
             run = _Runner(
                 pool, 2 * workers + 2, str(scratch / "encoding.json"), fingerprint(chosen)
             )
             metas = {
-                split: _write_split(run, chosen, raw / f"{split}.jsonl", scratch / split, advance)
+                split: _write_split(run, chosen, raw / f"{split}.jsonl", scratch / split, bar)
                 for split in SPLITS
             }
         replace_folder(scratch, target)
@@ -148,12 +151,12 @@ def _saved_encoding(path: str, sha256: str) -> tiktoken.Encoding:
 
 
 def _write_split(
-    run: _Runner, chosen: tiktoken.Encoding, path: Path, folder: Path, advance: Advance
+    run: _Runner, chosen: tiktoken.Encoding, path: Path, folder: Path, bar: ProgressBar
 ) -> dict[str, Any]:
     def texts() -> Iterator[str]:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                advance(len(line))
+                bar.advance(len(line))
                 yield _text_of(line, path, number)
 
     with StoreWriter(folder, chosen) as writer:
@@ -187,19 +190,3 @@ def _pool(executor: Executor | None, workers: int) -> Iterator[tuple[Executor, i
         return
     with ThreadPoolExecutor(count, thread_name_prefix="tokenize") as threads:
         yield threads, count
-
-
-@contextmanager
-def _progress(raw: Path) -> Iterator[Advance]:
-    """A bar over the bytes of all splits, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(
-            "tokenize", total=sum((raw / f"{split}.jsonl").stat().st_size for split in SPLITS)
-        )
-        yield lambda count: bar.advance(task, count)

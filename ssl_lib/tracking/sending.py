@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssl_lib.config import Settings
+from ssl_lib.files import sha256_of
 from ssl_lib.tracking.spool import Operation
 from ssl_lib.tracking.store import first_line
 
@@ -93,10 +93,7 @@ def _refused_is_dropped(run_id: str) -> Iterator[None]:
 def weights_digest(folder: Path) -> str:
     """SHA-256 of a model's weights, empty where there are none."""
     weights = folder / "model.safetensors"
-    if not weights.exists():
-        return ""
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(weights) if weights.exists() else ""
 
 
 def _send_model(client: MlflowClient, settings: Settings, run_id: str, one: Operation) -> None:

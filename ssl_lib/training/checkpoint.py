@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ssl_lib.errors import UserError
+from ssl_lib.files import write_atomically
 
 
 class CheckpointError(UserError):
@@ -22,7 +22,7 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    write_durably(path, hashlib.sha256(content).digest() + content)
+    write_atomically(path, hashlib.sha256(content).digest() + content)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -34,17 +34,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is damaged (its SHA-256 is not the one it was written with); delete it to start this run anew"
         )
     return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace a file in one step: temporary file, fsync, rename, fsync of the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import build_objectives
+from ssl_lib.progress import ProgressBar, progress_bar
 from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from ssl_lib.training.devices import Placement, place
 from ssl_lib.training.gradients import compare_gradients
@@ -158,10 +158,13 @@ class _Loop:
     def run(self) -> None:
         """Train up to the last step, or to a checkpoint if SIGTERM arrives (SystemExit)."""
         self._resume_or_begin()
-        with _stop_signal(self.path is not None) as stopped, _progress_bar(self.plan.steps) as show:
+        with (
+            _stop_signal(self.path is not None) as stopped,
+            progress_bar("train", "steps", self.plan.steps, self.trainer.steps_done) as bar,
+        ):
             while self.trainer.steps_done < self.plan.steps:
                 losses = self.trainer.train_step(self._micro_batches(self.trainer.steps_done))
-                self._after_step(losses, show)
+                self._after_step(losses, bar)
                 if stopped():
                     self._save()
                     raise SystemExit(TERMINATED)
@@ -201,10 +204,10 @@ class _Loop:
             )
             self._log_validation(0, self.progress.before)
 
-    def _after_step(self, losses: dict[str, float], show: Callable[[int, str], None]) -> None:
+    def _after_step(self, losses: dict[str, float], bar: ProgressBar) -> None:
         step = self.trainer.steps_done
-        show(
-            step,
+        bar.advance(
+            1,
             "  ".join(
                 f"{name} {loss:.3f}"
                 for name, loss in losses.items()
@@ -301,29 +304,3 @@ def _stop_signal(resumable: bool) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(received)
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def _progress_bar(steps: int) -> Iterator[Callable[[int, str], None]]:
-    """A bar with the losses on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda step, text: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=steps)
-        yield lambda step, text: bar.update(task, completed=step, description=text)

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ssl_lib.config import ModelSettings, Settings, parse_settings
 from ssl_lib.errors import UserError
+from ssl_lib.files import write_atomically
 from ssl_lib.model.trunk import TrunkShape
 from ssl_lib.objectives.base import TRAINING_ONLY, Objective
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.tokens.encodings import save_encoding
-from ssl_lib.training.checkpoint import write_durably
 
 FILES = ("model.safetensors", "config.json", "encoding.json")
 
@@ -39,7 +39,7 @@ def save_model(
     save_weights(folder / "model.safetensors", states)
     save_encoding(encoding, folder / "encoding.json")
     config = settings.model_dump(include={"seed", "model", "objectives", "training"})
-    write_durably(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
 def save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -54,7 +54,7 @@ def save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> None
             if key.startswith(TRAINING_ONLY):
                 continue
             tensors.setdefault(key if key.startswith("trunk.") else f"{name}.{key}", value)
-    write_durably(
+    write_atomically(
         path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
     )
 

@@ -18,11 +18,10 @@ import torch
 
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings, with_best
-from ssl_lib.files import replace_folder
+from ssl_lib.files import replace_folder, write_atomically
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.tracking import NullRun, Run, start_run
-from ssl_lib.training.checkpoint import write_durably
 from ssl_lib.training.devices import process_rank
 from ssl_lib.training.fit import Corpora, FitResult, fit, run_key
 from ssl_lib.training.gradients import draw_cosines, mean_cosines
@@ -127,10 +126,10 @@ def _write(
     shutil.rmtree(scratch, ignore_errors=True)
     save_model(scratch, settings, encoding, result.objectives)
     save_weights(scratch / "last.safetensors", result.last)
-    write_durably(scratch / "run.json", (json.dumps(run.identity(), indent=2) + "\n").encode())
+    write_atomically(scratch / "run.json", json.dumps(run.identity(), indent=2) + "\n")
     replace_folder(scratch, root / "model")
-    write_durably(root / "metrics" / "train.json", (json.dumps(metrics, indent=2) + "\n").encode())
-    write_durably(root / "plots" / "losses.csv", _loss_table(metrics).encode())
+    write_atomically(root / "metrics" / "train.json", json.dumps(metrics, indent=2) + "\n")
+    write_atomically(root / "plots" / "losses.csv", _loss_table(metrics))
     run.log(
         {f"final/{name}": value for name, value in _numbers(metrics).items()},
         settings.training.steps,
