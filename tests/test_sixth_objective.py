@@ -139,7 +139,7 @@ def test_the_code_of_the_page_follows_the_rules_of_style(extended: Path) -> None
     file = extended / "ssl_lib" / "objectives" / "replaced_token.py"
     for words in (
         ["check", "--config", str(ROOT / "pyproject.toml")],
-        ["format", "--check", "--line-length", "120"],
+        ["format", "--check", "--config", str(ROOT / "pyproject.toml")],
     ):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *words, str(file)], capture_output=True, text=True
