@@ -1,17 +1,19 @@
-"""Stage `evaluate`: the trained model against its untrained twin, on held-out losses and downstream tasks."""
+"""Stage `evaluate`: the trained model against its random initialization, on the same items."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssl_lib.config import Settings
+if TYPE_CHECKING:
+    from ssl_lib.config import Settings
 
 
 def evaluate(settings: Settings, root: Path) -> dict[str, Any]:
-    """Judge `model/`, write `metrics/evaluation.json`, `plots/*.csv` and `report/`, and record all in MLflow.
+    """Evaluate `model/`: `metrics/evaluation.json`, `plots/*.csv`, `report/`, and the MLflow run.
 
-    Returns what `metrics/evaluation.json` holds. Raises UserError where the model or the tokens cannot be read.
+    Returns what `metrics/evaluation.json` holds. Raises UserError where the model or the tokens
+    cannot be read.
     """
     from ssl_lib.evaluation.stage import run
 

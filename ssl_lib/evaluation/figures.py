@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ssl_lib.evaluation.statistics import TaskResult
+from ssl_lib.evaluation.tasks import downstream_tasks
 
-TASKS = (
-    "token_classification",
-    "numerical_reasoning",
-    "semantic_similarity",
-    "next_token_prediction",
-)
 
 
 def figures(found: dict[str, Any]) -> dict[str, Any]:
@@ -19,7 +14,10 @@ def figures(found: dict[str, Any]) -> dict[str, Any]:
     number, reasoning = found["number_prediction"], found["numerical_reasoning"].details
     return {
         "losses": found["losses"],
-        "downstream": {name: _beside(found[name].summary(), found, name) for name in TASKS},
+        "downstream": {
+            task.name: _beside(found[task.name].summary(), found, task.name)
+            for task in downstream_tasks()
+        },
         "extrapolation": _chosen(reasoning["extrapolation"]),
         "reserved_wordings": _chosen(reasoning["reserved_wordings"]),
         "exact_match": _chosen(reasoning["exact_match"]),
