@@ -189,7 +189,7 @@ def test_mlm_loss_equals_the_loop_over_masked_positions(trunk: Trunk, batch: Bat
     fast = objective.loss_sums(hidden, prepared.selected["mlm"])["mlm"]
     assert prepared.counts() == {"mlm": {"mlm": len(scored)}}
     assert_same_loss_and_gradients(
-        fast, slow, [*hidden.values(), objective.head.inward.weight, trunk.embedding.weight]
+        fast, slow, [*hidden.values(), objective.head.fc1.weight, trunk.embedding.weight]
     )
 
 

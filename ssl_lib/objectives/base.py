@@ -81,6 +81,14 @@ class Objective(nn.Module):
         """Weight of each part inside the objective."""
         return {self.name: 1.0}
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters for which AdamW gets options of their own, as torch takes them.
+
+        Each group is `{"params": [...], OPTION: VALUE}`; all other parameters, and all other
+        options, are as the trainer has them.
+        """
+        return []
+
     def after_step(self, updated: bool) -> None:
         """Called when a step has ended; `updated` tells whether the optimiser took it. Most objectives do nothing."""
 
@@ -110,10 +118,10 @@ class Head(nn.Module):
     def __init__(self, width: int, inner: int | None = None) -> None:
         super().__init__()
         inner = inner or width
-        self.inward = nn.Linear(width, inner)
-        self.outward = nn.Linear(inner, width)
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, hidden_SD: Tensor) -> Tensor:
         """[S, D] to [S, D]."""
-        return self.norm(hidden_SD + self.outward(functional.gelu(self.inward(hidden_SD))))
+        return self.norm(hidden_SD + self.fc2(functional.gelu(self.fc1(hidden_SD))))

@@ -14,6 +14,7 @@ from torch import Tensor
 from ssl_lib.config import ModelSettings, Settings, parse_settings
 from ssl_lib.errors import UserError
 from ssl_lib.files import write_atomically
+from ssl_lib.model.renamed_weights import current_name
 from ssl_lib.model.trunk import TrunkShape
 from ssl_lib.objectives.base import TRAINING_ONLY, Objective
 from ssl_lib.objectives.registry import build_objectives
@@ -105,6 +106,7 @@ def _settings(config: Any) -> Settings:
 
 
 def _load(objectives: Mapping[str, Objective], tensors: dict[str, Tensor]) -> None:
+    tensors = {current_name(key): value for key, value in tensors.items()}
     trunk = next(iter(objectives.values())).trunk
     trunk.load_state_dict(_under("trunk.", tensors))
     for name, objective in objectives.items():

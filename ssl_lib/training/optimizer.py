@@ -14,11 +14,8 @@ from torch import nn
 
 from ssl_lib.config import TrainingSettings
 from ssl_lib.model.layers import Block
-from ssl_lib.objectives.contrastive.sentence_encoder import SentenceEncoder
+from ssl_lib.objectives.base import Objective
 from ssl_lib.training.muon import Muon
-
-UNITS_FLOOR = 1e-2  # above most of their gradients: a unit moves by what its pairs agree on
-OTHER_FLOOR = 1e-8
 
 
 class Optimizers:
@@ -35,7 +32,7 @@ class Optimizers:
         matrices, others = split_parameters(modules)
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(
-                _by_floor(modules, others),
+                _adamw_groups(modules, others),
                 lr=settings.adamw_learning_rate,
                 betas=(0.9, 0.95),
                 weight_decay=0.0,
@@ -81,24 +78,19 @@ class Optimizers:
             optimizer.load_state_dict(state)
 
 
-def _by_floor(
+def _adamw_groups(
     modules: Iterable[nn.Module], parameters: Iterable[nn.Parameter]
 ) -> list[dict[str, Any]]:
-    """AdamW's parameters in groups by the size of gradient below which their steps shrink (its `eps`).
-
-    Adam's steps are equally large however small the gradient, and go on when it has gone: without a floor the unit of a
-    rare token would be taken from a single accidental pair (docs/LOG.md).
-    """
-    encoders = (
-        part for module in modules for part in module.modules() if isinstance(part, SentenceEncoder)
-    )
-    units = {id(encoder.units.weight) for encoder in encoders}
-    groups: dict[float, list[nn.Parameter]] = {}
-    for parameter in parameters:
-        groups.setdefault(UNITS_FLOOR if id(parameter) in units else OTHER_FLOOR, []).append(
-            parameter
-        )
-    return [{"params": group, "eps": floor} for floor, group in groups.items()]
+    """AdamW's parameters in groups: those that objectives give options of their own come last."""
+    parameters = list(parameters)
+    others = {id(parameter): parameter for parameter in parameters}
+    parts = (part for module in modules for part in module.modules())
+    own = []
+    for objective in (part for part in parts if isinstance(part, Objective)):
+        for group in objective.parameter_groups():
+            learned = [others.pop(id(one)) for one in group["params"] if id(one) in others]
+            own.append(group | {"params": learned})
+    return [{"params": list(others.values())}, *own]
 
 
 def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

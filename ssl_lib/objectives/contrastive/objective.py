@@ -59,6 +59,7 @@ from ssl_lib.objectives.contrastive.spans import mean_of_spans, unit
 CLEAN, ALTERED, EQUIVALENT = "clean", "altered", "equivalent"
 SENTENCE_PARTS = ("altered", "restated", "apart")
 
+UNITS_FLOOR = 1e-2  # above most of their gradients: a unit moves by what its pairs agree on
 REFERENCE_TEMPERATURE = 0.07
 LOWEST_TEMPERATURE = (
     0.01  # of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
@@ -246,6 +247,15 @@ class ContrastiveTokenEncoder(Objective):
         if self.settings.equivalent_weight:
             sums["equivalent"] = self._equivalent_loss(hidden, selected["equivalent"])
         return sums
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What units of measure add has a floor of its own: `eps` of AdamW.
+
+        Adam's steps are equally large however small the gradient, and go on when it has gone:
+        without a floor the unit of a rare token would be taken from a single accidental pair
+        (docs/LOG.md).
+        """
+        return [{"params": [self.sentences.units.weight], "eps": UNITS_FLOOR}]
 
     def after_step(self, updated: bool) -> None:
         """Keep a learned temperature in its range, let the momentum encoder follow."""

@@ -1,0 +1,20 @@
+"""Names that weights had in models saved by earlier versions, and the names they have now.
+
+A model folder written before a renaming is read as if it had been written after it.
+"""
+
+from __future__ import annotations
+
+RENAMED = {
+    "head.inward": "head.fc1",
+    "head.outward": "head.fc2",
+}
+"""Whole dotted parts of a key: `mlm.head.inward.weight` is `mlm.head.fc1.weight` today."""
+
+
+def current_name(key: str) -> str:
+    """Today's name of a weight, as `model.safetensors` has it: `mlm.head.fc1.weight`."""
+    dotted = f".{key}."
+    for old, new in RENAMED.items():
+        dotted = dotted.replace(f".{old}.", f".{new}.")
+    return dotted[1:-1]
