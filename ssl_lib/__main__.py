@@ -1,4 +1,4 @@
-"""`python -m ssl_lib STAGE`: what `dvc.yaml` calls."""
+"""`python -m ssl_lib COMMAND`, which `dvc.yaml` calls: the same as `ssl-lib COMMAND`."""
 
 import sys
 

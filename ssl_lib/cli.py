@@ -1,8 +1,11 @@
 """Command line: `ssl-lib COMMAND`, the same as `python -m ssl_lib COMMAND`.
 
-This is the grammar; commands.py has what each command does. Only the standard library is imported at the top, so that
+`COMMANDS` says what each command is called, what its help teaches and which options it takes;
+commands.py has what each of them does. Only the standard library is imported at the top, so that
 `--help` answers at once.
-Exit status: 0, 1 for an error that the user can mend (one sentence on stderr), 2 for wrong usage, 130 when interrupted.
+
+Exit status: 0; 1 for an error that the user can fix (one sentence on stderr); 2 for wrong usage;
+130 when interrupted.
 """
 
 from __future__ import annotations
@@ -11,44 +14,268 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ssl_lib import commands as run
+from ssl_lib.errors import UserError
 
+DESCRIPTION = """\
+Self-supervised pretraining on text full of numbers: five objectives, one shared encoder.
+`dvc repro` runs those of the five stages, in order, whose inputs have changed."""
+
+EXAMPLES = """\
+Examples:
+  ssl-lib train --set training.steps=500
+  ssl-lib predict 'The sum of 2 + 3 is'
+  ssl-lib COMMAND --help"""
+
+
+class Option(NamedTuple):
+    """One option or positional argument: the parameters of `ArgumentParser.add_argument`."""
+
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+class Command(NamedTuple):
+    """One command: the function that runs it, what its help teaches, its options.
+
+    Of the options in `exclusive` only one may be given. A stage has a `stage` too,
+    `module:function`, which is called with the settings and the project's root.
+    """
+
+    function: Callable[[argparse.Namespace], None]
+    summary: str
+    description: str
+    example: str
+    options: Sequence[Option] = ()
+    exclusive: Sequence[Option] = ()
+    stage: str = ""
+
+
+def option(*flags: str, **settings: Any) -> Option:
+    """What `add_argument` takes, kept until the parser is built."""
+    return Option(flags, settings)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on. Raises ArgumentTypeError for another."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def port(text: str) -> int:
+    """A port of TCP. Raises ArgumentTypeError for a number that is none."""
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"must be between 1 and 65535, got {value}")
+    return value
+
+
+# What several commands share. COUNT is completed in its place: `option("-k", default=5, **COUNT)`.
+COUNT: dict[str, Any] = {"type": positive, "metavar": "N"}
+SETTINGS = (
+    option(
+        "--params",
+        metavar="FILE",
+        default="params.yaml",
+        help="settings file (default: %(default)s)",
+    ),
+    option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="change one setting for this run; may be repeated",
+    ),
+)
+MODEL = option(
+    "--model",
+    metavar="FOLDER",
+    default="model",
+    help="a folder, models:/NAME@ALIAS or runs:/ID/model (default: %(default)s)",
+)
+FILE = option("file", nargs="?", default="-", help="a text file; - reads standard input (default)")
+
+# In the order in which `dvc repro` runs them; `--baselines` and the like are short for a `--set`.
 STAGES = {
-    "corpus": (
-        "ssl_lib.corpus:build_corpus",
+    "corpus": Command(
+        run.run_stage,
         "text in, documents out: data/raw/",
-        "Reads the sources that params.yaml names, normalises them, removes duplicates and splits by document into\n"
-        "data/raw/{train,validation,test}.jsonl, with what was rejected and why in manifest.json.",
+        "Reads the sources that params.yaml names, normalises them, removes duplicates and splits\n"
+        "by document into data/raw/{train,validation,test}.jsonl; manifest.json says what was\n"
+        "rejected and why.",
         "ssl-lib corpus --set corpus.sources.0.documents=2000",
+        SETTINGS,
+        stage="ssl_lib.corpus:build_corpus",
     ),
-    "tokenize": (
-        "ssl_lib.tokens.store:tokenize",
+    "tokenize": Command(
+        run.run_stage,
         "documents in, tokens and numbers out: data/tokenized/",
-        "Trains the encoding on the corpus, or takes the one that tokens.encoding names, and stores the token ids\n"
-        "with every number's span, value and written form beside them.",
+        "Trains the encoding on the corpus, or takes the one that tokens.encoding names, and\n"
+        "stores the token ids with every number's span, value and written form beside them.",
         "ssl-lib tokenize --set tokens.encoding=gpt2",
+        SETTINGS,
+        stage="ssl_lib.tokens.store:tokenize",
     ),
-    "tune": (
-        "ssl_lib.experiments.tuning:tune",
+    "tune": Command(
+        run.run_stage,
         "loss weights, temperature, learning rate: tuning/",
-        "Short trials with early pruning. tuning/best.yaml holds what train will use, tuning/trials.csv every trial.",
+        "Short trials with early pruning. tuning/best.yaml holds what train will use,\n"
+        "tuning/trials.csv every trial.",
         "ssl-lib tune --set tuning.trials=20 --set tuning.workers=2",
+        SETTINGS,
+        stage="ssl_lib.experiments.tuning:tune",
     ),
-    "train": (
-        "ssl_lib.training.stage:train",
+    "train": Command(
+        run.run_stage,
         "one model, five objectives: model/, metrics/train.json",
-        "Pretrains the trunk with all objectives whose weight is above 0. Interrupted, it goes on where it was\n"
-        "when it is started again with the same settings.",
+        "Pretrains the shared encoder with all objectives whose weight is above 0. Interrupted,\n"
+        "it goes on where it was when it is started again with the same settings.",
         "ssl-lib train --set training.steps=500 --set objectives.contrastive.weight=0",
+        SETTINGS,
+        stage="ssl_lib.training.stage:train",
     ),
-    "evaluate": (
-        "ssl_lib.evaluation:evaluate",
-        "the model against its untrained twin: metrics/evaluation.json, report/",
-        "Held-out losses and four downstream tasks, before and after pretraining, on documents that nothing has seen.",
+    "evaluate": Command(
+        run.run_stage,
+        "the model against its randomly initialised twin: metrics/, report/",
+        "Held-out losses and downstream tasks, before and after pretraining, on documents that\n"
+        "nothing has seen: metrics/evaluation.json, and report/index.html to read.",
         "ssl-lib evaluate --set evaluation.items=200",
+        (
+            option(
+                "--baselines",
+                choices=["none", "quick"],
+                help="short for --set evaluation.baselines=...; none leaves the plain methods out",
+            ),
+            *SETTINGS,
+        ),
+        stage="ssl_lib.evaluation:evaluate",
     ),
+}
+MODEL_COMMANDS = {
+    "predict": Command(
+        run.predict,
+        "next tokens, the next number, and what stands behind [MASK]",
+        "The most probable next tokens; the number that comes next, with an interval; and, where\n"
+        "the text holds [MASK], what stands there.",
+        "ssl-lib predict 'The sum of 2 + 3 is [MASK].' --model model -k 3",
+        (
+            option("text", help="the beginning of a text, or a text with [MASK] in it"),
+            option("-k", default=5, **COUNT, help="how many candidates (default: 5)"),
+            option("--json", action="store_true", help="one JSON object instead of a table"),
+            MODEL,
+        ),
+    ),
+    "embed": Command(
+        run.embed,
+        "one vector per line of text",
+        "Reads one text per line and writes unit-length float32 vectors: an array [lines, width]\n"
+        'where --to ends in .npy, else JSON lines {"text", "embedding"}.',
+        "ssl-lib embed sentences.txt --to vectors.npy",
+        (
+            FILE,
+            option("--to", metavar="FILE", help="vectors.npy or vectors.jsonl (default: stdout)"),
+            MODEL,
+        ),
+    ),
+    "serve": Command(
+        run.serve,
+        "answer requests to a model over HTTP, on this machine only",
+        "Starts MLflow's scoring server: POST texts to http://127.0.0.1:PORT/invocations and get\n"
+        'embeddings, or, with "params": {"task": "next_tokens", "k": 3}, how they go on.',
+        "ssl-lib serve & curl localhost:5001/invocations -H 'Content-Type: application/json' \\\n"
+        """    -d '{"dataframe_records": [{"text": "The sum of 2 + 3 is"}]}'""",
+        (option("--port", type=port, default=5001, help="default: %(default)s"), MODEL),
+    ),
+}
+TEXT_COMMANDS = {
+    "numbers": Command(
+        run.numbers,
+        "the numbers in a text, with value and written form",
+        "Finds every number the way the pipeline does: 1,234.5 as well as 12%, $3.4 million,\n"
+        "5 March or twenty-one.",
+        "echo 'Revenue rose 12% to $3.4 million.' | ssl-lib numbers -",
+        (FILE, option("--json", action="store_true", help="JSON lines instead of a table")),
+    ),
+    "encodings": Command(
+        run.fetch_encoding,
+        "fetch a tiktoken vocabulary for use offline",
+        "Downloads the vocabulary of a tiktoken encoding and checks it. A machine without a\n"
+        "network uses it when TIKTOKEN_CACHE_DIR names the folder.",
+        "ssl-lib encodings fetch cl100k_base --to vocabularies",
+        (
+            option("action", choices=["fetch"], help="fetch: download and store"),
+            option("name", metavar="NAME", help="gpt2, cl100k_base, o200k_base, ..."),
+            option(
+                "--to", metavar="DIR", default="vocabularies", help="folder (default: %(default)s)"
+            ),
+        ),
+    ),
+}
+RUN_COMMANDS = {
+    "summary": Command(
+        run.summary,
+        "the results of the last run, and where to look",
+        "Reads metrics/evaluation.json and shows losses and downstream tasks before and after\n"
+        "pretraining.",
+        "ssl-lib summary",
+        (option("--json", action="store_true", help="the file itself"),),
+    ),
+    "ui": Command(
+        run.ui,
+        "MLflow's pages over this project's runs, on this machine only",
+        "Serves the store that tracking.uri names at http://127.0.0.1:PORT, until interrupted.",
+        "ssl-lib ui --port 5000",
+        (option("--port", type=port, default=5000, help="default: %(default)s"), *SETTINGS),
+    ),
+    "compare": Command(
+        run.compare,
+        "differences between runs, with intervals",
+        "Reads the runs' metrics from MLflow and shows what differs: settings, losses, tasks with\n"
+        "95% intervals. A run is named by its id, the beginning of its id, or its name.",
+        "ssl-lib compare 3f2a 91bc --figure difference.png",
+        (
+            option(
+                "runs", nargs="+", metavar="RUN", help="two or more; the first is the reference"
+            ),
+            option("--json", action="store_true", help="one JSON object instead of a table"),
+            option("--figure", metavar="FILE", help="draw the differences: .png, .svg or .pdf"),
+            *SETTINGS,
+        ),
+    ),
+    "ablate": Command(
+        run.run_ablation,
+        "what each objective adds: models trained with some of them, ablation/",
+        "Trains models with subsets of the objectives at equal tokens, as nested MLflow runs, and\n"
+        "writes the transfer matrix: held-out losses against those of the models of a single\n"
+        "objective, and downstream results. By default: single objectives, all of them, and all\n"
+        "but one. Interrupted, it goes on with the models that are missing.",
+        "ssl-lib ablate --subsets mlm+ntp,all-mlm,all --seeds 3 --steps 500 --workers 2",
+        (
+            option("--seeds", default=1, **COUNT, help="models of each subset (default: 1)"),
+            option("--steps", **COUNT, help="of each model (default: training.steps)"),
+            option("--workers", default=1, **COUNT, help="models at a time (default: 1)"),
+            option("--json", action="store_true", help="ablation/results.json instead of a table"),
+            *SETTINGS,
+        ),
+        exclusive=(
+            option("--subsets", metavar="LIST", default="", help="such as mlm+ntp,all,all-ntp"),
+            option(
+                "--all", action="store_true", dest="every", help="every combination, 31 of five"
+            ),
+        ),
+    ),
+}
+# The order of `ssl-lib --help`.
+GROUPS = {
+    "Stages": STAGES,
+    "A trained model": MODEL_COMMANDS,
+    "Text and encodings": TEXT_COMMANDS,
+    "Runs and studies": RUN_COMMANDS,
 }
 
 
@@ -56,258 +283,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (argparse itself exits with 2 on wrong usage)."""
     options = build_parser().parse_args(arguments)
     try:
-        options.run(options)
+        options.function(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough: nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except _mendable() as error:
+    except (UserError, OSError) as error:
+        # Any other error is a defect of the program and keeps its traceback.
         if options.debug:
             raise
-        print(f"ssl-lib {options.command}: {_sentence(error)}", file=sys.stderr)
+        sentence = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            place = error.filename or "input or output"
+            sentence = f"{place}: {error.strerror}; fix that and run the command again"
+        print(f"ssl-lib {options.command}: {sentence}", file=sys.stderr)
         return 1
     return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole grammar of the command line."""
+    overview = [DESCRIPTION]
+    for title, group in GROUPS.items():
+        # "  corpus     text in, documents out: data/raw/"
+        lines = [f"  {name:<11}{command.summary}" for name, command in group.items()]
+        overview.append("\n".join([f"{title}:", *lines]))
+    layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="ssl-lib",
-        description="Self-supervised pretraining on text full of numbers. `dvc repro` runs the five stages in order.",
-        epilog="Examples:\n  ssl-lib train --set training.steps=500\n  ssl-lib predict 'The sum of 2 + 3 is'\n"
-        "  ssl-lib COMMAND --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="\n\n".join(overview),
+        epilog=EXAMPLES,
+        formatter_class=layout,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (function, summary, description, example) in STAGES.items():
-        stage = _command(commands, name, run.run_stage, summary, description, example)
-        stage.set_defaults(function=function)
-        _add_settings(stage)
-    commands.choices["evaluate"].add_argument(
-        "--baselines",
-        choices=["none", "quick", "full"],
-        help="short for --set evaluation.baselines=...; full also trains each objective alone, as long as the model",
+    parsers = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", help="one of the above"
     )
-    _add_model_commands(commands)
-    _add_text_commands(commands)
-    _add_ablation(commands)
-    _add_project_commands(commands)
+    for group in GROUPS.values():
+        for name, command in group.items():
+            one = parsers.add_parser(
+                name,
+                description=command.description,
+                epilog=f"Example:\n  {command.example}",
+                formatter_class=layout,
+            )
+            one.set_defaults(function=command.function, stage=command.stage)
+            for flags, settings in command.options:
+                one.add_argument(*flags, **settings)
+            # argparse cannot print the usage of a group without members.
+            if command.exclusive:
+                group_of_one = one.add_mutually_exclusive_group()
+                for flags, settings in command.exclusive:
+                    group_of_one.add_argument(*flags, **settings)
+            one.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
-
-
-def _command(
-    commands: Any,
-    name: str,
-    run: Callable[[argparse.Namespace], None],
-    summary: str,
-    description: str,
-    example: str,
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=f"Example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    command.set_defaults(run=run)
-    return command
-
-
-def _add_settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--params", metavar="FILE", default="params.yaml", help="settings (default: params.yaml)"
-    )
-    command.add_argument(
-        "--set",
-        metavar="SECTION.KEY=VALUE",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="change one setting for this run; may be repeated",
-    )
-
-
-def _add_ablation(commands: Any) -> None:
-    ablate = _command(
-        commands,
-        "ablate",
-        run.run_ablation,
-        "what each objective adds: models trained with some of them, ablation/",
-        "Trains models with subsets of the objectives at equal tokens, as nested MLflow runs, and writes the transfer\n"
-        "matrix: held-out losses against each objective alone, and downstream results. By default each objective\n"
-        "alone, all of them, and all but one. Interrupted, it goes on with the models that are missing.",
-        "ssl-lib ablate --subsets mlm+ntp,all-mlm,all --seeds 3 --steps 500 --workers 2",
-    )
-    which = ablate.add_mutually_exclusive_group()
-    which.add_argument("--subsets", metavar="LIST", default="", help="such as mlm+ntp,all,all-ntp")
-    which.add_argument(
-        "--all", action="store_true", dest="every", help="every combination: 31 of five objectives"
-    )
-    ablate.add_argument(
-        "--seeds", type=_positive, default=1, metavar="N", help="models of each subset (default: 1)"
-    )
-    ablate.add_argument(
-        "--steps", type=_positive, metavar="N", help="steps of each model (default: training.steps)"
-    )
-    ablate.add_argument(
-        "--workers", type=_positive, default=1, metavar="N", help="models at a time (default: 1)"
-    )
-    ablate.add_argument(
-        "--json", action="store_true", help="what ablation/results.json holds instead of a table"
-    )
-    _add_settings(ablate)
-
-
-def _add_model_commands(commands: Any) -> None:
-    predict = _command(
-        commands,
-        "predict",
-        run.predict,
-        "next tokens, the next number, and what stands behind [MASK]",
-        "The most probable next tokens; the number that comes next with an interval; and, where the text holds\n"
-        "[MASK], what stands there.",
-        "ssl-lib predict 'The sum of 2 + 3 is [MASK].' --model model -k 3",
-    )
-    predict.add_argument("text", help="the beginning of a text, or a text with [MASK] in it")
-    predict.add_argument(
-        "-k", type=_positive, default=5, metavar="N", help="how many candidates (default: 5)"
-    )
-    embed = _command(
-        commands,
-        "embed",
-        run.embed,
-        "one vector per line of text",
-        "Reads one text per line and writes unit-length float32 vectors: an array [lines, width] where --to ends\n"
-        'in .npy, else JSON lines {"text", "embedding"}.',
-        "ssl-lib embed sentences.txt --to vectors.npy",
-    )
-    embed.add_argument(
-        "file", nargs="?", default="-", help="a text file; - reads standard input (default)"
-    )
-    embed.add_argument(
-        "--to", metavar="FILE", help="vectors.npy or vectors.jsonl (default: JSON lines on stdout)"
-    )
-    predict.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    serve = _command(
-        commands,
-        "serve",
-        run.serve,
-        "answer requests to a model over HTTP, on this machine only",
-        "Starts MLflow's scoring server: POST texts to http://127.0.0.1:PORT/invocations and get embeddings, or,\n"
-        'with "params": {"task": "next_tokens", "k": 3}, how they go on.',
-        "ssl-lib serve & curl localhost:5001/invocations -H 'Content-Type: application/json' \\\n"
-        """    -d '{"dataframe_records": [{"text": "The sum of 2 + 3 is"}]}'""",
-    )
-    serve.add_argument("--port", type=_port, default=5001, help="default: 5001")
-    for command in (predict, embed, serve):
-        command.add_argument(
-            "--model",
-            default="model",
-            metavar="FOLDER",
-            help="a folder, models:/NAME@ALIAS or runs:/ID/model (default: model)",
-        )
-
-
-def _add_text_commands(commands: Any) -> None:
-    numbers = _command(
-        commands,
-        "numbers",
-        run.numbers,
-        "the numbers in a text, with value and written form",
-        "Finds every number the way the pipeline does: 1,234.5 as well as 12%, $3.4 million, 5 March or twenty-one.",
-        "echo 'Revenue rose 12%% to $3.4 million.' | ssl-lib numbers -".replace("%%", "%"),
-    )
-    numbers.add_argument(
-        "file", nargs="?", default="-", help="a text file; - reads standard input (default)"
-    )
-    numbers.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    encodings = _command(
-        commands,
-        "encodings",
-        run.fetch_encoding,
-        "fetch a tiktoken vocabulary for use offline",
-        "Downloads the vocabulary of a tiktoken encoding and checks it. A machine without a network uses it when\n"
-        "TIKTOKEN_CACHE_DIR names the folder.",
-        "ssl-lib encodings fetch cl100k_base --to vocabularies",
-    )
-    encodings.add_argument("action", choices=["fetch"], help="fetch: download and store")
-    encodings.add_argument("name", metavar="NAME", help="gpt2, cl100k_base, o200k_base, ...")
-    encodings.add_argument(
-        "--to", metavar="DIR", default="vocabularies", help="folder (default: vocabularies)"
-    )
-
-
-def _add_project_commands(commands: Any) -> None:
-    ui = _command(
-        commands,
-        "ui",
-        run.ui,
-        "MLflow's pages over this project's runs, on this machine only",
-        "Serves the store that tracking.uri names at http://127.0.0.1:PORT until it is interrupted.",
-        "ssl-lib ui --port 5000",
-    )
-    ui.add_argument("--port", type=_port, default=5000, help="default: 5000")
-    _add_settings(ui)
-    compare = _command(
-        commands,
-        "compare",
-        run.compare,
-        "differences between runs, with intervals",
-        "Reads the runs' figures from MLflow and shows what differs: settings, losses, tasks with 95% intervals.\n"
-        "A run is named by its id, the beginning of its id, or its name.",
-        "ssl-lib compare 3f2a 91bc --figure difference.png",
-    )
-    compare.add_argument(
-        "runs",
-        nargs="+",
-        metavar="RUN",
-        help="two runs or more; the first is the one compared with",
-    )
-    compare.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    compare.add_argument(
-        "--figure", metavar="FILE", help="draw the differences into a .png, .svg or .pdf file"
-    )
-    _add_settings(compare)
-    summary = _command(
-        commands,
-        "summary",
-        run.summary,
-        "the figures of the last run, and where to look",
-        "Reads metrics/evaluation.json and shows losses and downstream tasks before and after pretraining.",
-        "ssl-lib summary",
-    )
-    summary.add_argument("--json", action="store_true", help="the file itself")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"must be between 1 and 65535, got {value}")
-    return value
-
-
-def _mendable() -> tuple[type[Exception], ...]:
-    """Errors that a user can mend; any other is a defect of the program and keeps its traceback."""
-    from ssl_lib.errors import UserError
-
-    return (UserError, OSError)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'input or output'}: {error.strerror}; mend that and run the command again"
-    return str(error)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+# What `ssl-lib numbers --json` says of a number; `text == source[start:end]`.
+NUMBER_KEYS = ("text", "start", "end", "value", "sign", "exponent", "mantissa", "form")
+
 
 def run_stage(options: argparse.Namespace) -> None:
-    """One of the stages of `dvc.yaml`, alone in its project."""
+    """One of the stages of `dvc.yaml`, never beside another process of the same stage."""
     import importlib
 
     from ssl_lib.config import load_settings
@@ -25,30 +29,15 @@ def run_stage(options: argparse.Namespace) -> None:
     if getattr(options, "baselines", None):
         overrides.append(f"evaluation.baselines={options.baselines}")
     settings = load_settings(options.params, overrides)
-    module, _, function = options.function.partition(":")
+    module, _, name = options.stage.partition(":")
+    function = getattr(importlib.import_module(module), name)
     root = Path.cwd()
-    first = (
-        os.environ.get("RANK", "0") == "0"
-    )  # torchrun starts one process per device; the first one writes
-    # A killed `dvc` leaves its stage running, and the next `dvc repro` would start a second one beside it.
-    with output_lock(root / ".ssl_lib" / "locks" / options.command) if first else nullcontext():
-        getattr(importlib.import_module(module), function)(settings, root)
-
-
-def run_ablation(options: argparse.Namespace) -> None:
-    """`ssl-lib ablate`."""
-    from ssl_lib.config import load_settings
-    from ssl_lib.experiments.ablation import ablate
-    from ssl_lib.experiments.transfer import show
-    from ssl_lib.files import output_lock
-
-    settings, root = load_settings(options.params, options.overrides), Path.cwd()
-    subsets = [label for label in options.subsets.split(",") if label]
-    with output_lock(root / ".ssl_lib" / "locks" / "ablate"):
-        found = ablate(
-            settings, root, subsets, options.every, options.seeds, options.steps, options.workers
-        )
-    print(json.dumps(found)) if options.json else show(found)
+    # A killed `dvc` leaves its stage running; the next `dvc repro` would start another beside it.
+    with ExitStack() as locked:
+        # torchrun starts one process per device: the first one writes, and so holds the lock.
+        if os.environ.get("RANK", "0") == "0":
+            locked.enter_context(output_lock(_lock_path(root, options.command)))
+        function(settings, root)
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -56,26 +45,25 @@ def predict(options: argparse.Namespace) -> None:
     from ssl_lib.predictor import load
 
     model = load(options.model)
+    # "2 + 3 is [MASK]." → the next tokens and the next number after "2 + 3 is", then the mask
     before_mask = options.text.split("[MASK]", 1)[0].rstrip()
+    # {"text", "next": [[token, probability], ...], "number": {"value", "interval"}, "masks": ...}
     found: dict[str, Any] = {"text": options.text}
     if before_mask:
         number = model.predict_number(before_mask)
-        found["next"] = [list(pair) for pair in model.predict_next(before_mask, k=options.k)]
-        found["number"] = {
-            "value": float(number.value),
-            "interval": [float(bound) for bound in number.interval],
-        }
+        low, high = number.interval
+        found["next"] = model.predict_next(before_mask, k=options.k)
+        found["number"] = {"value": number.value, "interval": [low, high]}
     if "[MASK]" in options.text:
-        found["masks"] = [list(pair) for pair in model.fill_mask(options.text)]
-    print(json.dumps(found, ensure_ascii=False)) if options.json else _show_prediction(found)
+        found["masks"] = model.fill_mask(options.text)
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
 
-
-def _show_prediction(found: dict[str, Any]) -> None:
     for text, probability in found.get("next", []):
         print(f"next    {probability:6.1%}  {text!r}")
     if "number" in found:
-        low, high = found["number"]["interval"]
-        print(f"number  {found['number']['value']:.6g}  (between {low:.6g} and {high:.6g})")
+        print(f"number  {number.value:.6g}  (between {low:.6g} and {high:.6g})")
     for text, probability in found.get("masks", []):
         print(f"[MASK]  {probability:6.1%}  {text!r}")
 
@@ -86,58 +74,23 @@ def embed(options: argparse.Namespace) -> None:
 
     from ssl_lib.predictor import load
 
-    lines = [line for line in _read_text(options.file).splitlines() if line.strip()]
-    vectors_ND = load(options.model).embed(lines)
+    text = _read_text(options.file)
+    texts = [line for line in text.splitlines() if line.strip()]
+    # One row a text, of length 1: [N, D] float32.
+    model = load(options.model)
+    vectors_ND = model.embed(texts)
     if options.to and options.to.endswith(".npy"):
         np.save(options.to, vectors_ND)
         return
-    pairs = zip(lines, vectors_ND.tolist(), strict=True)
-    text = "".join(
-        json.dumps({"text": line, "embedding": row}, ensure_ascii=False) + "\n"
-        for line, row in pairs
-    )
+    lines = []
+    for text, vector in zip(texts, vectors_ND.tolist(), strict=True):
+        row = {"text": text, "embedding": vector}
+        line = json.dumps(row, ensure_ascii=False)
+        lines.append(line + "\n")
     if options.to:
-        Path(options.to).write_text(text, encoding="utf-8")
+        Path(options.to).write_text("".join(lines), encoding="utf-8")
     else:
-        sys.stdout.write(text)
-
-
-def numbers(options: argparse.Namespace) -> None:
-    """`ssl-lib numbers`."""
-    from dataclasses import asdict
-
-    from ssl_lib.numbers.finder import find_numbers
-
-    found = find_numbers(_read_text(options.file))
-    if options.json:
-        for number in found:
-            row = {key: None if value != value else value for key, value in asdict(number).items()}
-            print(json.dumps(row, ensure_ascii=False))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("text", "value", "form", "start", "end")
-    for number in found:
-        value = "" if number.value != number.value else f"{number.value:.15g}"
-        table.add_row(number.text, value, number.form, str(number.start), str(number.end))
-    Console().print(table)
-
-
-def fetch_encoding(options: argparse.Namespace) -> None:
-    """`ssl-lib encodings fetch`."""
-    from ssl_lib.tokens import fetch
-
-    for path in fetch.fetch_encoding(options.name, options.to):
-        print(path)
-
-
-def ui(options: argparse.Namespace) -> None:
-    """`ssl-lib ui`."""
-    from ssl_lib.config import load_settings
-    from ssl_lib.tracking import serve_ui
-
-    serve_ui(load_settings(options.params, options.overrides), Path.cwd(), options.port)
+        sys.stdout.writelines(lines)
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -147,16 +100,37 @@ def serve(options: argparse.Namespace) -> None:
     serve_model(options.model, Path.cwd(), options.port)
 
 
-def compare(options: argparse.Namespace) -> None:
-    """`ssl-lib compare`."""
-    from ssl_lib.config import load_settings
-    from ssl_lib.experiments.comparison import compare as compared
-    from ssl_lib.experiments.comparison import draw, show
+def numbers(options: argparse.Namespace) -> None:
+    """`ssl-lib numbers`."""
+    from ssl_lib.numbers.finder import find_numbers
 
-    found = compared(load_settings(options.params, options.overrides), Path.cwd(), options.runs)
-    if options.figure:
-        draw(found, Path(options.figure))
-    print(json.dumps(found.as_json(), ensure_ascii=False)) if options.json else show(found)
+    text = _read_text(options.file)
+    found = find_numbers(text)
+    if options.json:
+        for number in found:
+            row = {key: getattr(number, key) for key in NUMBER_KEYS}
+            # JSON has no NaN, which is the value of an identifier such as "A4".
+            if math.isnan(number.value):
+                row["value"] = row["mantissa"] = None
+            print(json.dumps(row, ensure_ascii=False))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("text", "value", "form", "start", "end")
+    for number in found:
+        value = "" if math.isnan(number.value) else f"{number.value:.15g}"
+        place = (str(number.start), str(number.end))
+        table.add_row(number.text, value, number.form, *place)
+    Console().print(table)
+
+
+def fetch_encoding(options: argparse.Namespace) -> None:
+    """`ssl-lib encodings fetch`."""
+    from ssl_lib.tokens import fetch
+
+    print(fetch.fetch_encoding(options.name, options.to))
 
 
 def summary(options: argparse.Namespace) -> None:
@@ -170,31 +144,79 @@ def summary(options: argparse.Namespace) -> None:
     if options.json:
         sys.stdout.write(text)
         return
-    _show_summary(json.loads(text))
 
+    def before_after(name: str, row: dict[str, Any]) -> str:
+        return f"{name:<24}{row['before']:>10.3f}{row['after']:>10.3f}"
 
-def _show_summary(evaluation: dict[str, Any]) -> None:
+    evaluation = json.loads(text)
     print(f"{'held-out loss':<24}{'before':>10}{'after':>10}{'reduction':>12}")
     for name, loss in evaluation["losses"].items():
-        print(f"{name:<24}{loss['before']:>10.3f}{loss['after']:>10.3f}{loss['reduction']:>12.0%}")
+        print(before_after(name, loss) + f"{loss['reduction']:>12.0%}")
     print(f"\n{'downstream task':<24}{'before':>10}{'after':>10}   metric")
     for name, task in evaluation["downstream"].items():
-        print(f"{name:<24}{task['before']:>10.3f}{task['after']:>10.3f}   {task['metric']}")
+        print(before_after(name, task) + f"   {task['metric']}")
     command = Path(sys.executable).parent / "ssl-lib"
     print(f"\nReport:   {Path('report/index.html').resolve()}")
     print(f"Runs:     {command} ui")
     print(f"Try it:   {command} predict 'The sum of 2 + 3 is'")
 
 
+def ui(options: argparse.Namespace) -> None:
+    """`ssl-lib ui`."""
+    from ssl_lib.config import load_settings
+    from ssl_lib.tracking import serve_ui
+
+    serve_ui(load_settings(options.params, options.overrides), Path.cwd(), options.port)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """`ssl-lib compare`."""
+    from ssl_lib.config import load_settings
+    from ssl_lib.experiments import comparison
+
+    settings = load_settings(options.params, options.overrides)
+    found = comparison.compare(settings, Path.cwd(), options.runs)
+    if options.figure:
+        comparison.draw(found, Path(options.figure))
+    if options.json:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        comparison.show(found)
+
+
+def run_ablation(options: argparse.Namespace) -> None:
+    """`ssl-lib ablate`."""
+    from ssl_lib.config import load_settings
+    from ssl_lib.experiments.ablation import ablate
+    from ssl_lib.experiments.transfer import show
+    from ssl_lib.files import output_lock
+
+    root = Path.cwd()
+    settings = load_settings(options.params, options.overrides)
+    # "mlm+ntp,all" → ["mlm+ntp", "all"]
+    subsets = [label for label in options.subsets.split(",") if label]
+    size = (options.seeds, options.steps, options.workers)
+    with output_lock(_lock_path(root, "ablate")):
+        found = ablate(settings, root, subsets, options.every, *size)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        show(found)
+
+
+def _lock_path(root: Path, command: str) -> Path:
+    return root / ".ssl_lib" / "locks" / command
+
+
 def _read_text(file: str) -> str:
+    """The content of a UTF-8 file, or of standard input for "-"; UserError names the bad line."""
     from ssl_lib.errors import UserError
 
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
-        raise UserError(
-            f"{file} cannot be read ({error.strerror}); name a text file or - for standard input"
-        ) from None
+        advice = "name a text file or - for standard input"
+        raise UserError(f"{file} cannot be read ({error.strerror}); {advice}") from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

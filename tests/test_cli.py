@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tiktoken
 
 from ssl_lib import cli
-from ssl_lib.config import load_settings
+from ssl_lib.config import Settings, load_settings
 from ssl_lib.files import output_lock
+from ssl_lib.objectives.registry import build_objectives
+from ssl_lib.predictor import load
+from ssl_lib.tokens import fetch
+from ssl_lib.training.model_folder import save_model
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    *cli.STAGES, "ablate", "predict", "embed", "serve", "numbers", "encodings", "ui", "compare", "summary"
+    "corpus", "tokenize", "tune", "train", "evaluate", "predict", "embed", "serve",
+    "numbers", "encodings", "summary", "ui", "compare", "ablate",
 ]  # fmt: skip
 
 
@@ -43,7 +53,26 @@ def test_help_teaches_with_an_example_that_parses(
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
     assert stop.value.code == 0
-    assert "Example:\n  " in capsys.readouterr().out
+    example = capsys.readouterr().out.partition("Example:\n  ")[2]
+    # "echo ... | ssl-lib numbers -", "ssl-lib serve & curl ..." → the words of ssl-lib
+    words = shlex.split(example.partition("ssl-lib ")[2].partition(" & ")[0])
+    assert cli.build_parser().parse_args(words).command == command
+
+
+def test_help_lists_every_command_with_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    listed = re.findall(r"^  (\w+) +\S", shown.partition("positional arguments")[0], re.MULTILINE)
+    assert listed == COMMANDS
+    assert all(f"{title}:\n" in shown for title in cli.GROUPS)
+
+
+def test_help_answers_within_a_third_of_a_second_of_processor_time() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run("--help").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
 
 
 @pytest.mark.parametrize(
@@ -97,10 +126,12 @@ def test_stage_gets_the_settings_and_the_root(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "stage_for_test.py").write_text(
-        "def build(settings, root):\n    (root / 'seen').write_text(f'{settings.seed} {settings.training.steps}')\n"
+        "def build(settings, root):\n"
+        "    (root / 'seen').write_text(f'{settings.seed} {settings.training.steps}')\n"
     )
     monkeypatch.syspath_prepend(str(project))
-    monkeypatch.setitem(cli.STAGES, "corpus", ("stage_for_test:build", "", "", ""))
+    stage = cli.STAGES["corpus"]._replace(stage="stage_for_test:build")
+    monkeypatch.setitem(cli.STAGES, "corpus", stage)
     assert cli.main(["corpus", "--set", "training.steps=7", "--set", "training.sequences=3"]) == 0
     assert (project / "seen").read_text() == "1 7"
 
@@ -113,17 +144,19 @@ def test_an_entry_of_a_list_is_set_by_its_number(project: Path) -> None:
     assert (source.path, source.documents, source.weight) == ("built-in", 70, 2.5)
 
 
-@pytest.mark.parametrize("words", [["--baselines", "full"], ["--set", "evaluation.baselines=full"]])
+@pytest.mark.parametrize("words", [["--baselines", "none"], ["--set", "evaluation.baselines=none"]])
 def test_baselines_of_evaluate_have_a_flag_of_their_own(
     words: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "judge_for_test.py").write_text(
-        "def judge(settings, root):\n    (root / 'seen').write_text(settings.evaluation.baselines)\n"
+        "def judge(settings, root):\n"
+        "    (root / 'seen').write_text(settings.evaluation.baselines)\n"
     )
     monkeypatch.syspath_prepend(str(project))
-    monkeypatch.setitem(cli.STAGES, "evaluate", ("judge_for_test:judge", "", "", ""))
+    stage = cli.STAGES["evaluate"]._replace(stage="judge_for_test:judge")
+    monkeypatch.setitem(cli.STAGES, "evaluate", stage)
     assert cli.main(["evaluate", *words]) == 0
-    assert (project / "seen").read_text() == "full"
+    assert (project / "seen").read_text() == "none"
 
 
 def test_second_run_of_a_stage_is_refused(
@@ -141,12 +174,51 @@ def test_interrupt_exits_with_130(project: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # a shell that starts the tests in the background makes them, and what they start, ignore this signal
+        # A shell that starts the tests in the background makes all they start ignore the signal.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     time.sleep(2)  # past the imports, waiting for standard input
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
+
+
+@pytest.fixture(scope="module")
+def model_folder(
+    settings: Settings, encoding: tiktoken.Encoding, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A model at its random initialisation."""
+    folder = tmp_path_factory.mktemp("project") / "model"
+    save_model(folder, settings, encoding, build_objectives(settings, encoding))
+    return folder
+
+
+def test_predict_says_what_the_model_says(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", "2 + 3 is [MASK].", "--model", str(model_folder), "-k", "2"]
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    model = load(model_folder)
+    assert found["next"] == [list(pair) for pair in model.predict_next("2 + 3 is", k=2)]
+    assert found["number"]["value"] == model.predict_number("2 + 3 is").value
+    assert len(found["masks"]) == 1
+    assert cli.main(words) == 0
+    kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert kinds == ["next", "next", "number", "[MASK]"]
+
+
+def test_embed_writes_one_vector_per_line(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "texts.txt").write_text("one 1\n\ntwo 2\n")
+    words = ["embed", str(tmp_path / "texts.txt"), "--model", str(model_folder)]
+    expected = load(model_folder).embed(["one 1", "two 2"])
+    assert cli.main(words) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ["one 1", "two 2"]
+    assert np.allclose([line["embedding"] for line in lines], expected)
+    assert cli.main([*words, "--to", str(tmp_path / "vectors.npy")]) == 0
+    assert np.array_equal(np.load(tmp_path / "vectors.npy"), expected)
 
 
 def test_numbers_are_json_lines_with_null_for_no_value() -> None:
@@ -164,6 +236,14 @@ def test_numbers_are_a_table_for_people() -> None:
     done = run("numbers", "-", stdin="There are 1,234 of them.")
     assert "1,234" in done.stdout
     assert "thousands" in done.stdout
+
+
+def test_a_fetched_vocabulary_is_named_by_its_folder(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fetch, "VOCABULARY_FILES", {"nothing_to_fetch": []})
+    assert cli.main(["encodings", "fetch", "nothing_to_fetch", "--to", "vocabularies"]) == 0
+    assert capsys.readouterr().out == "vocabularies\n"
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:

@@ -1,4 +1,4 @@
-"""Numbers as the shared encoder sees them: a plane through their states, and their nearest neighbours.
+"""Numbers as the shared encoder sees them: a plane through their states, nearest neighbours.
 
 Start at `write_number_line`. Shapes: N numbers, M numbers whose neighbors are listed, D width.
 """
@@ -20,7 +20,8 @@ from ssl_lib.files import write_atomically
 LOWEST, HIGHEST = -3, 9  # powers of ten
 STEPS = ("1", "2", "5")  # of each power
 QUERIES = (
-    "7", "12", "99", "100", "2024", "12%", "$3.4 million", "0.5", "1,000", "1e6", "twenty-one", "3rd",
+    "7", "12", "99", "100", "2024", "12%", "$3.4 million", "0.5", "1,000", "1e6", "twenty-one",
+    "3rd",
 )  # fmt: skip
 NEAREST = 5
 LABEL = "Mean bidirectional state of the tokens of each number, written alone."
@@ -86,8 +87,8 @@ def nearest_numbers(
 ) -> dict[str, Any]:
     """For each of some written numbers, the candidates whose embeddings have the highest cosine.
 
-    Returns `candidates`, how many there are, and `rows`: the `number`, and its `nearest` as pairs of
-    text and cosine.
+    Returns `candidates`, how many there are, and `rows`: the `number`, and its `nearest` as pairs
+    of text and cosine.
     """
     texts = list(dict.fromkeys([*queries, *candidates()]))
     vectors_ND = np.asarray(model.embed(texts), dtype=np.float64)
