@@ -29,8 +29,8 @@ from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
 from ssl_lib.objectives.contrastive.sentence_encoder import AROUND, DECADES_EACH, unpacked
 from ssl_lib.objectives.contrastive.spans import unit
+from ssl_lib.objectives.group import ObjectiveGroup, Prepared
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
-from ssl_lib.training.group import ObjectiveGroup, Prepared
 
 PLAIN = {"batch_fraction": 1.0, "projection": 16, "sentence_weight": 1.0, "equivalent_weight": 0.0}
 

@@ -19,11 +19,11 @@ from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import View, Vocabulary
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
+from ssl_lib.objectives.group import ObjectiveGroup
 from ssl_lib.objectives.numerical import NumericalPatternLearner
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import encode, train_encoding
-from ssl_lib.training.group import ObjectiveGroup
 
 KINDS = ("none", "value", "log_value", "exponent_bins", "fourier", "place_value")
 GROUPINGS = ("right3", "single")

@@ -23,8 +23,8 @@ from ssl_lib.objectives.base import rows_at
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
 from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.denoising import DenoisingAutoencoder
+from ssl_lib.objectives.group import ObjectiveGroup, run_trunk
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
-from ssl_lib.training.group import ObjectiveGroup, run_trunk
 
 SHARES = (
     "noise_token_share", "random_token_share", "shuffle_share", "digit_share", "deletion_share", "infill_share"

@@ -29,6 +29,7 @@ from ssl_lib.model.layers import normalise
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Objective, Selection
 from ssl_lib.objectives.denoising import PLACE_FEATURES, DenoisingAutoencoder
+from ssl_lib.objectives.group import ObjectiveGroup, Prepared
 from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.next_token import NextTokenPredictor
 from ssl_lib.objectives.numerical import NumericalPatternLearner
@@ -45,7 +46,6 @@ from ssl_lib.objectives.value_heads import (
 )
 from ssl_lib.objectives.vocabulary_loss import LOGITS_AT_ONCE, vocabulary_loss
 from ssl_lib.tokens.alignment import tokenize_texts
-from ssl_lib.training.group import ObjectiveGroup, Prepared
 
 VALUE_HEADS = ("mixture", "regression", "mantissa_exponent", "token_distance")
 

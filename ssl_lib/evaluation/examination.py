@@ -14,10 +14,10 @@ from ssl_lib.evaluation.asked import Asked, cleared, draw
 from ssl_lib.evaluation.downstream import four_tasks
 from ssl_lib.evaluation.losses import ChosenRows
 from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.objectives.held_out import held_out_batches, held_out_losses
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.encodings import encoding
 from ssl_lib.tokens.store import TokenStore
-from ssl_lib.training.held_out import held_out_batches, held_out_losses
 
 FEWEST_SAMPLES = 100  # of the bootstrap: an ablation gives its spread over seeds, not over items
 

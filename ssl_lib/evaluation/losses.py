@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings
 from ssl_lib.errors import UserError
+from ssl_lib.objectives.held_out import held_out_batches
+from ssl_lib.objectives.held_out import held_out_losses as losses_of
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.store import TokenStore
-from ssl_lib.training.held_out import held_out_batches
-from ssl_lib.training.held_out import held_out_losses as losses_of
 
 NTXENT_PARTS = (
     "token",

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
+from ssl_lib.objectives.group import ObjectiveGroup, Prepared, objective_losses, run_trunk
 from ssl_lib.training.devices import Placement, sum_over_processes
-from ssl_lib.training.group import ObjectiveGroup, Prepared, run_trunk
 from ssl_lib.training.trainer import SelfSupervisedTrainer
-from ssl_lib.training.weighting import objective_losses
 
 COSINE, NORM = "gradient_cosine/", "gradient_norm/"
 

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from ssl_lib.config import TrainingSettings
 
-PartSums = Mapping[str, Mapping[str, Tensor]]
-PartCounts = Mapping[str, Mapping[str, int]]
 MOST_LOG_VARIANCE = 4.0  # learned factors stay within exp(-4) and exp(4): a density's loss may fall below 0 for good
 
 
@@ -74,25 +72,6 @@ class Weighting(nn.Module):
         if done <= start or start == end:
             return float(done > start)
         return min(1.0, (done - start) / (end - start))
-
-
-def part_losses(sums: PartSums, counts: PartCounts) -> dict[str, dict[str, Tensor]]:
-    """Mean loss of every part of every objective; a part that scores nothing anywhere is zero."""
-    return {
-        objective: {part: value / max(counts[objective][part], 1) for part, value in parts.items()}
-        for objective, parts in sums.items()
-    }
-
-
-def objective_losses(
-    sums: PartSums, counts: PartCounts, part_weights: Mapping[str, Mapping[str, float]]
-) -> dict[str, Tensor]:
-    """Loss of every objective: its weighted parts."""
-    means = part_losses(sums, counts)
-    return {
-        name: sum(part_weights[name][part] * value for part, value in parts.items())
-        for name, parts in means.items()
-    }
 
 
 def joint_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -17,7 +17,8 @@ from ssl_lib.batches.curriculum import Emphasis
 from ssl_lib.batches.views import View, ViewMaker, in_clean_order
 from ssl_lib.objectives.base import Objective, Selection
 
-Selections = Mapping[str, Mapping[str, Selection]]
+PartSums = Mapping[str, Mapping[str, Tensor]]
+PartCounts = Mapping[str, Mapping[str, int]]
 
 
 class Prepared(NamedTuple):
@@ -94,3 +95,22 @@ def run_trunk(trunk: nn.Module, views: Mapping[str, View]) -> dict[str, Tensor]:
         views.items(), hidden_RTD.split([len(view.ids_RT) for view in views.values()]), strict=True
     )
     return {name: in_clean_order(states_RTD, view.source_N) for (name, view), states_RTD in by_view}
+
+
+def part_losses(sums: PartSums, counts: PartCounts) -> dict[str, dict[str, Tensor]]:
+    """Mean loss of every part of every objective; a part that scores nothing anywhere is zero."""
+    return {
+        objective: {part: value / max(counts[objective][part], 1) for part, value in parts.items()}
+        for objective, parts in sums.items()
+    }
+
+
+def objective_losses(
+    sums: PartSums, counts: PartCounts, part_weights: Mapping[str, Mapping[str, float]]
+) -> dict[str, Tensor]:
+    """Loss of every objective: its weighted parts."""
+    means = part_losses(sums, counts)
+    return {
+        name: sum(part_weights[name][part] * value for part, value in parts.items())
+        for name, parts in means.items()
+    }
