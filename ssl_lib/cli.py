@@ -153,7 +153,7 @@ STAGES = {
             ),
             *SETTINGS,
         ),
-        stage="ssl_lib.evaluation:evaluate",
+        stage="ssl_lib.report:evaluate",
     ),
 }
 MODEL_COMMANDS = {

@@ -22,7 +22,7 @@ LAYERS = {  # a module imports modules of its own layer or below
     "commands": 8,
     "__main__": 8,
     "experiments": 7,  # trains and evaluates models, many times
-    "report": 6,  # the last step of stage evaluate
+    "report": 7,  # stage evaluate: the measures of `evaluation`, then the page
     "evaluation": 6,
     "predictor": 5,  # a model in use; stage train saves it
     "training": 5,

@@ -13,7 +13,6 @@ from test_evaluation_external import write_files
 
 from ssl_lib.config import Settings
 from ssl_lib.errors import UserError
-from ssl_lib.evaluation import evaluate
 from ssl_lib.evaluation.alone import objectives_alone, subset_settings
 from ssl_lib.evaluation.asked import Ground, draw
 from ssl_lib.evaluation.figures import figures
@@ -22,6 +21,7 @@ from ssl_lib.evaluation.semantic_similarity import evaluate_pairs
 from ssl_lib.evaluation.stage import RawTexts
 from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.predictor import Predictor
+from ssl_lib.report import evaluate
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.encodings import encoding
 from ssl_lib.tokens.store import tokenize

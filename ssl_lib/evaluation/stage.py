@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from ssl_lib.files import write_atomically
 from ssl_lib.progress import progress_bar
 
 if TYPE_CHECKING:
+    from ssl_lib.predictor import Predictor
     from ssl_lib.tokens.store import TokenStore
 
 MOST_VALUES, MOST_TEXTS = 1_000_000, 20_000  # of the corpus, so that memory does not grow with it
@@ -50,11 +51,11 @@ class RawTexts:
             ) from None
 
 
-def run(settings: Settings, root: Path) -> dict[str, Any]:
+def run(
+    settings: Settings, root: Path, present: Callable[[Predictor, Predictor], None] | None
+) -> dict[str, Any]:
     """All of the stage `evaluate`; returns the metrics that it wrote."""
     from ssl_lib.predictor import Predictor, load
-    from ssl_lib.report import write_report
-    from ssl_lib.report.number_line import write_number_line
     from ssl_lib.tokens.store import TokenStore
 
     started = time.perf_counter()
@@ -73,8 +74,8 @@ def run(settings: Settings, root: Path) -> dict[str, Any]:
     seconds["evaluate"] = time.perf_counter() - started
     metrics = figures(found) | _circumstances(settings, root, test.meta, seconds)
     _write(root, metrics, found, seconds)
-    write_number_line(before, after, root / "report")
-    write_report(settings, root)
+    if present is not None:
+        present(before, after)
     _record(settings, root, metrics)
     return metrics
 

@@ -18,14 +18,32 @@ svg.py, markup.py, formats.py, style.py    drawing, HTML, figures as text, the s
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ssl_lib.config import Settings
+if TYPE_CHECKING:
+    from ssl_lib.config import Settings
+    from ssl_lib.predictor import Predictor
+
+
+def evaluate(settings: Settings, root: Path) -> dict[str, Any]:
+    """Run stage `evaluate`: what `ssl_lib.evaluation` measures, then the number line and the page.
+
+    Returns what `metrics/evaluation.json` holds. Raises UserError as `ssl_lib.evaluation.evaluate`.
+    """
+    from ssl_lib import evaluation
+    from ssl_lib.report.number_line import write_number_line
+
+    def present(before: Predictor, after: Predictor) -> None:
+        write_number_line(before, after, root / "report")
+        write_report(settings, root)
+
+    return evaluation.evaluate(settings, root, present)
 
 
 def write_report(settings: Settings, root: Path) -> Path:
-    """Write `report/index.html` and `report/*.png` from the files of the last run under `root`; returns the page.
+    """Write `report/index.html` and `report/*.png` from the files of the last run; return the page.
 
-    A file that is missing or unreadable costs its part of the page alone, which says so. Heavy imports happen here.
+    A file that is missing or unreadable costs its part of the page alone, which says so.
     """
     from ssl_lib.report.inputs import read_inputs
     from ssl_lib.report.page import write_page
