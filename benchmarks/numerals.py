@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ssl_lib.numbers.finder import find_number_arrays, find_numbers
+from ssl_lib.numbers import find_number_arrays, find_numbers
 
 COMMON = """
 the of and to in a is that for it as was with be by on not he his but

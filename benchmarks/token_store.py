@@ -18,7 +18,7 @@ from pathlib import Path
 
 import tiktoken
 
-from ssl_lib.numbers.finder import find_number_arrays
+from ssl_lib.numbers import find_number_arrays
 from ssl_lib.tokens.alignment import grouped, tokenize_group
 from ssl_lib.tokens.encodings import encoding
 

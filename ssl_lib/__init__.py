@@ -23,8 +23,8 @@ _HOMES = {
     "Settings": "ssl_lib.config",
     "UserError": "ssl_lib.errors",
     "encoding": "ssl_lib.tokens.encodings",
-    "find_numbers": "ssl_lib.numbers.finder",
-    "Number": "ssl_lib.numbers.finder",
+    "find_numbers": "ssl_lib.numbers",
+    "Number": "ssl_lib.numbers",
 }
 __all__ = list(_HOMES)
 

@@ -102,7 +102,7 @@ def serve(options: argparse.Namespace) -> None:
 
 def numbers(options: argparse.Namespace) -> None:
     """`ssl-lib numbers`."""
-    from ssl_lib.numbers.finder import find_numbers
+    from ssl_lib.numbers import find_numbers
 
     text = _read_text(options.file)
     found = find_numbers(text)

@@ -17,7 +17,7 @@ from torch import Tensor
 from ssl_lib.batches.padded import PaddedRows, padded_rows, token_spans
 from ssl_lib.config import Settings
 from ssl_lib.model.layers import normalise
-from ssl_lib.numbers.finder import Number, find_numbers
+from ssl_lib.numbers import Number, find_numbers
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.objectives.value_heads import NumberPrediction, number_prediction, scale_points

@@ -8,7 +8,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_lib.numbers.finder import FORMS, find_numbers
+from ssl_lib.numbers import FORMS, find_numbers
 from ssl_lib.tokens.alignment import (
     GROUP_CHARACTERS,
     NUMBER_DTYPE,
@@ -89,9 +89,6 @@ def slow_reference(encoding: tiktoken.Encoding, texts: list[str]) -> Tokenized:
                 (
                     *span,
                     number.value,
-                    number.sign,
-                    number.exponent,
-                    number.mantissa,
                     FORMS.index(number.form),
                 )
             )

@@ -10,7 +10,7 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.batches.views import View, sentence_ids_BT
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers import find_numbers
 from ssl_lib.tokens.store import tokenize_texts
 
 TEXTS = [

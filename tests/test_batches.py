@@ -16,7 +16,7 @@ from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, number_sta
 from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
 from ssl_lib.batches.padded import padded_rows, token_spans
 from ssl_lib.errors import UserError
-from ssl_lib.numbers.finder import FORMS, find_numbers
+from ssl_lib.numbers import FORMS, find_numbers
 from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import encode, special_ids
 

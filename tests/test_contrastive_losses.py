@@ -26,7 +26,8 @@ from reference import (
     supervised_loop,
 )
 
-from ssl_lib.objectives.contrastive.graded_pairs import Numbers, grade, restatements
+from ssl_lib.numbers.similarity import similarity_of_orders
+from ssl_lib.objectives.contrastive.graded_pairs import Numbers, restatements
 from ssl_lib.objectives.contrastive.losses import (
     NO_LABEL,
     SMALLEST_CHORD,
@@ -137,7 +138,7 @@ def test_graded_loss_equals_the_loop() -> None:
 def test_grade_is_one_for_equal_numbers_and_falls_with_relative_change() -> None:
     changes = [0.0, 0.001, 0.01, 0.1, 1.0, 9.0, 10.0]
     decades = torch.tensor([math.log10(1.0 + change) for change in changes], dtype=torch.float64)
-    got = grade(decades).tolist()
+    got = similarity_of_orders(decades).tolist()
     expected = [grade_of(1.0, 1.0 + change) for change in changes]
     assert got == pytest.approx(expected, abs=1e-9)
     assert got[0] == 1.0
@@ -146,7 +147,7 @@ def test_grade_is_one_for_equal_numbers_and_falls_with_relative_change() -> None
 
 def test_a_change_from_2_to_20_percent_asks_for_less_likeness_than_one_to_2_1_percent() -> None:
     far, near = (
-        float(grade(torch.tensor(math.log10(after / 2.0), dtype=torch.float64)))
+        float(similarity_of_orders(torch.tensor(math.log10(after / 2.0), dtype=torch.float64)))
         for after in (20.0, 2.1)
     )
     assert far < 0.02

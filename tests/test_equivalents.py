@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from ssl_lib.batches.alterations import clean_view
 from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.equivalents import EquivalentView, equivalent_forms, equivalent_view
+from ssl_lib.batches.equivalents import EquivalentView, equivalent_view
 from ssl_lib.batches.views import Vocabulary
-from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers import equivalent_forms, find_numbers
 from ssl_lib.numbers.writing import spell
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import decode

@@ -15,7 +15,6 @@ from ssl_lib.evaluation import probes
 from ssl_lib.evaluation.number_prediction import (
     INTERVALS,
     LEVELS,
-    UNIT,
     Forecast,
     NextNumbers,
     absolute_error,
@@ -36,11 +35,12 @@ from ssl_lib.evaluation.probes import (
     probe_scores,
 )
 from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.numbers.scale import RESOLUTION
 from ssl_lib.synthetic.items import next_token_documents
 
 
 def _from_decades(scaled: np.ndarray) -> np.ndarray:
-    return np.sign(scaled) * (10.0 ** np.abs(scaled) - 1.0) * UNIT
+    return np.sign(scaled) * (10.0 ** np.abs(scaled) - 1.0) * RESOLUTION
 
 
 def _normal_forecast(mean: float, spread: float, count: int) -> Forecast:
@@ -157,7 +157,7 @@ def test_every_measure_equals_a_loop_over_the_numbers() -> None:
         Forecast(points, quantiles), numbers, np.ones(8, dtype=bool), Contest(None, None, 0, 100)
     )
     slow = reference.number_measures(
-        values.tolist(), points.tolist(), quantiles.tolist(), LEVELS, UNIT
+        values.tolist(), points.tolist(), quantiles.tolist(), LEVELS, RESOLUTION
     )
     assert set(slow) < set(found)
     for name, value in slow.items():

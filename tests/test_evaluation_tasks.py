@@ -33,13 +33,13 @@ from ssl_lib.evaluation.token_classification import (
     run_probe,
     span_features,
 )
+from ssl_lib.numbers.similarity import amount_similarity
 from ssl_lib.synthetic.items import (
     MULTIPLES,
     ChoiceItem,
     SimilarityPair,
     multiplied_sentences,
     next_token_documents,
-    quantity_similarity,
     role_documents,
     similarity_pairs,
 )
@@ -232,7 +232,7 @@ def test_ten_times_an_amount_must_be_farther_than_a_little_more(
     assert rows[1.0]["after"] == pytest.approx(1.0)
     assert all(row["before"] == 1.0 for row in rows.values())
     assert rows[10.0]["after"] == pytest.approx((1.0 + math.cos(0.5)) / 2)
-    assert rows[10.0]["graded"] == pytest.approx(quantity_similarity(7, 70))
+    assert rows[10.0]["graded"] == pytest.approx(amount_similarity(7, 70))
 
 
 def test_cosines_do_not_depend_on_the_order_of_the_pairs(encoding: tiktoken.Encoding) -> None:

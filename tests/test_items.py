@@ -8,7 +8,8 @@ from math import isclose
 
 import pytest
 
-from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers import find_numbers
+from ssl_lib.numbers.similarity import amount_similarity
 from ssl_lib.synthetic.generator import ROLES, generate
 from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
@@ -17,7 +18,6 @@ from ssl_lib.synthetic.items import (
     choice_items,
     multiplied_sentences,
     next_token_documents,
-    quantity_similarity,
     role_documents,
     similarity_pairs,
 )
@@ -244,11 +244,11 @@ def test_wrong_requests_are_value_errors(call: object, message: str) -> None:
 
 
 def test_similarity_falls_with_the_log_ratio() -> None:
-    assert quantity_similarity(5, 5) == 1.0
-    assert quantity_similarity(5, 55) == pytest.approx(0.0, abs=1e-12)
-    assert quantity_similarity(2, 3) == quantity_similarity(3, 2)
+    assert amount_similarity(5, 5) == 1.0
+    assert amount_similarity(5, 55) == pytest.approx(0.0, abs=1e-12)
+    assert amount_similarity(2, 3) == amount_similarity(3, 2)
     changes = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0]
-    scores = [quantity_similarity(1.0, 1.0 + change) for change in changes]
+    scores = [amount_similarity(1.0, 1.0 + change) for change in changes]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] == pytest.approx(0.925, abs=0.001)
 
@@ -266,7 +266,7 @@ def test_pairs_are_scored_by_the_quantities_that_they_say() -> None:
     assert Counter(pair.score == 1.0 for pair in pairs)[True] == 200
     for pair in pairs:
         first, second = _quantity(pair.first), _quantity(pair.second)
-        assert isclose(pair.score, quantity_similarity(first, second), abs_tol=1e-9), pair
+        assert isclose(pair.score, amount_similarity(first, second), abs_tol=1e-9), pair
         assert pair.first != pair.second
         assert 0.0 <= pair.score <= 1.0
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reference import Entry, complete_numbers, running_numbers
 
 from ssl_lib.model.number_embedding import LARGEST, NumberTables, make_number_embedding
-from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers import find_numbers
 from ssl_lib.tokens.encodings import encode, train_encoding, vocabulary_features
 
 KINDS = ("value", "log_value", "exponent_bins", "fourier", "place_value")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ssl_lib.evaluation.baselines import NgramModel
 from ssl_lib.evaluation.protocol import Contest, Judged, Predictions, Spans, inside
 from ssl_lib.evaluation.statistics import Paired, TaskResult, lower_is_better, paired_ratios
-from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers import find_numbers
 from ssl_lib.tokens.encodings import encode
 
 LN2 = math.log(2.0)

@@ -1,6 +1,6 @@
 """Prediction of the next number's value: error, exponent, coverage of the central intervals and CRPS.
 
-Errors are measured in decades on the scale sign(v) * log10(1 + |v| / UNIT), which is defined for zero and for negative
+Errors are measured in decades on the scale of `ssl_lib.numbers.scale`, which is defined for zero and for negative
 numbers; the exponent accuracy and the plain log10 error, which are not, count only numbers above zero. Legend: N
 numbers, Q quantiles.
 """
@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ssl_lib.evaluation.protocol import Contest, Judged, Spans
 from ssl_lib.evaluation.statistics import TaskResult, lower_is_better, mean_interval, paired_means
-from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers import find_numbers
+from ssl_lib.numbers.scale import RESOLUTION, to_scale
 
-UNIT = 0.01
 INTERVALS = (
     0.1,
     0.3,
@@ -55,8 +55,7 @@ class Forecast(NamedTuple):
 
 def to_decades(values: ArrayLike) -> NDArray[np.float64]:
     """Values on the signed logarithmic scale."""
-    values = np.asarray(values, dtype=np.float64)
-    return np.sign(values) * np.log10(1.0 + np.abs(values) / UNIT)
+    return to_scale(np.asarray(values, dtype=np.float64))
 
 
 def next_numbers(documents: Sequence[SpannedText], limit: int, seed: int) -> NextNumbers:
@@ -159,7 +158,7 @@ def covered(forecast: Forecast, values: NDArray[np.float64], interval: float) ->
     """Which values [N] lie in the central interval; its ends count, with a tolerance of float32."""
     low = LEVELS.index((1 - interval) / 2)
     low_N, high_N = forecast.quantiles[:, low], forecast.quantiles[:, -1 - low]
-    slack_N = 1e-6 * np.maximum(np.abs(values), UNIT)
+    slack_N = 1e-6 * np.maximum(np.abs(values), RESOLUTION)
     return (values >= low_N - slack_N) & (values <= high_N + slack_N)
 
 

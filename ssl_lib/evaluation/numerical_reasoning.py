@@ -18,7 +18,7 @@ from ssl_lib.evaluation.baselines import NgramModel
 from ssl_lib.evaluation.protocol import Contest, Judged
 from ssl_lib.evaluation.readers import Question, four_choices
 from ssl_lib.evaluation.statistics import Paired, TaskResult, paired_means
-from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers import find_numbers
 
 EXAMPLES = 12
 GENERATED_TOKENS = 10

@@ -14,7 +14,8 @@ from scipy.stats import rankdata
 from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
 from ssl_lib.evaluation.protocol import Contest, Judged
 from ssl_lib.evaluation.statistics import Floats, TaskResult, paired_spearmans
-from ssl_lib.synthetic.items import MULTIPLES, SimilarityPair, quantity_similarity
+from ssl_lib.numbers.similarity import amount_similarity
+from ssl_lib.synthetic.items import MULTIPLES, SimilarityPair
 
 EXAMPLES = 8
 POINTS = 400
@@ -74,7 +75,7 @@ def multiplied(contest: Contest, sentences: Sequence[tuple[str, ...]]) -> dict[s
         "rows": [
             {
                 "factor": factor,
-                "graded": quantity_similarity(1.0, factor),
+                "graded": amount_similarity(1.0, factor),
                 "before": before,
                 "after": after,
             }
@@ -90,7 +91,7 @@ def multiplied(contest: Contest, sentences: Sequence[tuple[str, ...]]) -> dict[s
 
 def _likeness(model: Judged, sentences: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
     """Cosine [N, F] of the first version of each sentence with all of them."""
-    grades = [quantity_similarity(1.0, multiple) for multiple in MULTIPLES]
+    grades = [amount_similarity(1.0, multiple) for multiple in MULTIPLES]
     pairs = [
         SimilarityPair(versions[0], text, grade)
         for versions in sentences

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_lib.batches.alterations import group_table
+from ssl_lib.numbers.scale import exponent_and_mantissa, orders_of_magnitude, to_scale
 from ssl_lib.tokens.vocabulary import VocabularyFeatures
 
 LARGEST = 1e60  # running values stop there, far above every value that is a target
@@ -269,7 +270,7 @@ def _value(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
 
 
 def _log_value(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
-    return (torch.log10(1.0 + value) / 4.0)[..., None]
+    return (to_scale(value, 1.0) / 4.0)[..., None]
 
 
 def _exponent_bins(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
@@ -293,7 +294,7 @@ def _fourier(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
     powers = 10.0 ** torch.arange(-2, 7, dtype=torch.float64, device=value.device)
     periods = torch.cat([powers, powers / 2.0, powers / 5.0])
     decades = 2.0 ** torch.arange(-8, 5, dtype=torch.float64, device=value.device)
-    logarithm = torch.log10(value + 0.0001)
+    logarithm = orders_of_magnitude(value, 0.0001)
     phases = torch.cat(
         [torch.remainder(value[..., None], periods) / periods, logarithm[..., None] / decades],
         dim=-1,
@@ -310,8 +311,7 @@ def _place_value(value: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
 def _scientific(value: Tensor) -> tuple[Tensor, Tensor]:
     """Exponent and mantissa in [1, 10) of positive values; for zero (0, 1)."""
     safe = torch.where(value > 0, value, 1.0)
-    exponent = torch.log10(safe).floor()
-    mantissa = safe / 10.0**exponent
+    exponent, mantissa = exponent_and_mantissa(safe)
     return exponent, mantissa.clamp(1.0, 9.999999999)
 
 

@@ -6,7 +6,6 @@ Short texts are read from one run of digits to the next (`number_runs`), long on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,27 +13,40 @@ import numpy as np
 from ssl_lib.numbers.number_batches import Digits, find_digits
 from ssl_lib.numbers.number_candidates import characters
 from ssl_lib.numbers.number_runs import find_runs
-from ssl_lib.numbers.number_shapes import FORMS, Raw, decompose_all, disjoint
+from ssl_lib.numbers.number_shapes import FORMS, Raw, disjoint
 from ssl_lib.numbers.number_words import find_words
+from ssl_lib.numbers.scale import decompose
 
 __all__ = ["FORMS", "Number", "NumberArrays", "find_number_arrays", "find_numbers"]
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """One number: `text` is `source[start:end]` in characters, `value == sign * mantissa * 10**exponent`.
+class Number(NamedTuple):
+    """One number: `text` is `source[start:end]` in characters, `form` one of `FORMS`.
 
-    `value` and `mantissa` are NaN, `sign` and `exponent` 0, where the number is no usable target (identifiers, 1e400).
+    `value` is `sign * mantissa * 10**exponent`; it is NaN, `sign` and `exponent` are 0 and `mantissa` is NaN where the
+    number is no usable target (identifiers, 1e400).
     """
 
     text: str
     start: int
     end: int
     value: float
-    sign: int
-    exponent: int
-    mantissa: float
     form: str
+
+    @property
+    def sign(self) -> int:
+        """-1, 0 or 1."""
+        return decompose(self.value)[0]
+
+    @property
+    def exponent(self) -> int:
+        """The order of magnitude: 3 for 1,234."""
+        return decompose(self.value)[1]
+
+    @property
+    def mantissa(self) -> float:
+        """In [1, 10): 1.234 for 1,234; 0.0 for zero."""
+        return decompose(self.value)[2]
 
 
 class NumberArrays(NamedTuple):
@@ -43,18 +55,7 @@ class NumberArrays(NamedTuple):
     start: np.ndarray
     end: np.ndarray
     value: np.ndarray
-    sign: np.ndarray
-    exponent: np.ndarray
-    mantissa: np.ndarray
     form: np.ndarray
-
-
-class _Draft:
-    """A `Number` in the making: the same slots, but writable. Filling it and changing its class takes a third of the
-    time that
-    the constructor of a frozen dataclass does."""
-
-    __slots__ = ("end", "exponent", "form", "mantissa", "sign", "start", "text", "value")
 
 
 _BATCH = 8000  # characters; from about here on, arrays are faster than one run after another
@@ -76,26 +77,14 @@ def _find_long(text: str) -> NumberArrays:
 
 def _merged(digits: Digits, rare: list[Raw]) -> NumberArrays:
     """Both in one set of columns, sorted by start, the longer first."""
-    exponents, mantissas = decompose_all(digits.value)
-    common = (
-        digits.start,
-        digits.end,
-        digits.value,
-        np.sign(digits.value),
-        exponents,
-        mantissas,
-        digits.form,
-    )
-    columns = zip(common, _columns(rare), strict=True)
     joined = NumberArrays(
         *(
             np.concatenate([first, second], dtype=second.dtype, casting="unsafe")
-            for first, second in columns
+            for first, second in zip(digits, _columns(rare), strict=True)
         )
     )
-    order = np.argsort(
-        joined.start, kind="stable"
-    )  # the columns are a few sorted stretches: one merge
+    # the columns are a few sorted stretches: one merge
+    order = np.argsort(joined.start, kind="stable")
     start = joined.start[order]
     if (start[1:] == start[:-1]).any():
         order = np.lexsort((-joined.end, joined.start))
@@ -119,38 +108,28 @@ def _kept(numbers: NumberArrays) -> NumberArrays:
 
 
 def _columns(found: list[Raw]) -> NumberArrays:
-    columns = zip(*found, strict=True) if found else ((),) * len(_KINDS)
+    kept = [(start, end, value, form) for start, end, value, _, _, _, form in found]
+    columns = zip(*kept, strict=True) if kept else ((),) * len(_KINDS)
     return NumberArrays(
         *(np.array(column, kind) for column, kind in zip(columns, _KINDS, strict=True))
     )
 
 
-_KINDS = (np.int64, np.int64, np.float64, np.int8, np.int16, np.float64, np.uint8)
+_KINDS = (np.int64, np.int64, np.float64, np.uint8)
 
 
 def find_numbers(text: str) -> list[Number]:
     """Every number of `text`, in order, disjoint, with `text[start:end] == number.text`. Never raises; O(len(text))."""
-    numbers: list[Number] = []
-    found = (
-        _find_short(text)
-        if len(text) < _BATCH
-        else zip(*(c.tolist() for c in _find_long(text)), strict=True)
-    )
-    for start, end, value, sign, exponent, mantissa, form in found:
-        draft = _Draft()
-        draft.text, draft.start, draft.end, draft.value = text[start:end], start, end, value
-        draft.sign, draft.exponent, draft.mantissa, draft.form = (
-            sign,
-            exponent,
-            mantissa,
-            FORMS[form],
-        )
-        draft.__class__ = Number
-        numbers.append(draft)
-    return numbers
+    if len(text) >= _BATCH:
+        columns = (column.tolist() for column in _find_long(text))
+        found = list(zip(*columns, strict=True))
+    else:
+        found = [(raw[0], raw[1], raw[2], raw[6]) for raw in _find_short(text)]
+    return [
+        Number(text[start:end], start, end, value, FORMS[form]) for start, end, value, form in found
+    ]
 
 
 def find_number_arrays(text: str) -> NumberArrays:
-    """The numbers of `find_numbers` as columns (int64, int64, float64, int8, int16, float64, uint8), without
-    objects."""
+    """The numbers of `find_numbers` as columns (int64, int64, float64, uint8), without objects."""
     return _columns(_find_short(text)) if len(text) < _BATCH else _find_long(text)

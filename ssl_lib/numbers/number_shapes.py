@@ -12,9 +12,6 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 FORMS = (
     "integer", "decimal", "thousands", "scientific", "percent", "currency", "ordinal", "fraction", "date_part",
     "time_part",
@@ -79,20 +76,6 @@ def decompose(value: float) -> Parts:
     if mantissa >= 10.0:  # 1e23 is 9.9999999999999992e22, whose mantissa rounds up
         return value, sign, exponent + 1, 1.0
     return value, sign, exponent, mantissa
-
-
-def decompose_all(
-    values: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
-    """`(exponent, mantissa)` of `decompose` for an array of zeros and of magnitudes in [1e-22, 1e22)."""
-    magnitudes = np.abs(values)
-    exponents = np.searchsorted(_LIMITS, magnitudes, side="right") - 23
-    zero = magnitudes == 0.0
-    exponents[zero] = 0
-    powers = np.array(_POWERS)[np.abs(exponents)]
-    mantissas = np.where(exponents < 0, magnitudes * powers, magnitudes / powers)
-    assert not (mantissas >= 10.0).any()
-    return exponents.astype(np.int16), np.where(zero, 0.0, np.maximum(1.0, mantissas))
 
 
 SCALE = re.compile(

@@ -1,7 +1,6 @@
 """Heads that predict the value of the next number, and how its value is measured.
 
-Values live on a signed logarithmic scale: y = sign(v) * log10(1 + |v| / UNIT), which holds zero and 1e-30 to 1e30 in
-[-33, 33].
+Values live on the signed logarithmic scale of `ssl_lib.numbers.scale`.
 
 Shapes: S scored positions, D width, K components, Q points of the scale.
 """
@@ -18,10 +17,10 @@ from torch.nn import functional
 
 from ssl_lib.config import NumericalSettings
 from ssl_lib.model.trunk import Trunk
+from ssl_lib.numbers import scale
+from ssl_lib.numbers.scale import LARGEST, from_scale, orders_of_magnitude
 from ssl_lib.objectives.base import Selection
 
-UNIT = 0.01
-LARGEST = 1e30
 SHARPEST = 0.01  # smallest standard deviation, in decades
 SCALE_POINTS = 4001  # of a cumulative distribution, over [-12, 12] on the scale
 
@@ -38,15 +37,8 @@ class NumberPrediction(NamedTuple):
 
 
 def to_scale(values: Tensor) -> Tensor:
-    """Values (float64) to the signed logarithmic scale, float32; values beyond 1e30 count as 1e30."""
-    values = values.clamp(-LARGEST, LARGEST)
-    return (values.sign() * torch.log10(1.0 + values.abs() / UNIT)).float()
-
-
-def from_scale(scaled: Tensor) -> Tensor:
-    """The inverse of `to_scale`, float64."""
-    scaled = scaled.double().clamp(-33.0, 33.0)
-    return scaled.sign() * (10.0 ** scaled.abs() - 1.0) * UNIT
+    """Values (float64) to the number scale, float32; values beyond 1e30 count as 1e30."""
+    return scale.to_scale(values.clamp(-LARGEST, LARGEST)).float()
 
 
 def scale_points(device: torch.device) -> Tensor:
@@ -232,7 +224,7 @@ class TokenDistanceHead(nn.Module):
         first_S = self.trunk_of[0].tables.values_V[chosen["first_tokens"]]
         written_S = self.trunk_of[0].tables.digits_V[chosen["first_tokens"]] > 0
         value_S = chosen["targets"].abs().clamp(max=LARGEST)
-        ratio_S = (value_S + UNIT).log10() - (first_S + UNIT).log10()
+        ratio_S = orders_of_magnitude(value_S) - orders_of_magnitude(first_S)
         shift_S = (ratio_S.round().long() + 15).clamp(0, self.SHIFTS - 1)
         distance_SG = (to_scale(values_G)[None, :] - to_scale(first_S)[:, None]).abs()
         loss_S = (groups_SG * distance_SG).sum(-1) + functional.nll_loss(

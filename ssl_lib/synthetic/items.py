@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count as counting
 from itertools import islice
-from math import log1p
 
+from ssl_lib.numbers.similarity import amount_similarity
 from ssl_lib.synthetic.extrapolation import LONGER
 from ssl_lib.synthetic.generator import ROLES, document, role_sentence
 from ssl_lib.synthetic.operands import SPLITS, Draw
@@ -54,7 +54,7 @@ class ChoiceItem:
 
 @dataclass(frozen=True, slots=True)
 class SimilarityPair:
-    """Two sentences about one quantity each; `score` is 1.0 when they say the same: `quantity_similarity`."""
+    """Two sentences about one quantity each; `score` is 1.0 when they say the same: `amount_similarity`."""
 
     first: str
     second: str
@@ -178,16 +178,6 @@ _DISTRACTORS: dict[str, Callable[[Draw, int, Template, Values], list[int]]] = {
 }
 
 
-def quantity_similarity(first: float, second: float) -> float:
-    """Similarity of two positive quantities in [0, 1], falling with |log ratio|.
-
-    1 - log(1 + 1000 r) / log(1 + 1000 * 10), where r is the larger over the smaller, less one: 1.0 for equal
-    quantities, 0.92 for 0.1% apart, 0.74 for 1%, 0.5 for 10%, 0.25 for 100%, and 0.0 from 1000% on.
-    """
-    change = max(first, second) / min(first, second) - 1.0
-    return max(0.0, 1.0 - log1p(1000.0 * change) / log1p(10_000.0))
-
-
 def similarity_pairs(count: int, seed: int, split: str = "test") -> list[SimilarityPair]:
     """`count` pairs: in turn the same quantity in other words and another form or unit, the same sentence with the
     quantity changed by 0.1% to 1000%, and both at once. In split `test` the wordings are reserved ones.
@@ -210,7 +200,7 @@ def _similarity_pair(draw: Draw, kind: int) -> SimilarityPair:
     names = _names(draw, scene)
     first = _sentence(wordings[0], names | written(frame.kind, value, forms[0]))
     second = _sentence(wordings[again], names | written(frame.kind, other, forms[again]))
-    return SimilarityPair(first, second, quantity_similarity(value, other))
+    return SimilarityPair(first, second, amount_similarity(value, other))
 
 
 def multiplied_sentences(count: int, seed: int, split: str = "test") -> list[tuple[str, ...]]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
-from ssl_lib.numbers.finder import find_number_arrays
+from ssl_lib.numbers import find_number_arrays
 from ssl_lib.tokens.digits import groups_from_the_right, has_long_run
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.fetch import EncodingError
@@ -34,9 +34,6 @@ NUMBER_DTYPE = np.dtype(
         ("start", "i8"),
         ("end", "i8"),
         ("value", "f8"),
-        ("sign", "i1"),
-        ("exponent", "i2"),
-        ("mantissa", "f8"),
         ("form", "u1"),
     ]
 )
@@ -152,7 +149,7 @@ def _encode_group(
 
 def _align(text: str, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
     """Numbers of `text` with token spans, given the bytes of each token."""
-    first, last, value, sign, exponent, mantissa, form = find_number_arrays(text)
+    first, last, value, form = find_number_arrays(text)
     token_ends = np.cumsum(lengths)
     numbers = np.empty(len(first), NUMBER_DTYPE)
     offsets = byte_offsets(text)
@@ -163,10 +160,7 @@ def _align(text: str, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
     numbers["end"] = (
         np.searchsorted(token_ends, last if offsets is None else offsets[last], side="left") + 1
     )
-    for field, column in zip(
-        NUMBER_DTYPE.names[2:], (value, sign, exponent, mantissa, form), strict=True
-    ):
-        numbers[field] = column
+    numbers["value"], numbers["form"] = value, form
     return numbers
 
 

@@ -9,7 +9,6 @@ Shapes: B rows, T positions, M numbers, N sentences, Q pairs.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -18,9 +17,10 @@ from torch import Tensor
 from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.views import View
 from ssl_lib.model.number_embedding import NumberTables
+from ssl_lib.numbers.scale import exponent_and_mantissa, orders_of_magnitude
+from ssl_lib.numbers.similarity import similarity_of_orders
 
 MOST_NUMBERS = 1024
-SMALLEST = 0.01  # added to values before their logarithm, as on the number scale
 
 
 class Numbers(NamedTuple):
@@ -42,14 +42,6 @@ class GradedPairs(NamedTuple):
     places: Tensor
     altered: Tensor
     grades: Tensor
-
-
-def grade(decades: Tensor) -> Tensor:
-    """Similarity of two numbers that are `decades` apart: 1 when equal, 0 from a factor of eleven on, by relative
-    change.
-    """
-    change = torch.expm1(decades.clamp(max=30.0) * math.log(10.0))
-    return (1.0 - torch.log1p(1000.0 * change) / math.log(10_001.0)).clamp_min(0.0)
 
 
 def numbers_of(batch: Batch, sentence_BT: Tensor, tables: NumberTables) -> tuple[Numbers, Tensor]:
@@ -80,7 +72,7 @@ def restatements(numbers: Numbers) -> Tensor:
     twice (10% of 234 is 23.4) do not tell which of the two is meant.
     """
     value_M = numbers.value_M.abs().clamp_min(1e-30)
-    mantissa_M = value_M / 10.0 ** value_M.log10().floor()
+    mantissa_M = exponent_and_mantissa(value_M)[1]
     precise_M = ((mantissa_M * 10.0).round() - mantissa_M * 10.0).abs() > 1e-6
     equal_MM = (mantissa_M[:, None] - mantissa_M[None, :]).abs() < 1e-9
     next_MM = (numbers.sentence_M[None, :] == numbers.sentence_M[:, None] + 1) & (
@@ -106,7 +98,7 @@ def graded_pairs(
     changed_M = torch.zeros(len(numbers.last_M), dtype=torch.bool, device=index_N.device)
     at_S = index_N[altered.scored_S]
     changed_M[at_S[at_S >= 0]] = True
-    grades_M = grade(_decades(batch, altered, numbers.last_M, tables))
+    grades_M = similarity_of_orders(_decades(batch, altered, numbers.last_M, tables))
     shared = restatements(numbers)
     own_M = changed_M.nonzero()[:, 0]
     left = torch.cat([own_M, shared[:, 0][changed_M[shared[:, 1]]]])
@@ -123,7 +115,7 @@ def graded_pairs(
 def _decades(batch: Batch, altered: View, last_M: Tensor, tables: NumberTables) -> Tensor:
     """How far apart each number's values are in the two views, [M]."""
     before, after = (
-        (tables(ids, batch.document_ids_BT).value.flatten()[last_M] + SMALLEST).log10()
+        orders_of_magnitude(tables(ids, batch.document_ids_BT).value.flatten()[last_M])
         for ids in (batch.token_ids_BT, altered.ids_RT)
     )
     return (after - before).abs()

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ssl_lib.numbers.similarity import similarity_of_orders
 from ssl_lib.objectives.base import LossTerm
 from ssl_lib.objectives.contrastive.gathering import gather
-from ssl_lib.objectives.contrastive.graded_pairs import grade
 
 GRADE_TEMPERATURE = 0.1
 SMALLEST_CHORD = 0.01  # keeps the gradient finite where two embeddings are the same
@@ -131,7 +131,9 @@ def graded_loss(
     if len(all_MP) < 2:
         return LossTerm(all_MP.sum() * 0.0, len(scaled_N))
     itself_NM = _itself(len(scaled_N), start, all_MP)
-    grades_NM = grade((scaled_N[:, None] - scaled_M[None, :]).abs()) / GRADE_TEMPERATURE
+    grades_NM = (
+        similarity_of_orders((scaled_N[:, None] - scaled_M[None, :]).abs()) / GRADE_TEMPERATURE
+    )
     target = grades_NM.masked_fill(itself_NM, -math.inf).softmax(-1)
     similarity = (
         (numbers_NP @ all_MP.T / temperature).masked_fill(itself_NM, -math.inf).log_softmax(-1)
