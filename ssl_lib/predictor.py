@@ -16,14 +16,14 @@ from torch import Tensor
 
 from ssl_lib.batches.padded import PaddedRows, padded_rows, token_spans
 from ssl_lib.config import Settings
+from ssl_lib.model.devices import Placement, place
 from ssl_lib.model.layers import normalise
 from ssl_lib.numbers import Number, find_numbers
 from ssl_lib.objectives.base import Objective
+from ssl_lib.objectives.model_folder import ModelError, read_model, save_model
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.objectives.value_heads import NumberPrediction, number_prediction, scale_points
 from ssl_lib.tokens.encodings import encode, special_ids
-from ssl_lib.training.devices import Placement, place
-from ssl_lib.training.model_folder import ModelError, read_model, save_model
 
 MASK = "[MASK]"
 

@@ -16,12 +16,12 @@ import torch
 
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.held_out import held_out_batches, held_out_losses, relative_score
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.alignment import Tokenized
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint
-from ssl_lib.training.devices import Placement
 from ssl_lib.training.fit import TERMINATED, Corpora, FitResult, fit, run_key
 
 CPU = Placement(torch.device("cpu"), False)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings
+from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.contrastive.losses import (
     graded_loss,
     ntxent,
@@ -28,7 +29,6 @@ from ssl_lib.objectives.contrastive.losses import (
 from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.encodings import encoding as read_encoding
-from ssl_lib.training.devices import Placement
 from ssl_lib.training.trainer import SelfSupervisedTrainer
 
 SIZES = (3, 5)

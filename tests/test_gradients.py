@@ -17,10 +17,10 @@ from test_trainer import EVERYWHERE, SEPARABLE, merged, trainer_of, uneven  # no
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.registry import REGISTRY
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import encoding as read_encoding
-from ssl_lib.training.devices import Placement
 from ssl_lib.training.fit import fit
 from ssl_lib.training.gradients import compare_gradients, draw_cosines, mean_cosines
 from ssl_lib.training.trainer import SelfSupervisedTrainer

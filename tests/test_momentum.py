@@ -27,6 +27,7 @@ from torch import Tensor
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import Settings
+from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.contrastive.losses import (
     NO_LABEL,
     Keys,
@@ -35,10 +36,9 @@ from ssl_lib.objectives.contrastive.momentum import Queue
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
 from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.held_out import held_out_losses
+from ssl_lib.objectives.model_folder import read_model, save_model
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.training.devices import Placement
 from ssl_lib.training.gradients import compare_gradients
-from ssl_lib.training.model_folder import read_model, save_model
 from ssl_lib.training.optimizer import split_parameters
 from ssl_lib.training.trainer import DivergedError, SelfSupervisedTrainer
 

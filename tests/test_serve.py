@@ -18,10 +18,10 @@ import pytest
 import tiktoken
 
 from ssl_lib.config import Settings
+from ssl_lib.objectives.model_folder import save_model
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.predictor import load
 from ssl_lib.tracking import start_run
-from ssl_lib.training.model_folder import save_model
 
 ROOT = Path(__file__).parents[1]
 TEXT = "The sum of 2 + 3 is"

@@ -26,7 +26,7 @@ from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.tokens.encodings import train_encoding
 from ssl_lib.tracking import NullRun
 from ssl_lib.training.fit import Corpora, fit
-from ssl_lib.training.model_folder import read_model, save_model
+from ssl_lib.objectives.model_folder import read_model, save_model
 from ssl_lib.experiments.tuning import search_space
 
 folder = Path(sys.argv[1])

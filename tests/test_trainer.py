@@ -19,13 +19,13 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
 from ssl_lib.config import NumberEmbedding, Settings, TrainingSettings, ValueHead
 from ssl_lib.errors import UserError
+from ssl_lib.model.devices import Placement
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.contrastive.objective import UNITS_FLOOR
 from ssl_lib.objectives.registry import REGISTRY, build_objectives
 from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.tokens.encodings import encoding as read_encoding
-from ssl_lib.training.devices import Placement
 from ssl_lib.training.muon import Muon, orthogonalise
 from ssl_lib.training.optimizer import (
     learning_rate_share,

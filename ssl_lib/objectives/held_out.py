@@ -7,32 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.group import ObjectiveGroup, objective_losses, part_losses
 
 VIEW_SEED = 20_260_203
 SEQUENCES_AT_ONCE = 32
-
-
-class Placed(Protocol):
-    """Where to compute, and in which precision: `training.devices.Placement`."""
-
-    @property
-    def device(self) -> torch.device:
-        """The device of models and batches."""
-        ...
-
-    def precision(self) -> AbstractContextManager[None]:
-        """Autocast where the device wants it."""
-        ...
 
 
 def held_out_batches(sequences: PackedRows, count: int) -> list[Batch]:
@@ -47,7 +33,7 @@ def held_out_batches(sequences: PackedRows, count: int) -> list[Batch]:
 
 @torch.no_grad()
 def held_out_losses(
-    objectives: Sequence[Objective], batches: Sequence[Batch], placement: Placed
+    objectives: Sequence[Objective], batches: Sequence[Batch], placement: Placement
 ) -> dict[str, dict[str, float]]:
     """Loss in nats of every objective (`loss`) and of its parts, over all batches.
 

@@ -17,9 +17,9 @@ class TextModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the weights from the artifact folder `model`."""
-        from ssl_lib.predictor import load
+        import ssl_lib
 
-        self.predictor = load(context.artifacts["model"])
+        self.predictor = ssl_lib.load(context.artifacts["model"])
 
     def predict(
         self,

@@ -19,12 +19,12 @@ import torch
 
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings
+from ssl_lib.model.devices import Placement, place
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.held_out import held_out_batches, held_out_losses, relative_score
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.progress import ProgressBar, progress_bar
 from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from ssl_lib.training.devices import Placement, place
 from ssl_lib.training.gradients import compare_gradients
 from ssl_lib.training.trainer import SelfSupervisedTrainer
 

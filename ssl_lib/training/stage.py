@@ -19,13 +19,13 @@ import torch
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings, with_best
 from ssl_lib.files import replace_folder, write_atomically
+from ssl_lib.model.devices import process_rank
+from ssl_lib.objectives.model_folder import save_model, save_weights
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.tracking import NullRun, Run, start_run
-from ssl_lib.training.devices import process_rank
 from ssl_lib.training.fit import Corpora, FitResult, fit, run_key
 from ssl_lib.training.gradients import draw_cosines, mean_cosines
-from ssl_lib.training.model_folder import save_model, save_weights
 
 
 def train(settings: Settings, root: Path) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.curriculum import Curriculum
 from ssl_lib.config import TrainingSettings
 from ssl_lib.errors import UserError
+from ssl_lib.model.devices import Placement, can_compile, place, sum_over_processes
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.group import ObjectiveGroup, Prepared, objective_losses
-from ssl_lib.training.devices import Placement, can_compile, place, sum_over_processes
 from ssl_lib.training.optimizer import Optimizers
 from ssl_lib.training.weighting import Weighting, joint_loss
 
