@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from import_graph import cycles, package_graph
-from ruamel.yaml import YAML
+from test_config import yaml
 
 from ssl_lib.config import Settings
 
@@ -36,7 +36,6 @@ LAYERS = {  # a module imports modules of its own layer or below
     "numbers": 1,
     "tracking": 1,  # gets files and metrics handed, knows nothing of models
     "config": 0,
-    "settings_tree": 0,
     "files": 0,
     "progress": 0,
     "errors": 0,
@@ -127,29 +126,6 @@ def test_help_does_not_even_import_pydantic() -> None:
     assert not modules_after(code) & {"pydantic", "numpy", "ruamel"}
 
 
-def yaml(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-
-
-def leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict | list):
-        for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from leaves(value, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, tree
-
-
-def test_every_setting_stands_in_params_yaml_with_its_default() -> None:
-    assert dict(leaves(yaml(ROOT / "params.yaml"))) == dict(leaves(Settings().model_dump()))
-
-
-def test_params_yaml_is_block_style() -> None:
-    for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
-        if line.endswith(": []"):  # an empty list has no other form
-            continue
-        assert not line.split("#")[0].rstrip().endswith(("}", "]")), line
-
-
 STAGES = yaml(ROOT / "dvc.yaml")["stages"]
 
 
@@ -175,7 +151,7 @@ def test_a_stage_depends_on_code_that_exists_and_never_on_the_settings_code(stag
     code = [path for path in STAGES[stage]["deps"] if path.startswith("ssl_lib")]
     assert code
     assert [path for path in code if not (ROOT / path).exists()] == []
-    assert "ssl_lib/config.py" not in code
+    assert "ssl_lib/config" not in code
 
 
 def test_outputs_of_stages_are_not_in_git() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import math, sys, torch
 from torch.nn import functional
 from conftest import CONTEXT
-from test_architecture import leaves, yaml
+from test_config import leaves, yaml
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.synthetic.generator import generate
@@ -96,7 +96,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (values,) = blocks("yaml")
     (folder / "ssl_lib" / "objectives" / "replaced_token.py").write_text(file, encoding="utf-8")
     insert(folder / "ssl_lib" / "objectives" / "registry.py", "}\n", line)
-    config = folder / "ssl_lib" / "config.py"
+    config = folder / "ssl_lib" / "config" / "objectives.py"
     insert(config, "class ObjectivesSettings(Section):", f"{settings_class}\n\n")
     insert(config, "\n    def weights(self)", field)
     insert(folder / "params.yaml", "\ntraining:", values)

@@ -1,0 +1,144 @@
+"""Settings: `params.yaml`, read once at the entry point into typed, strict, frozen objects.
+
+Every default and every meaning stands in code; `params.yaml` shows all of them with the values of
+the default run, and a test holds the two together.
+
+* `Settings`, `load_settings`: here; start here
+* `sections.py`: one class for each block of `params.yaml`
+* `objectives.py`: one class for each objective
+* `tree.py`: settings as a plain tree, names that settings had before, and errors in one sentence
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from ssl_lib.config.objectives import (
+    OBJECTIVES,
+    ContrastiveSettings,
+    DenoisingSettings,
+    MlmSettings,
+    NtpSettings,
+    NumericalSettings,
+    ObjectiveSettings,
+    ObjectivesSettings,
+    ValueHead,
+)
+from ssl_lib.config.sections import (
+    EXTERNAL_SETTINGS,
+    CorpusSettings,
+    Digits,
+    DownstreamTask,
+    EvaluationSettings,
+    ExternalTask,
+    ModelSettings,
+    NonNegative,
+    NumberEmbedding,
+    Section,
+    Source,
+    TokenSettings,
+    TrackingSettings,
+    TrainingSettings,
+    TuningSettings,
+)
+from ssl_lib.config.tree import (
+    SettingsError,
+    explain,
+    parse_scalar,
+    read_yaml,
+    refuse_old_names,
+    set_dotted,
+    with_new_names,
+)
+
+# fmt: off
+__all__ = [
+    "BEST_VALUES", "EXTERNAL_SETTINGS", "OBJECTIVES", "ContrastiveSettings", "CorpusSettings",
+    "DenoisingSettings", "Digits", "DownstreamTask", "EvaluationSettings", "ExternalTask",
+    "MlmSettings", "ModelSettings", "NtpSettings", "NumberEmbedding", "NumericalSettings",
+    "ObjectiveSettings", "ObjectivesSettings", "Settings", "SettingsError", "Source",
+    "TokenSettings", "TrackingSettings", "TrainingSettings", "TuningSettings", "ValueHead",
+    "load_settings", "parse_settings", "with_best", "with_new_names",
+]
+# fmt: on
+
+BEST_VALUES = "tuning/best.yaml"
+
+
+class Settings(Section):
+    """Everything in `params.yaml`."""
+
+    seed: NonNegative = Field(
+        0, description="of every random generator, from the corpus to the evaluation"
+    )
+    corpus: CorpusSettings = CorpusSettings()
+    tokens: TokenSettings = TokenSettings()
+    model: ModelSettings = ModelSettings()
+    objectives: ObjectivesSettings = ObjectivesSettings()
+    training: TrainingSettings = TrainingSettings()
+    tuning: TuningSettings = TuningSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _objectives_share_what_is_compared(self) -> Settings:
+        compares = self.training.gradient_cosine_every_steps > 0
+        if compares and self.model.mode_specific_layers == self.model.layers:
+            raise ValueError(
+                "training.gradient_cosine_every_steps compares gradients on shared layers; "
+                f"set model.mode_specific_layers below model.layers = {self.model.layers}"
+            )
+        return self
+
+    def trained(self) -> list[str]:
+        """Objectives whose weight is not 0 throughout: a scheduled one may begin late."""
+        weights, final = self.objectives.weights(), self.objectives.final_weights()
+        scheduled = self.training.weighting == "schedule"
+        return [name for name in OBJECTIVES if weights[name] > 0 or (scheduled and final[name] > 0)]
+
+    def replaced(self, values: dict[str, Any]) -> Settings:
+        """A validated copy in which dotted keys have new values.
+
+        Raises SettingsError for an unknown key or a bad value.
+        """
+        tree = self.model_dump()
+        for key, value in values.items():
+            set_dotted(tree, key, value)
+        return parse_settings(tree)
+
+
+def load_settings(path: str | Path = "params.yaml", overrides: list[str] | None = None) -> Settings:
+    """Read a YAML 1.2 file and apply `section.key=value` overrides.
+
+    Raises SettingsError: one sentence that names the file, the key, the value and what is allowed.
+    """
+    tree = read_yaml(Path(path))
+    if overrides:  # an entry of a list that the file leaves at its default can be named too
+        tree = parse_settings(tree).model_dump()
+    for override in overrides or []:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise SettingsError(f"--set {override}: write it as section.key=value")
+        set_dotted(tree, key.strip(), parse_scalar(text))
+    return parse_settings(tree)
+
+
+def parse_settings(tree: dict[str, Any]) -> Settings:
+    """Validate a plain tree of settings. Raises SettingsError that names the first wrong key."""
+    refuse_old_names(tree)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError(explain(error, Settings)) from None
+
+
+def with_best(settings: Settings, root: Path) -> Settings:
+    """The settings with the values of `tuning/best.yaml`, if there is one.
+
+    Raises SettingsError for unknown keys.
+    """
+    path = root / BEST_VALUES
+    return settings.replaced(with_new_names(read_yaml(path))) if path.exists() else settings

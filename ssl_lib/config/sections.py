@@ -1,0 +1,328 @@
+"""Settings of the stages and of what they share, block by block in the order of `params.yaml`.
+
+A field's description says what the setting means. Its first sentence is the comment beside the key
+in `params.yaml`, which a test compares; whoever needs to know more reads on here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Ranges of values; an error names the range: "training.steps: input should be greater than or equal
+# to 1, got 0".
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0.0)]
+Rate = Annotated[float, Field(gt=0.0, le=10.0)]
+
+Digits = Literal["as_is", "single", "left3", "right3"]
+NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
+Searched = Literal[
+    "weights",
+    "weight_ends",
+    "batch_fractions",
+    "temperature",
+    "learning_rates",
+    "mode_specific_layers",
+    "mode_embedding",
+]
+DownstreamTask = Literal[
+    "token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"
+]
+# Settings of `evaluation.external` that only one task reads.
+EXTERNAL_SETTINGS = {
+    "token_classification": {"train", "validation", "outside", "word_column", "label_column"},
+    "numerical_reasoning": {"cue"},
+    "semantic_similarity": {"gold"},
+    "next_token_prediction": {"field"},
+}
+
+
+class Section(BaseModel):
+    """Base of every block: immutable, no unknown keys, no silent conversion between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Source(Section):
+    """Where documents come from; data/sources/README.md has more."""
+
+    path: str = Field(
+        "built-in",
+        description="built-in (generated English full of numbers), or a file, folder, glob or URL. "
+        "A URL is any that fsspec can read.",
+    )
+    domain: str | None = Field(
+        None, description="empty: the generator's own domains, or a file's own name"
+    )
+    weight: Annotated[float, Field(gt=0.0)] = Field(
+        1.0, description="share relative to the other sources"
+    )
+    field: str | list[str] = Field(
+        "text",
+        description="of .jsonl, .csv and .parquet: the field, or a list of fields, with the text",
+    )
+    documents: NonNegative = Field(
+        0, description="of the generator: how many; of files: at most this many, 0 for all"
+    )
+
+
+class CorpusSettings(Section):
+    """Stage corpus: text in, documents out."""
+
+    name: str = Field("built-in", description="how reports call this corpus")
+    sources: Annotated[list[Source], Field(min_length=1)] = Field(
+        [Source(documents=144000)],
+        description="where documents come from; data/sources/README.md has more",
+    )
+    minimum_characters: NonNegative = Field(20, description="shorter documents are rejected")
+    maximum_characters: Positive = Field(200_000, description="longer documents are cut")
+    near_duplicate_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.85, description="estimated Jaccard similarity from which two documents count as one"
+    )
+    maximum_domain_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0,
+        description="no domain gets more of the documents than this; 1 leaves the balance alone",
+    )
+    validation_share: Annotated[float, Field(gt=0.0, lt=0.5)] = Field(
+        0.03, description="of the documents: for tuning and for choosing the best checkpoint"
+    )
+    test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = Field(
+        0.03, description="of the documents: for the evaluation alone"
+    )
+
+
+class TokenSettings(Section):
+    """Stage tokenize: documents in, token ids and numbers out."""
+
+    encoding: str = Field(
+        "trained",
+        description="trained (on this corpus), a tiktoken name such as gpt2, "
+        "or the path of an encoding.json",
+    )
+    vocabulary_size: Annotated[int, Field(ge=1400, le=1_000_000)] = Field(
+        2048, description="of the trained encoding, special tokens included"
+    )
+    digits: Digits = Field(
+        "right3", description="as_is, single, left3 or right3: how digits are grouped into tokens"
+    )
+    workers: NonNegative = Field(0, description="processes; 0 means one per core")
+
+
+class ModelSettings(Section):
+    """The shared encoder of all objectives."""
+
+    layers: Positive = Field(3, description="Transformer layers")
+    width: Positive = Field(128, description="of the hidden states: a multiple of 2 * heads")
+    heads: Positive = Field(4, description="attention heads of every layer")
+    context_length: Annotated[int, Field(ge=8)] = Field(128, description="tokens in a sequence")
+    number_embedding: NumberEmbedding = Field(
+        "fourier",
+        description="none, value, log_value, exponent_bins, fourier or place_value. "
+        "It adds what a number is worth to the embeddings of its tokens.",
+    )
+    mode_embedding: bool = Field(
+        True, description="tells the encoder whether attention is causal or bidirectional"
+    )
+    mode_specific_layers: NonNegative = Field(
+        1,
+        description="the last layers, of which causal and bidirectional views each have their own",
+    )
+    short_convolution: Annotated[int, Field(ge=0, le=8)] = Field(
+        3, description="tokens just before that every layer mixes in directly; 0: none"
+    )
+    induction_heads: NonNegative = Field(
+        1, description="heads of the first layer that look for what followed the same token before"
+    )
+    activation_checkpointing: bool = Field(
+        False, description="less memory, about a third more time"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelSettings:
+        double = 2 * self.heads  # rotary positions turn pairs within a head
+        if self.width % double:
+            raise ValueError(f"width must be a multiple of 2 * heads = {double}, got {self.width}")
+        if self.induction_heads > self.heads:
+            raise ValueError(
+                f"induction_heads must be at most heads = {self.heads}, got {self.induction_heads}"
+            )
+        if self.mode_specific_layers > self.layers:
+            raise ValueError(
+                f"mode_specific_layers must be at most layers = {self.layers}, "
+                f"got {self.mode_specific_layers}"
+            )
+        return self
+
+
+class TrainingSettings(Section):
+    """Stage train: one model, five objectives."""
+
+    steps: Positive = Field(5000, description="optimizer steps")
+    sequences: Positive = Field(16, description="of model.context_length tokens in a micro-batch")
+    accumulate: Positive = Field(1, description="micro-batches in a step")
+    learning_rate: Rate = Field(0.02, description="Muon: the matrices")
+    adamw_learning_rate: Rate = Field(0.003, description="AdamW: everything else")
+    weight_decay: Weight = Field(0.0, description="of Muon's matrices, decoupled")
+    warmup_steps: NonNegative = Field(
+        50, description="steps in which the learning rate rises to its highest"
+    )
+    min_lr_ratio: Share = Field(
+        0.0, description="the cosine ends at this share of the learning rate"
+    )
+    curriculum: Literal["none", "common_to_rare"] = Field(
+        "none",
+        description="none, or common_to_rare: mask and corrupt rare tokens and numbers later",
+    )
+    curriculum_steps: NonNegative = Field(
+        0, description="steps from the common to the rare; 0: all"
+    )
+    clip_norm: Annotated[float, Field(gt=0.0)] = Field(
+        1.0, description="longest gradient, over all parameters together"
+    )
+    validate_every_steps: Positive = Field(
+        500, description="steps between two looks at the validation split"
+    )
+    validation_sequences: Positive = Field(
+        32, description="of model.context_length tokens in each of these looks"
+    )
+    checkpoint_every_steps: Positive = Field(
+        500, description="steps that an interruption costs at most"
+    )
+    # auto: a GPU where there is one, and bfloat16 where the device multiplies it faster.
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto, float32 or bfloat16"
+    )
+    compile: bool = Field(False, description="torch.compile; needs a C++ compiler")
+    threads: NonNegative = Field(0, description="0: as many as torch chooses")
+    gradient_cosine_every_steps: NonNegative = Field(
+        0,
+        description="steps between measuring whether the objectives agree; 0: never. "
+        "It costs as much as a step.",
+    )
+    # docs/objectives.md says what each way of weighting does to the joint loss.
+    weighting: Literal["fixed", "uncertainty", "schedule"] = Field(
+        "fixed",
+        description="fixed, uncertainty (learned factors) or schedule (from weight to weight_end)",
+    )
+    weight_schedule_start: Share = Field(
+        0.0, description="share of the steps before which a schedule keeps the weights"
+    )
+    weight_schedule_end: Share = Field(
+        1.0,
+        description="share of the steps after which it keeps them again. "
+        "In between they move in a straight line.",
+    )
+
+    @model_validator(mode="after")
+    def _schedule_runs_forward(self) -> TrainingSettings:
+        if self.weight_schedule_start > self.weight_schedule_end:
+            raise ValueError(
+                "weight_schedule_start must be at most weight_schedule_end = "
+                f"{self.weight_schedule_end}, got {self.weight_schedule_start}"
+            )
+        return self
+
+
+class TuningSettings(Section):
+    """Stage tune: short runs that choose among settings."""
+
+    trials: NonNegative = Field(4, description="short runs; 0 keeps the settings above")
+    steps: Positive = Field(40, description="of each trial")
+    search: list[Searched] = Field(
+        ["weights", "temperature", "learning_rates"],
+        description="weights, weight_ends, batch_fractions, temperature, learning_rates, "
+        "mode_specific_layers, mode_embedding",
+    )
+    workers: Positive = Field(1, description="trials at the same time")
+    margin: Share = Field(
+        0.05, description="how much better than the settings above a trial must be to be used"
+    )
+    storage: str = Field(
+        "", description="Optuna storage for several machines; empty: a journal file"
+    )
+
+
+class ExternalTask(Section):
+    """A file of your own to evaluate on; docs/evaluation.md has an example of each format."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = Field(
+        description="how metrics and report call the file"
+    )
+    task: DownstreamTask = Field(
+        description="token_classification, numerical_reasoning, semantic_similarity "
+        "or next_token_prediction"
+    )
+    path: Annotated[str, Field(min_length=1)] = Field(
+        description="CoNLL columns, T5Numeracy or question/answer JSON lines, "
+        "tab-separated pairs, or any text"
+    )
+    items: NonNegative = Field(
+        0, description="at most this many of the file, evenly; 0: evaluation.items, of texts 200"
+    )
+    train: str = Field(
+        "", description="CoNLL file that the probe learns from; empty: a part of path"
+    )
+    validation: str = Field(
+        "", description="CoNLL file that the probe is chosen by; empty: a part of train"
+    )
+    outside: str = Field("", description="label of words that are not asked, such as O")
+    word_column: int = Field(0, description="of CoNLL: counted from 0, or from -1 back")
+    label_column: int = Field(-1, description="of CoNLL: counted from 0, or from -1 back")
+    cue: str = Field("", description='what is put after each question, such as " The answer is"')
+    gold: str = Field("", description="file of the scores, where they stand apart (SemEval)")
+    field: str = Field("text", description="of JSON lines: what holds the text")
+
+    @model_validator(mode="after")
+    def _own_settings(self) -> ExternalTask:
+        own = EXTERNAL_SETTINGS[self.task]
+        for key in self.model_fields_set - {"name", "task", "path", "items"} - own:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                wanted = ", ".join(sorted(own))
+                raise ValueError(f"{key} means nothing to {self.task}, which has {wanted}")
+        if self.validation and not self.train:
+            raise ValueError(
+                "validation needs train beside it, the file that the probe learns from"
+            )
+        return self
+
+
+class EvaluationSettings(Section):
+    """Stage evaluate: held-out losses and downstream tasks."""
+
+    items: Annotated[int, Field(ge=20)] = Field(1000, description="per downstream task")
+    loss_sequences: Positive = Field(
+        128, description="of model.context_length tokens for the held-out losses"
+    )
+    bootstrap_samples: Annotated[int, Field(ge=100)] = Field(
+        1000, description="resamples behind every interval"
+    )
+    probe_items: Annotated[int, Field(ge=20)] = Field(
+        2000, description="labeled examples for the probes"
+    )
+    baselines: Literal["none", "quick", "full"] = Field("quick", description="none, quick or full")
+    seeds: Positive = Field(3, description="of the probes")
+    external: list[ExternalTask] = Field(
+        [], description="files of your own, judged like the rest; docs/evaluation.md"
+    )
+
+    @model_validator(mode="after")
+    def _different_names(self) -> EvaluationSettings:
+        names = [one.name for one in self.external]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"every name in external must be another one, got {repeated[0]} twice")
+        return self
+
+
+class TrackingSettings(Section):
+    """MLflow."""
+
+    uri: str = Field("", description="empty: mlflow.db at the project root")
+    experiment: str = Field("ssl-lib", description="where the runs appear")
+    registered_model: str = Field("ssl-lib", description="whose versions the models become")
+    log_every_steps: Positive = Field(20, description="steps between two points of a chart")
