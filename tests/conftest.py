@@ -10,12 +10,12 @@ import torch
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows
-from ssl_lib.batches.views import Vocabulary
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import save_encoding, train_encoding
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 CONTEXT = 32
 
@@ -106,6 +106,6 @@ def trunk(encoding: tiktoken.Encoding) -> Trunk:
 
 
 @pytest.fixture
-def vocabulary(trunk: Trunk) -> Vocabulary:
+def vocabulary(trunk: Trunk) -> VocabularyTable:
     """What views know of the tiny encoding."""
     return trunk.vocabulary

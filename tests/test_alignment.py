@@ -23,7 +23,7 @@ from ssl_lib.tokens.encodings import (
     special_ids,
     token_bytes_table,
     train_encoding,
-    vocabulary_features,
+    vocabulary_table,
 )
 
 TEXTS = [
@@ -71,7 +71,7 @@ DOCUMENTS = st.lists(NUMERIC | st.text(max_size=20), max_size=6)
 
 def slow_reference(encoding: tiktoken.Encoding, texts: list[str]) -> Tokenized:
     """Document by document, token by token, byte by byte."""
-    table, base_types = token_bytes_table(encoding), vocabulary_features(encoding).token_type
+    table, base_types = token_bytes_table(encoding), vocabulary_table(encoding).token_type
     tokens: list[int] = []
     documents, numbers, types = [0], [], []
     for text in texts:

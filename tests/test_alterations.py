@@ -73,7 +73,7 @@ def test_a_sentence_changes_in_one_position(trunk: Trunk, batch: Batch) -> None:
         batch, trunk.vocabulary, len(batch.token_ids_BT), torch.Generator().manual_seed(5)
     )
     changed_BT = view.ids_RT != torch.where(
-        batch.real_BT, batch.token_ids_BT, trunk.vocabulary.padding
+        batch.real_BT, batch.token_ids_BT, trunk.vocabulary.special.padding
     )
     sentences = sentence_ids_BT(batch, trunk.vocabulary)[changed_BT].tolist()
     assert sentences

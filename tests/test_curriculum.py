@@ -18,11 +18,12 @@ from ssl_lib.batches.curriculum import STRENGTH, Curriculum, Emphasis, hardness
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import Vocabulary, candidates_N
+from ssl_lib.batches.views import candidates_N
 from ssl_lib.config import DenoisingSettings, MlmSettings, Settings
 from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.registry import build_objectives
+from ssl_lib.tokens.vocabulary import VocabularyTable
 from ssl_lib.training.fit import Corpora, fit
 from ssl_lib.training.trainer import SelfSupervisedTrainer
 
@@ -34,7 +35,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @pytest.fixture(scope="module")
-def known(encoding: tiktoken.Encoding) -> Vocabulary:
+def known(encoding: tiktoken.Encoding) -> VocabularyTable:
     return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
 
 
@@ -93,7 +94,7 @@ def test_draws_follow_the_weights() -> None:
 
 @pytest.mark.parametrize(("unit", "least"), [("token", 0.1), ("word", 0.05), ("span", 0.01)])
 def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
-    batch: Batch, known: Vocabulary, counts: torch.Tensor, unit: str, least: float
+    batch: Batch, known: VocabularyTable, counts: torch.Tensor, unit: str, least: float
 ) -> None:
     chosen = MlmSettings(batch_fraction=1.0, granularity=unit)
     wanted = round(chosen.mask_rate * int(candidates_N(batch, known).sum()))
@@ -114,7 +115,7 @@ def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
 
 
 def test_noise_goes_from_common_tokens_to_numbers(
-    batch: Batch, known: Vocabulary, counts: torch.Tensor
+    batch: Batch, known: VocabularyTable, counts: torch.Tensor
 ) -> None:
     def numeric(difficulty: float) -> float:
         emphasis = Emphasis(hardness(counts), difficulty)
@@ -132,7 +133,7 @@ def test_noise_goes_from_common_tokens_to_numbers(
 
 @pytest.mark.parametrize("unit", ["token", "word", "span"])
 def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
-    batch: Batch, known: Vocabulary, counts: torch.Tensor, unit: str
+    batch: Batch, known: VocabularyTable, counts: torch.Tensor, unit: str
 ) -> None:
     gaps = DenoisingSettings(batch_fraction=1.0, deletion_share=0.3, infill_share=0.3)
     for maker, chosen in (
@@ -154,7 +155,7 @@ def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
 
 
 def test_the_middle_of_the_curriculum_is_as_good_as_none(
-    batch: Batch, known: Vocabulary, counts: torch.Tensor
+    batch: Batch, known: VocabularyTable, counts: torch.Tensor
 ) -> None:
     emphasis = Emphasis(hardness(counts), 0.5)
     assert not emphasis.log_weights_N(batch).any()

@@ -31,7 +31,7 @@ from ssl_lib.tokens.encodings import (
     special_ids,
     token_bytes_table,
     train_encoding,
-    vocabulary_features,
+    vocabulary_table,
 )
 from ssl_lib.tokens.training import digit_groups, train_words
 
@@ -316,21 +316,20 @@ def test_an_unknown_rule_for_digits_is_refused(tmp_path: Path) -> None:
 
 def test_features_of_entries() -> None:
     chosen = TRAINED["right3"]
-    table, features = token_bytes_table(chosen), vocabulary_features(chosen)
-    assert all(len(column) == chosen.n_vocab for column in features)
+    table, features = token_bytes_table(chosen), vocabulary_table(chosen)
     at = {entry: rank for rank, entry in enumerate(table)}
+    columns = [column for column in vars(features).values() if isinstance(column, np.ndarray)]
+    assert len(columns) == 11
+    assert all(len(column) == len(features) == chosen.n_vocab for column in columns)
+    assert features.byte_length[at[b"007"]] == 3
     assert (
         features.token_type[at[b"007"]],
         features.digits[at[b"007"]],
         features.value[at[b"007"]],
     ) == (1, 3, 7.0)
     assert features.digits.astype(bool).sum() == 1110
-    assert np.isnan(features.value[features.digits == 0]).all()
-    assert [features.point[at[b"."]], features.comma[at[b","]], features.minus[at[b"-"]]] == [
-        True,
-        True,
-        True,
-    ]
+    assert (features.value[features.digits == 0] == 0.0).all()
+    assert [features.point[at[b"."]], features.comma[at[b","]]] == [True, True]
     assert features.point.sum() == features.comma.sum() == 1
     assert [
         features.token_type[at[entry]]
@@ -345,10 +344,13 @@ def test_features_of_entries() -> None:
         0,
         0,
     ]
-    assert [features.space[at[b" revenue"]], features.space[at[b"0"]]] == [True, False]
+    assert [features.leading_space[at[b" revenue"]], features.leading_space[at[b"0"]]] == [
+        True,
+        False,
+    ]
     for rank in special_ids(chosen):
         assert table[rank] == b""
-        assert (features.token_type[rank], features.digits[rank], features.space[rank]) == (
+        assert (features.token_type[rank], features.digits[rank], features.leading_space[rank]) == (
             0,
             0,
             False,
@@ -363,13 +365,13 @@ def test_features_see_a_leading_space_and_the_minus_sign() -> None:
         "≤".encode(): 259,
         b"..": 260,
     }
-    features = vocabulary_features(
+    features = vocabulary_table(
         tiktoken.Encoding("small", pat_str=".", mergeable_ranks=ranks, special_tokens={})
     )
     assert (
         features.digits[256],
         features.value[256],
-        features.space[256],
+        features.leading_space[256],
         features.token_type[256],
     ) == (
         2,
@@ -377,7 +379,7 @@ def test_features_see_a_leading_space_and_the_minus_sign() -> None:
         True,
         1,
     )
-    assert (features.minus[257], features.token_type[257]) == (True, 2)
+    assert features.token_type[257] == 2
     assert (features.token_type[258], features.digits[258]) == (1, 0)
     assert features.token_type[259] == 2
     assert (features.token_type[260], features.point[260]) == (3, False)

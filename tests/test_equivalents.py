@@ -17,11 +17,11 @@ from ssl_lib.batches.alterations import clean_view
 from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.equivalents import EquivalentView, equivalent_view
-from ssl_lib.batches.views import Vocabulary
 from ssl_lib.numbers import equivalent_forms, find_numbers
 from ssl_lib.numbers.writing import spell
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import decode
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 WRITTEN = st.one_of(
     st.integers(0, 999_999).map(str),
@@ -83,14 +83,14 @@ LONG = "No figures here, " * 20  # makes room in the row above
 
 
 def equivalent(
-    encoding: tiktoken.Encoding, vocabulary: Vocabulary, batch: Batch, seed: int = 0
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, batch: Batch, seed: int = 0
 ) -> EquivalentView:
     return equivalent_view(batch, vocabulary, encoding, len(batch.token_ids_BT), seeded(seed))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_equivalent_view_says_the_same_in_other_words(
-    encoding: tiktoken.Encoding, vocabulary: Vocabulary, seed: int
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, seed: int
 ) -> None:
     text = "They sold 1,200 books, 12% more than the 1071 of May, at $3.50 each."
     batch = padded_batch(tokenize_texts(encoding, [text, LONG]))
@@ -104,7 +104,7 @@ def test_the_equivalent_view_says_the_same_in_other_words(
 
 
 def test_every_number_of_a_row_is_rewritten_in_some_view_and_in_every_form(
-    encoding: tiktoken.Encoding, vocabulary: Vocabulary
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable
 ) -> None:
     batch = padded_batch(
         tokenize_texts(encoding, ["They sold 1,200 books and then 12% more.", LONG])
@@ -126,7 +126,7 @@ def test_every_number_of_a_row_is_rewritten_in_some_view_and_in_every_form(
 
 
 def test_the_equivalent_view_marks_each_rewritten_number_whole(
-    encoding: tiktoken.Encoding, vocabulary: Vocabulary, batch: Batch
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, batch: Batch
 ) -> None:
     view, index_BT = equivalent(encoding, vocabulary, batch), number_index_BT(batch)
     marked = view.number_RT[view.number_RT >= 0].unique().tolist()
@@ -142,7 +142,7 @@ def test_the_equivalent_view_marks_each_rewritten_number_whole(
 
 
 def test_rows_of_the_equivalent_view_keep_what_stands_between_the_numbers_up_to_their_cut(
-    encoding: tiktoken.Encoding, vocabulary: Vocabulary, tokenized: Tokenized
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, tokenized: Tokenized
 ) -> None:
     batch = PackedRows(tokenized, 64, seed=3).batch(0, 12)
     view, index_BT = equivalent(encoding, vocabulary, batch), number_index_BT(batch)
@@ -167,12 +167,12 @@ def test_rows_of_the_equivalent_view_keep_what_stands_between_the_numbers_up_to_
             rest = decode(encoding, shown[same - int(number[: there[same]].sum()) :]).strip()
             assert [form for form in forms if form.startswith(rest)]
             cut += 1
-        assert set(view.ids_RT[row][~kept].tolist()) <= {vocabulary.padding}
+        assert set(view.ids_RT[row][~kept].tolist()) <= {vocabulary.special.padding}
     assert cut
 
 
 def test_the_equivalent_view_is_a_function_of_batch_and_generator(
-    encoding: tiktoken.Encoding, vocabulary: Vocabulary, batch: Batch
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, batch: Batch
 ) -> None:
     torch.manual_seed(5)
     first = equivalent(encoding, vocabulary, batch, 3)
@@ -187,7 +187,7 @@ def test_the_equivalent_view_is_a_function_of_batch_and_generator(
 
 
 def test_rows_without_numbers_or_without_tokens_have_an_equivalent_view(
-    encoding: tiktoken.Encoding, vocabulary: Vocabulary
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["no figures in here.", "nor there, we say."]))
     view = equivalent(encoding, vocabulary, batch)

@@ -16,7 +16,7 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import View, Vocabulary
+from ssl_lib.batches.views import View
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.group import ObjectiveGroup
@@ -24,6 +24,7 @@ from ssl_lib.objectives.numerical import NumericalPatternLearner
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import encode, train_encoding
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 KINDS = ("none", "value", "log_value", "exponent_bins", "fourier", "place_value")
 GROUPINGS = ("right3", "single")
@@ -135,11 +136,11 @@ def random_rows(seed: int, digits: str) -> Batch:
     )
 
 
-def with_other_ids(batch: Batch, positions_S: Tensor, known: Vocabulary, seed: int) -> Batch:
+def with_other_ids(batch: Batch, positions_S: Tensor, known: VocabularyTable, seed: int) -> Batch:
     """The same rows with other clean tokens at some flat positions, letters where letters were: words stay words."""
     generator = torch.Generator().manual_seed(seed)
     ids_N = batch.token_ids_BT.flatten().clone()
-    kind_V = 2 * known.letter_first_V.long() + known.letter_last_V
+    kind_V = 2 * torch.from_numpy(known.word_start).long() + torch.from_numpy(known.word_end)
     for kind in kind_V[ids_N[positions_S]].unique():
         alike = (kind_V[: known.ordinary] == kind).nonzero()[:, 0]
         there_S = positions_S[kind_V[ids_N[positions_S]] == kind]
@@ -166,19 +167,19 @@ def test_masked_and_noised_tokens_change_no_feature_of_their_view(
     trunk, batch = model(kind, digits), random_rows(seed, digits)
     known = trunk.vocabulary
     for maker, chosen, hidden in (
-        (masked_view, MlmSettings(batch_fraction=1.0, mask_rate=0.4), known.mask),
+        (masked_view, MlmSettings(batch_fraction=1.0, mask_rate=0.4), known.special.mask),
         (
             masked_view,
             MlmSettings(batch_fraction=1.0, mask_rate=0.4, granularity="word"),
-            known.mask,
+            known.special.mask,
         ),
-        (noised_view, DenoisingSettings(batch_fraction=1.0, noise_rate=0.5), known.noise),
+        (noised_view, DenoisingSettings(batch_fraction=1.0, noise_rate=0.5), known.special.noise),
         (
             noised_view,
             DenoisingSettings(
                 batch_fraction=1.0, noise_rate=0.4, deletion_share=0.5, infill_share=0.5
             ),
-            known.noise,
+            known.special.noise,
         ),
     ):
         view = maker(batch, known, chosen, torch.Generator().manual_seed(seed))
@@ -225,7 +226,7 @@ def test_next_value_is_read_before_the_number_and_ignores_it(kind: str) -> None:
 
 def test_padding_changes_nothing(trunk: Trunk, tokenized: Tokenized) -> None:
     ids = torch.from_numpy(tokenized.tokens[:12].astype("int64"))
-    padded = torch.cat([ids, torch.full((9,), trunk.vocabulary.padding)])
+    padded = torch.cat([ids, torch.full((9,), trunk.vocabulary.special.padding)])
     documents = torch.cat([torch.zeros(12), torch.full((9,), -1)]).long()
     for causal in (True, False):
         alone = states(trunk, ids, torch.zeros(12).long(), causal)

@@ -14,10 +14,11 @@ from ssl_lib.batches.batch import NO_NUMBER, Batch
 from ssl_lib.batches.choosing import LONGEST_SPAN, spans, units
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.masking import masked_view
-from ssl_lib.batches.views import Vocabulary, candidates_N
+from ssl_lib.batches.views import candidates_N
 from ssl_lib.config import MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 UNITS = ("token", "word", "span")
 
@@ -27,16 +28,16 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @pytest.fixture(scope="module")
-def known(encoding: tiktoken.Encoding) -> Vocabulary:
+def known(encoding: tiktoken.Encoding) -> VocabularyTable:
     return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
 
 
-def positions_of(batch: Batch, known: Vocabulary) -> torch.Tensor:
+def positions_of(batch: Batch, known: VocabularyTable) -> torch.Tensor:
     return candidates_N(batch, known).nonzero()[:, 0]
 
 
 def words_of(
-    encoding: tiktoken.Encoding, known: Vocabulary, text: str, whole_numbers: bool = True
+    encoding: tiktoken.Encoding, known: VocabularyTable, text: str, whole_numbers: bool = True
 ) -> list[str]:
     """The text cut into the units that are masked together, spaces left out."""
     batch = padded_batch(tokenize_texts(encoding, [text]))
@@ -63,13 +64,13 @@ def words_of(
     ],
 )
 def test_a_unit_is_a_word_or_a_number(
-    encoding: tiktoken.Encoding, known: Vocabulary, text: str, expected: str
+    encoding: tiktoken.Encoding, known: VocabularyTable, text: str, expected: str
 ) -> None:
     assert words_of(encoding, known, text) == expected.split()
 
 
 def test_without_whole_numbers_digit_groups_are_units_of_their_own(
-    encoding: tiktoken.Encoding, known: Vocabulary
+    encoding: tiktoken.Encoding, known: VocabularyTable
 ) -> None:
     found = words_of(encoding, known, "It cost 1,234 then", whole_numbers=False)
     assert found == ["It", "cost", "1", ",", "234", "then"]
@@ -78,7 +79,11 @@ def test_without_whole_numbers_digit_groups_are_units_of_their_own(
 @pytest.mark.parametrize("words", [True, False])
 @pytest.mark.parametrize("whole_numbers", [True, False])
 def test_units_equal_those_read_off_the_text(
-    batch: Batch, encoding: tiktoken.Encoding, known: Vocabulary, words: bool, whole_numbers: bool
+    batch: Batch,
+    encoding: tiktoken.Encoding,
+    known: VocabularyTable,
+    words: bool,
+    whole_numbers: bool,
 ) -> None:
     together = 0
     for row in range(len(batch.token_ids_BT)):
@@ -108,7 +113,7 @@ def test_units_equal_those_read_off_the_text(
 )
 def test_masking_is_exact_and_cuts_one_unit_at_most(
     tokenized: Tokenized,
-    known: Vocabulary,
+    known: VocabularyTable,
     seed: int,
     rate: float,
     rows: int,
@@ -136,7 +141,7 @@ def test_masking_is_exact_and_cuts_one_unit_at_most(
 
 @pytest.mark.parametrize("unit", ["token", "word"])
 def test_a_number_is_cut_only_where_nothing_else_is_left(
-    encoding: tiktoken.Encoding, known: Vocabulary, unit: str
+    encoding: tiktoken.Encoding, known: VocabularyTable, unit: str
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["1,234,567 unquestionablyzygote 7,654,321"]))
     chosen = MlmSettings(batch_fraction=1.0, mask_rate=0.3, granularity=unit)
@@ -173,7 +178,7 @@ def test_lengths_of_spans_are_geometric(mean: float) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_spans_hold_whole_words_and_end_with_their_document(
-    batch: Batch, known: Vocabulary, seed: int
+    batch: Batch, known: VocabularyTable, seed: int
 ) -> None:
     positions = positions_of(batch, known)
     words = units(positions, batch, known, True, True)
@@ -188,7 +193,7 @@ def test_spans_hold_whole_words_and_end_with_their_document(
         assert len(found[words == word].unique()) == 1
 
 
-def test_spans_hide_longer_runs_than_tokens(batch: Batch, known: Vocabulary) -> None:
+def test_spans_hide_longer_runs_than_tokens(batch: Batch, known: VocabularyTable) -> None:
     def runs(unit: str) -> float:
         total = 0
         for seed in range(20):

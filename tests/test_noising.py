@@ -16,7 +16,7 @@ from ssl_lib.batches.batch import NO_NUMBER, Batch
 from ssl_lib.batches.datasets import PackedRows, padded_batch
 from ssl_lib.batches.gaps import LONGEST_GAP, close_gaps, lay_gaps
 from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import View, Vocabulary, candidates_N, in_clean_order, padded_ids
+from ssl_lib.batches.views import View, candidates_N, in_clean_order, padded_ids
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, SettingsError, parse_settings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import rows_at
@@ -25,6 +25,7 @@ from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.denoising import DenoisingAutoencoder
 from ssl_lib.objectives.group import ObjectiveGroup, run_trunk
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 SHARES = (
     "noise_token_share", "random_token_share", "shuffle_share", "digit_share", "deletion_share", "infill_share"
@@ -43,7 +44,7 @@ def mixed(rate: float = 0.15, **shares: float) -> DenoisingSettings:
 
 
 @pytest.fixture(scope="module")
-def known(encoding: tiktoken.Encoding) -> Vocabulary:
+def known(encoding: tiktoken.Encoding) -> VocabularyTable:
     return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
 
 
@@ -116,7 +117,7 @@ MIXTURES = {
 @pytest.mark.parametrize("rate", [0.0, 0.15, 0.6, 1.0])
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_what_did_not_go_is_found_where_the_view_says(
-    padded: Batch, known: Vocabulary, mixture: str, rate: float
+    padded: Batch, known: VocabularyTable, mixture: str, rate: float
 ) -> None:
     clean_N = padded_ids(padded, known).flatten()
     width = padded.token_ids_BT.shape[1]
@@ -143,7 +144,7 @@ def _clean_positions(view: View) -> torch.Tensor:
     return view.scored_S + view.after_S
 
 
-def test_states_are_handed_out_by_clean_position(padded: Batch, known: Vocabulary) -> None:
+def test_states_are_handed_out_by_clean_position(padded: Batch, known: VocabularyTable) -> None:
     view = noised_view(padded, known, mixed(0.5, **MIXTURES["both"]), seeded(1))
     assert view.source_N is not None
     states = view.ids_RT[..., None].float().expand(-1, -1, 3)
@@ -159,7 +160,7 @@ def test_states_are_handed_out_by_clean_position(padded: Batch, known: Vocabular
 
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_targets_are_the_clean_tokens_of_what_was_touched(
-    padded: Batch, known: Vocabulary, mixture: str
+    padded: Batch, known: VocabularyTable, mixture: str
 ) -> None:
     view = noised_view(padded, known, mixed(0.5, **MIXTURES[mixture]), seeded(1))
     positions = _clean_positions(view)
@@ -173,22 +174,22 @@ def test_targets_are_the_clean_tokens_of_what_was_touched(
     st.integers(0, 10**6), st.floats(0.0, 1.0), st.sampled_from(["deletion", "infilling", "both"])
 )
 def test_exactly_the_asked_share_is_noised(
-    tokenized: Tokenized, known: Vocabulary, seed: int, rate: float, mixture: str
+    tokenized: Tokenized, known: VocabularyTable, seed: int, rate: float, mixture: str
 ) -> None:
     batch = PackedRows(tokenized, 16, seed=seed % 97).batch(seed % 11, 3)
     view = noised_view(batch, known, mixed(rate, **MIXTURES[mixture]), seeded(seed))
     assert len(view.scored_S) == round(rate * int(candidates_N(batch, known).sum()))
 
 
-def test_special_tokens_and_padding_never_go(padded: Batch, known: Vocabulary) -> None:
+def test_special_tokens_and_padding_never_go(padded: Batch, known: VocabularyTable) -> None:
     view = noised_view(padded, known, mixed(1.0, **MIXTURES["both"]), seeded(0))
-    ends = padded.real_BT & (padded.token_ids_BT == known.end)
-    assert int((view.ids_RT == known.end).sum()) == int(ends.sum()) > 0
-    assert torch.equal(view.ids_RT == known.padding, view.document_ids_RT < 0)
+    ends = padded.real_BT & (padded.token_ids_BT == known.special.end)
+    assert int((view.ids_RT == known.special.end).sum()) == int(ends.sum()) > 0
+    assert torch.equal(view.ids_RT == known.special.padding, view.document_ids_RT < 0)
 
 
 def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
-    batch: Batch, known: Vocabulary
+    batch: Batch, known: VocabularyTable
 ) -> None:
     gone, several = 0, 0
     for seed in range(10):
@@ -200,7 +201,7 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
                 chosen = touched.view_as(batch.number_BT)[row, batch.number_BT[row] == number]
                 assert bool(chosen.all()) or not bool(chosen.any())
                 several += len(chosen) > 1 and bool(chosen.all())
-        noise = view.ids_RT == known.noise
+        noise = view.ids_RT == known.special.noise
         gone += int((view.source_N < 0).sum())
         assert int(noise.sum()) + int((view.source_N < 0).sum()) == len(view.scored_S)
     assert gone > 20
@@ -208,7 +209,7 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
 
 
 def test_deletion_shows_no_noise_token_where_something_stands_before(
-    batch: Batch, known: Vocabulary
+    batch: Batch, known: VocabularyTable
 ) -> None:
     view = noised_view(batch, known, mixed(0.15, deletion_share=1.0), seeded(3))
     assert view.source_N is not None
@@ -235,12 +236,11 @@ def test_contrastive_pairs_are_of_tokens_that_stand_in_both_views(
 
 
 def test_keys_of_the_momentum_encoder_are_those_of_the_clean_positions(
-    trunk: Trunk, padded: Batch
+    trunk: Trunk, encoding: tiktoken.Encoding, padded: Batch
 ) -> None:
     denoising = DenoisingAutoencoder(trunk=trunk, settings=mixed(0.6, **MIXTURES["both"]))
-    contrastive = ContrastiveTokenEncoder(
-        trunk=trunk, settings=ContrastiveSettings(batch_fraction=1.0, momentum=0.9, queue=64)
-    )
+    settings = ContrastiveSettings(batch_fraction=1.0, momentum=0.9, queue=64)
+    contrastive = ContrastiveTokenEncoder(trunk=trunk, settings=settings, encoding=encoding)
     prepared = ObjectiveGroup([contrastive, denoising]).prepare(padded, seeded())
     chosen = prepared.selected["contrastive"]
     keys, _ = contrastive.momentum_encoder(chosen)["token"]
@@ -251,7 +251,7 @@ def test_keys_of_the_momentum_encoder_are_those_of_the_clean_positions(
     )
 
 
-def test_without_gaps_nothing_moves(batch: Batch, known: Vocabulary) -> None:
+def test_without_gaps_nothing_moves(batch: Batch, known: VocabularyTable) -> None:
     view = noised_view(batch, known, DenoisingSettings(batch_fraction=1.0), seeded(0))
     assert view.source_N is None
     assert view.after_S is None
@@ -260,7 +260,7 @@ def test_without_gaps_nothing_moves(batch: Batch, known: Vocabulary) -> None:
 
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_a_view_with_gaps_is_a_function_of_batch_and_generator(
-    padded: Batch, known: Vocabulary, mixture: str
+    padded: Batch, known: VocabularyTable, mixture: str
 ) -> None:
     chosen = mixed(0.4, **MIXTURES[mixture])
     first, second, third = (noised_view(padded, known, chosen, seeded(seed)) for seed in (4, 4, 5))

@@ -12,11 +12,20 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from reference import Entry, complete_numbers, running_numbers
+from reference import Entry, complete_numbers
+from reference import running_numbers as running_numbers_loop
+from torch import Tensor
 
-from ssl_lib.model.number_embedding import LARGEST, NumberTables, make_number_embedding
+from ssl_lib.model.number_embedding import make_number_embedding
+from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.numbers import find_numbers
-from ssl_lib.tokens.encodings import encode, train_encoding, vocabulary_features
+from ssl_lib.tokens.encodings import encode, train_encoding, vocabulary_table
+from ssl_lib.tokens.running_values import (
+    LARGEST,
+    RunningNumber,
+    running_numbers,
+    vocabulary_tensors,
+)
 
 KINDS = ("value", "log_value", "exponent_bins", "fourier", "place_value")
 PIECES = ["7", "42", "007", "123", "999", "0", ".", ",", " ", " the", "-", "x"]
@@ -41,10 +50,17 @@ def entries_of(encoding: tiktoken.Encoding, ids: list[int]) -> list[Entry]:
     return found
 
 
+def read(
+    encoding: tiktoken.Encoding, ids: Tensor, documents: Tensor | None = None
+) -> RunningNumber:
+    """Running values of ids [R, T], of one document unless told otherwise."""
+    columns = vocabulary_tensors(vocabulary_table(encoding), ids.device)
+    return running_numbers(ids, torch.zeros_like(ids) if documents is None else documents, columns)
+
+
 def check(encoding: tiktoken.Encoding, ids: list[int], documents: list[int]) -> None:
-    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
-    running = tables(torch.tensor([ids]), torch.tensor([documents]))
-    readings = running_numbers(entries_of(encoding, ids), documents)
+    running = read(encoding, torch.tensor([ids]), torch.tensor([documents]))
+    readings = running_numbers_loop(entries_of(encoding, ids), documents)
     assert running.complete[0].tolist() == complete_numbers(readings)
     for index, expected in enumerate(readings):
         assert bool(running.present[0, index]) == (expected is not None)
@@ -85,9 +101,7 @@ def test_running_numbers_of_real_text_equal_the_state_machine(
 )  # fmt: skip
 def test_value_at_the_last_digit(encoding: tiktoken.Encoding, text: str, value: float) -> None:
     ids = torch.tensor([encode(encoding, text)])
-    running = NumberTables(encoding.n_vocab, vocabulary_features(encoding))(
-        ids, torch.zeros_like(ids)
-    )
+    running = read(encoding, ids)
     assert bool(running.present[0, -1])
     assert math.isclose(float(running.value[0, -1]), value, rel_tol=1e-12)
 
@@ -101,9 +115,7 @@ def values_by_end(digits: str, text: str) -> dict[int, float]:
     """The running value at every token of digits, by the place in the text where the token ends."""
     chosen = grouped_encoding(digits)
     ids = encode(chosen, text)
-    running = NumberTables(chosen.n_vocab, vocabulary_features(chosen))(
-        torch.tensor([ids]), torch.zeros(1, len(ids))
-    )
+    running = read(chosen, torch.tensor([ids]))
     ends = np.cumsum([len(chosen.decode([token])) for token in ids]).tolist()
     rows = zip(ends, running.present[0].tolist(), running.value[0].tolist(), strict=True)
     return {end: value for end, present, value in rows if present}
@@ -141,9 +153,8 @@ def test_single_digits_join_at_thousands_commas(text: str, values: list[float]) 
 
 
 def test_a_number_grows_with_its_digits_and_never_looks_ahead(encoding: tiktoken.Encoding) -> None:
-    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
     ids = torch.tensor([encode(encoding, "12345678")])
-    values = tables(ids, torch.zeros_like(ids)).value[0].tolist()
+    values = read(encoding, ids).value[0].tolist()
     assert values == [12.0, 12345.0, 12345678.0]
 
 
@@ -156,15 +167,14 @@ def test_a_number_grows_with_its_digits_and_never_looks_ahead(encoding: tiktoken
 def test_a_number_is_complete_at_its_last_digits(digits: str, text: str, ends: list[float]) -> None:
     chosen = grouped_encoding(digits)
     ids = torch.tensor([encode(chosen, text)])
-    running = NumberTables(chosen.n_vocab, vocabulary_features(chosen))(ids, torch.zeros_like(ids))
+    running = read(chosen, ids)
     assert running.value[running.complete].tolist() == ends
 
 
 @pytest.mark.parametrize("rest", ["456", "000"])
 def test_the_longest_numbers_are_read_to_their_end(encoding: tiktoken.Encoding, rest: str) -> None:
-    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
     ids = torch.tensor([encode(encoding, "123" + rest * 30)])
-    running = tables(ids, torch.zeros_like(ids))
+    running = read(encoding, ids)
     assert ids.shape[1] == 31
     for groups in range(31):
         exact = min(float("123" + rest * groups), LARGEST)
@@ -173,7 +183,7 @@ def test_the_longest_numbers_are_read_to_their_end(encoding: tiktoken.Encoding, 
 
 def test_an_encoding_that_does_not_fit_is_refused(encoding: tiktoken.Encoding) -> None:
     with pytest.raises(ValueError, match=f"make vocab_size at least {encoding.n_vocab}"):
-        NumberTables(100, vocabulary_features(encoding))
+        Trunk(TrunkShape(vocab_size=100, width=8, layers=1, heads=1), encoding)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,7 +192,6 @@ def test_features_are_finite_from_zero_to_the_largest_number(
     encoding: tiktoken.Encoding, kind: str, dtype: torch.dtype
 ) -> None:
     embedding = make_number_embedding(kind, 16).to(dtype)
-    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
     for text in (
         "0",
         "0.000000000000000000000000000001",
@@ -191,7 +200,7 @@ def test_features_are_finite_from_zero_to_the_largest_number(
         "0." + "0" * 40 + "1",
     ):
         ids = torch.tensor([encode(encoding, text)])
-        added = embedding(tables(ids, torch.zeros_like(ids)))
+        added = embedding(read(encoding, ids))
         assert added.dtype == dtype
         assert bool(added.isfinite().all())
         added.sum().backward()
@@ -205,9 +214,8 @@ def test_features_are_finite_from_zero_to_the_largest_number(
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_digits_get_features(encoding: tiktoken.Encoding, kind: str) -> None:
     embedding = make_number_embedding(kind, 16)
-    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
     ids = torch.tensor([encode(encoding, "about 12.5 of them, 7")])
-    added = embedding(tables(ids, torch.zeros_like(ids)))[0]
+    added = embedding(read(encoding, ids))[0]
     digits = [bool(entry.digits) for entry in entries_of(encoding, ids[0].tolist())]
     assert [bool(row.any()) for row in added] == digits
 
@@ -221,11 +229,8 @@ def test_different_numbers_get_different_features(
     encoding: tiktoken.Encoding, kind: str, first: str, second: str
 ) -> None:
     embedding = make_number_embedding(kind, 16)
-    tables = NumberTables(encoding.n_vocab, vocabulary_features(encoding))
     rows = [torch.tensor([encode(encoding, text)]) for text in (first, second)]
-    one, other = (
-        embedding(tables(row, torch.zeros_like(row)))[0, -1].detach().numpy() for row in rows
-    )
+    one, other = (embedding(read(encoding, row))[0, -1].detach().numpy() for row in rows)
     assert not np.allclose(one, other, rtol=0.02, atol=1e-6)
 
 

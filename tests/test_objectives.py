@@ -206,7 +206,7 @@ def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(
     states = torch.stack([hidden["causal"][index // 32, index % 32] for index in scored.tolist()])
     targets, matrix = clean(batch, scored, 1), trunk.vocabulary_matrix()
     plain = cross_entropy_loop(states, matrix, targets, *extra)
-    digits = trunk.tables.digits_V[targets] > 0
+    digits = trunk.columns.digits_V[targets] > 0
     assert 0 < digits.sum() < len(digits)
     weighted = plain + (3.0 if training else 0.0) * cross_entropy_loop(
         states[digits], matrix, targets[digits], *extra
@@ -350,8 +350,8 @@ def test_loss_of_every_value_head_equals_its_loop(
     objective = NumericalPatternLearner(trunk=trunk, settings=NumericalSettings(value_head=head))
     prepared, hidden = prepared_with_states(objective, batch)
     chosen = prepared.selected["numerical"]["value"]
-    digits, ids = trunk.tables.digits_V, chosen["first_tokens"]
-    first = [float(trunk.tables.values_V[token]) if digits[token] > 0 else None for token in ids]
+    digits, ids = trunk.columns.digits_V, chosen["first_tokens"]
+    first = [float(trunk.columns.values_V[token]) if digits[token] > 0 else None for token in ids]
     states = torch.stack(
         [hidden["causal"][at // 32, at % 32] for at in chosen["positions"].tolist()]
     )

@@ -158,7 +158,9 @@ def test_scale_words_are_known_from_the_start() -> None:
         ["A million dollars or a thousand of them, and kilometres. " * 9], 1400, "right3"
     )
     trunk = Trunk(TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2), encoding)
-    encoder = SentenceEncoder(32, trunk.vocabulary.marks_V, trunk.tables.decades_V)
+    encoder = SentenceEncoder(
+        32, trunk.columns.point_V | trunk.columns.comma_V, trunk.columns.scale_log10_V
+    )
     for text, magnitude in (
         ("It cost 35 million.", math.log10(35e6)),
         ("It cost 35 million dollars.", math.log10(35e6)),

@@ -59,8 +59,8 @@ slow, count = 0.0, 0
 for row in range(4):
     for place in range(CONTEXT):
         written, seen = int(batch.token_ids_BT[row, place]), int(view.ids_RT[row, place])
-        special = written >= alone.trunk.vocabulary.ordinary or written == alone.trunk.vocabulary.end
-        if batch.document_ids_BT[row, place] < 0 or special or seen == alone.trunk.vocabulary.noise:
+        special = written >= alone.trunk.vocabulary.ordinary or written == alone.trunk.vocabulary.special.end
+        if batch.document_ids_BT[row, place] < 0 or special or seen == alone.trunk.vocabulary.special.noise:
             continue
         probability = float(torch.sigmoid(alone.head(hidden[row, place])))
         slow -= math.log(probability if written != seen else 1.0 - probability)

@@ -11,11 +11,12 @@ from ssl_lib.batches.batch import NO_NUMBER, Batch
 from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import View, Vocabulary, causal_view, sentence_ids_BT
+from ssl_lib.batches.views import View, causal_view, sentence_ids_BT
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.tokens.encodings import special_ids
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 KINDS_OF_NOISE = ("noise_token_share", "random_token_share", "shuffle_share", "digit_share")
 
@@ -53,7 +54,7 @@ def candidates(batch: Batch, encoding: tiktoken.Encoding) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def known(encoding: tiktoken.Encoding) -> Vocabulary:
+def known(encoding: tiktoken.Encoding) -> VocabularyTable:
     return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
 
 
@@ -66,7 +67,7 @@ def padded(encoding: tiktoken.Encoding, texts: list[str]) -> Batch:
 
 
 def test_causal_view_scores_every_position_that_its_document_continues(
-    padded: Batch, known: Vocabulary
+    padded: Batch, known: VocabularyTable
 ) -> None:
     view = causal_view(padded, known)
     rows, width = padded.token_ids_BT.shape
@@ -83,7 +84,7 @@ def test_causal_view_scores_every_position_that_its_document_continues(
 
 
 def test_causal_view_does_not_score_across_documents_of_a_packed_row(
-    batch: Batch, known: Vocabulary
+    batch: Batch, known: VocabularyTable
 ) -> None:
     view = causal_view(batch, known)
     documents = batch.document_ids_BT.flatten()
@@ -96,7 +97,7 @@ def test_causal_view_does_not_score_across_documents_of_a_packed_row(
 
 @pytest.mark.parametrize("maker", [masked_view, noised_view])
 def test_a_view_is_a_function_of_batch_and_generator(
-    padded: Batch, known: Vocabulary, maker: object
+    padded: Batch, known: VocabularyTable, maker: object
 ) -> None:
     chosen = (
         MlmSettings(batch_fraction=1.0)
@@ -123,7 +124,11 @@ def test_a_view_is_a_function_of_batch_and_generator(
 @pytest.mark.parametrize("rate", [0.0, 0.15, 0.4, 1.0])
 @pytest.mark.parametrize("whole_numbers", [True, False])
 def test_exactly_the_asked_share_of_candidates_is_masked(
-    padded: Batch, known: Vocabulary, encoding: tiktoken.Encoding, rate: float, whole_numbers: bool
+    padded: Batch,
+    known: VocabularyTable,
+    encoding: tiktoken.Encoding,
+    rate: float,
+    whole_numbers: bool,
 ) -> None:
     allowed = candidates(padded, encoding)
     for seed in range(5):
@@ -142,7 +147,7 @@ def test_exactly_the_asked_share_of_candidates_is_masked(
     ("masked_share", "random_share"), [(0.8, 0.1), (1.0, 0.0), (0.0, 1.0), (0.5, 0.25)]
 )
 def test_shares_of_masked_random_and_kept_are_exact(
-    batch: Batch, known: Vocabulary, masked_share: float, random_share: float
+    batch: Batch, known: VocabularyTable, masked_share: float, random_share: float
 ) -> None:
     chosen = MlmSettings(
         batch_fraction=1.0,
@@ -152,7 +157,7 @@ def test_shares_of_masked_random_and_kept_are_exact(
     )
     view = masked_view(batch, known, chosen, seeded(0))
     seen_S, scored = view.ids_RT.flatten()[view.scored_S], len(view.scored_S)
-    masks = int((seen_S == known.mask).sum())
+    masks = int((seen_S == known.special.mask).sum())
     kept = int((seen_S == view.targets_S).sum())
     replaced = round(random_share * scored)
     assert masks == round(masked_share * scored)
@@ -160,18 +165,18 @@ def test_shares_of_masked_random_and_kept_are_exact(
         replaced // 5 + 2
     )  # a random token may be the clean one, as often as that stands in the batch
     assert scored - masks - replaced <= kept <= scored - masks - replaced + same
-    assert bool(((seen_S < known.ordinary) | (seen_S == known.mask)).all())
+    assert bool(((seen_S < known.ordinary) | (seen_S == known.special.mask)).all())
     open_N = batch.token_ids_BT.flatten().clone()
     open_N[view.scored_S] = -1  # what is hidden gives no random token
     assert (
-        int((~torch.isin(seen_S, open_N) & (seen_S != known.mask)).sum())
+        int((~torch.isin(seen_S, open_N) & (seen_S != known.special.mask)).sum())
         <= scored - masks - replaced
     )
-    assert not bool((seen_S == known.end).any())
+    assert not bool((seen_S == known.special.end).any())
 
 
 def test_masking_leaves_everything_else_as_it_was_and_keeps_clean_targets(
-    padded: Batch, known: Vocabulary
+    padded: Batch, known: VocabularyTable
 ) -> None:
     view = masked_view(padded, known, MlmSettings(batch_fraction=1.0, mask_rate=0.3), seeded(0))
     assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[view.scored_S])
@@ -179,12 +184,14 @@ def test_masking_leaves_everything_else_as_it_was_and_keeps_clean_targets(
     untouched[view.scored_S] = False
     untouched &= padded.real_BT.flatten()
     assert torch.equal(view.ids_RT.flatten()[untouched], padded.token_ids_BT.flatten()[untouched])
-    assert bool((view.ids_RT[~padded.real_BT] == known.padding).all())
+    assert bool((view.ids_RT[~padded.real_BT] == known.special.padding).all())
     assert not view.causal
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_numbers_are_masked_whole_or_not_at_all(batch: Batch, known: Vocabulary, seed: int) -> None:
+def test_numbers_are_masked_whole_or_not_at_all(
+    batch: Batch, known: VocabularyTable, seed: int
+) -> None:
     view = masked_view(batch, known, MlmSettings(batch_fraction=1.0, mask_rate=0.3), seeded(seed))
     scored = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
     scored[view.scored_S] = True
@@ -199,7 +206,7 @@ def test_numbers_are_masked_whole_or_not_at_all(batch: Batch, known: Vocabulary,
 
 
 def test_without_whole_numbers_some_number_is_masked_in_part(
-    batch: Batch, known: Vocabulary
+    batch: Batch, known: VocabularyTable
 ) -> None:
     view = masked_view(
         batch, known, MlmSettings(batch_fraction=1.0, mask_rate=0.5, whole_numbers=False), seeded(0)
@@ -216,7 +223,7 @@ def test_without_whole_numbers_some_number_is_masked_in_part(
 
 
 def test_every_candidate_is_masked_about_equally_often(
-    batch: Batch, known: Vocabulary, encoding: tiktoken.Encoding
+    batch: Batch, known: VocabularyTable, encoding: tiktoken.Encoding
 ) -> None:
     times = torch.zeros(batch.token_ids_BT.numel())
     for seed in range(300):
@@ -230,7 +237,7 @@ def test_every_candidate_is_masked_about_equally_often(
     assert abs(float(shares[numbers].mean() - shares[~numbers].mean())) < 0.04
 
 
-def test_the_share_of_rows_takes_the_first_rows(batch: Batch, known: Vocabulary) -> None:
+def test_the_share_of_rows_takes_the_first_rows(batch: Batch, known: VocabularyTable) -> None:
     for maker, chosen in (
         (masked_view, MlmSettings(batch_fraction=0.5)),
         (noised_view, DenoisingSettings(batch_fraction=0.5)),
@@ -242,7 +249,7 @@ def test_the_share_of_rows_takes_the_first_rows(batch: Batch, known: Vocabulary)
 
 @pytest.mark.parametrize("kind", [*KINDS_OF_NOISE, "mixture"])
 def test_noise_touches_only_what_is_scored_and_targets_are_clean(
-    padded: Batch, known: Vocabulary, kind: str
+    padded: Batch, known: VocabularyTable, kind: str
 ) -> None:
     chosen = (
         DenoisingSettings(batch_fraction=1.0, noise_rate=0.4)
@@ -250,7 +257,7 @@ def test_noise_touches_only_what_is_scored_and_targets_are_clean(
         else only(kind, 0.4)
     )
     view = noised_view(padded, known, chosen, seeded(1))
-    clean_N = torch.where(padded.real_BT, padded.token_ids_BT, known.padding).flatten()
+    clean_N = torch.where(padded.real_BT, padded.token_ids_BT, known.special.padding).flatten()
     changed = (view.ids_RT.flatten() != clean_N).nonzero()[:, 0].tolist()
     assert set(changed) <= set(view.scored_S.tolist())
     assert changed
@@ -260,7 +267,7 @@ def test_noise_touches_only_what_is_scored_and_targets_are_clean(
 
 @pytest.mark.parametrize("kind", ["noise_token_share", "random_token_share", "digit_share"])
 def test_exactly_the_asked_share_is_noised(
-    padded: Batch, known: Vocabulary, encoding: tiktoken.Encoding, kind: str
+    padded: Batch, known: VocabularyTable, encoding: tiktoken.Encoding, kind: str
 ) -> None:
     allowed = candidates(padded, encoding)
     view = noised_view(padded, known, only(kind), seeded(2))
@@ -268,13 +275,15 @@ def test_exactly_the_asked_share_is_noised(
     assert set(view.scored_S.tolist()) <= set(allowed)
 
 
-def test_noise_token_stands_wherever_it_was_asked(padded: Batch, known: Vocabulary) -> None:
+def test_noise_token_stands_wherever_it_was_asked(padded: Batch, known: VocabularyTable) -> None:
     view = noised_view(padded, known, only("noise_token_share"), seeded(2))
-    assert (view.ids_RT.flatten() == known.noise).nonzero()[:, 0].tolist() == view.scored_S.tolist()
+    assert (view.ids_RT.flatten() == known.special.noise).nonzero()[
+        :, 0
+    ].tolist() == view.scored_S.tolist()
 
 
 def test_shuffling_swaps_neighbours_of_one_document(
-    batch: Batch, known: Vocabulary, encoding: tiktoken.Encoding
+    batch: Batch, known: VocabularyTable, encoding: tiktoken.Encoding
 ) -> None:
     view = noised_view(batch, known, only("shuffle_share", 0.6), seeded(2))
     clean, seen = batch.token_ids_BT.flatten().tolist(), view.ids_RT.flatten().tolist()
@@ -291,10 +300,11 @@ def test_shuffling_swaps_neighbours_of_one_document(
         assert clean[first] != clean[second]
 
 
-def test_changed_digits_are_as_many_as_before(batch: Batch, known: Vocabulary) -> None:
+def test_changed_digits_are_as_many_as_before(batch: Batch, known: VocabularyTable) -> None:
     view = noised_view(batch, known, only("digit_share", 0.5), seeded(2))
     digits_before, digits_after = (
-        known.digits_V[ids] for ids in (view.targets_S, view.ids_RT.flatten()[view.scored_S])
+        torch.from_numpy(known.digits)[ids]
+        for ids in (view.targets_S, view.ids_RT.flatten()[view.scored_S])
     )
     numeric = digits_before > 0
     assert int(numeric.sum()) > 5
@@ -303,7 +313,9 @@ def test_changed_digits_are_as_many_as_before(batch: Batch, known: Vocabulary) -
     assert float(differs[numeric].float().mean()) > 0.5
 
 
-def test_no_view_ever_shows_a_special_token_it_should_not(padded: Batch, known: Vocabulary) -> None:
+def test_no_view_ever_shows_a_special_token_it_should_not(
+    padded: Batch, known: VocabularyTable
+) -> None:
     for seed in range(3):
         masked = masked_view(
             padded, known, MlmSettings(batch_fraction=1.0, mask_rate=0.8), seeded(seed)
@@ -311,16 +323,16 @@ def test_no_view_ever_shows_a_special_token_it_should_not(padded: Batch, known: 
         noised = noised_view(
             padded, known, DenoisingSettings(batch_fraction=1.0, noise_rate=0.8), seeded(seed)
         ).ids_RT
-        ends = padded.real_BT & (padded.token_ids_BT == known.end)
+        ends = padded.real_BT & (padded.token_ids_BT == known.special.end)
         for ids in (masked, noised):
-            assert torch.equal(ids == known.end, ends)
-            assert torch.equal(ids == known.padding, ~padded.real_BT)
-        assert not bool((masked == known.noise).any())
-        assert not bool((noised == known.mask).any())
+            assert torch.equal(ids == known.special.end, ends)
+            assert torch.equal(ids == known.special.padding, ~padded.real_BT)
+        assert not bool((masked == known.special.noise).any())
+        assert not bool((noised == known.special.mask).any())
 
 
 def test_sentences_end_at_stops_that_no_digit_follows(
-    encoding: tiktoken.Encoding, known: Vocabulary
+    encoding: tiktoken.Encoding, known: VocabularyTable
 ) -> None:
     text = "It weighs 12.5 kg. Is that much? No! Yes"
     batch = padded_batch(tokenize_texts(encoding, [text, "Next."]))
@@ -337,5 +349,5 @@ def test_sentences_end_at_stops_that_no_digit_follows(
     ]
     both = sentence_ids_BT(batch, known)
     assert not set(both[0].tolist()) & set(both[1].tolist()) - {-1}
-    assert bool((both[batch.token_ids_BT == known.end] == -1).all())
+    assert bool((both[batch.token_ids_BT == known.special.end] == -1).all())
     assert bool((both[~batch.real_BT] == -1).all())

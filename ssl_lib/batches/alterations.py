@@ -9,22 +9,25 @@ import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
-from ssl_lib.batches.views import View, Vocabulary, padded_ids, sentence_ids_BT
+from ssl_lib.batches.views import View, padded_ids, sentence_ids_BT
+from ssl_lib.tokens.running_values import vocabulary_tensors
+from ssl_lib.tokens.vocabulary import LONGEST_GROUP, VocabularyTable
 
-LONGEST_GROUP = 3  # digits; longer groups of an encoding that does not split them are left alone
 SMALLEST_CHANGE = 0.001
 LARGEST_CHANGE = 10.0
 TENFOLD_SHARE = 0.1  # of the changes are by ten exactly, which leaves the digits as they are and moves the magnitude
 
 
-def clean_view(batch: Batch, vocabulary: Vocabulary, rows: int) -> View:
+def clean_view(batch: Batch, vocabulary: VocabularyTable, rows: int) -> View:
     """The first `rows` rows as they are, seen from both sides; nothing is scored by position."""
     batch = batch.first_rows(rows)
     nothing = torch.zeros(0, dtype=torch.int64, device=batch.token_ids_BT.device)
     return View(padded_ids(batch, vocabulary), batch.document_ids_BT, False, nothing, nothing)
 
 
-def altered_view(batch: Batch, vocabulary: Vocabulary, rows: int, generator: Generator) -> View:
+def altered_view(
+    batch: Batch, vocabulary: VocabularyTable, rows: int, generator: Generator
+) -> View:
     """The first `rows` rows with one digit group changed in every sentence that has one; scored are the changed
     positions.
 
@@ -44,24 +47,12 @@ def altered_view(batch: Batch, vocabulary: Vocabulary, rows: int, generator: Gen
     )
 
 
-def group_keys(digits: Tensor, values: Tensor, space: Tensor) -> Tensor:
-    """Where a digit group stands in `Vocabulary.groups_K`: by leading space, digits and value."""
-    return space.long() * 10_000 + digits.long() * 1000 + values.long()
-
-
-def group_table(digits_V: Tensor, values_V: Tensor, space_V: Tensor) -> Tensor:
-    """`groups_K` [20,000]: the id of every digit group of at most three digits, -1 where the vocabulary lacks it."""
-    groups_K = torch.full((20_000,), -1, dtype=torch.int64, device=digits_V.device)
-    ids_G = ((digits_V > 0) & (digits_V <= LONGEST_GROUP)).nonzero()[:, 0]
-    groups_K[group_keys(digits_V[ids_G], values_V[ids_G], space_V[ids_G])] = ids_G
-    return groups_K
-
-
-def _one_per_sentence(batch: Batch, vocabulary: Vocabulary, generator: Generator) -> Tensor:
+def _one_per_sentence(batch: Batch, vocabulary: VocabularyTable, generator: Generator) -> Tensor:
     """Flat positions of one digit group, drawn at random, of every sentence that has one in a number with a usable
     value.
     """
-    digits_BT = vocabulary.digits_V[batch.token_ids_BT]
+    columns = vocabulary_tensors(vocabulary, batch.token_ids_BT.device)
+    digits_BT = columns.digits_V[batch.token_ids_BT]
     sentence_BT = sentence_ids_BT(batch, vocabulary)
     usable_BT = (
         (digits_BT > 0)
@@ -84,15 +75,19 @@ def _one_per_sentence(batch: Batch, vocabulary: Vocabulary, generator: Generator
 
 
 def _near_groups(
-    ids_N: Tensor, changed_S: Tensor, batch: Batch, vocabulary: Vocabulary, generator: Generator
+    ids_N: Tensor,
+    changed_S: Tensor,
+    batch: Batch,
+    vocabulary: VocabularyTable,
+    generator: Generator,
 ) -> Tensor:
     """Ids of other groups, their values a drawn factor away. A number's first group may become shorter or longer where
     the vocabulary has such groups, but keeps a first digit; the others keep their length.
     """
     old_S = ids_N[changed_S]
-    digits_S, values_S, space_S = (
-        table[old_S] for table in (vocabulary.digits_V, vocabulary.values_V, vocabulary.space_V)
-    )
+    columns = vocabulary_tensors(vocabulary, ids_N.device)
+    digits_S, values_S = columns.digits_V[old_S], columns.values_V[old_S]
+    space_S = columns.leading_space_V[old_S].long()
     draw_3S = torch.rand(3, len(old_S), generator=generator, dtype=torch.float64).to(ids_N.device)
     factor_S = 1.0 + SMALLEST_CHANGE * (LARGEST_CHANGE / SMALLEST_CHANGE) ** draw_3S[0]
     factor_S = torch.where(draw_3S[2] < TENFOLD_SHARE, 10.0, factor_S)
@@ -101,8 +96,8 @@ def _near_groups(
     free_S = _another(wanted_S, values_S, 1.0, 10.0**LONGEST_GROUP - 1.0)
     low_S = torch.where(leads_S, 10.0 ** (digits_S - 1).double(), 0.0)
     same_length_S = _another(wanted_S, values_S, low_S, 10.0 ** digits_S.double() - 1.0)
-    resized_S = vocabulary.groups_K[group_keys(_digit_count(free_S), free_S, space_S)]
-    kept_S = vocabulary.groups_K[group_keys(digits_S, same_length_S, space_S)]
+    resized_S = columns.digit_group_ids[space_S, _digit_count(free_S), free_S.long()]
+    kept_S = columns.digit_group_ids[space_S, digits_S, same_length_S.long()]
     new_S = torch.where(leads_S & (resized_S >= 0), resized_S, kept_S)
     return torch.where(new_S >= 0, new_S, old_S)
 
@@ -121,10 +116,12 @@ def _digit_count(values_S: Tensor) -> Tensor:
     return values_S.clamp_min(1.0).log10().floor().long() + 1
 
 
-def _leads(changed_S: Tensor, batch: Batch, vocabulary: Vocabulary) -> Tensor:
+def _leads(changed_S: Tensor, batch: Batch, vocabulary: VocabularyTable) -> Tensor:
     """Whether no other token of the same number stands before the position."""
     number_N, ids_N = batch.number_BT.flatten(), batch.token_ids_BT.flatten()
     before_S = (changed_S - 1).clamp_min(0)
     inside_row_S = changed_S % batch.token_ids_BT.shape[1] > 0
-    written_S = (vocabulary.digits_V[ids_N[before_S]] > 0) | vocabulary.marks_V[ids_N[before_S]]
+    columns = vocabulary_tensors(vocabulary, ids_N.device)
+    separator_V = columns.point_V | columns.comma_V
+    written_S = (columns.digits_V[ids_N[before_S]] > 0) | separator_V[ids_N[before_S]]
     return ~(inside_row_S & (number_N[before_S] == number_N[changed_S]) & written_S)

@@ -13,7 +13,8 @@ from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
 from ssl_lib.batches.curriculum import Emphasis
-from ssl_lib.batches.views import Vocabulary
+from ssl_lib.tokens.running_values import vocabulary_tensors
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 LONGEST_SPAN = 10  # words, as in SpanBERT (Joshi et al. 2020)
 
@@ -61,7 +62,7 @@ def choose_units(
 
 
 def units(
-    positions_C: Tensor, batch: Batch, vocabulary: Vocabulary, whole_numbers: bool, words: bool
+    positions_C: Tensor, batch: Batch, vocabulary: VocabularyTable, whole_numbers: bool, words: bool
 ) -> Tensor:
     """Unit index of each candidate: the tokens of one number share theirs, those of one word too, if asked for; every
     other token has its own. A unit ends with its row at the latest.
@@ -72,9 +73,8 @@ def units(
         together_C[1:] |= (number_C[1:] == number_C[:-1]) & (number_C[1:] != NO_NUMBER)
     if words:
         ids_C = batch.token_ids_BT.flatten()[positions_C]
-        together_C[1:] |= (
-            vocabulary.letter_first_V[ids_C[1:]] & vocabulary.letter_last_V[ids_C[:-1]]
-        )
+        columns = vocabulary_tensors(vocabulary, ids_C.device)
+        together_C[1:] |= columns.word_start_V[ids_C[1:]] & columns.word_end_V[ids_C[:-1]]
     begins_C = ~(together_C & _touch(positions_C, batch))
     return begins_C.long().cumsum(0) - 1
 
@@ -97,7 +97,7 @@ def spans(
 
 
 def random_ids(
-    count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: Vocabulary, generator: Generator
+    count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: VocabularyTable, generator: Generator
 ) -> Tensor:
     """Ordinary token ids, [count], as often as they stand in `ids_N` outside the positions `hidden_S`, whose tokens
     nothing in the view may tell.

@@ -14,9 +14,10 @@ import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, number_index_BT
-from ssl_lib.batches.views import View, Vocabulary, padded_ids
+from ssl_lib.batches.views import View, padded_ids
 from ssl_lib.numbers import FORMS, equivalent_forms
 from ssl_lib.tokens.encodings import decode, encode
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 REWRITTEN = (
     0.5  # share of the numbers: with all of them in longer forms, rows would lose their second half
@@ -33,7 +34,7 @@ class EquivalentView(View):
 
 def equivalent_view(
     batch: Batch,
-    vocabulary: Vocabulary,
+    vocabulary: VocabularyTable,
     encoding: tiktoken.Encoding,
     rows: int,
     generator: Generator,
@@ -53,7 +54,7 @@ def equivalent_view(
         for row in zip(*(column.tolist() for column in columns), strict=True)
     ]
     width, device = ids_BT.shape[1], ids_BT.device
-    padding = (vocabulary.padding, PADDING_DOCUMENT, -1)
+    padding = (vocabulary.special.padding, PADDING_DOCUMENT, -1)
     ids, documents, numbers = (
         torch.tensor([(row[kind] + [filler] * width)[:width] for row in made], device=device)
         for kind, filler in enumerate(padding)

@@ -18,13 +18,14 @@ from ssl_lib.batches.choosing import (
     units,
 )
 from ssl_lib.batches.curriculum import Emphasis
-from ssl_lib.batches.views import View, Vocabulary, candidates_N, padded_ids, row_count
+from ssl_lib.batches.views import View, candidates_N, padded_ids, row_count
 from ssl_lib.config import MlmSettings
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 
 def masked_view(
     batch: Batch,
-    vocabulary: Vocabulary,
+    vocabulary: VocabularyTable,
     settings: MlmSettings,
     generator: Generator,
     emphasis: Emphasis | None = None,
@@ -40,7 +41,7 @@ def masked_view(
     replaced = masked + round(settings.random_token_share * len(scored_S))
     shuffled_S = scored_S[permutation(len(scored_S), ids_N.device, generator)]
     view_N = ids_N.clone()
-    view_N[shuffled_S[:masked]] = vocabulary.mask
+    view_N[shuffled_S[:masked]] = vocabulary.special.mask
     random_S = shuffled_S[masked:replaced]
     view_N[random_S] = random_ids(len(random_S), ids_N, scored_S, vocabulary, generator)
     return View(
@@ -48,7 +49,9 @@ def masked_view(
     )
 
 
-def _hidden(batch: Batch, vocabulary: Vocabulary, settings: MlmSettings, chance: Chance) -> Tensor:
+def _hidden(
+    batch: Batch, vocabulary: VocabularyTable, settings: MlmSettings, chance: Chance
+) -> Tensor:
     """The flat positions to hide, in the units that the settings name."""
     positions_C = candidates_N(batch, vocabulary).nonzero()[:, 0]
     wanted = round(settings.mask_rate * len(positions_C))

@@ -20,8 +20,10 @@ from ssl_lib.batches.choosing import (
 )
 from ssl_lib.batches.curriculum import Emphasis
 from ssl_lib.batches.gaps import close_gaps, lay_gaps
-from ssl_lib.batches.views import View, Vocabulary, candidates_N, padded_ids, row_count
+from ssl_lib.batches.views import View, candidates_N, padded_ids, row_count
 from ssl_lib.config import DenoisingSettings
+from ssl_lib.tokens.running_values import vocabulary_tensors
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 _SINGLE = (
     "noise_token_share",
@@ -34,7 +36,7 @@ _SINGLE = (
 
 def noised_view(
     batch: Batch,
-    vocabulary: Vocabulary,
+    vocabulary: VocabularyTable,
     settings: DenoisingSettings,
     generator: Generator,
     emphasis: Emphasis | None = None,
@@ -56,22 +58,22 @@ def noised_view(
     other_S = random_ids(len(digit_S), ids_N, scored_S, vocabulary, generator)
     view_N[digit_S] = _changed_digits(ids_N[digit_S], other_S, vocabulary, generator)
     view_N[random_S] = random_ids(len(random_S), ids_N, scored_S, vocabulary, generator)
-    view_N[noise_S] = vocabulary.noise
+    view_N[noise_S] = vocabulary.special.noise
     gaps = (
         lay_gaps(batch, _mask(delete_S, ids_N), _mask(infill_S, ids_N))
         if settings.leaves_gaps
         else None
     )
     if gaps is not None:
-        view_N[gaps.noise_N] = vocabulary.noise
+        view_N[gaps.noise_N] = vocabulary.special.noise
     view = View(
         view_N.view_as(batch.token_ids_BT), batch.document_ids_BT, False, scored_S, ids_N[scored_S]
     )
-    return view if gaps is None else close_gaps(view, gaps, vocabulary.padding)
+    return view if gaps is None else close_gaps(view, gaps, vocabulary.special.padding)
 
 
 def _kinds(
-    batch: Batch, vocabulary: Vocabulary, settings: DenoisingSettings, chance: Chance
+    batch: Batch, vocabulary: VocabularyTable, settings: DenoisingSettings, chance: Chance
 ) -> list[Tensor]:
     """Flat positions of each kind of noise, no position in two of them: infilled ones in runs of whole words, the
     others one by one, in the order of `_SINGLE`.
@@ -104,7 +106,7 @@ def _mask(positions_S: Tensor, like_N: Tensor) -> Tensor:
 
 
 def _swappable(
-    positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: Vocabulary
+    positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: VocabularyTable
 ) -> tuple[Tensor, Tensor]:
     """Disjoint pairs of neighbours to swap; both must be candidates of one document and hold different tokens, and
     neither may be taken by another kind of noise: swapping would show beside it the token that it hides.
@@ -127,14 +129,15 @@ def _swappable(
 
 
 def _changed_digits(
-    ids_S: Tensor, other_S: Tensor, vocabulary: Vocabulary, generator: Generator
+    ids_S: Tensor, other_S: Tensor, vocabulary: VocabularyTable, generator: Generator
 ) -> Tensor:
     """Another digit group of the same length where the token is one, the token of `other_S` elsewhere."""
     changed_S = other_S.clone()
-    digits_S = vocabulary.digits_V[ids_S]
+    digits_V = vocabulary_tensors(vocabulary, ids_S.device).digits_V
+    digits_S = digits_V[ids_S]
     for length in digits_S.unique().tolist():
         if length > 0:
-            group_G = (vocabulary.digits_V[: vocabulary.ordinary] == length).nonzero()[:, 0]
+            group_G = (digits_V[: vocabulary.ordinary] == length).nonzero()[:, 0]
             where_S = (digits_S == length).nonzero()[:, 0]
             draw = torch.randint(len(group_G), (len(where_S),), generator=generator).to(
                 ids_S.device

@@ -11,38 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.curriculum import Emphasis
+from ssl_lib.tokens.running_values import vocabulary_tensors
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 CAUSAL, MASKED, NOISED = "causal", "masked", "noised"
-
-
-class Vocabulary(NamedTuple):
-    """What views must know of an encoding: ordinary ids are [0, ordinary) without `end`.
-
-    `digits_V` and `values_V` describe digit groups, `space_V` tells a leading space, `marks_V` the point and the
-    comma, `closes_V` entries that may end a sentence, `letter_first_V` and `letter_last_V` those whose first and last
-    character is part of a word; `groups_K` finds the id of a digit group (alterations.py).
-    """
-
-    ordinary: int
-    mask: int
-    noise: int
-    padding: int
-    end: int
-    digits_V: Tensor
-    values_V: Tensor
-    space_V: Tensor
-    marks_V: Tensor
-    closes_V: Tensor
-    letter_first_V: Tensor
-    letter_last_V: Tensor
-    groups_K: Tensor
 
 
 @dataclass(frozen=True)
@@ -82,7 +60,7 @@ def in_clean_order(hidden_RTD: Tensor, source_N: Tensor | None) -> Tensor:
 ViewMaker = Callable[[Batch, Generator, Emphasis | None], View]
 
 
-def causal_view(batch: Batch, vocabulary: Vocabulary) -> View:
+def causal_view(batch: Batch, vocabulary: VocabularyTable) -> View:
     """Clean rows, looking backwards only; scored is every position whose next position lies in the same document."""
     ids_BT, documents_BT = batch.token_ids_BT, batch.document_ids_BT
     followed_BT = torch.zeros_like(ids_BT, dtype=torch.bool)
@@ -93,30 +71,27 @@ def causal_view(batch: Batch, vocabulary: Vocabulary) -> View:
     )
 
 
-def sentence_ids_BT(batch: Batch, vocabulary: Vocabulary) -> Tensor:
+def sentence_ids_BT(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
     """Index of the sentence each position belongs to, counted over the whole batch; -1 on padding and end-of-document
     tokens.
 
     A sentence ends at a full stop, question or exclamation mark that no digit follows, and with its document and its
     row.
     """
-    closes_BT = vocabulary.closes_V[batch.token_ids_BT]
-    closes_BT[:, :-1] &= vocabulary.digits_V[batch.token_ids_BT[:, 1:]] == 0
+    columns = vocabulary_tensors(vocabulary, batch.token_ids_BT.device)
+    closes_BT = columns.sentence_end_V[batch.token_ids_BT]
+    closes_BT[:, :-1] &= columns.digits_V[batch.token_ids_BT[:, 1:]] == 0
     begins_BT = torch.ones_like(closes_BT)
     begins_BT[:, 1:] = closes_BT[:, :-1] | (
         batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1]
     )
     index_BT = (begins_BT.flatten().long().cumsum(0) - 1).view_as(batch.token_ids_BT)
-    return torch.where(batch.real_BT & (batch.token_ids_BT != vocabulary.end), index_BT, -1)
+    return torch.where(batch.real_BT & (batch.token_ids_BT != vocabulary.special.end), index_BT, -1)
 
 
-def candidates_N(batch: Batch, vocabulary: Vocabulary) -> Tensor:
+def candidates_N(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
     """True, flat, where a position may be corrupted: inside a document and no special token."""
-    return (
-        batch.real_BT
-        & (batch.token_ids_BT < vocabulary.ordinary)
-        & (batch.token_ids_BT != vocabulary.end)
-    ).flatten()
+    return (batch.real_BT & (batch.token_ids_BT < vocabulary.ordinary)).flatten()
 
 
 def row_count(batch: Batch, share: float) -> int:
@@ -124,6 +99,6 @@ def row_count(batch: Batch, share: float) -> int:
     return max(1, round(share * len(batch.token_ids_BT)))
 
 
-def padded_ids(batch: Batch, vocabulary: Vocabulary) -> Tensor:
+def padded_ids(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
     """Ids [B, T] with the padding token on padding."""
-    return torch.where(batch.real_BT, batch.token_ids_BT, vocabulary.padding)
+    return torch.where(batch.real_BT, batch.token_ids_BT, vocabulary.special.padding)

@@ -8,20 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
 import tiktoken
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ssl_lib.batches.views import Vocabulary
 from ssl_lib.model.layers import Block, Surroundings, normalise, rotary_table
-from ssl_lib.model.number_embedding import NumberTables, make_number_embedding
-from ssl_lib.tokens.encodings import SpecialIds, special_ids, token_bytes_table, vocabulary_features
-from ssl_lib.tokens.vocabulary import word_letters
+from ssl_lib.model.number_embedding import make_number_embedding
+from ssl_lib.tokens.running_values import VocabularyTensors, running_numbers, vocabulary_tensors
+from ssl_lib.tokens.vocabulary import SPARE_IDS, plain_vocabulary, vocabulary_table
 
 MODES = ("causal", "bidirectional")  # of rows
-SPECIAL_ROWS = 8  # rows beyond vocab_size for mask, noise and padding tokens
 
 
 class TrunkShape(NamedTuple):
@@ -57,20 +54,22 @@ class Trunk(nn.Module):
             raise ValueError(
                 f"width must be a multiple of 2 * heads = {2 * shape.heads}, got {shape.width}"
             )
-        self.shape, self.encoding = shape, encoding
-        rows = shape.vocab_size + SPECIAL_ROWS
+        self.shape = shape
+        if encoding is None:
+            known = plain_vocabulary(shape.vocab_size)
+        else:
+            known = vocabulary_table(encoding).extended(shape.vocab_size + SPARE_IDS)
+        assert known.special  # an encoding without special tokens is refused here
+        self.vocabulary = known
+        columns = vocabulary_tensors(known, torch.device("cpu"))
+        for name, column in columns._asdict().items():
+            self.register_buffer(name, column, persistent=False)
+        rows = len(known)
         self.embedding = nn.Embedding(rows, shape.width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.mode = nn.Embedding(2, shape.width) if shape.mode_embedding else None
         if self.mode is not None:
             nn.init.normal_(self.mode.weight, std=0.02)
-        features = vocabulary_features(encoding) if encoding is not None else None
-        self.tables = NumberTables(rows, features)
-        self.special = (
-            special_ids(encoding) if encoding is not None else _special_after(shape.vocab_size)
-        )
-        self.register_buffer("closes_V", _sentence_ends(rows, encoding), persistent=False)
-        self.register_buffer("letters_2V", _word_letters(rows, encoding), persistent=False)
         self.numbers = make_number_embedding(shape.number_embedding, shape.width)
         if not 0 <= shape.mode_specific_layers <= shape.layers:
             raise ValueError(
@@ -109,16 +108,9 @@ class Trunk(nn.Module):
         ]
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        """What views must know of the encoding, on the trunk's device."""
-        special, tables = self.special, self.tables
-        return Vocabulary(
-            ordinary=min(special), mask=special.mask, noise=special.noise, padding=special.padding, end=special.end,
-            digits_V=tables.digits_V, values_V=tables.values_V, space_V=tables.space_V, marks_V=tables.point_V |
-            tables.comma_V,
-            closes_V=self.closes_V, letter_first_V=self.letters_2V[0], letter_last_V=self.letters_2V[1],
-            groups_K=tables.groups_K,
-        )  # fmt: skip
+    def columns(self) -> VocabularyTensors:
+        """The columns of `vocabulary` on the trunk's device."""
+        return VocabularyTensors(*(getattr(self, name) for name in VocabularyTensors._fields))
 
     @property
     def width(self) -> int:
@@ -176,7 +168,9 @@ class Trunk(nn.Module):
         hidden_RTD = nn.functional.embedding(ids_RT, matrix_VD)
         hidden_RTD = normalise(hidden_RTD)
         if self.numbers is not None:
-            hidden_RTD = hidden_RTD + self.numbers(self.tables(ids_RT, document_ids_RT))
+            hidden_RTD = hidden_RTD + self.numbers(
+                running_numbers(ids_RT, document_ids_RT, self.columns)
+            )
         if self.mode is not None:
             hidden_RTD = hidden_RTD + self.mode(causal_R.long())[:, None, :]
         return hidden_RTD
@@ -187,7 +181,7 @@ class Trunk(nn.Module):
         """
         if self.numbers is None or self.numbers.vocabulary is None:
             return self.embedding.weight
-        ids_G, added_GD = self.numbers.of_vocabulary(self.tables)
+        ids_G, added_GD = self.numbers.of_vocabulary(self.columns)
         return self.embedding.weight.index_add(0, ids_G, added_GD.to(self.embedding.weight.dtype))
 
     def _check(self, ids_RT: Tensor) -> None:
@@ -219,29 +213,3 @@ def same_document_before(document_ids_RT: Tensor, reach: int) -> Tensor:
     shifted = [padded[:, reach - back : reach - back + width] for back in range(1, reach + 1)]
     same_PRT = [document_ids_RT == before_RT for before_RT in shifted]
     return torch.stack(same_PRT)[..., None]
-
-
-def _special_after(vocab_size: int) -> SpecialIds:
-    """Mask, noise and padding follow the vocabulary; its last entry ends documents, as in GPT-2."""
-    return SpecialIds(
-        mask=vocab_size, noise=vocab_size + 1, padding=vocab_size + 2, end=vocab_size - 1
-    )
-
-
-def _sentence_ends(rows: int, encoding: tiktoken.Encoding | None) -> Tensor:
-    """True for entries that end with a full stop, question or exclamation mark, or a line break."""
-    closes_V = torch.zeros(rows, dtype=torch.bool)
-    if encoding is not None:
-        for token, text in enumerate(token_bytes_table(encoding)):
-            closes_V[token] = text.rstrip(b" \n").endswith((b".", b"!", b"?")) or text.endswith(
-                b"\n"
-            )
-    return closes_V
-
-
-def _word_letters(rows: int, encoding: tiktoken.Encoding | None) -> Tensor:
-    """[2, V]: which entries begin and which end with a part of a word; none without an encoding."""
-    letters_2V = torch.zeros(2, rows, dtype=torch.bool)
-    if encoding is not None:
-        letters_2V[:, : encoding.n_vocab] = torch.from_numpy(np.stack(word_letters(encoding)))
-    return letters_2V

@@ -52,6 +52,7 @@ class Objective(nn.Module):
     owns: ClassVar[
         tuple[str, ...]
     ] = ()  # the views that its own settings shape, when other objectives read them too
+    writes_text: ClassVar[bool] = False  # its views hold new text: it is made with `encoding`
 
     def __init__(self, vocab_size: int = 50257, trunk: Trunk | None = None, **shape: Any) -> None:
         super().__init__()
@@ -95,7 +96,7 @@ class Objective(nn.Module):
     def encode(self, token_ids_BT: Tensor, causal: bool) -> Tensor:
         """Hidden states [B, T, D] of clean rows, for use outside training; [T] is taken as one row."""
         ids_BT = torch.atleast_2d(token_ids_BT)
-        documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
+        documents_BT = torch.where(ids_BT == self.trunk.vocabulary.special.padding, -1, 0)
         return self.trunk(
             ids_BT, documents_BT, torch.full((len(ids_BT),), causal, device=ids_BT.device)
         )

@@ -119,7 +119,9 @@ class DenoisingAutoencoder(Objective):
     def forward(self, token_ids_BT: Tensor) -> Tensor:
         """Logits [B, T, V] of the clean token at each position."""
         ids_BT = torch.atleast_2d(token_ids_BT)
-        documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, PADDING_DOCUMENT, 0)
+        documents_BT = torch.where(
+            ids_BT == self.trunk.vocabulary.special.padding, PADDING_DOCUMENT, 0
+        )
         return (
             self.rebuild_rows(self.encode(ids_BT, causal=False), documents_BT)
             @ self.trunk.vocabulary_matrix().T

@@ -66,7 +66,7 @@ class NextTokenPredictor(Objective):
         }
 
     def _extras(self, targets_S: Tensor) -> dict[str, Any]:
-        digits_S = self.trunk.tables.digits_V[targets_S] > 0
+        digits_S = self.trunk.columns.digits_V[targets_S] > 0
         return {
             "label_smoothing": self.settings.label_smoothing,
             "z_loss": self.settings.z_loss,

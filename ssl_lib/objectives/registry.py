@@ -33,7 +33,9 @@ def build_objectives(settings: Settings, encoding: tiktoken.Encoding) -> dict[st
         vocab_size=encoding.n_vocab, **settings.model.model_dump(exclude={"context_length"})
     )
     trunk = Trunk(shape, encoding)
-    return {
-        name: kind(settings=getattr(settings.objectives, name), trunk=trunk)
-        for name, kind in REGISTRY.items()
-    }
+    objectives = {}
+    for name, kind in REGISTRY.items():
+        own = {"encoding": encoding} if kind.writes_text else {}
+        chosen = getattr(settings.objectives, name)
+        objectives[name] = kind(settings=chosen, trunk=trunk, **own)
+    return objectives

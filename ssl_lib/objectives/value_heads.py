@@ -205,14 +205,14 @@ class TokenDistanceHead(nn.Module):
     def forward(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Probabilities of the digit groups [S, G], their values [G], log probabilities of the shifts [S, 46]."""
         trunk = self.trunk_of[0]
-        ids_G = trunk.tables.digits_V.nonzero()[:, 0]
+        ids_G = trunk.columns.digits_V.nonzero()[:, 0]
         states_SD = functional.gelu(self.inner(hidden_SD))
         logits_SG = functional.linear(
             states_SD, trunk.vocabulary_matrix()[ids_G].to(states_SD.dtype)
         ).float()
         return (
             logits_SG.softmax(-1),
-            trunk.tables.values_V[ids_G],
+            trunk.columns.values_V[ids_G],
             self.shift(states_SD).float().log_softmax(-1),
         )
 
@@ -221,8 +221,8 @@ class TokenDistanceHead(nn.Module):
         digits count 0.
         """
         groups_SG, values_G, shift_SK = self(hidden_SD)
-        first_S = self.trunk_of[0].tables.values_V[chosen["first_tokens"]]
-        written_S = self.trunk_of[0].tables.digits_V[chosen["first_tokens"]] > 0
+        first_S = self.trunk_of[0].columns.values_V[chosen["first_tokens"]]
+        written_S = self.trunk_of[0].columns.digits_V[chosen["first_tokens"]] > 0
         value_S = chosen["targets"].abs().clamp(max=LARGEST)
         ratio_S = orders_of_magnitude(value_S) - orders_of_magnitude(first_S)
         shift_S = (ratio_S.round().long() + 15).clamp(0, self.SHIFTS - 1)

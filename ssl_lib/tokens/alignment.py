@@ -8,7 +8,6 @@ stand between the documents.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from ssl_lib.numbers import find_number_arrays
 from ssl_lib.tokens.digits import groups_from_the_right, has_long_run
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.fetch import EncodingError
-from ssl_lib.tokens.vocabulary import NUMBER, token_bytes_table, vocabulary_features
+from ssl_lib.tokens.vocabulary import NUMBER, vocabulary_table
 
 GROUP_CHARACTERS = (
     1 << 19
@@ -48,35 +47,40 @@ class Tokenized(NamedTuple):
     types: npt.NDArray[np.uint8]
 
 
-class _Tables(NamedTuple):
-    lengths: npt.NDArray[np.int64]
-    types: npt.NDArray[np.uint8]
-    end: int
-    dtype: np.dtype
-
-
 def tokenize_group(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokenized:
     """Tokens, document offsets, numbers and token types of all `texts`, in order.
 
     The numbers' spans are token positions, half-open: every token that shares a byte with the number. Raises
     EncodingError if the encoding has no end-of-text token.
     """
-    tables = _tables(encoding)
+    dtype = token_dtype(encoding)
+    if END not in encoding._special_tokens:
+        raise EncodingError(
+            f"encoding {encoding.name!r} has no {END}, which closes every document; "
+            "make it with encoding(name)"
+        )
     if not texts:
         return Tokenized(
-            np.zeros(0, tables.dtype),
+            np.zeros(0, dtype),
             np.zeros(1, np.int64),
             np.zeros(0, NUMBER_DTYPE),
             np.zeros(0, np.uint8),
         )
-    tokens = _encode_group(encoding, texts, tables.end)
-    documents = np.concatenate([[0], np.flatnonzero(tokens == tables.end) + 1])
+    end = encoding._special_tokens[END]
+    tokens = _encode_group(encoding, texts, end)
+    documents = np.concatenate([[0], np.flatnonzero(tokens == end) + 1])
     assert len(documents) == len(texts) + 1
     places = tokens.astype(np.intp)
-    numbers = _align(_BORDER.join(texts), tables.lengths[places])
-    types = tables.types[places]
+    vocabulary = vocabulary_table(encoding)
+    numbers = _align(_BORDER.join(texts), vocabulary.byte_length[places])
+    types = vocabulary.token_type[places]
     types[_inside(numbers, len(tokens))] = NUMBER
-    return Tokenized(tokens.astype(tables.dtype), documents, numbers, types)
+    return Tokenized(tokens.astype(dtype), documents, numbers, types)
+
+
+def token_dtype(encoding: tiktoken.Encoding) -> np.dtype[np.unsignedinteger]:
+    """The smallest type that holds every id of an encoding: 16 or 32 bits."""
+    return np.dtype(np.uint16 if encoding.n_vocab <= 1 << 16 else np.uint32)
 
 
 def tokenize_texts(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokenized:
@@ -113,19 +117,6 @@ def shifted(part: Tokenized, offset: int) -> Tokenized:
     numbers["start"] += offset
     numbers["end"] += offset
     return Tokenized(part.tokens, part.documents[1:] + offset, numbers, part.types)
-
-
-@functools.lru_cache(maxsize=4)
-def _tables(encoding: tiktoken.Encoding) -> _Tables:
-    if END not in encoding._special_tokens:
-        raise EncodingError(
-            f"encoding {encoding.name!r} has no {END}, which closes every document; make it with encoding(name)"
-        )
-    lengths = np.array([len(entry) for entry in token_bytes_table(encoding)], dtype=np.int64)
-    lengths[encoding._special_tokens[END]] = len(END)
-    types = vocabulary_features(encoding).token_type.astype(np.uint8)
-    dtype = np.dtype(np.uint16 if encoding.n_vocab <= 1 << 16 else np.uint32)
-    return _Tables(lengths, types, encoding._special_tokens[END], dtype)
 
 
 def _encode_group(

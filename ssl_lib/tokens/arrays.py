@@ -18,7 +18,7 @@ import tiktoken
 
 from ssl_lib.errors import UserError
 from ssl_lib.files import sha256_of
-from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, shifted
+from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, shifted, token_dtype
 from ssl_lib.tokens.encodings import encoding as load_encoding
 from ssl_lib.tokens.encodings import fingerprint
 
@@ -83,9 +83,8 @@ class StoreWriter:
 
     def __init__(self, folder: Path, encoding: tiktoken.Encoding) -> None:
         folder.mkdir(parents=True)
-        small = encoding.n_vocab <= 1 << 16
         dtypes = (
-            np.dtype(np.uint16 if small else np.uint32),
+            token_dtype(encoding),
             np.dtype(np.int64),
             NUMBER_DTYPE,
             np.dtype(np.uint8),

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import tiktoken
 
@@ -23,29 +23,22 @@ from ssl_lib.tokens.fetch import VOCABULARY_FILES, EncodingError, ensure_cached,
 from ssl_lib.tokens.training import train_encoding
 from ssl_lib.tokens.vocabulary import (
     SPECIAL,
-    VocabularyFeatures,
+    SpecialIds,
+    VocabularyTable,
+    special_ids,
     token_bytes_table,
-    vocabulary_features,
+    vocabulary_table,
     with_special,
 )
 
 __all__ = [
-    "DIGIT_MODES", "SPECIAL", "EncodingError", "SpecialIds", "VocabularyFeatures", "decode", "encode", "encoding",
+    "DIGIT_MODES", "SPECIAL", "EncodingError", "SpecialIds", "VocabularyTable", "decode", "encode", "encoding",
     "fetch_encoding", "fingerprint", "save_encoding", "special_ids", "token_bytes_table", "train_encoding",
-    "vocabulary_features",
+    "vocabulary_table",
 ]  # fmt: skip
 
 _FORMAT = 1
 _SURROGATES = re.compile(r"[\ud800-\udfff]+")
-
-
-class SpecialIds(NamedTuple):
-    """Ids of the special tokens."""
-
-    mask: int
-    noise: int
-    padding: int
-    end: int
 
 
 def encoding(name_or_path: str | Path, digits: str | None = None) -> tiktoken.Encoding:
@@ -72,16 +65,6 @@ def encoding(name_or_path: str | Path, digits: str | None = None) -> tiktoken.En
         if digits in (None, "as_is")
         else _with_digits(saved, saved.name.partition("+")[0], digits)
     )
-
-
-def special_ids(encoding: tiktoken.Encoding) -> SpecialIds:
-    """Ids of mask, noise, padding and end of text. Raises EncodingError if the encoding was not made here."""
-    try:
-        return SpecialIds(*(encoding._special_tokens[name] for name in SPECIAL))
-    except KeyError as error:
-        raise EncodingError(
-            f"encoding {encoding.name!r} has no {error.args[0]}; make it with encoding(name)"
-        ) from None
 
 
 def encode(encoding: tiktoken.Encoding, text: str) -> list[int]:

@@ -1,9 +1,12 @@
-"""What each entry of a vocabulary is, judged by its bytes alone; nothing here depends on a context."""
+"""The one table of a vocabulary: what each entry is, judged by its bytes alone; nothing here depends on a context."""
 
 from __future__ import annotations
 
+import functools
 import math
 import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,26 +14,144 @@ import numpy.typing as npt
 import tiktoken
 
 from ssl_lib.numbers.number_shapes import scale_after
+from ssl_lib.tokens.fetch import EncodingError
 
 SPECIAL = ("<|mask|>", "<|noise|>", "<|padding|>", "<|endoftext|>")
 TEXT, NUMBER, OPERATOR, PUNCTUATION = range(4)
 TOKEN_TYPES = ("text", "number", "operator", "punctuation")
-_OPERATORS = frozenset(
-    "-*/^%"
-)  # besides every character of the Unicode category Sm: + < = > | ~ ± × ÷ − ...
+SPARE_IDS = 8  # after a vocabulary that is known by its size alone, for the special tokens
+LONGEST_GROUP = 3  # digits; longer entries of an encoding that does not cut digits have no place among the groups
+# Besides every character of the Unicode category Sm: + < = > | ~ ± × ÷ − ...
+_OPERATORS = frozenset("-*/^%")
 
 
-class VocabularyFeatures(NamedTuple):
-    """Arrays with one entry per id, 0 .. n_vocab - 1; special and unused ids are text without any feature."""
+class SpecialIds(NamedTuple):
+    """Ids of the special tokens."""
 
-    token_type: npt.NDArray[np.int8]
-    digits: npt.NDArray[np.int8]
+    mask: int
+    noise: int
+    padding: int
+    end: int
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyTable:
+    """NumPy columns [V] with one value for each id, 0 .. V - 1; special and unused ids are text without any feature.
+
+    `token_type` indexes TOKEN_TYPES. `byte_length` counts the bytes that a token stands for; a special token stands
+    for its name. `digits` counts the ASCII digits of an entry that has nothing else after one optional space (127 at
+    most), `value` is their value, 0.0 without digits. `leading_space`, `point` and `comma` are flags, the last two for
+    "." and "," alone. `scale_log10` is the logarithm of what a scale word multiplies a number with: 6.0 for " million",
+    0.0 for all others. `sentence_end` marks entries after which a sentence may end; `word_start` and `word_end` tell
+    whether the first and the last character is part of a word.
+    """
+
+    name: str
+    special_tokens: Mapping[str, int]
+    token_type: npt.NDArray[np.uint8]
+    byte_length: npt.NDArray[np.int64]
+    digits: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
-    space: npt.NDArray[np.bool_]
+    leading_space: npt.NDArray[np.bool_]
     point: npt.NDArray[np.bool_]
     comma: npt.NDArray[np.bool_]
-    minus: npt.NDArray[np.bool_]
-    decades: npt.NDArray[np.float64]
+    scale_log10: npt.NDArray[np.float32]
+    sentence_end: npt.NDArray[np.bool_]
+    word_start: npt.NDArray[np.bool_]
+    word_end: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.token_type)
+
+    @functools.cached_property
+    def special(self) -> SpecialIds:
+        """Ids of mask, noise, padding and end of text. Raises EncodingError if the encoding lacks one."""
+        return _special_ids(self.name, self.special_tokens)
+
+    @property
+    def ordinary(self) -> int:
+        """The lowest id of a special token: ids below are ordinary entries."""
+        return min(self.special)
+
+    def extended(self, size: int) -> VocabularyTable:
+        """The same table with unused ids at its end, `size` in all. Raises ValueError if it has more than that."""
+        if size < len(self):
+            raise ValueError(
+                f"the encoding has {len(self)} entries, the model only {size}; "
+                f"make vocab_size at least {len(self)}"
+            )
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        longer = {
+            name: np.pad(column, (0, size - len(self)))
+            for name, column in columns.items()
+            if isinstance(column, np.ndarray)
+        }
+        return replace(self, **longer)
+
+    def digit_group_ids(self) -> npt.NDArray[np.int64]:
+        """[2, 4, 1000]: the id of a group of at most LONGEST_GROUP digits by leading space, digits and value; -1 where
+        the vocabulary has none. " 007" → [1, 3, 7].
+        """
+        ids = np.flatnonzero((self.digits > 0) & (self.digits <= LONGEST_GROUP))
+        groups = np.full((2, LONGEST_GROUP + 1, 10**LONGEST_GROUP), -1, dtype=np.int64)
+        values = self.value[ids].astype(np.int64)
+        groups[self.leading_space[ids].astype(np.int64), self.digits[ids], values] = ids
+        return groups
+
+
+@functools.lru_cache(maxsize=8)
+def vocabulary_table(encoding: tiktoken.Encoding) -> VocabularyTable:
+    """The table of an encoding, made once."""
+    return _table_of(encoding.name, token_bytes_table(encoding), encoding._special_tokens)
+
+
+@functools.lru_cache(maxsize=8)
+def plain_vocabulary(size: int) -> VocabularyTable:
+    """The table of a vocabulary of which nothing is known but its size: its last entry ends documents, as in GPT-2;
+    mask, noise and padding are the three ids behind it.
+    """
+    ids = (size, size + 1, size + 2, size - 1)
+    special_tokens = dict(zip(SPECIAL, ids, strict=True))
+    return _table_of("plain", [b""] * (size + SPARE_IDS), special_tokens)
+
+
+def _table_of(
+    name: str, entries: Sequence[bytes], special_tokens: Mapping[str, int]
+) -> VocabularyTable:
+    # Bytes of which no character can be made become U+FFFD; a single digit may have a space before it.
+    texts = [entry.decode("utf-8", "replace") for entry in entries]
+    bare = [entry.removeprefix(b" ") for entry in entries]
+    numeric = [entry if entry.isdigit() else b"" for entry in bare]
+    byte_length = np.array([len(entry) for entry in entries], dtype=np.int64)
+    for token, rank in special_tokens.items():
+        byte_length[rank] = len(token.encode())
+    return VocabularyTable(
+        name=name,
+        special_tokens=special_tokens,
+        token_type=np.array([token_type(entry) for entry in entries], dtype=np.uint8),
+        byte_length=byte_length,
+        digits=np.array([min(len(entry), 127) for entry in numeric], dtype=np.int64),
+        value=np.array([float(entry[:300] or 0) for entry in numeric]),
+        leading_space=np.array([entry.startswith(b" ") for entry in entries]),
+        point=np.array([entry == b"." for entry in entries]),
+        comma=np.array([entry == b"," for entry in entries]),
+        scale_log10=np.array([_scale_log10(text) for text in texts], dtype=np.float32),
+        sentence_end=np.array([_ends_sentence(entry) for entry in entries]),
+        word_start=np.array([_in_word(text[:1]) for text in texts]),
+        word_end=np.array([_in_word(text[-1:]) for text in texts]),
+    )
+
+
+def special_ids(encoding: tiktoken.Encoding) -> SpecialIds:
+    """Ids of mask, noise, padding and end of text. Raises EncodingError if the encoding was not made here."""
+    return _special_ids(encoding.name, encoding._special_tokens)
+
+
+def _special_ids(name: str, special_tokens: Mapping[str, int]) -> SpecialIds:
+    missing = [token for token in SPECIAL if token not in special_tokens]
+    if missing:
+        raise EncodingError(f"encoding {name!r} has no {missing[0]}; make it with encoding(name)")
+    return SpecialIds(*(special_tokens[token] for token in SPECIAL))
 
 
 def with_special(existing: dict[str, int], size: int) -> dict[str, int]:
@@ -47,56 +168,24 @@ def token_bytes_table(encoding: tiktoken.Encoding) -> list[bytes]:
     return table
 
 
-def vocabulary_features(encoding: tiktoken.Encoding) -> VocabularyFeatures:
-    """Features of every id by the bytes of its entry.
-
-    `token_type` indexes TOKEN_TYPES. `digits` counts the ASCII digits of an entry that, after one optional space, has
-    nothing else (127 at most), and `value` is their integer value (nan without digits). The rest are flags: leading
-    space, "." and "," alone, a minus (hyphen or U+2212, after one optional space). `decades` is the logarithm of what
-    an entry that is a scale word multiplies a number with: 6 for " million", 0 for all others.
-    """
-    table = token_bytes_table(encoding)
-    bare = [entry.removeprefix(b" ") for entry in table]
-    digits = np.array(
-        [min(len(entry), 127) if entry.isdigit() else 0 for entry in bare], dtype=np.int8
-    )
-    value = np.array([float(entry[:300]) if entry.isdigit() else np.nan for entry in bare])
-    return VocabularyFeatures(
-        token_type=np.array([token_type(entry) for entry in table], dtype=np.int8),
-        digits=digits,
-        value=value,
-        space=np.array([entry.startswith(b" ") for entry in table]),
-        point=np.array([entry == b"." for entry in table]),
-        comma=np.array([entry == b"," for entry in table]),
-        minus=np.array([entry in (b"-", "\u2212".encode()) for entry in bare]),
-        decades=np.array([_decades(entry.decode("utf-8", "replace")) for entry in table]),
-    )
-
-
-def _decades(text: str) -> float:
+def _scale_log10(text: str) -> float:
     end, factor = scale_after(text, 0)
     return math.log10(factor) if end == len(text) else 0.0
 
 
-def word_letters(
-    encoding: tiktoken.Encoding,
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether the first and the last character of every id is part of a word: a letter or a mark on one, or a piece of
-    a character that several entries share. Ideographs and kana, written without spaces, are words by themselves.
-    """
-    texts = [entry.decode("utf-8", "replace") for entry in token_bytes_table(encoding)]
-    first, last = (
-        np.array([bool(text) and _in_word(text[at]) for text in texts]) for at in (0, -1)
-    )
-    return first, last
+def _ends_sentence(entry: bytes) -> bool:
+    """A full stop, question or exclamation mark at the end, or a line break: " etc. " as well as "?!" """
+    return entry.rstrip(b" \n").endswith((b".", b"!", b"?")) or entry.endswith(b"\n")
 
 
 def _in_word(character: str) -> bool:
-    letter = (
-        unicodedata.category(character)[0] in "LM"
-        and unicodedata.east_asian_width(character) not in "WF"
-    )
-    return letter or character == "\ufffd"
+    """A letter or a mark on one, or a piece of a character that several entries share. Ideographs and kana, written
+    without spaces, are words by themselves.
+    """
+    if character in ("", "\ufffd"):
+        return character != ""
+    letter = unicodedata.category(character)[0] in "LM"
+    return letter and unicodedata.east_asian_width(character) not in "WF"
 
 
 def token_type(entry: bytes) -> int:

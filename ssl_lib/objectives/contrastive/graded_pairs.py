@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.views import View
-from ssl_lib.model.number_embedding import NumberTables
 from ssl_lib.numbers.scale import exponent_and_mantissa, orders_of_magnitude
 from ssl_lib.numbers.similarity import similarity_of_orders
+from ssl_lib.tokens.running_values import VocabularyTensors, running_numbers
 
 MOST_NUMBERS = 1024
 
@@ -44,13 +44,15 @@ class GradedPairs(NamedTuple):
     grades: Tensor
 
 
-def numbers_of(batch: Batch, sentence_BT: Tensor, tables: NumberTables) -> tuple[Numbers, Tensor]:
+def numbers_of(
+    batch: Batch, sentence_BT: Tensor, columns: VocabularyTensors
+) -> tuple[Numbers, Tensor]:
     """The numbers of a batch, at most MOST_NUMBERS, and the index of the number at every flat position (-1: none)."""
     index_N = number_index_BT(batch).flatten()
     inside = (index_N >= 0).nonzero()[:, 0]
     count = int(index_N.max()) + 1 if len(inside) else 0
     digits_first = inside + len(index_N) * (
-        tables.digits_V[batch.token_ids_BT.flatten()[inside]] > 0
+        columns.digits_V[batch.token_ids_BT.flatten()[inside]] > 0
     )
     last_M = torch.zeros(count, dtype=torch.int64, device=index_N.device)
     last_M = last_M.scatter_reduce(0, index_N[inside], digits_first, "amax") % len(index_N)
@@ -91,14 +93,14 @@ def _once_in_half(partners_M: Tensor, sentence_M: Tensor) -> Tensor:
 
 
 def graded_pairs(
-    batch: Batch, altered: View, sentence_BT: Tensor, tables: NumberTables
+    batch: Batch, altered: View, sentence_BT: Tensor, columns: VocabularyTensors
 ) -> GradedPairs:
     """All graded pairs of a batch and its altered view; sentences by their index in `sentence_BT`."""
-    numbers, index_N = numbers_of(batch, sentence_BT, tables)
+    numbers, index_N = numbers_of(batch, sentence_BT, columns)
     changed_M = torch.zeros(len(numbers.last_M), dtype=torch.bool, device=index_N.device)
     at_S = index_N[altered.scored_S]
     changed_M[at_S[at_S >= 0]] = True
-    grades_M = similarity_of_orders(_decades(batch, altered, numbers.last_M, tables))
+    grades_M = similarity_of_orders(_decades(batch, altered, numbers.last_M, columns))
     shared = restatements(numbers)
     own_M = changed_M.nonzero()[:, 0]
     left = torch.cat([own_M, shared[:, 0][changed_M[shared[:, 1]]]])
@@ -112,10 +114,12 @@ def graded_pairs(
     )
 
 
-def _decades(batch: Batch, altered: View, last_M: Tensor, tables: NumberTables) -> Tensor:
+def _decades(batch: Batch, altered: View, last_M: Tensor, columns: VocabularyTensors) -> Tensor:
     """How far apart each number's values are in the two views, [M]."""
     before, after = (
-        orders_of_magnitude(tables(ids, batch.document_ids_BT).value.flatten()[last_M])
+        orders_of_magnitude(
+            running_numbers(ids, batch.document_ids_BT, columns).value.flatten()[last_M]
+        )
         for ids in (batch.token_ids_BT, altered.ids_RT)
     )
     return (after - before).abs()

@@ -56,12 +56,8 @@ class MomentumEncoder(nn.Module):
 
     def __init__(self, online: Mapping[str, nn.Module], settings: ContrastiveSettings) -> None:
         super().__init__()
-        encoding = online["trunk"].encoding  # shared, not copied: it has no weights
         self.copies = nn.ModuleDict(
-            {
-                name: copy.deepcopy(module, {id(encoding): encoding})
-                for name, module in online.items()
-            }
+            {name: copy.deepcopy(module) for name, module in online.items()}
         )
         self.requires_grad_(False)
         self.momentum = settings.momentum

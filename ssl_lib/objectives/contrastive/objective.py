@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import tiktoken
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -71,27 +72,32 @@ class ContrastiveTokenEncoder(Objective):
 
     name = "contrastive"
     owns = (CLEAN, ALTERED, EQUIVALENT)
+    writes_text = True
 
     def __init__(
         self,
         vocab_size: int = 50257,
         settings: ContrastiveSettings | None = None,
         trunk: Trunk | None = None,
+        encoding: tiktoken.Encoding | None = None,
         **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
         self.settings = settings or ContrastiveSettings(
             batch_fraction=1.0, equivalent_weight=0.0
         )  # forms need an encoding
-        if self.settings.equivalent_weight and self.trunk.encoding is None:
+        if self.settings.equivalent_weight and encoding is None:
             raise UserError(
-                "objectives.contrastive.equivalent_weight needs a trunk that was made with an encoding"
+                "objectives.contrastive.equivalent_weight needs the encoding; "
+                "pass encoding=… or set it to 0"
             )
+        self.encoding = encoding
         width = self.trunk.width
         self.token_projection = nn.Linear(width, self.settings.projection)
         self.number_projection = nn.Linear(width, self.settings.projection)
+        columns = self.trunk.columns
         self.sentences = SentenceEncoder(
-            width, self.trunk.vocabulary.marks_V, self.trunk.tables.decades_V
+            width, columns.point_V | columns.comma_V, columns.scale_log10_V
         )
         self.document_projection = nn.Linear(width, self.settings.projection)
         self.log_temperature = nn.Parameter(
@@ -128,11 +134,7 @@ class ContrastiveTokenEncoder(Objective):
         """Augmented views of the same rows; the clean rows, the same with numbers changed and, where that has a weight,
         with numbers in other written forms, all seen from both sides.
         """
-        vocabulary, encoding, share = (
-            self.trunk.vocabulary,
-            self.trunk.encoding,
-            whole(self).batch_fraction,
-        )
+        vocabulary, share = self.trunk.vocabulary, whole(self).batch_fraction
 
         def masked(rows: float) -> ViewMaker:
             return lambda batch, *chance: masked_view(
@@ -157,6 +159,8 @@ class ContrastiveTokenEncoder(Objective):
         for index, name in enumerate(self.augmented[2:]):
             makers[name] = (masked, noised)[index % 2](share)
         if self.settings.equivalent_weight:
+            encoding = self.encoding
+            assert encoding is not None
             makers[EQUIVALENT] = lambda batch, generator, emphasis: equivalent_view(
                 batch, vocabulary, encoding, row_count(batch, share), generator
             )
@@ -289,7 +293,7 @@ class ContrastiveTokenEncoder(Objective):
         them. To train the encoder itself on a task, take `embed(encode(ids, causal=False), ids, document_ids)`.
         """
         ids_BT = torch.atleast_2d(token_ids_BT)
-        documents_BT = torch.where(ids_BT == self.trunk.vocabulary.padding, -1, 0)
+        documents_BT = torch.where(ids_BT == self.trunk.vocabulary.special.padding, -1, 0)
         return self.embed(self.encode(ids_BT, causal=False), ids_BT, documents_BT)
 
     def _online(self) -> dict[str, nn.Module]:

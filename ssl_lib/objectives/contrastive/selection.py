@@ -13,19 +13,20 @@ from torch.nn import functional
 
 from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.equivalents import EquivalentView
-from ssl_lib.batches.views import View, Vocabulary, candidates_N, sentence_ids_BT
+from ssl_lib.batches.views import View, candidates_N, sentence_ids_BT
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import Selection
 from ssl_lib.objectives.contrastive.graded_pairs import graded_pairs
 from ssl_lib.objectives.contrastive.sentence_encoder import as_written, packed
 from ssl_lib.objectives.contrastive.spans import content_labels, renumbered
 from ssl_lib.objectives.value_heads import to_scale
+from ssl_lib.tokens.vocabulary import VocabularyTable
 
 Tensors = dict[str, Tensor]
 
 
 def select_tokens(
-    batch: Batch, present_BT: Tensor, vocabulary: Vocabulary, limit: int, generator: Generator
+    batch: Batch, present_BT: Tensor, vocabulary: VocabularyTable, limit: int, generator: Generator
 ) -> Tensors:
     """Flat `positions` [N] of tokens that are not special and present in every view, with their ids as `labels` and
     their `types`.
@@ -40,7 +41,7 @@ def select_tokens(
 
 
 def select_sentences(
-    batch: Batch, present_BT: Tensor, vocabulary: Vocabulary, limit: int, generator: Generator
+    batch: Batch, present_BT: Tensor, vocabulary: VocabularyTable, limit: int, generator: Generator
 ) -> Tensors:
     """Sentences: `span` [B, T] and `first` [N] as of `select_spans`, and `labels` that tell equal ones, `owners` their
     documents. Of a sentence,
@@ -72,7 +73,7 @@ def select_sentence_pairs(
     packed as "clean" and "altered". `magnitude` are the `places` [Q, 2] of restated numbers in digits.
     """
     sentence_BT = sentence_ids_BT(batch, trunk.vocabulary)
-    pairs = graded_pairs(batch, altered, sentence_BT, trunk.tables)
+    pairs = graded_pairs(batch, altered, sentence_BT, trunk.columns)
     apart_Q2 = _sentences_apart(sentence_BT, batch.document_ids_BT, generator)
     ones = torch.ones(len(pairs.restated), device=sentence_BT.device)
     zeros = torch.zeros(len(apart_Q2), device=sentence_BT.device)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ssl_lib.batches.views import View, in_clean_order
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.contrastive.spans import sum_by, unit
+from ssl_lib.tokens.running_values import running_numbers
 
 FINE = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
 """Waves in a decade of the digits. They are whole: between 3.5 km and 3,500 m nothing changes but what TURNS adds."""
@@ -146,7 +147,7 @@ def written_rows(trunk: Trunk, ids_RT: Tensor, document_ids_RT: Tensor) -> Writt
         return Written(
             ids_RT, torch.full(ids_RT.shape, torch.nan, dtype=torch.float64, device=ids_RT.device)
         )
-    running = trunk.tables(ids_RT, document_ids_RT)
+    running = running_numbers(ids_RT, document_ids_RT, trunk.columns)
     return Written(
         ids_RT,
         torch.where(running.complete & (running.value > 0), running.value.log10(), torch.nan),
