@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import isclose
 
-from ssl_lib.synthetic.generator import LabeledDocument
+from ssl_lib.synthetic.document import LabeledDocument
 
 Fact = tuple[str, tuple[int | str, ...]]
 

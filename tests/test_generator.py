@@ -14,24 +14,30 @@ import pytest
 from corpus_reader import READERS, REASONING, WORDS, Fact, facts, read_words, sentences
 
 from ssl_lib.numbers.writing import spell
-from ssl_lib.synthetic.composed_wordings import _MACRO, _PARTS, _SHAPES, composed
-from ssl_lib.synthetic.generator import DOMAINS, ROLES, LabeledDocument, generate, operand_split
-from ssl_lib.synthetic.operands import Draw
-from ssl_lib.synthetic.page import Page, Template, template
-from ssl_lib.synthetic.reasoning import FAMILIES
-from ssl_lib.synthetic.restatements import WRITERS
-from ssl_lib.synthetic.role_wordings import RESERVED_ROLE_WORDINGS, ROLE_WORDINGS
-from ssl_lib.synthetic.scene import (
-    _PAIRS,
+from ssl_lib.synthetic.compositional_templates import MACRO, PARTS, SHAPES, capitalized, compose
+from ssl_lib.synthetic.document import (
+    ROLES,
+    DocumentBuilder,
+    LabeledDocument,
+    Template,
+    parse_template,
+)
+from ssl_lib.synthetic.entities import (
+    HELD_OUT_ITEMS,
+    HELD_OUT_MONEY_SIGNS,
+    HELD_OUT_MONEY_WORDS,
+    HELD_OUT_UNITS,
+    ITEMS,
     MONEY_SIGNS,
     MONEY_WORDS,
-    RESERVED_MONEY_SIGNS,
-    RESERVED_MONEY_WORDS,
-    RESERVED_UNITS,
-    UNITS_BY_KIND,
-    Scene,
+    NAMES,
+    UNITS,
+    Entities,
 )
-from ssl_lib.synthetic.words import ITEMS, RESERVED_ITEMS
+from ssl_lib.synthetic.generator import DOMAINS, WRITERS, generate
+from ssl_lib.synthetic.quantities import Draw, operand_split
+from ssl_lib.synthetic.reasoning import FAMILIES
+from ssl_lib.synthetic.templates import ROLE_TEMPLATES
 
 SAMPLE = 6000
 
@@ -186,7 +192,7 @@ def test_labels_cover_exactly_the_numbers(
         assert digits <= covered, document.text
 
 
-def test_determined_spans_are_ordered_and_inside(train: list[LabeledDocument]) -> None:
+def test_deterministic_spans_are_ordered_and_inside(train: list[LabeledDocument]) -> None:
     for document in train:
         last = 0
         for start, end in document.deterministic:
@@ -195,7 +201,7 @@ def test_determined_spans_are_ordered_and_inside(train: list[LabeledDocument]) -
             last = end
 
 
-def test_answers_are_determined(train: list[LabeledDocument]) -> None:
+def test_answers_are_deterministic(train: list[LabeledDocument]) -> None:
     for document in train:
         for match in re.finditer(r"(?<![\d,.])\d+ (?:\+|-) \d+ = (\d+)\.", document.text):
             assert match.span(1) in document.deterministic
@@ -222,7 +228,8 @@ def test_a_document_depends_on_seed_split_and_index_alone() -> None:
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_another_process_with_another_hash_seed_makes_the_same_text(hash_seed: str) -> None:
-    code = "from ssl_lib.synthetic.generator import generate; print([d.text for d in generate(5, 40, 'test')])"
+    code = "from ssl_lib.synthetic.generator import generate\n"
+    code += "print([document.text for document in generate(5, 40, 'test')])"
     environment = os.environ | {"PYTHONHASHSEED": hash_seed}
     root = Path(__file__).resolve().parent.parent
     result = subprocess.run(
@@ -236,85 +243,78 @@ def test_another_process_with_another_hash_seed_makes_the_same_text(hash_seed: s
     assert result.stdout.strip() == str([document.text for document in generate(5, 40, "test")])
 
 
-def _fixed_words(wording: Template) -> re.Pattern[str]:
+def _fixed_words(template: Template) -> re.Pattern[str]:
     pattern = r"(?:^|(?<=[.?] ))"
-    for before, slot, _, _ in wording.slots:
-        name = slot in ("person", "firm", "city", "team", "rival")
-        pattern += re.escape(before) + (r"[A-Z]\w+ [A-Z]\w+" if name else r"\S+(?: [\w-]+)?")
-    return re.compile(pattern + re.escape(wording.closing))
+    for slot in template.slots:
+        name = slot.name in NAMES
+        pattern += re.escape(slot.before) + (r"[A-Z]\w+ [A-Z]\w+" if name else r"\S+(?: [\w-]+)?")
+    return re.compile(pattern + re.escape(template.ending))
 
 
-def test_training_never_uses_reserved_wordings_units_or_things(
+def test_training_never_uses_held_out_templates_units_or_things(
     train: list[LabeledDocument],
 ) -> None:
     text = "\n".join(
         document.text for document in train[:2500] + list(generate(7, 500, "validation"))
     )
-    for units in RESERVED_UNITS.values():
+    for units in HELD_OUT_UNITS.values():
         for unit in units:
             assert f" {unit}" not in text
-    for word in (*RESERVED_ITEMS, *RESERVED_MONEY_WORDS, *RESERVED_MONEY_SIGNS):
+    for word in (*HELD_OUT_ITEMS, *HELD_OUT_MONEY_WORDS, *HELD_OUT_MONEY_SIGNS):
         assert word not in text
-    reserved = [wording for wordings in RESERVED_ROLE_WORDINGS.values() for wording in wordings]
-    reserved += [wording for family in FAMILIES.values() for wording in family.reserved]
-    for wording in reserved:
-        found = _fixed_words(wording).search(text)
-        assert found is None, (wording.source, found)
+    held_out = [template for role in ROLE_TEMPLATES.values() for template in role.held_out]
+    for family in FAMILIES.values():
+        held_out += family.templates.held_out
+    for template in held_out:
+        found = _fixed_words(template).search(text)
+        assert found is None, (template.source, found)
 
 
-def test_every_family_and_role_has_many_wordings() -> None:
+def test_every_family_and_role_has_many_templates() -> None:
     for family in FAMILIES.values():
         if family.name != "geometric":
-            assert len({wording.source for wording in family.wordings}) >= 12, family.name
-        assert family.reserved
-    for role in ROLES:
-        assert len(ROLE_WORDINGS[role]) >= 12
-        assert len(RESERVED_ROLE_WORDINGS[role]) >= 5
-        assert not set(ROLE_WORDINGS[role]) & set(RESERVED_ROLE_WORDINGS[role])
+            sources = {template.source for template in family.templates.common}
+            assert len(sources) >= 12, family.name
+        assert family.templates.held_out
+    assert set(ROLE_TEMPLATES) == set(ROLES)
+    for role in ROLE_TEMPLATES.values():
+        assert len(role.common) >= 12
+        assert len(role.held_out) >= 5
+        assert not set(role.common) & set(role.held_out)
 
 
-def test_composed_wordings_are_many_and_none_comes_near_a_reserved_one() -> None:
+def test_compositional_templates_are_many_and_none_comes_near_a_held_out_one() -> None:
     for family in FAMILIES.values():
-        made = {
-            source[0].upper() + source[1:]
-            for shape in _SHAPES[family.name]
-            for source in _expanded(shape)
-        }
+        shapes = SHAPES[family.name]
+        made = {capitalized(source) for shape in shapes for source in _expanded(shape)}
         assert len(made) >= 80, family.name
-        assert {
-            composed(Draw(1, "train", number), family.name).source for number in range(1000)
-        } <= {
-            source.replace("{w}", "{W}") if source.startswith("{w}") else source for source in made
-        }
+        composed = {compose(Draw(1, "train", number), family.name) for number in range(1000)}
+        assert {template.source for template in composed} <= made
         for source in made:
-            for wording in family.reserved:
-                assert words_apart(_words(source), _words(wording.source)) >= 3, (
-                    source,
-                    wording.source,
-                )
+            for template in family.templates.held_out:
+                distance = words_apart(_words(source), _words(template.source))
+                assert distance >= 3, (source, template.source)
 
 
 def _expanded(source: str) -> list[str]:
-    """All wordings that a shape with macros stands for."""
-    macro = _MACRO.search(source)
+    """All templates that a shape with macros stands for."""
+    macro = MACRO.search(source)
     if macro is None:
         return [source]
     return [
-        wording
-        for part in _PARTS[macro[0]]
-        for wording in _expanded(source[: macro.start()] + part + source[macro.end() :])
+        template
+        for part in PARTS[macro[0]]
+        for template in _expanded(source[: macro.start()] + part + source[macro.end() :])
     ]
 
 
-def test_training_alone_says_facts_in_composed_wordings() -> None:
+def test_training_alone_says_facts_in_compositional_templates() -> None:
     for split, low, high in (("train", 0.1, 0.2), ("validation", 0.0, 0.0), ("test", 0.0, 0.0)):
         for family in FAMILIES.values():
-            known = {wording.source for wording in family.wordings + family.reserved}
-            said = [family._wording(Draw(5, split, number)).source for number in range(800)]
-            assert low <= sum(source not in known for source in said) / len(said) <= high, (
-                split,
-                family.name,
-            )
+            known = set(family.templates.common + family.templates.held_out)
+            said = [family.pick_template(Draw(5, split, number)) for number in range(800)]
+            share = sum(template not in known for template in said) / len(said)
+            assert low <= share <= high, (split, family.name)
 
 
 def _words(source: str) -> list[str]:
@@ -333,46 +333,40 @@ def words_apart(first: list[str], second: list[str]) -> int:
     return row[-1]
 
 
-def test_three_names_of_ten_in_training_are_coined_and_none_elsewhere() -> None:
-    known = {head for heads, _ in _PAIRS.values() for head in heads}
+def test_three_names_of_ten_in_training_are_nonce_words_and_none_elsewhere() -> None:
+    known = {head for heads, _ in NAMES.values() for head in heads}
     for split, low, high in (("train", 0.65, 0.75), ("validation", 1.0, 1.0), ("test", 1.0, 1.0)):
         names = [
-            str(Scene(Draw(3, split, number)).name(kind))
+            str(Entities(Draw(3, split, number)).name(kind))
             for number in range(600)
-            for kind in _PAIRS
+            for kind in NAMES
         ]
         share = sum(name.split()[0] in known for name in names) / len(names)
         assert low <= share <= high, split
 
 
-def test_three_units_and_things_of_ten_in_training_are_coined_and_none_elsewhere() -> None:
-    known = {*ITEMS, *MONEY_SIGNS, *(f" {word}" for word in MONEY_WORDS), *UNITS_BY_KIND["length"]}
-    slots = template("{before}{sum:money}{after}, {things}, {length:measurement} {length_unit}")
+def test_three_units_and_things_of_ten_in_training_are_nonce_words_and_none_elsewhere() -> None:
+    known = {*ITEMS, *MONEY_SIGNS, *(f" {word}" for word in MONEY_WORDS), *UNITS["length"]}
     for split, low, high in (("train", 0.67, 0.73), ("validation", 1.0, 1.0)):
-        found = [_filled(Draw(4, split, number), slots) for number in range(1200)]
+        found = [_filled(Draw(4, split, number)) for number in range(1200)]
         said = [word for values in found for word in values if word]
         assert low <= sum(word in known for word in said) / len(said) <= high, split
-    test = [
-        word
-        for number in range(600)
-        for word in _filled(Draw(4, "test", number), slots, reserved=True)
-        if word
-    ]
-    reserved = {
-        *RESERVED_ITEMS,
-        *RESERVED_MONEY_SIGNS,
-        *(f" {word}" for word in RESERVED_MONEY_WORDS),
+    found = [_filled(Draw(4, "test", number), held_out=True) for number in range(600)]
+    held_out = {
+        *HELD_OUT_ITEMS,
+        *HELD_OUT_MONEY_SIGNS,
+        *(f" {word}" for word in HELD_OUT_MONEY_WORDS),
+        *HELD_OUT_UNITS["length"],
     }
-    assert set(test) == reserved | set(RESERVED_UNITS["length"])
+    assert {word for values in found for word in values if word} == held_out
 
 
-def _filled(draw: Draw, wording: Template, reserved: bool = False) -> tuple[str, ...]:
-    """The sign, the word for money, the thing and the unit of length that a scene takes for the slots of a wording."""
-    values: dict[str, object] = {}
-    scene = Scene(draw, reserved)
-    for _, slot, _, _ in wording.slots:
-        if slot not in values:
-            scene._fill(slot, values)
+def _filled(draw: Draw, held_out: bool = False) -> tuple[str, ...]:
+    """The sign, the word for money, the thing and the unit of length that entities take."""
+    values: dict[str, int | str | tuple[str, str]] = {}
+    entities = Entities(draw, held_out)
+    for slot in ("before", "things", "length"):
+        entities.fill(slot, values)
     word = str(values["after"])
     word = "" if word in (" million", " billion") else word
     return str(values["before"]), word, str(values["things"]), str(values["length_unit"])
@@ -382,9 +376,9 @@ def test_training_documents_ask_all_four_questions_of_a_table() -> None:
     for split, expected in (("train", {4}), ("validation", {2, 3}), ("test", {2, 3})):
         asked = set()
         for number in range(200):
-            page = Page()
-            WRITERS["tables"](Scene(Draw(2, split, number)), page)
-            asked.add(page.sentences - 1)
+            builder = DocumentBuilder()
+            WRITERS["tables"](Entities(Draw(2, split, number)), builder)
+            asked.add(builder.sentences - 1)
         assert asked == expected, split
 
 
@@ -398,12 +392,13 @@ def test_an_unknown_split_is_a_value_error() -> None:
         generate(0, 1, "dev")
 
 
-def test_a_page_marks_a_name_said_before() -> None:
-    page = Page()
-    page.add(template("{firm} has {a} pens."), {"firm": ("Marlow", " Foods"), "a": 3})
-    document = page.finish("tables")
-    assert document.text == "Marlow Foods has 3 pens."
-    assert [document.text[start:end] for start, end in document.deterministic] == [" Foods"]
-    assert [(document.text[each.start : each.end], each.role) for each in document.numbers] == [
+def test_a_builder_marks_a_name_said_before() -> None:
+    builder = DocumentBuilder()
+    builder.add(parse_template("{firm} has {a} pens."), {"firm": ("Marlow", " Foods"), "a": 3})
+    document = builder.finish("tables")
+    text = document.text
+    assert text == "Marlow Foods has 3 pens."
+    assert [text[start:end] for start, end in document.deterministic] == [" Foods"]
+    assert [(text[each.start : each.end], each.role) for each in document.numbers] == [
         ("3", "count")
     ]

@@ -1,4 +1,4 @@
-"""Laws of the evaluation items: one right choice, nothing to guess by, facts and wordings that training never saw."""
+"""Laws of the evaluation items: one right choice, nothing to guess by, nothing that training saw."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 from ssl_lib.numbers import find_numbers
 from ssl_lib.numbers.similarity import amount_similarity
-from ssl_lib.synthetic.generator import ROLES, generate
+from ssl_lib.synthetic.document import ROLES
+from ssl_lib.synthetic.entities import HELD_OUT_UNITS, UNITS
+from ssl_lib.synthetic.generator import generate
 from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
     MULTIPLES,
@@ -21,9 +23,8 @@ from ssl_lib.synthetic.items import (
     role_documents,
     similarity_pairs,
 )
-from ssl_lib.synthetic.operands import operand_split
-from ssl_lib.synthetic.quantities import FRAMES
-from ssl_lib.synthetic.scene import RESERVED_UNITS, UNITS_BY_KIND
+from ssl_lib.synthetic.paraphrases import PROPOSITIONS
+from ssl_lib.synthetic.quantities import operand_split
 
 FACTORS = {
     ("kilometres", "metres"): 1000,
@@ -271,11 +272,9 @@ def test_pairs_are_scored_by_the_quantities_that_they_say() -> None:
         assert 0.0 <= pair.score <= 1.0
 
 
-def test_pairs_of_test_use_reserved_wordings_and_other_quantities() -> None:
-    for frame in FRAMES:
-        assert not {each.source for each in frame.wordings} & {
-            each.source for each in frame.reserved
-        }
+def test_pairs_of_test_use_held_out_templates_and_other_quantities() -> None:
+    for proposition in PROPOSITIONS:
+        assert not set(proposition.templates.common) & set(proposition.templates.held_out)
     tests = {re.sub(r"[\d.,]+", "N", pair.first) for pair in similarity_pairs(300, 2)}
     trains = {re.sub(r"[\d.,]+", "N", pair.first) for pair in similarity_pairs(300, 2, "train")}
     assert not tests & trains
@@ -283,7 +282,7 @@ def test_pairs_of_test_use_reserved_wordings_and_other_quantities() -> None:
     assert not quantities & {_quantity(pair.first) for pair in similarity_pairs(3000, 2, "train")}
 
 
-def test_role_documents_are_balanced_and_hold_out_wordings_and_units() -> None:
+def test_role_documents_are_balanced_and_hold_out_templates_and_units() -> None:
     train, test = role_documents(900, 3, "train"), role_documents(900, 3, "test")
     for documents in (train, test):
         sentences = Counter()
@@ -296,9 +295,9 @@ def test_role_documents_are_balanced_and_hold_out_wordings_and_units() -> None:
         assert max(sentences.values()) < 1.25 * min(sentences.values())
     text = " ".join(document.text for document in train)
     other = " ".join(document.text for document in test)
-    for kind, units in RESERVED_UNITS.items():
+    for kind, units in HELD_OUT_UNITS.items():
         assert not any(re.search(rf"\d {re.escape(unit)}\b", text) for unit in units)
-        assert not any(re.search(rf"\d {re.escape(unit)}\b", other) for unit in UNITS_BY_KIND[kind])
+        assert not any(re.search(rf"\d {re.escape(unit)}\b", other) for unit in UNITS[kind])
 
 
 def test_no_role_is_told_by_the_number_alone() -> None:
@@ -318,7 +317,7 @@ def test_no_role_is_told_by_the_number_alone() -> None:
     assert right / total < 0.6
 
 
-def test_next_token_documents_have_determined_spans() -> None:
+def test_next_token_documents_have_deterministic_spans() -> None:
     documents = next_token_documents(200, 1)
     assert len(documents) == 200
     assert all(document.deterministic for document in documents)

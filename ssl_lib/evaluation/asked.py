@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ssl_lib.config import EvaluationSettings
 from ssl_lib.evaluation.contamination import shared_ngrams, stated
-from ssl_lib.synthetic.generator import LabeledDocument
+from ssl_lib.synthetic.document import LabeledDocument
 from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
     ChoiceItem,

@@ -1,162 +1,151 @@
-"""Facts from tables that installed packages carry: physical constants, flowers, wines, tumours, patients, athletes.
+"""Facts from tables that installed packages carry.
 
-Every row belongs to one split, by a hash of its table and number, so a test document never repeats a training fact.
+Physical constants (scipy); flowers, wines, tumours, patients, athletes (scikit-learn). Every row
+belongs to one split, by a hash of its table and number, so that a test document never repeats a
+training fact.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-from ssl_lib.synthetic.operands import operand_split
-from ssl_lib.synthetic.page import Page, Template, plain
-from ssl_lib.synthetic.scene import Scene, Values
+from ssl_lib.synthetic.document import DocumentBuilder, Template, Values, parse_templates
+from ssl_lib.synthetic.entities import Entities
+from ssl_lib.synthetic.quantities import operand_split
 
-_Fact = tuple[Values, tuple[Template, ...]]
-_LARGEST_NAME = 40  # characters; longer names of constants are mostly fixed words
+Fact = tuple[Values, tuple[Template, ...]]
 
-_CONSTANTS = plain(
-    [
-        "The {name} is {a} {unit}.",
-        "The {name} has a value of {a} {unit}.",
-        "In {unit}, the {name} is {a}.",
-        "The value {a} {unit} is known as the {name}.",
-    ],
-    "measurement",
-)
-_IRIS = plain(
-    [
-        "One {name} flower has a petal of {a} by {b} cm and a sepal of {d} by {e} cm.",
-        "The {name} petal is {a} by {b} cm, so its length is {a!} cm.",
-        "An {name} with a sepal of {d} cm has a petal of {a} cm.",
-    ],
-    "measurement",
-)
-_WINE = plain(
-    [
-        "A wine of class {n:identifier} has {a:percentage}% alcohol and colour {b}.",
-        "This wine has {d} mg of magnesium and {e} g of ash.",
-        "With {a:percentage}% alcohol and {d} mg of magnesium, it is class {n:identifier}.",
-    ],
-    "measurement",
-)
-_TUMOURS = plain(
-    [
-        "A {name} tumour has a radius of {a} and an area of {b}.",
-        "This {name} tumour has a texture of {d} and a radius of {a}.",
-    ],
-    "measurement",
-)
-_PATIENTS = plain(
-    [
-        "A patient of {n:count} years has a mass index of {a} and a pressure of {b}.",
-        "At {n:count} years the mass index is {a}.",
-        "At a pressure of {b} the mass index is {a}.",
-    ],
-    "measurement",
-)
-_ATHLETES = plain(
-    [
-        "An athlete did {n:count} chin-ups and {m:count} sit-ups with a waist of {a} inches.",
-        "One of the athletes did {m:count} sit-ups and {o:count} jumps.",
-    ],
-    "measurement",
-)
+_LONGEST_NAME = 40  # characters; longer names of constants are mostly fixed words
+_CONSTANTS = """
+    The {name} is {a} {unit}.
+    The {name} has a value of {a} {unit}.
+    In {unit}, the {name} is {a}.
+    The value {a} {unit} is known as the {name}.
+"""
+_SPECIES = ("iris setosa", "iris versicolor", "iris virginica")
+
+
+class Table(NamedTuple):
+    """A table of scikit-learn: which columns fill which slots, and the templates with the slots."""
+
+    files: tuple[str, ...]  # whose rows stand side by side
+    columns: dict[str, int]
+    named: Callable[[list[str]], Values]  # slots that hold no number of the row as it stands
+    templates: str
+
+    def facts(self) -> Iterator[Fact]:
+        """One fact a row."""
+        templates = parse_templates(self.templates, "measurement")
+        for rows in zip(*map(_rows, self.files), strict=True):
+            row = [cell for part in rows for cell in part]
+            values = self.named(row)
+            for slot, column in self.columns.items():
+                values[slot] = _short(float(row[column]))
+            yield values, templates
+
+
+TABLES = {
+    "iris": Table(
+        ("iris.csv",),
+        {"a": 2, "b": 3, "d": 0, "e": 1},
+        lambda row: {"name": _SPECIES[int(row[4])]},
+        """
+        One {name} flower has a petal of {a} by {b} cm and a sepal of {d} by {e} cm.
+        The {name} petal is {a} by {b} cm, so its length is {a!} cm.
+        An {name} with a sepal of {d} cm has a petal of {a} cm.
+        """,
+    ),
+    "wine": Table(
+        ("wine_data.csv",),
+        {"a": 0, "b": 9, "d": 4, "e": 2},
+        lambda row: {"n": int(row[13]) + 1},
+        """
+        A wine of class {n:identifier} has {a:percentage}% alcohol and colour {b}.
+        This wine has {d} mg of magnesium and {e} g of ash.
+        With {a:percentage}% alcohol and {d} mg of magnesium, it is class {n:identifier}.
+        """,
+    ),
+    "tumours": Table(
+        ("breast_cancer.csv",),
+        {"a": 0, "b": 3, "d": 1},
+        lambda row: {"name": "benign" if row[30] == "1" else "malignant"},
+        """
+        A {name} tumour has a radius of {a} and an area of {b}.
+        This {name} tumour has a texture of {d} and a radius of {a}.
+        """,
+    ),
+    "patients": Table(
+        ("diabetes_data_raw.csv.gz",),
+        {"n": 0, "a": 2, "b": 3},
+        lambda row: {},
+        """
+        A patient of {n:count} years has a mass index of {a} and a pressure of {b}.
+        At {n:count} years the mass index is {a}.
+        At a pressure of {b} the mass index is {a}.
+        """,
+    ),
+    "athletes": Table(
+        ("linnerud_exercise.csv", "linnerud_physiological.csv"),
+        {"n": 0, "m": 1, "o": 2, "a": 4},
+        lambda row: {},
+        """
+        An athlete did {n:count} chin-ups and {m:count} sit-ups with a waist of {a} inches.
+        One of the athletes did {m:count} sit-ups and {o:count} jumps.
+        """,
+    ),
+}
 
 
 @lru_cache(maxsize=4)
-def facts(split: str) -> tuple[_Fact, ...]:
-    """All facts of a split. Needs scipy and scikit-learn to be installed; imports nothing of scikit-learn."""
-    tables = {
-        "constants": _constants(),
-        "iris": _iris(),
-        "wine": _wine(),
-        "tumours": _tumours(),
-        "patients": _patients(),
-        "athletes": _athletes(),
-    }
-    return tuple(
-        fact
-        for name, rows in tables.items()
-        for row, fact in enumerate(rows)
-        if operand_split(name, row) == split
-    )
+def facts(split: str) -> tuple[Fact, ...]:
+    """All facts of a split. Needs scipy and scikit-learn; imports nothing of scikit-learn."""
+    tables = {"constants": _constants()}
+    tables |= {name: table.facts() for name, table in TABLES.items()}
+    found: list[Fact] = []
+    for name, rows in tables.items():
+        found += [fact for row, fact in enumerate(rows) if operand_split(name, row) == split]
+    return tuple(found)
 
 
-def state_fact(scene: Scene, page: Page) -> None:
+def state_fact(entities: Entities, builder: DocumentBuilder) -> None:
     """Add one to two sentences about one row of a table."""
-    draw = scene.draw
-    values, wordings = draw.pick(facts(draw.split))
-    for wording in draw.shuffled(wordings)[: draw.between(1, 2)]:
-        scene.say(page, wording, values)
+    draw = entities.draw
+    values, templates = draw.pick(facts(draw.split))
+    chosen = draw.shuffled(templates)
+    for template in chosen[: draw.between(1, 2)]:
+        entities.say(builder, template, values)
 
 
-def _constants() -> Iterator[_Fact]:
+def _constants() -> Iterator[Fact]:
+    """Positive constants with short plain names and plain units of measure."""
     from scipy.constants import physical_constants
 
+    templates = parse_templates(_CONSTANTS, "measurement")
     for name, (value, unit, _) in sorted(physical_constants.items()):
+        if len(name) > _LONGEST_NAME or not unit or value <= 0:
+            continue
         letters = "".join(character for character in name + unit if character not in "^-/ ().,{}_'")
-        if (
-            len(name) <= _LARGEST_NAME
-            and unit
-            and not any(map(str.isdigit, name))
-            and letters.isalpha()
-            and value > 0
-        ):
-            yield {"name": name, "a": f"{value:.6g}", "unit": unit}, _CONSTANTS
+        if letters.isalpha() and not any(map(str.isdigit, name)):
+            yield {"name": name, "a": _short(value), "unit": unit}, templates
 
 
-def _table(file: str) -> list[list[str]]:
+def _rows(file: str) -> list[list[str]]:
+    """Cells of a bundled table, separated by commas or spaces, without a header of words."""
     spec = find_spec("sklearn")
-    assert spec is not None, "scikit-learn is a dependency of the project"
+    assert spec is not None, "scikit-learn is a dependency"
     assert spec.origin is not None
     path = Path(spec.origin).parent / "datasets" / "data" / file
     raw = path.read_bytes()
     text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    if "," in text:
-        return list(csv.reader(text.splitlines()))[1:]
-    return [line.split() for line in text.splitlines()]
+    rows = [line.replace(",", " ").split() for line in text.splitlines()]
+    header = any(character.isalpha() for character in "".join(rows[0]))
+    return rows[1:] if header else rows
 
 
-def _short(text: str) -> str:
-    return f"{float(text):.6g}"
-
-
-def _iris() -> Iterator[_Fact]:
-    kinds = ("iris setosa", "iris versicolor", "iris virginica")
-    for sepal_length, sepal_width, length, width, kind in _table("iris.csv"):
-        values: Values = {"name": kinds[int(kind)], "a": _short(length), "b": _short(width)}
-        yield values | {"d": _short(sepal_length), "e": _short(sepal_width)}, _IRIS
-
-
-def _wine() -> Iterator[_Fact]:
-    for row in _table("wine_data.csv"):
-        values: Values = {"n": int(row[13]) + 1, "a": _short(row[0]), "b": _short(row[9])}
-        yield values | {"d": _short(row[4]), "e": _short(row[2])}, _WINE
-
-
-def _tumours() -> Iterator[_Fact]:
-    for row in _table("breast_cancer.csv"):
-        name = "benign" if row[30] == "1" else "malignant"
-        yield (
-            {"name": name, "a": _short(row[0]), "d": _short(row[1]), "b": _short(row[3])},
-            _TUMOURS,
-        )
-
-
-def _patients() -> Iterator[_Fact]:
-    for row in _table("diabetes_data_raw.csv.gz"):
-        yield {"n": _short(row[0]), "a": _short(row[2]), "b": _short(row[3])}, _PATIENTS
-
-
-def _athletes() -> Iterator[_Fact]:
-    exercise, bodies = _table("linnerud_exercise.csv")[1:], _table("linnerud_physiological.csv")[1:]
-    for (chins, situps, jumps), (_, waist, _) in zip(exercise, bodies, strict=True):
-        yield (
-            {"n": _short(chins), "m": _short(situps), "o": _short(jumps), "a": _short(waist)},
-            _ATHLETES,
-        )
+def _short(number: float) -> str:
+    return f"{number:.6g}"

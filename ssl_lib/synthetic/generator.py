@@ -1,53 +1,82 @@
-"""The built-in corpus: English documents full of numbers, deterministic by seed, of any size, streamed.
+"""The built-in corpus: English documents full of numbers, deterministic by seed, of any size.
 
-A document is a few sentences of one domain. Its facts (sums, comparisons, conversions ...) belong to its split by a
-hash of their operands, so what evaluation asks was never said in training; see `operand_split`. Document `i` depends on
-(seed, split, i) alone, so any range of documents can be made in any process.
+A document is a few sentences of one domain. Its facts (sums, comparisons, conversions ...) belong
+to its split by a hash of their operands, so what evaluation asks was never said in training; see
+`operand_split`. Document `i` depends on (seed, split, i) alone, so any range of documents can be
+made in any process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from ssl_lib.synthetic.document import DocumentBuilder, LabeledDocument
+from ssl_lib.synthetic.entities import Entities
 from ssl_lib.synthetic.facts import state_fact
-from ssl_lib.synthetic.operands import SPLITS, Draw, operand_split
-from ssl_lib.synthetic.page import ROLES, LabeledDocument, LabeledNumber, Page
-from ssl_lib.synthetic.quantities import state_twice
-from ssl_lib.synthetic.reasoning import FAMILIES, RESERVED_SHARE
-from ssl_lib.synthetic.restatements import WRITERS
-from ssl_lib.synthetic.role_wordings import RESERVED_ROLE_WORDINGS, ROLE_WORDINGS
-from ssl_lib.synthetic.scene import Scene
+from ssl_lib.synthetic.paraphrases import (
+    state_date,
+    state_form,
+    state_measurement,
+    state_money,
+    state_paraphrase,
+    state_score,
+    state_table,
+)
+from ssl_lib.synthetic.quantities import SPLITS, Draw
+from ssl_lib.synthetic.reasoning import FAMILIES, HELD_OUT_SHARE
+from ssl_lib.synthetic.templates import ROLE_TEMPLATES
 
-__all__ = [
-    "DOMAINS",
-    "ROLES",
-    "LabeledDocument",
-    "LabeledNumber",
-    "document",
-    "generate",
-    "operand_split",
-]
+SentenceWriter = Callable[[Entities, DocumentBuilder], None]
 
-Sentence = Callable[[Scene, Page], None]
-
-DOMAINS = {  # percent of the training documents, which dwell on what is hard to learn, and of the others
-    "arithmetic": (17, 25),
-    "comparison": (11, 12),
-    "sequences": (8, 8),
-    "multiples": (3, 0),
-    "units": (13, 9),
-    "percentages": (14, 13),
-    "numeration": (5, 7),
-    "money": (5, 4),
-    "dates": (3, 3),
-    "scores": (3, 3),
-    "measurements": (2, 3),
-    "tables": (8, 3),
-    "quantities": (7, 7),
-    "facts": (1, 3),
+WRITERS: dict[str, SentenceWriter] = {
+    "money": state_money,
+    "dates": state_date,
+    "scores": state_score,
+    "measurements": state_measurement,
+    "tables": state_table,
+    "forms": state_form,
+    "quantities": state_paraphrase,
+    "facts": state_fact,
 }
 _LONGEST = 280  # characters after which no sentence is begun
 _MOST_SENTENCES = 8
+
+
+class Domain(NamedTuple):
+    """What documents of one domain say: reasoning families, roles of numbers, names of WRITERS.
+
+    `money*6` stands for six times as often as `money`. The percentages say how many documents are
+    of the domain: training dwells on what is hard to learn.
+    """
+
+    training_percent: int
+    other_percent: int
+    families: str = ""
+    roles: str = ""
+    writers: str = ""
+
+
+# fmt: off
+DOMAINS = {
+    "arithmetic": Domain(17, 25, "addition subtraction"),
+    "comparison": Domain(11, 12, "comparison*2 maximum*3 minimum*3"),
+    "sequences": Domain(8, 8, "sequence*7 geometric"),
+    "multiples": Domain(3, 0, "geometric"),
+    "units": Domain(13, 9, "conversion"),
+    "percentages": Domain(14, 13, "percentage*10", "percentage"),
+    "numeration": Domain(5, 7, "numeration*8", "", "forms*2"),
+    "money": Domain(5, 4, "", "money*6 percentage*2 year*2 identifier*2 count",
+                    "money*5 quantities*3"),
+    "dates": Domain(3, 3, "", "date_part*5 year*5 identifier ordinal count", "dates*6"),
+    "scores": Domain(3, 3, "", "score*6 ordinal*4 count*2 date_part", "scores*5"),
+    "measurements": Domain(2, 3, "", "measurement*8 identifier count",
+                           "measurements*6 quantities*3"),
+    "tables": Domain(8, 3, "", "count*2 ordinal year identifier", "tables*5"),
+    "quantities": Domain(7, 7, "", "", "quantities"),
+    "facts": Domain(1, 3, "", "measurement year", "facts*8"),
+}
+# fmt: on
 
 
 def generate(
@@ -65,68 +94,44 @@ def generate(
 def document(seed: int | str, index: int, split: str = "train") -> LabeledDocument:
     """Document number `index` of a split."""
     draw = Draw(seed, split, index)
-    domain = draw.pick(_TRAINING_BY_SHARE if split == "train" else _OTHERS_BY_SHARE)
-    sentences = _SENTENCES[domain]
-    page = Page()
-    scenes = (Scene(draw), Scene(draw, reserved=True)) if split == "test" else (Scene(draw),)
-    sentences_wanted = draw.between(_MOST_SENTENCES - 2, _MOST_SENTENCES)
-    while page.sentences < 3 or (page.sentences < sentences_wanted and page.length < _LONGEST):
-        held_out = split == "test" and draw.random() < RESERVED_SHARE
-        draw.pick(sentences)(scenes[held_out], page)
-    return page.finish(domain)
+    domain = draw.pick(_TRAINING_DOMAINS if split == "train" else _OTHER_DOMAINS)
+    builder = DocumentBuilder()
+    entities, held_out_entities = Entities(draw), Entities(draw, held_out=True)
+    most = draw.between(_MOST_SENTENCES - 2, _MOST_SENTENCES)
+    while builder.sentences < 3 or (builder.sentences < most and builder.length < _LONGEST):
+        held_out = split == "test" and draw.random() < HELD_OUT_SHARE
+        write = draw.pick(_SENTENCES[domain])
+        write(held_out_entities if held_out else entities, builder)
+    return builder.finish(domain)
 
 
-def role_sentence(role: str) -> Sentence:
-    """A writer of sentences with numbers of one role; in a scene of reserved words, with a reserved wording."""
+def role_sentence(role: str) -> SentenceWriter:
+    """A writer of sentences with numbers of one role; held-out entities get held-out templates."""
 
-    def write(scene: Scene, page: Page) -> None:
-        wordings = RESERVED_ROLE_WORDINGS if scene.reserved else ROLE_WORDINGS
-        scene.say(page, scene.draw.pick(wordings[role]))
+    def write(entities: Entities, builder: DocumentBuilder) -> None:
+        templates = ROLE_TEMPLATES[role].chosen(entities.held_out)
+        entities.say(builder, entities.draw.pick(templates))
 
     return write
 
 
-def _fact_sentence(family: str) -> Sentence:
-    state = FAMILIES[family].state
-    return lambda scene, page: state(page, scene.draw)
-
-
-def _sentences(
-    families: dict[str, int], roles: dict[str, int], writers: dict[str, int]
-) -> tuple[Sentence, ...]:
-    """Writers as often as their weights say."""
-    chosen: list[Sentence] = [
-        _fact_sentence(name) for name, weight in families.items() for _ in range(weight)
-    ]
-    chosen += [role_sentence(name) for name, weight in roles.items() for _ in range(weight)]
-    chosen += [_WRITERS[name] for name, weight in writers.items() for _ in range(weight)]
+def _sentence_writers(domain: Domain) -> tuple[SentenceWriter, ...]:
+    """Writers of a domain, each as often as its weight says: a uniform pick is a weighted one."""
+    chosen: list[SentenceWriter] = [FAMILIES[name].say for name in _repeated(domain.families)]
+    chosen += [role_sentence(name) for name in _repeated(domain.roles)]
+    chosen += [WRITERS[name] for name in _repeated(domain.writers)]
     return tuple(chosen)
 
 
-_WRITERS = WRITERS | {"quantities": state_twice}
-_TRAINING_BY_SHARE = tuple(domain for domain, (share, _) in DOMAINS.items() for _ in range(share))
-_OTHERS_BY_SHARE = tuple(domain for domain, (_, share) in DOMAINS.items() for _ in range(share))
-_SENTENCES: dict[str, tuple[Sentence, ...]] = {
-    "arithmetic": _sentences({"addition": 1, "subtraction": 1}, {}, {}),
-    "comparison": _sentences({"comparison": 2, "maximum": 3, "minimum": 3}, {}, {}),
-    "sequences": _sentences({"sequence": 7, "geometric": 1}, {}, {}),
-    "multiples": _sentences({"geometric": 1}, {}, {}),
-    "units": _sentences({"conversion": 1}, {}, {}),
-    "percentages": _sentences({"percentage": 10}, {"percentage": 1}, {}),
-    "numeration": _sentences({"numeration": 8}, {}, {"forms": 2}),
-    "money": _sentences(
-        {},
-        {"money": 6, "percentage": 2, "year": 2, "identifier": 2, "count": 1},
-        {"money": 5, "quantities": 3},
-    ),
-    "dates": _sentences(
-        {}, {"date_part": 5, "year": 5, "identifier": 1, "ordinal": 1, "count": 1}, {"dates": 6}
-    ),
-    "scores": _sentences({}, {"score": 6, "ordinal": 4, "count": 2, "date_part": 1}, {"scores": 5}),
-    "measurements": _sentences(
-        {}, {"measurement": 8, "identifier": 1, "count": 1}, {"measurements": 6, "quantities": 3}
-    ),
-    "tables": _sentences({}, {"count": 2, "ordinal": 1, "year": 1, "identifier": 1}, {"tables": 5}),
-    "quantities": _sentences({}, {}, {"quantities": 1}),
-    "facts": (*_sentences({}, {"measurement": 1, "year": 1}, {}), *(state_fact for _ in range(8))),
-}
+def _repeated(weighted_names: str) -> Iterator[str]:
+    """The names as often as they weigh: "score*2 count" → "score", "score", "count"."""
+    for weighted in weighted_names.split():
+        name, _, weight = weighted.partition("*")
+        yield from int(weight or 1) * [name]
+
+
+_SENTENCES = {name: _sentence_writers(domain) for name, domain in DOMAINS.items()}
+_TRAINING_DOMAINS = [
+    name for name, domain in DOMAINS.items() for _ in range(domain.training_percent)
+]
+_OTHER_DOMAINS = [name for name, domain in DOMAINS.items() for _ in range(domain.other_percent)]

@@ -1,157 +1,189 @@
-"""Propositions about one quantity, each in several wordings, and the quantity in several written forms and units."""
+"""Random draws, and which quantities belong to which split.
+
+Every statement of a relation (a sum, a comparison, a conversion ...) belongs to exactly one split,
+decided by a hash of its operands. The same fact in other words or in the other direction has the
+same key: 563 - 218 = 345 is the fact 218 + 345 = 563; 3000 m = 3 km is 3 km = 3000 m; a progression
+shares its key with all others through the same numbers.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TypeVar
 
-from ssl_lib.numbers.writing import shortest
-from ssl_lib.synthetic.operands import Draw, operand_split
-from ssl_lib.synthetic.page import Page, Template, template
-from ssl_lib.synthetic.scene import Scene, Values
+SPLITS = ("train", "validation", "test")
+PERCENT_RATES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 80, 90)
 
-_FORMS = {  # before the number, what one unit of it is worth, after the number, thousands separators
-    "money": (
-        ("$", 1, "", True),
-        ("$", 1_000_000, " million", False),
-        ("", 1_000_000, " million dollars", False),
-        ("", 1, " dollars", False),
-        ("$", 1_000, " thousand", False),
-    ),
-    "length": (
-        ("", 1, " m", False),
-        ("", 1000, " km", False),
-        ("", 1, " metres", True),
-        ("", 1000, " kilometres", False),
-    ),
-    "weight": (
-        ("", 1, " g", False),
-        ("", 1000, " kg", False),
-        ("", 1, " grams", True),
-        ("", 1000, " kilograms", False),
-    ),
-    "count": (("", 1, "", False), ("", 1, "", True), ("", 1000, " thousand", False)),
-}
-_ROLE = {"money": "money", "length": "measurement", "weight": "measurement", "count": "count"}
-_RANGE = {
-    "money": (100_000, 90_000_000),
-    "length": (1_000, 90_000),
-    "weight": (1_000, 90_000),
-    "count": (1_000, 90_000),
-}
+Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One proposition: the kind of its quantity, its wordings for training, and those reserved for test."""
+class Draw:
+    """Random choices for one document of one split, reproducible from (seed, split, index)."""
 
-    kind: str
-    wordings: tuple[Template, ...]
-    reserved: tuple[Template, ...]
+    __slots__ = ("random", "split")
 
+    def __init__(self, seed: int | str, split: str, index: int = 0) -> None:
+        assert split in SPLITS, split
+        digest = blake2b(f"{seed}/{split}/{index}".encode(), digest_size=8).digest()
+        self.random = random.Random(int.from_bytes(digest, "little")).random
+        self.split = split
 
-def _frame(kind: str, wordings: list[str], reserved: list[str]) -> Frame:
-    quantity = f"{{before}}{{number:{_ROLE[kind]}}}{{after}}"
+    def below(self, stop: int) -> int:
+        """An integer from 0 to stop - 1."""
+        return int(self.random() * stop)
 
-    def compiled(sources: list[str]) -> tuple[Template, ...]:
-        return tuple(template(source.replace("QUANTITY", quantity)) for source in sources)
+    def between(self, low: int, high: int) -> int:
+        """An integer from low to high, both included."""
+        return low + int(self.random() * (high - low + 1))
 
-    return Frame(kind, compiled(wordings), compiled(reserved))
+    def pick(self, choices: Sequence[Item]) -> Item:
+        """One of the choices."""
+        return choices[int(self.random() * len(choices))]
 
-
-FRAMES = (
-    _frame(
-        "money",
-        [
-            "{firm} earned QUANTITY.",
-            "The earnings of {firm} were QUANTITY.",
-            "{firm} had earnings of QUANTITY.",
-        ],
-        ["Earnings of QUANTITY were reported by {firm}.", "{firm} reported earnings of QUANTITY."],
-    ),
-    _frame(
-        "money",
-        ["The bridge in {city} cost QUANTITY.", "The cost of the bridge in {city} was QUANTITY."],
-        [
-            "{city} paid QUANTITY for the bridge.",
-            "For the bridge, {city} paid a price of QUANTITY.",
-        ],
-    ),
-    _frame(
-        "length",
-        [
-            "{person} ran QUANTITY.",
-            "{person} covered a distance of QUANTITY.",
-            "The run of {person} was QUANTITY long.",
-        ],
-        ["A distance of QUANTITY was covered by {person}.", "{person} ran a distance of QUANTITY."],
-    ),
-    _frame(
-        "length",
-        ["The road to {city} is QUANTITY long.", "The length of the road to {city} is QUANTITY."],
-        ["The road to {city} has a length of QUANTITY.", "To {city} the road runs for QUANTITY."],
-    ),
-    _frame(
-        "weight",
-        ["The parcel of {person} weighs QUANTITY.", "{person} sent a parcel of QUANTITY."],
-        [
-            "The parcel {person} sent has a mass of QUANTITY.",
-            "A mass of QUANTITY was in the parcel {person} sent.",
-        ],
-    ),
-    _frame(
-        "weight",
-        ["{firm} used QUANTITY of steel.", "The steel used by {firm} weighed QUANTITY."],
-        ["{firm} needed steel with a mass of QUANTITY.", "QUANTITY of steel was used by {firm}."],
-    ),
-    _frame(
-        "count",
-        [
-            "{city} has QUANTITY people.",
-            "The number of people in {city} is QUANTITY.",
-            "QUANTITY people live in {city}.",
-        ],
-        ["In {city} there are QUANTITY people.", "{city} is a town of QUANTITY people."],
-    ),
-    _frame(
-        "count",
-        ["{firm} made QUANTITY {things}.", "The number of {things} made by {firm} is QUANTITY."],
-        ["QUANTITY {things} were made by {firm}.", "The factory of {firm} made QUANTITY {things}."],
-    ),
-)
+    def shuffled(self, choices: Sequence[Item]) -> list[Item]:
+        """The choices in random order (Fisher and Yates)."""
+        result = list(choices)
+        for last in range(len(result) - 1, 0, -1):
+            other = self.below(last + 1)
+            result[last], result[other] = result[other], result[last]
+        return result
 
 
-def draw_quantity(draw: Draw, kind: str) -> int:
-    """A quantity of the split, in the smallest unit of the kind (dollars, metres, grams, pieces), of 3 to 5 figures."""
-    low, high = _RANGE[kind]
+def operand_split(family: str, *operands: int | str) -> str:
+    """The split that owns a fact: about 85% train, 5% validation, 10% test.
+
+    Operands: addition and comparison two numbers; subtraction minuend and subtrahend; maximum and
+    minimum the list; sequence start and step; geometric start and ratio; conversion larger unit,
+    smaller unit, amount of the larger; percentage rate and base; numeration the number. The order
+    of equal partners is free. Other families are hashed as they stand.
+    """
+    key = repr(_canonical(family, operands)).encode()
+    percent = int.from_bytes(blake2b(key, digest_size=4).digest(), "little") % 100
+    if percent < 85:
+        return "train"
+    return "validation" if percent < 90 else "test"
+
+
+def _canonical(family: str, operands: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """One key for all ways to state a fact: ("subtraction", (9, 4)) → ("addition", 4, 5)."""
+    if family in ("addition", "comparison", "maximum", "minimum"):
+        name = "addition" if family == "addition" else "list"
+        return (name, *sorted(map(int, operands)))
+    if family == "subtraction":
+        minuend, subtrahend = map(int, operands)
+        return ("addition", *sorted((subtrahend, minuend - subtrahend)))
+    if family == "sequence":
+        start, step = map(int, operands)
+        return ("sequence", start % abs(step), abs(step))
+    if family == "geometric":
+        start, ratio = map(int, operands)
+        while start % ratio == 0:
+            start //= ratio
+        return ("geometric", start, ratio)
+    return (family, *operands)
+
+
+@lru_cache(maxsize=8)
+def percentage_facts(split: str) -> tuple[tuple[int, int], ...]:
+    """All (rate, base) of a split that are asked: the rates of multiples of 20 up to 1,000.
+
+    Of those, the results are whole.
+    """
+    facts = ((rate, base) for rate in PERCENT_RATES for base in range(20, 1001, 20))
+    return tuple(fact for fact in facts if operand_split("percentage", *fact) == split)
+
+
+def draw_sum(draw: Draw, limit: int = 999) -> tuple[int, int]:
+    """Two addends up to `limit` whose sum belongs to the split."""
     while True:
-        value = int(low * (high / low) ** draw.random())
-        value -= value % (high // 90_000)
-        if operand_split("quantity", value) == draw.split:
-            return value
+        first, second = _operand(draw), _operand(draw)
+        if max(first, second) > limit:
+            continue
+        if operand_split("addition", first, second) == draw.split:
+            return first, second
 
 
-def written(kind: str, value: int, form: int) -> Values:
-    """Slots of a quantity in one of its written forms, exactly."""
-    before, worth, after, separated = _FORMS[kind][form]
-    places = len(str(worth)) - 1
-    number = (
-        f"{value:,}" if separated else shortest(value / worth, places) if worth > 1 else str(value)
-    )
-    return {"before": before, "number": number, "after": after}
+def draw_difference(draw: Draw, limit: int = 999) -> tuple[int, int]:
+    """Minuend and smaller subtrahend up to `limit` whose difference belongs to the split."""
+    while True:
+        low, high = sorted((_operand(draw), _operand(draw)))
+        if low == high or high > limit:
+            continue
+        if operand_split("subtraction", high, low) == draw.split:
+            return high, low
 
 
-def form_count(kind: str) -> int:
-    """How many written forms a kind of quantity has."""
-    return len(_FORMS[kind])
+def _operand(draw: Draw) -> int:
+    """One to three digits, three of them half of the time."""
+    share = draw.random()
+    if share < 0.15:
+        return draw.between(1, 9)
+    return draw.between(10, 99) if share < 0.5 else draw.between(100, 999)
 
 
-def state_twice(scene: Scene, page: Page) -> None:
-    """Two sentences that say the same in other words and in another form or unit; nothing there is determined."""
-    draw = scene.draw
-    frame = draw.pick(FRAMES)
-    value = draw_quantity(draw, frame.kind)
-    wordings = draw.shuffled(frame.reserved if scene.reserved else frame.wordings)
-    forms = draw.shuffled(range(form_count(frame.kind)))
-    things: Values = {"things": draw.pick(("books", "chairs", "bricks", "pens"))}
-    for wording, form in zip(wordings[:2], forms[:2], strict=True):
-        scene.say(page, wording, things | written(frame.kind, value, form))
+def draw_list(draw: Draw, count: int, digits: int = 4) -> list[int]:
+    """`count` different numbers of up to `digits` digits whose list belongs to the split.
+
+    Half of the lists are close: see `near`.
+    """
+    while True:
+        first = _whole(draw, digits)
+        high, close = 10**digits - 1, draw.random() < 0.5
+        numbers = [first]
+        while len(numbers) < count:
+            other = near(draw, draw.pick(numbers), high) if close else _whole(draw, digits)
+            if other not in numbers:
+                numbers.append(other)
+        if operand_split("comparison", *numbers) == draw.split:
+            return draw.shuffled(numbers)
+
+
+def near(draw: Draw, value: int, high: int) -> int:
+    """A number from 1 to `high` close to `value`, or `value` itself.
+
+    It is one to three ones, tens or hundreds away, or has two neighboring digits exchanged.
+    """
+    share = draw.random()
+    if share < 0.3 and value >= 10:
+        digits = list(str(value))
+        place = draw.below(len(digits) - 1)
+        digits[place], digits[place + 1] = digits[place + 1], digits[place]
+        return int("".join(digits)) if digits[0] != "0" else value
+    scale = 1 if share < 0.6 else 10 if share < 0.85 else 100
+    steps = draw.pick((-3, -2, -1, 1, 2, 3))
+    moved = value + steps * scale
+    return moved if 1 <= moved <= high else value
+
+
+def draw_progression(draw: Draw, start_limit: int = 200, step_limit: int = 25) -> tuple[int, int]:
+    """Start and step of an arithmetic progression of the split."""
+    while True:
+        start, step = draw.between(1, start_limit), draw.between(2, step_limit)
+        if operand_split("sequence", start, step) == draw.split:
+            return start, step
+
+
+def draw_geometric(draw: Draw, start_limit: int = 60) -> tuple[int, int]:
+    """Start and ratio of a geometric progression of the split."""
+    while True:
+        start, ratio = draw.between(1, start_limit), draw.pick((2, 2, 3, 10))
+        if operand_split("geometric", start, ratio) == draw.split:
+            return start, ratio
+
+
+def draw_numeral(draw: Draw, digits: int = 4) -> int:
+    """A number of up to `digits` digits whose spelled-out form belongs to the split."""
+    while True:
+        number = _whole(draw, digits)
+        if operand_split("numeration", number) == draw.split:
+            return number
+
+
+def _whole(draw: Draw, digits: int) -> int:
+    """Mostly `digits` or one less, now and then any number of digits."""
+    least = 1 if draw.random() < 0.4 else digits - 1
+    size = draw.between(least, digits)
+    return draw.between(10 ** (size - 1), 10**size - 1)

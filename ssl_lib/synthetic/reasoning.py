@@ -1,17 +1,21 @@
-"""The reasoning families: their facts, drawn for a split, and how a document states them.
+"""The reasoning families: how their facts are drawn for a split, and how a document states them.
 
-A wording gives the answer right after a fixed cue. A fact that belongs to one split is never stated in another.
+Each function below draws one fact of a family and gives the slots of its templates; a template has
+the answer right after a fixed cue. A fact that belongs to one split is never stated in another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
 
 from ssl_lib.numbers.writing import shortest, spell
-from ssl_lib.synthetic import wordings as say
-from ssl_lib.synthetic.composed_wordings import composed
-from ssl_lib.synthetic.operands import (
+from ssl_lib.synthetic.compositional_templates import compose
+from ssl_lib.synthetic.document import DocumentBuilder, Template, TemplateSet, Values
+from ssl_lib.synthetic.entities import ITEMS, PEOPLE, Entities
+from ssl_lib.synthetic.quantities import (
     PERCENT_RATES,
     Draw,
     draw_difference,
@@ -20,257 +24,259 @@ from ssl_lib.synthetic.operands import (
     draw_numeral,
     draw_progression,
     draw_sum,
+    near,
     operand_split,
     percentage_facts,
 )
-from ssl_lib.synthetic.page import Page, Template
-from ssl_lib.synthetic.words import ITEMS, PEOPLE
+from ssl_lib.synthetic.templates import FAMILY_TEMPLATES
 
-RESERVED_SHARE = 0.15  # of the statements in test documents
-COMPOSED_SHARE = 0.15  # of the statements in training documents
+HELD_OUT_SHARE = 0.15  # of the statements in test documents: in held-out templates
+COMPOSITIONAL_SHARE = 0.15  # of the statements in training documents: in compositional templates
 BETWEEN_SHARE = 0.5  # of the statements in training documents, of families that have such facts
-UNITS = (  # larger, smaller, their long names, factor, largest amount
-    ("km", "m", "kilometres", "metres", 1000, 999),
-    ("kg", "g", "kilograms", "grams", 1000, 999),
-    ("l", "ml", "litres", "millilitres", 1000, 999),
-    ("t", "kg", "tonnes", "kilograms", 1000, 999),
-    ("m", "cm", "metres", "centimetres", 100, 999),
-    ("cm", "mm", "centimetres", "millimetres", 10, 999),
-    ("hours", "minutes", "hours", "minutes", 60, 60),
-    ("minutes", "seconds", "minutes", "seconds", 60, 60),
-    ("days", "hours", "days", "hours", 24, 60),
-    ("weeks", "days", "weeks", "days", 7, 99),
-    ("feet", "inches", "feet", "inches", 12, 99),
-    ("yards", "feet", "yards", "feet", 3, 99),
+
+# Operands: as the items ask them; between those, such as 15% of 37 or 2.5 hours, because of a
+# family with few facts a model would learn those by heart instead of the rule; or longer than any
+# in the documents.
+Operands = Literal["asked", "between", "longer"]
+
+
+class UnitPair(NamedTuple):
+    """Two units of measure of one quantity, short and in full, and how they convert."""
+
+    large: str
+    small: str
+    large_name: str
+    small_name: str
+    factor: int  # small ones in a large one
+    limit: int  # largest amount, in the large unit
+
+
+UNIT_PAIRS = (
+    UnitPair("km", "m", "kilometres", "metres", 1000, 999),
+    UnitPair("kg", "g", "kilograms", "grams", 1000, 999),
+    UnitPair("l", "ml", "litres", "millilitres", 1000, 999),
+    UnitPair("t", "kg", "tonnes", "kilograms", 1000, 999),
+    UnitPair("m", "cm", "metres", "centimetres", 100, 999),
+    UnitPair("cm", "mm", "centimetres", "millimetres", 10, 999),
+    UnitPair("hours", "minutes", "hours", "minutes", 60, 60),
+    UnitPair("minutes", "seconds", "minutes", "seconds", 60, 60),
+    UnitPair("days", "hours", "days", "hours", 24, 60),
+    UnitPair("weeks", "days", "weeks", "days", 7, 99),
+    UnitPair("feet", "inches", "feet", "inches", 12, 99),
+    UnitPair("yards", "feet", "yards", "feet", 3, 99),
 )
-
-Unit = tuple[str, str, str, str, int, int]
-Values = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Family:
-    """One kind of fact: how it is drawn and how it is said; `asked` names the slots that can be an answer.
-
-    `between` draws facts whose operands or results lie between those that are asked, such as 15% of 37 or 2.5 hours:
-    of a family with few facts, a model would learn those by heart instead of the rule.
-    """
-
-    name: str
-    asked: str
-    draw: Callable[[Draw, Template], Values]
-    wordings: tuple[Template, ...]
-    reserved: tuple[Template, ...]
-    between: Callable[[Draw, Template], Values] | None = None
-
-    def state(self, page: Page, draw: Draw) -> None:
-        """Add one sentence with a fact of the draw's split; a reserved wording only in test documents, a composed one
-        and a fact between those that are asked only in training documents.
-        """
-        wording = self._wording(draw)
-        between = self.between and draw.split == "train" and draw.random() < BETWEEN_SHARE
-        make = self.between if between else self.draw
-        page.add(wording, make(draw, wording))
-
-    def _wording(self, draw: Draw) -> Template:
-        if draw.split == "train" and draw.random() < COMPOSED_SHARE:
-            return composed(draw, self.name)
-        held_out = draw.split == "test" and draw.random() < RESERVED_SHARE
-        return draw.pick(self.reserved if held_out else self.wordings)
-
-    def questions(self, reserved: bool = False) -> tuple[Template, ...]:
-        """The wordings that end with the answer, said only there, and a full stop."""
-        choices = self.reserved if reserved else self.wordings
-        return tuple(each for each in choices if each.asked in tuple(self.asked))
+_DAYS = next(pair for pair in UNIT_PAIRS if pair.large == "days")
+_WEIGHTED_PAIRS = (
+    *UNIT_PAIRS,
+    *(pair for pair in UNIT_PAIRS if pair.factor in (12, 24, 60)),
+    *UNIT_PAIRS[:2],
+)
+# Hours of days are learned last: training documents say them twice as often.
+_TRAINING_PAIRS = (*_WEIGHTED_PAIRS, _DAYS, _DAYS)
+# Moving a decimal point is learned soon: between the amounts that are asked, other factors come
+# three times as often, and hours of days five times.
+_UNEVEN_PAIRS = tuple(pair for pair in UNIT_PAIRS if pair.factor not in (10, 100, 1000))
+_PAIRS_BETWEEN = UNIT_PAIRS + 2 * (*_UNEVEN_PAIRS, _DAYS)
+# By factor: the parts of a unit of which there are amounts between, such as tenths of an hour.
+_PARTS: dict[int, tuple[int, ...]] = {1000: (10,), 100: (10,), 10: (10,), 60: (20, 10)}
+_PARTS |= dict.fromkeys((24, 12, 7, 3), (4, 10))
 
 
-def story(draw: Draw) -> Values:
-    """Two people and a kind of thing."""
+def addition(draw: Draw, template: Template, operands: Operands) -> Values:
+    """Addends `a` and `b`, their sum `c`."""
+    longer = operands == "longer"
+    first, second = (_long(draw), _long(draw)) if longer else draw_sum(draw)
+    return {"a": first, "b": second, "c": first + second} | _story(draw, template, longer)
+
+
+def subtraction(draw: Draw, template: Template, operands: Operands) -> Values:
+    """Minuend `a`, subtrahend `b`, difference `c`."""
+    longer = operands == "longer"
+    if longer:
+        second, difference = _long(draw), _long(draw)
+        first = second + difference
+    else:
+        first, second = draw_difference(draw)
+    return {"a": first, "b": second, "c": first - second} | _story(draw, template, longer)
+
+
+def comparison(draw: Draw, template: Template, operands: Operands) -> Values:
+    """A pair `a`, `b`, its larger `h` and smaller `l`, and whether the first is more, or less."""
+    first, second = _long_list(draw, 2) if operands == "longer" else draw_list(draw, 2)
+    low, high = sorted((first, second))
+    more, less = ("Yes", "No") if first > second else ("No", "Yes")
+    return {"a": first, "b": second, "h": high, "l": low, "more": more, "less": less}
+
+
+def extreme(
+    draw: Draw, template: Template, operands: Operands, best: Callable[[Sequence[int]], int]
+) -> Values:
+    """A list, its first elements `x`, `y`, `z`, `v` and its last `w`, and the best one `c`."""
+    longer, count = operands == "longer", template.elements
+    numbers = _long_list(draw, count) if longer else draw_list(draw, count)
+    values: Values = dict(zip("xyzv", numbers[:-1], strict=False))
+    return values | {"w": numbers[-1], "c": best(numbers)}
+
+
+def sequence(draw: Draw, template: Template, operands: Operands) -> Values:
+    """Terms `x`, `y`, `z`, `v` of an arithmetic progression, the fifth `c`, step `s` and `way`."""
+    if operands == "longer":
+        start, step = draw.between(1000, 9999), draw.between(26, 99)
+    else:
+        start, step = draw_progression(draw)
+    if draw.random() >= 0.75:  # the same terms downward
+        start, step = start + 4 * step, -step
+    values: Values = {name: start + place * step for place, name in enumerate("xyzvc")}
+    return values | {"s": abs(step), "way": "up" if step > 0 else "down"}
+
+
+def geometric(draw: Draw, template: Template, operands: Operands) -> Values:
+    """Terms `x`, `y`, `z`, `v` of a geometric progression, and its ratio `r`."""
+    start_limit = draw.pick((99, 999)) if operands == "between" else 60
+    start, ratio = draw_geometric(draw, start_limit)
+    values: Values = {name: start * ratio**place for place, name in enumerate("xyzv")}
+    return values | {"r": ratio}
+
+
+def conversion(draw: Draw, template: Template, operands: Operands) -> Values:
+    """An amount `a` in the larger unit and `c` in the smaller one, factor `f`, the units' names."""
+    amount: int | str
+    result: int | str
+    if operands == "longer":
+        pair = draw.pick(UNIT_PAIRS)
+        amount = draw.between(pair.limit + 1, 10 * pair.limit + 9)
+        result = amount * pair.factor
+    elif operands == "between":
+        pair, amount, result = _amount_between(draw)
+    else:
+        pair, amount = _asked_amount(draw)
+        result = amount * pair.factor
+    names: Values = {"large": pair.large, "small": pair.small}
+    names |= {"Large": pair.large_name, "Small": pair.small_name}
+    return names | {"a": amount, "c": result, "f": pair.factor}
+
+
+def _asked_amount(draw: Draw) -> tuple[UnitPair, int]:
+    while True:
+        pair = draw.pick(_TRAINING_PAIRS if draw.split == "train" else _WEIGHTED_PAIRS)
+        limit = pair.limit if draw.random() < 0.5 else min(99, pair.limit)
+        amount = draw.between(2, limit)
+        if operand_split("conversion", pair.large, pair.small, amount) == draw.split:
+            return pair, amount
+
+
+def _amount_between(draw: Draw) -> tuple[UnitPair, int | str, str]:
+    """An amount in the larger unit, and the same in the smaller: "2.5" hours, "150" minutes."""
+    while True:
+        pair = draw.pick(_PAIRS_BETWEEN)
+        parts = draw.pick(_PARTS[pair.factor])
+        count = draw.between(parts + 1, parts * min(99, pair.limit))
+        amount = shortest(count / parts) if count % parts else count // parts
+        if operand_split("conversion", pair.large, pair.small, amount) == draw.split:
+            return pair, amount, shortest(count * pair.factor / parts)
+
+
+def percentage(draw: Draw, template: Template, operands: Operands) -> Values:
+    """A rate `p` of a base `b`, which is `c`."""
+    if operands == "between":
+        while True:
+            rate, base = draw.pick(PERCENT_RATES), draw.between(1, 1000)
+            if operand_split("percentage", rate, base) == draw.split:
+                break
+        result: int | str = shortest(rate * base / 100, 2)
+    else:
+        if operands == "longer":
+            rate, base = draw.pick(PERCENT_RATES), 20 * draw.between(51, 499)
+        else:
+            rate, base = draw.pick(percentage_facts(draw.split))
+        result = rate * base // 100
+    return {"p": rate, "b": base, "c": result} | _story(draw, template, operands == "longer")
+
+
+def numeration(draw: Draw, template: Template, operands: Operands) -> Values:
+    """A number's digits `c`, its words `w`, and its words as the start of a sentence `W`."""
+    number = draw.between(10_000, 99_999) if operands == "longer" else draw_numeral(draw)
+    words = spell(number)
+    return {"c": number, "w": words, "W": words[0].upper() + words[1:]}
+
+
+def _story(draw: Draw, template: Template, longer: bool) -> Values:
+    """Two people and a kind of thing, where the template is a word problem or numbers are long."""
+    if not (template.word_problem or longer):
+        return {}
     first = draw.below(len(PEOPLE))
     second = (first + draw.between(1, len(PEOPLE) - 1)) % len(PEOPLE)
     return {"who": PEOPLE[first], "other": PEOPLE[second], "things": draw.pick(ITEMS)}
 
 
-def _addition(draw: Draw, wording: Template) -> Values:
-    first, second = draw_sum(draw)
-    values: Values = {"a": first, "b": second, "c": first + second}
-    return values | story(draw) if wording.story else values
+def _long(draw: Draw) -> int:
+    return draw.between(1000, 9999) if draw.random() < 0.5 else draw.between(10_000, 99_999)
 
 
-def _subtraction(draw: Draw, wording: Template) -> Values:
-    first, second = draw_difference(draw)
-    values: Values = {"a": first, "b": second, "c": first - second}
-    return values | story(draw) if wording.story else values
+def _long_list(draw: Draw, count: int) -> list[int]:
+    """Different numbers of five digits; half of the lists are close."""
+    numbers = [draw.between(10_000, 99_999)]
+    close = draw.random() < 0.5
+    while len(numbers) < count:
+        other = near(draw, draw.pick(numbers), 99_999) if close else draw.between(10_000, 99_999)
+        if other >= 10_000 and other not in numbers:
+            numbers.append(other)
+    return draw.shuffled(numbers)
 
 
-def _comparison(draw: Draw, wording: Template) -> Values:
-    first, second = draw_list(draw, 2)
-    return compared(first, second)
+@dataclass(frozen=True)
+class Family:
+    """One kind of fact: how it is drawn and how it is said.
 
+    `answers` names the slots that can be an answer; `has_between` says whether there are facts with
+    operands between those that are asked.
+    """
 
-def compared(first: int, second: int) -> Values:
-    """Slots of a comparison: the pair in order, the larger and the smaller, and the words that follow from them."""
-    high, low = max(first, second), min(first, second)
-    yes, no = ("Yes", "No") if first > second else ("No", "Yes")
-    return {"a": first, "b": second, "h": high, "l": low, "more": yes, "less": no}
+    name: str
+    answers: str
+    draw: Callable[[Draw, Template, Operands], Values]
+    has_between: bool = False
 
+    @property
+    def templates(self) -> TemplateSet:
+        """The family's common and held-out templates."""
+        return FAMILY_TEMPLATES[self.name]
 
-def _maximum(draw: Draw, wording: Template) -> Values:
-    return listed(draw_list(draw, wording.elements), max)
+    def say(self, entities: Entities, builder: DocumentBuilder) -> None:
+        """Add one sentence with a fact of the document's split."""
+        draw = entities.draw
+        template = self.pick_template(draw)
+        operands: Operands = "asked"
+        if self.has_between and draw.split == "train" and draw.random() < BETWEEN_SHARE:
+            operands = "between"
+        builder.add(template, self.draw(draw, template, operands))
 
+    def pick_template(self, draw: Draw) -> Template:
+        """One of the templates: compositional ones only in training documents, held-out in test."""
+        if draw.split == "train" and draw.random() < COMPOSITIONAL_SHARE:
+            return compose(draw, self.name)
+        held_out = draw.split == "test" and draw.random() < HELD_OUT_SHARE
+        return draw.pick(self.templates.chosen(held_out))
 
-def _minimum(draw: Draw, wording: Template) -> Values:
-    return listed(draw_list(draw, wording.elements), min)
-
-
-def listed(numbers: list[int], best: Callable[[list[int]], int]) -> Values:
-    """Slots of a list: its first elements `x`, `y`, `z`, `v`, the last `w`, and the best one as the answer."""
-    values: Values = dict(zip("xyzv", numbers[:-1], strict=False))
-    values["w"], values["c"] = numbers[-1], best(numbers)
-    return values
-
-
-def _sequence(draw: Draw, wording: Template) -> Values:
-    start, step = draw_progression(draw)
-    return (
-        progression(start, step) if draw.random() < 0.75 else progression(start + 4 * step, -step)
-    )
-
-
-def progression(start: int, step: int) -> Values:
-    """Slots of an arithmetic progression: four terms, the fifth as the answer, the step and its direction."""
-    way = "up" if step > 0 else "down"
-    terms = (start, start + step, start + 2 * step, start + 3 * step, start + 4 * step)
-    return {
-        "x": terms[0],
-        "y": terms[1],
-        "z": terms[2],
-        "v": terms[3],
-        "c": terms[4],
-        "s": abs(step),
-        "way": way,
-    }
-
-
-def _geometric(draw: Draw, wording: Template) -> Values:
-    return _powers(*draw_geometric(draw))
-
-
-def _geometric_between(draw: Draw, wording: Template) -> Values:
-    return _powers(*draw_geometric(draw, start_limit=draw.pick((99, 999))))
-
-
-def _powers(start: int, ratio: int) -> Values:
-    return {
-        "x": start,
-        "y": start * ratio,
-        "z": start * ratio**2,
-        "v": start * ratio**3,
-        "r": ratio,
-    }
-
-
-_DAYS = next(unit for unit in UNITS if unit[0] == "days")
-_UNITS_BY_WEIGHT = UNITS + tuple(unit for unit in UNITS if unit[4] in (12, 24, 60)) + UNITS[:2]
-_UNITS_TO_LEARN = _UNITS_BY_WEIGHT + 2 * (_DAYS,)
-"""Hours of days are learned last: training documents say them twice as often."""
-
-
-def _conversion(draw: Draw, wording: Template) -> Values:
-    while True:
-        unit = draw.pick(_UNITS_TO_LEARN if draw.split == "train" else _UNITS_BY_WEIGHT)
-        amount = draw.between(2, unit[5] if draw.random() < 0.5 else min(99, unit[5]))
-        if operand_split("conversion", unit[0], unit[1], amount) == draw.split:
-            return converted(unit, amount)
-
-
-def converted(unit: Unit, amount: int) -> Values:
-    """Slots of a conversion: the amount in the larger unit, in the smaller one, and the units' names."""
-    large, small, long_large, long_small, factor, _ = unit
-    names = {"large": large, "small": small, "Large": long_large, "Small": long_small}
-    return {"a": amount, "c": amount * factor, "f": factor, **names}
-
-
-_PARTS = {
-    1000: (10,),
-    100: (10,),
-    60: (20, 10),
-    24: (4, 10),
-    12: (4, 10),
-    10: (10,),
-    7: (4, 10),
-    3: (4, 10),
-}
-"""By factor: the parts of a unit of which there are amounts between those asked, such as tenths of an hour."""
-_UNITS_BETWEEN = UNITS + 2 * (*(unit for unit in UNITS if unit[4] not in (10, 100, 1000)), _DAYS)
-"""Moving a decimal point is learned soon; other factors come three times as often, and hours of days five times."""
-
-
-def _conversion_between(draw: Draw, wording: Template) -> Values:
-    while True:
-        unit = draw.pick(_UNITS_BETWEEN)
-        parts = draw.pick(_PARTS[unit[4]])
-        amount = draw.between(parts + 1, parts * min(99, unit[5]))
-        large: int | str = shortest(amount / parts) if amount % parts else amount // parts
-        if operand_split("conversion", unit[0], unit[1], large) == draw.split:
-            return converted(unit, 1) | {"a": large, "c": shortest(amount * unit[4] / parts)}
-
-
-def _percentage(draw: Draw, wording: Template) -> Values:
-    rate, base = draw.pick(percentage_facts(draw.split))
-    return _taken(draw, wording, rate, base, rate * base // 100)
-
-
-def _percentage_between(draw: Draw, wording: Template) -> Values:
-    while True:
-        rate, base = draw.pick(PERCENT_RATES), draw.between(1, 1000)
-        if operand_split("percentage", rate, base) == draw.split:
-            return _taken(draw, wording, rate, base, shortest(rate * base / 100, 2))
-
-
-def _taken(draw: Draw, wording: Template, rate: int, base: int, part: int | str) -> Values:
-    values: Values = {"p": rate, "b": base, "c": part}
-    return values | story(draw) if wording.story else values
-
-
-def _numeration(draw: Draw, wording: Template) -> Values:
-    return numeral(draw_numeral(draw))
-
-
-def numeral(number: int) -> Values:
-    """Slots of a numeral: its digits as the answer, its words, and its words as the start of a sentence."""
-    words = spell(number)
-    return {"c": number, "w": words, "W": words[0].upper() + words[1:]}
+    def questions(self, held_out: bool = False) -> tuple[Template, ...]:
+        """The templates that end with the answer, said only there, and a full stop."""
+        templates = self.templates.chosen(held_out)
+        answers = tuple(self.answers)
+        return tuple(each for each in templates if each.answer_slot in answers)
 
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family("addition", "c", _addition, say.ADDITION, say.ADDITION_RESERVED),
-        Family("subtraction", "c", _subtraction, say.SUBTRACTION, say.SUBTRACTION_RESERVED),
-        Family("comparison", "hl", _comparison, say.COMPARISON, say.COMPARISON_RESERVED),
-        Family("maximum", "c", _maximum, say.MAXIMUM, say.MAXIMUM_RESERVED),
-        Family("minimum", "c", _minimum, say.MINIMUM, say.MINIMUM_RESERVED),
-        Family("sequence", "c", _sequence, say.SEQUENCE, say.SEQUENCE_RESERVED),
-        Family(
-            "geometric", "", _geometric, say.GEOMETRIC, say.GEOMETRIC_RESERVED, _geometric_between
-        ),
-        Family(
-            "conversion",
-            "ca",
-            _conversion,
-            say.CONVERSION,
-            say.CONVERSION_RESERVED,
-            _conversion_between,
-        ),
-        Family(
-            "percentage",
-            "c",
-            _percentage,
-            say.PERCENTAGE,
-            say.PERCENTAGE_RESERVED,
-            _percentage_between,
-        ),
-        Family("numeration", "c", _numeration, say.NUMERATION, say.NUMERATION_RESERVED),
+        Family("addition", "c", addition),
+        Family("subtraction", "c", subtraction),
+        Family("comparison", "hl", comparison),
+        Family("maximum", "c", partial(extreme, best=max)),
+        Family("minimum", "c", partial(extreme, best=min)),
+        Family("sequence", "c", sequence),
+        Family("geometric", "", geometric, has_between=True),
+        Family("conversion", "ca", conversion, has_between=True),
+        Family("percentage", "c", percentage, has_between=True),
+        Family("numeration", "c", numeration),
     )
 }

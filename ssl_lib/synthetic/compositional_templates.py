@@ -1,7 +1,8 @@
-"""Wordings of the reasoning families for training documents alone, composed of parts: thousands, each rare.
+"""Templates composed of parts, for training documents alone: thousands, each of them rare.
 
-With a dozen wordings a family, a long run learns the sentences instead of the relation and fails in others. Macros in
-capitals stand for one of the parts below; slots are those of wordings.py. No wording comes near a reserved one.
+With a dozen templates a family, a long run learns the sentences instead of the relation and fails
+in others. Macros in capitals stand for one of PARTS; slots are those of templates.py. A test holds
+that none comes within three words of a held-out template.
 """
 
 from __future__ import annotations
@@ -9,79 +10,103 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ssl_lib.synthetic.operands import Draw
-from ssl_lib.synthetic.page import Template, template
-from ssl_lib.synthetic.wordings import LISTS
+from ssl_lib.synthetic.document import Template, parse_template, split_lines
+from ssl_lib.synthetic.quantities import Draw
+from ssl_lib.synthetic.templates import LISTS
 
 
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.strip().splitlines())
+def compose(draw: Draw, family: str) -> Template:
+    """A template of a family put together from its parts, as the draw has it.
+
+    "LEADADDED GIVES {c!}." may become "Of course, {a} plus {b} makes {c!}."
+    """
+    source = draw.pick(SHAPES[family])
+    while macro := MACRO.search(source):
+        part = draw.pick(PARTS[macro[0]])
+        source = source[: macro.start()] + part + source[macro.end() :]
+    return _parsed(capitalized(source), "measurement" if family == "conversion" else "count")
 
 
-def _with(shapes: str, **parts: str) -> str:
-    for macro, part in parts.items():
-        shapes = shapes.replace(macro, part)
-    return shapes
+def capitalized(source: str) -> str:
+    """A template as the start of a sentence: "{w} is {c}" → "{W} is {c}"."""
+    if source.startswith("{w}"):
+        return source.replace("{w}", "{W}")
+    return source[0].upper() + source[1:]
+
+
+_parsed = cache(parse_template)
 
 
 def _parts(text: str, ending: str = "") -> tuple[str, ...]:
     """Alternatives between bars; `ending` follows each that is not empty."""
-    return tuple(part.strip() and part.strip() + ending for part in text.split("|"))
+    parts = (part.strip() for part in text.split("|"))
+    return tuple(part and part + ending for part in parts)
 
 
-_PARTS = {
+def _shapes(text: str, **macros: str) -> list[str]:
+    """Shapes, one a line, with some macros replaced by others."""
+    for macro, part in macros.items():
+        text = text.replace(macro, part)
+    return split_lines(text)
+
+
+PARTS = {
     "LEAD": _parts(
-        """|||| so | in short, | of course, | note that | we know that | it is true that | in this case, | once again, |
-        by our count, | as was said, | for example,""",
+        """|||| so | in short, | of course, | note that | we know that | it is true that |
+        in this case, | once again, | by our count, | as was said, | for example,""",
         ending=" ",
     ),
     "GIVES": _parts(
-        """is | is | is | equals | makes | gives | comes to | was | will be | must be | comes out as | turns out to be |
-        amounts to | ="""
+        """is | is | is | equals | makes | gives | comes to | was | will be | must be |
+        comes out as | turns out to be | amounts to | ="""
     ),
     "THEN": _parts(
-        "| That is | The answer is | That makes | Answer: | Exactly | It comes to | It must be",
+        """| That is | The answer is | That makes | Answer: | Exactly | It comes to | It must be""",
         ending=" ",
     ),
     "FOUND": _parts(
-        """the answer is | the outcome is | we get | you get | there will be | the figure is | this gives | that makes |
-        it comes to"""
+        """the answer is | the outcome is | we get | you get | there will be | the figure is |
+        this gives | that makes | it comes to"""
     ),
     "ONCE": _parts("if | once | as soon as | after | now that | because | whenever"),
     "LIST": LISTS,
     "GOT": _parts("found | got | won | made | picked | collected | received | kept"),
     "LOST": _parts("lost | gave away | broke | dropped | returned | sent off | ate"),
     "EARLY": _parts(
-        "on Monday | in spring | at first | this week | before noon | here | in one place"
+        """on Monday | in spring | at first | this week | before noon | here | in one place"""
     ),
     "LATE": _parts(
-        "on Friday | in autumn | after that | next week | after noon | there | in another"
+        """on Friday | in autumn | after that | next week | after noon | there | in another"""
     ),
     "SUMMED": _parts(
-        """altogether | that is | all in all | which is together | so the count is | so there are | making |
-        that makes | so now it is | in one heap"""
+        """altogether | that is | all in all | which is together | so the count is | so there are |
+        making | that makes | so now it is | in one heap"""
     ),
     "REST": _parts(
-        """so what is left is | so there remain | leaving | so the rest is | which left | so now it is | so only |
-        and what stays is"""
+        """so what is left is | so there remain | leaving | so the rest is | which left |
+        so now it is | so only | and what stays is"""
     ),
     "ADDED": _parts(
         """{a} plus {b} | {a} + {b} | {a} and {b} in all | {a} with {b} on top | {b} more than {a} |
-        {a} joined with {b} | {a} together with {b} | {a} and {b} combined | {a} and then {b} more | both {a} and {b} |
-        {b} added onto {a} | {a} raised by {b} | a sum of {a} and {b} | everything, {a} and {b},"""
+        {a} joined with {b} | {a} together with {b} | {a} and {b} combined | {a} and then {b} more |
+        both {a} and {b} | {b} added onto {a} | {a} raised by {b} | a sum of {a} and {b} |
+        everything, {a} and {b},"""
     ),
     "ADDING": _parts(
-        """{b} joins {a} | {a} grows by {b} | you add {b} to {a} | we count {a} and {b} as one | {a} goes up by {b} |
-        another {b} comes to {a} | {a} and {b} are added up | one puts {b} on top of {a} | {a} gains {b}"""
+        """{b} joins {a} | {a} grows by {b} | you add {b} to {a} | we count {a} and {b} as one |
+        {a} goes up by {b} | another {b} comes to {a} | {a} and {b} are added up |
+        one puts {b} on top of {a} | {a} gains {b}"""
     ),
     "TAKEN": _parts(
-        """{a} minus {b} | {a} - {b} | {a} less {b} | the difference of {a} and {b} | {a} without {b} |
-        {a} lowered by {b} | {b} less than {a} | the gap between {b} and {a} | what {a} has over {b} | {a} cut by {b} |
-        {b} taken off {a} | the distance from {b} to {a} | the rest of {a} after {b} | the step from {b} up to {a}"""
+        """{a} minus {b} | {a} - {b} | {a} less {b} | the difference of {a} and {b} |
+        {a} without {b} | {a} lowered by {b} | {b} less than {a} | the gap between {b} and {a} |
+        what {a} has over {b} | {a} cut by {b} | {b} taken off {a} | the distance from {b} to {a} |
+        the rest of {a} after {b} | the step from {b} up to {a}"""
     ),
     "TAKING": _parts(
-        """{a} falls by {b} | {b} goes from {a} | you take {b} off {a} | {a} loses {b} | we cut {a} by {b} |
-        {b} of {a} are gone | {a} shrinks by {b} | {a} goes down by {b} | one removes {b} out of {a}"""
+        """{a} falls by {b} | {b} goes from {a} | you take {b} off {a} | {a} loses {b} |
+        we cut {a} by {b} | {b} of {a} are gone | {a} shrinks by {b} | {a} goes down by {b} |
+        one removes {b} out of {a}"""
     ),
     "UPPER": _parts("larger | greater | bigger | higher"),
     "LOWER": _parts("smaller | lower"),
@@ -90,13 +115,14 @@ _PARTS = {
     "TERMS": ("{x}, {y}, {z}, {v}", "{x}, {y}, {z} and {v}", "{x} then {y} then {z} then {v}"),
     "SHARE": _parts("{p}% of {b} | {p}% of {b} | {p} percent of {b} | {p} in every hundred of {b}"),
 }
-_MACRO = re.compile("|".join(_PARTS))
+MACRO = re.compile("|".join(PARTS))
 _CALCULATED = """
     LEADPHRASE GIVES {c!}.
     LEADPHRASE GIVES {c!}.
     how much is PHRASE? THEN{c!}.
     PHRASE: {c!}.
-    ONCE CLAUSE, FOUND {c!}."""
+    ONCE CLAUSE, FOUND {c!}.
+"""
 _PAIR = """
     LEADthe BETTER number of {a} and {b} is ANSWER.
     {a} or {b}? The BETTER is ANSWER.
@@ -114,7 +140,8 @@ _PAIR = """
     set {a} beside {b} and the BETTER is ANSWER.
     one has {a}, another {b}, and the BETTER is ANSWER.
     choose {a} or {b} by size: the BETTER is ANSWER.
-    LEADANSWER is the BETTER side of {a} and {b}."""
+    LEADANSWER is the BETTER side of {a} and {b}.
+"""
 _EXTREME = """
     LEADthe BEST of LIST GIVES {c!}.
     if you look at LIST, the BEST is {c!}.
@@ -137,10 +164,9 @@ _EXTREME = """
     look for the BEST in LIST: {c!}.
     out of LIST we keep the BEST, {c!}.
 """
-_SHAPES = {
-    "addition": _lines(
-        _with(_CALCULATED, PHRASE="ADDED", CLAUSE="ADDING")
-        + """
+SHAPES = {
+    "addition": _shapes(_CALCULATED, PHRASE="ADDED", CLAUSE="ADDING")
+    + _shapes("""
         {a} and {b}, so FOUND {c!}.
         LEAD{c} is {a} and {b!} more.
         {who} has {a} {things}, {other} gives {b} more, FOUND {c!}.
@@ -156,11 +182,9 @@ _SHAPES = {
         EARLY stood {a} {things}, LATE stood {b}, SUMMED {c!}.
         {b} {things} joined the {a} that {who} GOT, SUMMED {c!}.
         one box held {a} {things}, one held {b}, SUMMED {c!}.
-    """
-    ),
-    "subtraction": _lines(
-        _with(_CALCULATED, PHRASE="TAKEN", CLAUSE="TAKING")
-        + """
+    """),
+    "subtraction": _shapes(_CALCULATED, PHRASE="TAKEN", CLAUSE="TAKING")
+    + _shapes("""
         {a} without {b}, so FOUND {c!}.
         LEAD{a} is {b} and {c!} more.
         {who} had {a} {things} and gave {b} to {other}, which left {c!}.
@@ -178,21 +202,18 @@ _SHAPES = {
         {other} has {a} {things} against the {b} of {who}, {c!} more.
         EARLY there were {a} {things}, LATE {b} fewer, REST {c!}.
         how far is it from {b} up to {a}? THEN{c!}.
-    """
-    ),
-    "comparison": _lines(
-        _with(_PAIR, BETTER="UPPER", ANSWER="{h!}")
-        + _with(_PAIR, BETTER="LOWER", ANSWER="{l!}")
-        + """
+    """),
+    "comparison": _shapes(_PAIR, BETTER="UPPER", ANSWER="{h!}")
+    + _shapes(_PAIR, BETTER="LOWER", ANSWER="{l!}")
+    + _shapes("""
         is {a} UPPER than {b}? {more!}.
         is {a} LOWER than {b}? {less!}.
         would you say that {a} is UPPER than {b}? {more!}.
         would you say that {a} is LOWER than {b}? {less!}.
-    """
-    ),
-    "maximum": _lines(_with(_EXTREME, BEST="LARGEST", BETTER="UPPER", BOUND="at most")),
-    "minimum": _lines(_with(_EXTREME, BEST="SMALLEST", BETTER="LOWER", BOUND="at least")),
-    "sequence": _lines("""
+    """),
+    "maximum": _shapes(_EXTREME, BEST="LARGEST", BETTER="UPPER", BOUND="at most"),
+    "minimum": _shapes(_EXTREME, BEST="SMALLEST", BETTER="LOWER", BOUND="at least"),
+    "sequence": _shapes("""
         LEADthe row TERMS goes on with {c!}.
         TERMS, and the next one GIVES {c!}.
         if the numbers are TERMS, then {c!} comes next.
@@ -217,7 +238,7 @@ _SHAPES = {
         TERMS and so on: {c!}.
         we say {x}, {y}, {z!}, {v!}, {c!} in turn.
     """),
-    "geometric": _lines("""
+    "geometric": _shapes("""
         from {x}, each term is {r} times the last: {y!}, {z!}, {v!}.
         LEAD{r} times {x} GIVES {y!}, and {r} times that GIVES {z!}.
         with a factor of {r}: {x}, {y!}, {z!}, {v!}.
@@ -231,7 +252,7 @@ _SHAPES = {
         {x} is one, {r} times that is {y!}, {r} times that is {z!}.
         growing by a factor of {r}, {x} becomes {y!}, {z!} and {v!}.
     """),
-    "conversion": _lines("""
+    "conversion": _shapes("""
         LEAD{a} {Large} GIVES {c!} {Small}.
         LEAD{c} {Small} GIVES {a!} {Large}.
         how much is {a} {Large} in {Small}? THEN{c!}.
@@ -258,7 +279,7 @@ _SHAPES = {
         {a} {Large} of it, so {c!} {Small}.
         {c} {Small} of it, so {a!} {Large}.
     """),
-    "percentage": _lines("""
+    "percentage": _shapes("""
         LEADSHARE GIVES {c!}.
         LEADSHARE GIVES {c!}.
         what would SHARE be? THEN{c!}.
@@ -283,7 +304,7 @@ _SHAPES = {
         if {p}% are {c}, then all are {b!}.
         ONCE {c} is {p}%, the whole GIVES {b!}.
     """),
-    "numeration": _lines("""
+    "numeration": _shapes("""
         LEADthe figure for {w} GIVES {c!}.
         {w}, that is {c!}.
         we write {w} as {c!}.
@@ -308,18 +329,3 @@ _SHAPES = {
         {c} would be spoken as {w!}.
     """),
 }
-
-
-def composed(draw: Draw, family: str) -> Template:
-    """A wording of a family put together from its parts, as the draw has it."""
-    source = draw.pick(_SHAPES[family])
-    while macro := _MACRO.search(source):
-        source = source[: macro.start()] + draw.pick(_PARTS[macro[0]]) + source[macro.end() :]
-    return _compiled(
-        source[0].upper() + source[1:], "measurement" if family == "conversion" else "count"
-    )
-
-
-@cache
-def _compiled(source: str, role: str) -> Template:
-    return template(source.replace("{w}", "{W}") if source.startswith("{w}") else source, role)

@@ -1,0 +1,469 @@
+"""Sentences that say a quantity twice: in other words, in another written form or unit of measure.
+
+`state_paraphrase` and the pairs of the evaluation use PROPOSITIONS, each in several templates; the
+other writers here say a quantity again in the same sentence, where it is deterministic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ssl_lib.numbers.writing import ordinal, scientific, shortest, spell
+from ssl_lib.synthetic.document import (
+    DocumentBuilder,
+    TemplateSet,
+    Value,
+    Values,
+    parse_template,
+    parse_template_set,
+    parse_templates,
+)
+from ssl_lib.synthetic.entities import ITEMS, MONTH_DAYS, MONTHS, PEOPLE, Entities
+from ssl_lib.synthetic.quantities import (
+    Draw,
+    draw_difference,
+    draw_list,
+    draw_numeral,
+    draw_sum,
+    operand_split,
+)
+
+
+class WrittenForm(NamedTuple):
+    """How a quantity is written: the text before, what a number of 1 is worth, the text after."""
+
+    before: str
+    worth: int
+    after: str
+    separated: bool = False  # with thousands separators
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of quantity, in its smallest unit of measure: role, least and largest, its forms."""
+
+    role: str
+    low: int
+    high: int
+    forms: tuple[WrittenForm, ...]
+
+
+KINDS = {
+    "money": Kind(
+        "money",
+        100_000,
+        90_000_000,
+        (
+            WrittenForm("$", 1, "", separated=True),
+            WrittenForm("$", 1_000_000, " million"),
+            WrittenForm("", 1_000_000, " million dollars"),
+            WrittenForm("", 1, " dollars"),
+            WrittenForm("$", 1_000, " thousand"),
+        ),
+    ),
+    "length": Kind(
+        "measurement",
+        1_000,
+        90_000,
+        (
+            WrittenForm("", 1, " m"),
+            WrittenForm("", 1000, " km"),
+            WrittenForm("", 1, " metres", separated=True),
+            WrittenForm("", 1000, " kilometres"),
+        ),
+    ),
+    "weight": Kind(
+        "measurement",
+        1_000,
+        90_000,
+        (
+            WrittenForm("", 1, " g"),
+            WrittenForm("", 1000, " kg"),
+            WrittenForm("", 1, " grams", separated=True),
+            WrittenForm("", 1000, " kilograms"),
+        ),
+    ),
+    "count": Kind(
+        "count",
+        1_000,
+        90_000,
+        (
+            WrittenForm("", 1, ""),
+            WrittenForm("", 1, "", separated=True),
+            WrittenForm("", 1000, " thousand"),
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposition:
+    """Something to say about one quantity, and the ways to say it."""
+
+    kind: str
+    templates: TemplateSet
+
+
+def _proposition(kind: str, common: str, held_out: str) -> Proposition:
+    quantity = f"{{before}}{{number:{KINDS[kind].role}}}{{after}}"
+    texts = (text.replace("QUANTITY", quantity) for text in (common, held_out))
+    return Proposition(kind, parse_template_set(*texts))
+
+
+PROPOSITIONS = (
+    _proposition(
+        "money",
+        """
+        {firm} earned QUANTITY.
+        The earnings of {firm} were QUANTITY.
+        {firm} had earnings of QUANTITY.
+        """,
+        held_out="""
+        Earnings of QUANTITY were reported by {firm}.
+        {firm} reported earnings of QUANTITY.
+        """,
+    ),
+    _proposition(
+        "money",
+        """
+        The bridge in {city} cost QUANTITY.
+        The cost of the bridge in {city} was QUANTITY.
+        """,
+        held_out="""
+        {city} paid QUANTITY for the bridge.
+        For the bridge, {city} paid a price of QUANTITY.
+        """,
+    ),
+    _proposition(
+        "length",
+        """
+        {person} ran QUANTITY.
+        {person} covered a distance of QUANTITY.
+        The run of {person} was QUANTITY long.
+        """,
+        held_out="""
+        A distance of QUANTITY was covered by {person}.
+        {person} ran a distance of QUANTITY.
+        """,
+    ),
+    _proposition(
+        "length",
+        """
+        The road to {city} is QUANTITY long.
+        The length of the road to {city} is QUANTITY.
+        """,
+        held_out="""
+        The road to {city} has a length of QUANTITY.
+        To {city} the road runs for QUANTITY.
+        """,
+    ),
+    _proposition(
+        "weight",
+        """
+        The parcel of {person} weighs QUANTITY.
+        {person} sent a parcel of QUANTITY.
+        """,
+        held_out="""
+        The parcel {person} sent has a mass of QUANTITY.
+        A mass of QUANTITY was in the parcel {person} sent.
+        """,
+    ),
+    _proposition(
+        "weight",
+        """
+        {firm} used QUANTITY of steel.
+        The steel used by {firm} weighed QUANTITY.
+        """,
+        held_out="""
+        {firm} needed steel with a mass of QUANTITY.
+        QUANTITY of steel was used by {firm}.
+        """,
+    ),
+    _proposition(
+        "count",
+        """
+        {city} has QUANTITY people.
+        The number of people in {city} is QUANTITY.
+        QUANTITY people live in {city}.
+        """,
+        held_out="""
+        In {city} there are QUANTITY people.
+        {city} is a town of QUANTITY people.
+        """,
+    ),
+    _proposition(
+        "count",
+        """
+        {firm} made QUANTITY {things}.
+        The number of {things} made by {firm} is QUANTITY.
+        """,
+        held_out="""
+        QUANTITY {things} were made by {firm}.
+        The factory of {firm} made QUANTITY {things}.
+        """,
+    ),
+)
+COUNTED = ("books", "chairs", "bricks", "pens")  # the things of propositions
+
+
+def draw_quantity(draw: Draw, kind: str) -> int:
+    """A quantity of the split, log-uniform, in the smallest unit of its kind, of 3 to 5 figures."""
+    low, high = KINDS[kind].low, KINDS[kind].high
+    while True:
+        value = int(low * (high / low) ** draw.random())
+        value -= value % (high // 90_000)
+        if operand_split("quantity", value) == draw.split:
+            return value
+
+
+def written(kind: str, value: int, form: int) -> Values:
+    """Slots of a quantity in one of the written forms of its kind, exactly."""
+    before, worth, after, separated = KINDS[kind].forms[form]
+    if separated:
+        number = f"{value:,}"
+    elif worth > 1:
+        number = shortest(value / worth, places=len(str(worth)) - 1)
+    else:
+        number = str(value)
+    return {"before": before, "number": number, "after": after}
+
+
+def state_paraphrase(entities: Entities, builder: DocumentBuilder) -> None:
+    """Two sentences that say the same, in other words and in another form; nothing is marked."""
+    draw = entities.draw
+    proposition = draw.pick(PROPOSITIONS)
+    kind = proposition.kind
+    value = draw_quantity(draw, kind)
+    templates = draw.shuffled(proposition.templates.chosen(entities.held_out))
+    forms = draw.shuffled(range(len(KINDS[kind].forms)))
+    things: Values = {"things": draw.pick(COUNTED)}
+    for template, form in zip(templates[:2], forms[:2], strict=True):
+        entities.say(builder, template, things | written(kind, value, form))
+
+
+_MILLIONS = parse_templates(
+    """
+    {firm} earned ${a} million, in full ${b!}.
+    The budget was ${a} million, that is ${b!}.
+    Sales of ${a} million are ${b!} in full.
+    A loan of ${b} is ${a!} million.
+    The cost was {a} million dollars, in full ${b!}.
+    """,
+    "money",
+)
+_THOUSANDS = parse_templates(
+    """
+    The price of ${a} is written ${b!} without a comma.
+    The rent of {b} dollars is written ${a!} with a comma.
+    {person} paid ${a}, that is {b!} dollars.
+    The sum of {d} thousand dollars is ${a!} in full.
+    """,
+    "money",
+)
+_MONEY_SUM = parse_templates(
+    """
+    The {things} cost ${a} and the repair ${b}, which makes ${c!}.
+    {person} earned ${a} in spring and ${b} in summer, together ${c!}.
+    Adding ${b} to ${a} makes ${c!}.
+    """,
+    "money",
+)
+_MONEY_DIFFERENCE = parse_templates(
+    """
+    {person} had ${a} and spent ${b}, which leaves ${c!}.
+    Income was ${a} and costs were ${b}, so the profit is ${c!}.
+    A price of ${a} less a discount of ${b} is ${c!}.
+    """,
+    "money",
+)
+_SPELLED = parse_templates(
+    """
+    The cheque says {w} dollars, in digits ${c!}.
+    {person} paid ${c}, in words {w!} dollars.
+    """,
+    "money",
+)
+
+
+def state_money(entities: Entities, builder: DocumentBuilder) -> None:
+    """An amount of money said twice, or a sum or a difference of amounts."""
+    draw = entities.draw
+    share = draw.random()
+    values: Values
+    if share < 0.3:
+        number = draw.between(101, 9999)
+        number += number % 10 == 0  # 3.40 would be written 3.4
+        templates = _MILLIONS
+        values = {"a": f"{number / 100:.2f}", "b": f"{number * 10_000:,}"}
+    elif share < 0.45:
+        # the template is drawn before the number
+        entities.say(builder, draw.pick(_THOUSANDS), _thousands(draw))
+        return
+    elif share < 0.7:
+        first, second = draw_sum(draw)
+        templates, values = _MONEY_SUM, {"a": first, "b": second, "c": first + second}
+    elif share < 0.9:
+        first, second = draw_difference(draw)
+        templates, values = _MONEY_DIFFERENCE, {"a": first, "b": second, "c": first - second}
+    else:
+        number = draw_numeral(draw)
+        templates, values = _SPELLED, {"c": number, "w": spell(number)}
+    entities.say(builder, draw.pick(templates), values)
+
+
+def _thousands(draw: Draw) -> Values:
+    """12345 as `a` "12,345", `b` 12345, `d` "12.345" thousand and `s` "1.2345e4"."""
+    number = draw.between(1001, 99_999)
+    number += number % 10 == 0
+    thousands = f"{number // 1000}.{number % 1000:03d}"
+    return {"a": f"{number:,}", "b": number, "d": thousands, "s": scientific(number)}
+
+
+_FORMS = parse_templates("""
+    The number {a} is written {b!} without a comma.
+    The number {b} is written {a!} with a comma.
+    {d} thousand is {b!}.
+    In scientific form, {b} is {s!}.
+    The form {s} stands for {b!}.
+""")
+
+
+def state_form(entities: Entities, builder: DocumentBuilder) -> None:
+    """The same number in another written form."""
+    entities.say(builder, entities.draw.pick(_FORMS), _thousands(entities.draw))
+
+
+_DATES = parse_templates("""
+    {month} {d:date_part}, {y:year} is {y:year!}-{m:date_part!}-{e:date_part!}.
+    {d:date_part} {month} {y:year} is {month!} {d:date_part!}, {y:year!}.
+    {y:year}-{m:date_part}-{e:date_part} is {month!} {d:date_part!}, {y:year!}.
+    {person} was born in {y:year}, in the {f:year!}s.
+    {firm} dates from {y:year}, in the {o:ordinal!}{suffix!} century.
+""")
+_CLOCKS = parse_templates("{h}:{m} p.m. is {k!}:{m!}.\n{k}:{m} is {h!}:{m!} p.m.", "date_part")
+
+
+def state_date(entities: Entities, builder: DocumentBuilder) -> None:
+    """A date or a time of day said twice."""
+    draw = entities.draw
+    if draw.random() < 0.3:
+        hour = draw.between(1, 11)
+        template = draw.pick(_CLOCKS)
+        clock: Values = {"h": hour, "k": hour + 12, "m": f"{draw.below(60):02d}"}
+        entities.say(builder, template, clock)
+        return
+    month, year = draw.below(12), draw.between(1850, 2030)
+    day = draw.between(1, MONTH_DAYS[month])
+    century, suffix = ordinal((year - 1) // 100 + 1)
+    values: Values = {"d": day, "e": f"{day:02d}", "m": f"{month + 1:02d}", "month": MONTHS[month]}
+    values |= {"y": year, "f": year // 10 * 10, "o": century, "suffix": suffix}
+    entities.say(builder, draw.pick(_DATES), values)
+
+
+_LEADS = parse_templates(
+    """
+    {team} beat {rival} {a} to {b}, so the lead was {c!} points.
+    {team} scored {a} and {rival} scored {b}, so the winner was {team!}.
+    With {a} points against {b}, {team} won by {c!}.
+    """,
+    "score",
+)
+_TOTALS = parse_templates(
+    """
+    {team} scored {a} and {rival} scored {b}, together {c!} points.
+    {person} scored {a} and then {b}, which makes {c!}.
+    """,
+    "score",
+)
+
+
+def state_score(entities: Entities, builder: DocumentBuilder) -> None:
+    """The lead or the total of two scores."""
+    draw = entities.draw
+    values: Values
+    if draw.random() < 0.6:
+        first, second = draw_difference(draw, 199)
+        templates, values = _LEADS, {"a": first, "b": second, "c": first - second}
+    else:
+        first, second = draw_sum(draw, 199)
+        templates, values = _TOTALS, {"a": first, "b": second, "c": first + second}
+    entities.say(builder, draw.pick(templates), values)
+
+
+_MEASUREMENTS = (  # larger unit, smaller unit, factor, template
+    ("kg", "g", 1000, "The parcel weighs {a} kg, which is {b!} g."),
+    ("kg", "g", 1000, "A mass of {b} g is {a!} kg."),
+    ("km", "m", 1000, "The road is {a} km long, which is {b!} m."),
+    ("km", "m", 1000, "A distance of {b} m is {a!} km."),
+    ("l", "ml", 1000, "The tank holds {a} l, which is {b!} ml."),
+    ("m", "cm", 100, "The rope is {a} m long, which is {b!} cm."),
+    ("m", "cm", 100, "A length of {a} m is {b!} cm."),
+    ("m", "cm", 100, "The wall is {b} cm high, that is {a!} m."),
+)
+_MEASUREMENT_TEMPLATES = {
+    source: parse_template(source, "measurement") for _, _, _, source in _MEASUREMENTS
+}
+
+
+def state_measurement(entities: Entities, builder: DocumentBuilder) -> None:
+    """A measurement with a decimal point, said again in the smaller unit."""
+    draw = entities.draw
+    while True:
+        tenths = draw.between(11, 999)
+        large, small, factor, source = draw.pick(_MEASUREMENTS)
+        amount = f"{tenths / 10:.1f}"
+        decimal = tenths % 10 != 0
+        if decimal and operand_split("conversion", large, small, amount) == draw.split:
+            break
+    values: Values = {"a": amount, "b": tenths * factor // 10}
+    entities.say(builder, _MEASUREMENT_TEMPLATES[source], values)
+
+
+_YEARS_TABLE = parse_templates("""
+    {firm} sold {x} {things} in {i:year}, {y} in {j:year} and {w} in {k:year}.
+    {firm} made {x} {things} in {i:year}, {y} in {j:year} and {w} in {k:year}.
+""")
+_YEARS_QUESTIONS = parse_templates("""
+    The largest is {c!}, in {t:year!}.
+    With {c!}, {t:year!} was the best year.
+    In {q:year} it was {r!}.
+    {r} belongs to {q:year!}.
+""")
+_PEOPLE_TABLE = parse_templates("{first} has {x} {things}, {second} has {y} and {third} has {w}.")
+_PEOPLE_QUESTIONS = parse_templates("""
+    The largest is {c!}, of {best!}.
+    {asked} has {r!} {things!}.
+    {r} {things} belong to {asked!}.
+    How many {things} has {asked}? It is {r!}.
+""")
+
+
+def state_table(entities: Entities, builder: DocumentBuilder) -> None:
+    """A small table told in one sentence, and two or three questions about it.
+
+    Training documents ask all four.
+    """
+    draw = entities.draw
+    numbers = draw_list(draw, 3)
+    values: Values = {"x": numbers[0], "y": numbers[1], "w": numbers[2], "c": max(numbers)}
+    values["things"] = draw.pick(ITEMS)
+    keys: list[Value]
+    if draw.random() < 0.5:
+        year = draw.between(1850, 2025)
+        keys = [year, year + 1, year + 2]
+        values |= dict(zip("ijk", keys, strict=True))
+        opening, questions = draw.pick(_YEARS_TABLE), _YEARS_QUESTIONS
+    else:
+        keys = [*draw.shuffled(PEOPLE)[:3]]
+        values |= dict(zip(("first", "second", "third"), keys, strict=True))
+        opening, questions = draw.pick(_PEOPLE_TABLE), _PEOPLE_QUESTIONS
+    entities.say(builder, opening, values)
+    best = keys[numbers.index(max(numbers))]
+    chosen = draw.shuffled(questions)
+    count = len(questions) if draw.split == "train" else draw.between(2, 3)
+    for template in chosen[:count]:
+        place = draw.below(3)
+        asked = keys[place]
+        answers: Values = {"q": asked, "asked": asked, "r": numbers[place], "t": best, "best": best}
+        entities.say(builder, template, values | answers)
