@@ -26,9 +26,10 @@ from ssl_lib.objectives.contrastive.objective import UNITS_FLOOR
 from ssl_lib.objectives.registry import REGISTRY, build_objectives
 from ssl_lib.tokens.alignment import tokenize_texts
 from ssl_lib.tokens.encodings import encoding as read_encoding
-from ssl_lib.training.muon import Muon, orthogonalise
 from ssl_lib.training.optimizer import (
+    Muon,
     learning_rate_share,
+    orthogonalize,
     split_parameters,
 )
 from ssl_lib.training.trainer import DivergedError, SelfSupervisedTrainer
@@ -356,7 +357,7 @@ def test_muon_in_bfloat16_equals_the_one_of_torch(shape: tuple[int, int]) -> Non
 
 def test_orthogonal_matrices_keep_their_singular_vectors() -> None:
     matrix = torch.randn(1, 10, 7, generator=torch.Generator().manual_seed(0))
-    left, values, right = torch.linalg.svd(orthogonalise(matrix)[0])
+    left, values, right = torch.linalg.svd(orthogonalize(matrix)[0])
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
     turned = left[:, :7].T @ matrix[0] @ right.T
     off_diagonal = turned - torch.diag(turned.diagonal())
