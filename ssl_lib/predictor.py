@@ -22,7 +22,7 @@ from ssl_lib.numbers import Number, find_numbers
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.model_folder import ModelError, read_model, save_model
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.objectives.value_heads import NumberPrediction, number_prediction, scale_points
+from ssl_lib.objectives.numerical import NumberPrediction, number_prediction, scale_points
 from ssl_lib.tokens.encodings import encode, special_ids
 
 MASK = "[MASK]"
@@ -245,7 +245,7 @@ class Predictor:
         self._check_length(ids)
         _, row, documents = next(self._padded([ids]))
         logits_TV = self._ordinary(
-            self.objectives["denoising"].rebuild_rows(
+            self.objectives["denoising"].rebuild_sequences(
                 self._hidden(row, documents, causal=False), documents
             )[0]
             @ self.trunk.vocabulary_matrix().T

@@ -75,7 +75,7 @@ def magnitude_of(
         place = at + step
         inside = 0 <= place < len(ids) and spans[place] == spans[at]
         if inside and math.isnan(decades[place]) and ids[place] != mark:
-            total = total + each * encoder.units.weight[ids[place], column]
+            total = total + each * encoder.unit_log10.weight[ids[place], column]
     return total
 
 
@@ -120,7 +120,7 @@ def sentence_vectors_loop(
                     * torch.stack([*turned, *(magnitudes[place] * each for each in coarse)])
                 )
                 phases.append(torch.cat([angles_F.sin(), angles_F.cos()]))
-            amount = encoder.waves_DF @ sum(
+            amount = encoder.fourier_DF @ sum(
                 share * each for share, each in zip(shares, phases, strict=True)
             )
             vector = vector + amount / amount.norm() * (1.0 - words) ** 0.5
@@ -128,13 +128,13 @@ def sentence_vectors_loop(
     return torch.stack(vectors)
 
 
-def grade_of(first: float, second: float) -> float:
+def amount_similarity_of(first: float, second: float) -> float:
     """1 for equal magnitudes, falling by the logarithm of 1 + 1000 times their change; 0 from a change of ten."""
     change = max(first, second) / min(first, second) - 1.0
     return max(0.0, 1.0 - math.log(1.0 + 1000.0 * change) / math.log(10_001.0))
 
 
-def restatements_loop(numbers: Sequence[tuple[int, int, str]]) -> list[list[int]]:
+def paraphrases_loop(numbers: Sequence[tuple[int, int, str]]) -> list[list[int]]:
     """Places of number pairs by which a sentence restates the one before it; numbers are (document, sentence, plain
     decimal digits), sentences of -1 are none.
     """
@@ -164,9 +164,7 @@ def restatements_loop(numbers: Sequence[tuple[int, int, str]]) -> list[list[int]
     return [pair for pair in clear if mostly(pair[0], 1) and mostly(pair[1], -1)]
 
 
-def graded_distance_loop(
-    first_QD: Tensor, second_QD: Tensor, grades: list[float], smallest: float
-) -> Tensor:
+def chord_loop(first_QD: Tensor, second_QD: Tensor, grades: list[float], smallest: float) -> Tensor:
     """Squared error of how far two points of the unit sphere lie apart from how far points of that cosine do."""
     total = first_QD.new_zeros(())
     for first_D, second_D, grade in zip(first_QD, second_QD, grades, strict=True):
@@ -176,13 +174,15 @@ def graded_distance_loop(
     return total
 
 
-def graded_loop(numbers_MP: Tensor, scaled: Sequence[float], temperature: float) -> Tensor:
+def number_similarity_loop(
+    numbers_MP: Tensor, scaled: Sequence[float], temperature: float
+) -> Tensor:
     """Sum over anchors of the divergence (nats) of softmax(similarity / temperature) from softmax(grade / 0.1)."""
     total = numbers_MP.new_zeros(())
     for anchor in range(len(scaled)):
         others = [other for other in range(len(scaled)) if other != anchor]
         grades = [
-            grade_of(10 ** min(abs(scaled[other] - scaled[anchor]), 30.0), 1.0) / 0.1
+            amount_similarity_of(10 ** min(abs(scaled[other] - scaled[anchor]), 30.0), 1.0) / 0.1
             for other in others
         ]
         highest = max(grades)

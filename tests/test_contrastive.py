@@ -26,9 +26,13 @@ from ssl_lib.batches.equivalents import EquivalentView
 from ssl_lib.config import ContrastiveSettings, Settings
 from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
+from ssl_lib.objectives.base import unit_length
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
-from ssl_lib.objectives.contrastive.sentence_encoder import AROUND, DECADES_EACH, unpacked
-from ssl_lib.objectives.contrastive.spans import unit
+from ssl_lib.objectives.contrastive.sentence_encoder import (
+    LOG10_PER_WEIGHT,
+    UNIT_OFFSETS,
+    WrittenNumbers,
+)
 from ssl_lib.objectives.group import ObjectiveGroup, Prepared
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 
@@ -69,7 +73,7 @@ def test_token_loss_is_the_mean_over_all_pairs_of_views(
     assert [name for name in prepared.views if "masked" in name or "noised" in name] == names
     token = prepared.selected["contrastive"]["token"]
     states = [hidden[name].reshape(-1, 32)[token["positions"]] for name in names]
-    projected = [unit(encoder.token_projection(state)) for state in states]
+    projected = [unit_length(encoder.token_projection(state)) for state in states]
     pairs = [
         ntxent_loop(projected[first], projected[second], 0.07, token["labels"].tolist())
         for first in range(views)
@@ -88,9 +92,14 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(
     document = prepared.selected["contrastive"]["document"]
     count = len(document["first"])
     views = [
-        unit(
+        unit_length(
             encoder.document_projection(
-                encoder.sentences(hidden[name], unpacked(document, at), document["span"], count)
+                encoder.sentences(
+                    hidden[name],
+                    WrittenNumbers.under(at, document.tensors),
+                    document["span"],
+                    count,
+                )
             )
         )
         for at, name in enumerate(("masked", "noised"))
@@ -103,8 +112,8 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(
     )
 
 
-def test_restated_quantities_are_held_to_one_magnitude(encoding: tiktoken.Encoding) -> None:
-    """3 decades between km and m at first, and what units are learned takes from them; words have no magnitude."""
+def test_paraphrased_quantities_are_held_to_one_magnitude(encoding: tiktoken.Encoding) -> None:
+    """3 orders of magnitude between km and m at first, and what units are learned takes from them; words have no magnitude."""
     texts = [
         "The road is 4.722 km long. The length of the road is 4722 m.",
         "It is seven thousand two hundred eleven. It is 7211 m.",
@@ -119,8 +128,8 @@ def test_restated_quantities_are_held_to_one_magnitude(encoding: tiktoken.Encodi
     with torch.no_grad():
         km, m = (encoding.encode(unit)[0] for unit in (" km long.", " m."))
         assert km != m
-        encoder.sentences.units.weight[km, AROUND.index(1)] = 2.75 / DECADES_EACH
-        encoder.sentences.units.weight[m, AROUND.index(1)] = -0.25 / DECADES_EACH
+        encoder.sentences.unit_log10.weight[km, UNIT_OFFSETS.index(1)] = 2.75 / LOG10_PER_WEIGHT
+        encoder.sentences.unit_log10.weight[m, UNIT_OFFSETS.index(1)] = -0.25 / LOG10_PER_WEIGHT
     assert encoder.loss_sums(hidden, chosen)["magnitude"].item() == pytest.approx(0.0, abs=1e-5)
 
 
@@ -153,7 +162,7 @@ def test_parts_that_are_not_asked_for_leave_the_others_as_they_are(
         == {"type", "equivalent"}
         == set(full.part_weights()) - set(plain.part_weights())
     )
-    drawn = {"apart"}  # after the further view
+    drawn = {"random_pair"}  # after the further view
     assert [
         part for part in sums if not torch.equal(sums[part], more[part]) and part not in drawn
     ] == []
@@ -165,7 +174,7 @@ def test_type_loss_equals_the_loop_over_both_views(trunk: Trunk, batch: Batch) -
     chosen = prepared.selected["contrastive"]
     positions = chosen["token"]["positions"].tolist()
     states = [hidden[name][at // 32, at % 32] for name in ("masked", "noised") for at in positions]
-    items = torch.stack([unit(encoder.type_projection(state)) for state in states])
+    items = torch.stack([unit_length(encoder.type_projection(state)) for state in states])
     types = [int(batch.types_BT.flatten()[at]) for at in positions] * 2
     assert len(set(types)) > 1
     fast = encoder.loss_sums(hidden, chosen)["type"]
@@ -181,8 +190,8 @@ def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(
     encoder = encoder_of(trunk, encoding, equivalent_weight=1.0, effective_batch=8)
     prepared, hidden = prepared_with_states(encoder, batch)
     view, index = prepared.views["equivalent"], number_index_BT(batch)
-    altered, chosen = (
-        prepared.views["altered"].ids_RT,
+    negative, chosen = (
+        prepared.views["hard_negative"].ids_RT,
         prepared.selected["contrastive"]["equivalent"],
     )
     assert isinstance(view, EquivalentView)
@@ -191,17 +200,17 @@ def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(
     assert len(set(numbers)) == 8
 
     def mean(name: str, where: Tensor) -> Tensor:
-        return unit(encoder.number_projection(hidden[name][where].mean(0)))
+        return unit_length(encoder.number_projection(hidden[name][where].mean(0)))
 
-    first = torch.stack([mean("clean", index == number) for number in numbers])
+    first = torch.stack([mean("anchor", index == number) for number in numbers])
     second = torch.stack([mean("equivalent", view.number_RT == number) for number in numbers])
-    changed = torch.stack([mean("altered", index == number) for number in numbers])
-    differs = [bool((altered != batch.token_ids_BT)[index == number].any()) for number in numbers]
+    changed = torch.stack([mean("hard_negative", index == number) for number in numbers])
+    differs = [bool((negative != batch.token_ids_BT)[index == number].any()) for number in numbers]
     values = [float(batch.values_BT[index == number][0]) for number in numbers]
     slow = equivalents_loop(first, second, changed, differs, values, 0.07)
     fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["equivalent"]
     assert_same_loss_and_gradients(
-        fast, slow, [hidden[name] for name in ("clean", "equivalent", "altered")]
+        fast, slow, [hidden[name] for name in ("anchor", "equivalent", "hard_negative")]
     )
 
 
@@ -270,6 +279,6 @@ def test_a_changed_number_is_no_longer_equal_to_the_original(
     encoder = ContrastiveTokenEncoder(trunk=trunk)
     for seed in range(4):
         prepared = ObjectiveGroup([encoder]).prepare(batch, seeded(seed))
-        altered = prepared.selected["contrastive"]["altered"]
-        assert altered.count == 1
-        assert float(altered["grades"].max()) < 1.0
+        negative = prepared.selected["contrastive"]["hard_negative"]
+        assert negative.count == 1
+        assert float(negative["targets"].max()) < 1.0

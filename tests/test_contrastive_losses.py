@@ -16,40 +16,44 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 from reference import (
+    amount_similarity_of,
+    chord_loop,
     equivalents_loop,
-    grade_of,
-    graded_distance_loop,
-    graded_loop,
     momentum_loop,
     ntxent_loop,
-    restatements_loop,
+    number_similarity_loop,
+    paraphrases_loop,
     supervised_loop,
 )
 
 from ssl_lib.numbers.similarity import similarity_of_orders
-from ssl_lib.objectives.contrastive.graded_pairs import Numbers, restatements
-from ssl_lib.objectives.contrastive.losses import (
-    NO_LABEL,
-    SMALLEST_CHORD,
-    Keys,
-    graded_distance_loss,
-    graded_loss,
-    momentum_ntxent,
-    ntxent,
-    ntxent_of_equivalents,
-    supervised,
+from ssl_lib.objectives.base import unit_length
+from ssl_lib.objectives.contrastive.momentum import NO_LABEL, Keys, momentum_ntxent
+from ssl_lib.objectives.contrastive.ntxent import content_labels, ntxent, supervised_contrastive
+from ssl_lib.objectives.contrastive.numbers import (
+    ntxent_with_hard_negatives,
+    number_similarity_loss,
 )
-from ssl_lib.objectives.contrastive.spans import content_labels, unit
-from ssl_lib.objectives.value_heads import to_scale
+from ssl_lib.objectives.contrastive.sentence_pairs import (
+    SMALLEST_CHORD,
+    BatchNumbers,
+    chord_loss,
+    paraphrased_numbers,
+)
+from ssl_lib.objectives.numerical import scaled
 
 
 @pytest.mark.parametrize("temperature", [0.07, 0.5])
 @pytest.mark.parametrize("labels", [None, [0, 1, 0, 2, 1, 3]])
 def test_ntxent_equals_the_loop_of_the_paper(temperature: float, labels: list[int] | None) -> None:
     raw = [torch.randn(6, 4, generator=seeded(seed), requires_grad=True) for seed in (0, 1)]
-    fast = ntxent(*map(unit, raw), temperature, None if labels is None else torch.tensor(labels))
+    fast = ntxent(
+        *map(unit_length, raw), temperature, None if labels is None else torch.tensor(labels)
+    )
     assert fast.count == 12
-    assert_same_loss_and_gradients(fast.sum, ntxent_loop(*map(unit, raw), temperature, labels), raw)
+    assert_same_loss_and_gradients(
+        fast.sum, ntxent_loop(*map(unit_length, raw), temperature, labels), raw
+    )
 
 
 WRITTEN = st.sampled_from(
@@ -58,51 +62,51 @@ WRITTEN = st.sampled_from(
 
 
 def said(*sentences: tuple[str, ...]) -> list[list[int]]:
-    """The pairs of numbers by which sentences of one document restate each other, found fast and slowly."""
+    """The pairs of numbers by which sentences of one document paraphrase each other, found fast and slowly."""
     numbers = [
         (0, sentence, number)
         for sentence, all_of_it in enumerate(sentences)
         for number in all_of_it
     ]
-    return restated(numbers)
+    return paraphrased(numbers)
 
 
-def restated(numbers: list[tuple[int, int, str]]) -> list[list[int]]:
+def paraphrased(numbers: list[tuple[int, int, str]]) -> list[list[int]]:
     documents, places, written = zip(*numbers, strict=True)
     values = torch.tensor([float(number) for number in written], dtype=torch.float64)
     columns = torch.tensor(places), torch.tensor(documents), values, torch.arange(len(numbers))
-    fast = restatements(Numbers(*columns)).tolist()
-    assert fast == restatements_loop(numbers)
+    fast = paraphrased_numbers(BatchNumbers(*columns)).tolist()
+    assert fast == paraphrases_loop(numbers)
     return fast
 
 
 @given(st.lists(st.tuples(st.integers(-1, 5), WRITTEN), min_size=1, max_size=12))
-def test_restatements_are_those_of_the_definition(drawn: list[tuple[int, str]]) -> None:
-    restated([(max(sentence, 0) // 3, sentence, number) for sentence, number in sorted(drawn)])
+def test_paraphrases_are_those_of_the_definition(drawn: list[tuple[int, str]]) -> None:
+    paraphrased([(max(sentence, 0) // 3, sentence, number) for sentence, number in sorted(drawn)])
 
 
-def test_a_sentence_restates_another_if_it_says_the_same() -> None:
+def test_a_sentence_paraphrases_another_if_it_says_the_same() -> None:
     assert said(("2.34",), ("2340",)) == [[0, 1]]
     assert said(("2019", "2.34"), ("2340",)) == [[1, 2]]
     assert (
         said(("234", "119", "353"), ("353", "10", "343")) == []
     )  # two sums with one number in common
-    assert said(("10", "234", "23.4"), ("23.4", "10", "234")) == []  # which of the two is restated?
+    assert said(("10", "234", "23.4"), ("23.4", "10", "234")) == []  # which of the two is meant?
     assert said(("24", "48", "96", "192"), ("240", "480", "960", "1920")) == []
 
 
-@pytest.mark.parametrize("grades", [[1.0, 0.92, 0.5, 0.0, 0.25], [0.0] * 5])
-def test_pairs_are_held_to_the_distance_that_their_grades_ask_for(grades: list[float]) -> None:
+@pytest.mark.parametrize("targets", [[1.0, 0.92, 0.5, 0.0, 0.25], [0.0] * 5])
+def test_pairs_are_held_to_the_distance_of_their_target_similarities(targets: list[float]) -> None:
     raw = [torch.randn(5, 4, generator=seeded(seed), requires_grad=True) for seed in (0, 1)]
-    fast = graded_distance_loss((unit(raw[0]) * unit(raw[1])).sum(-1), torch.tensor(grades))
+    fast = chord_loss((unit_length(raw[0]) * unit_length(raw[1])).sum(-1), torch.tensor(targets))
     assert fast.count == 5
-    slow = graded_distance_loop(unit(raw[0]), unit(raw[1]), grades, SMALLEST_CHORD)
+    slow = chord_loop(unit_length(raw[0]), unit_length(raw[1]), targets, SMALLEST_CHORD)
     assert_same_loss_and_gradients(fast.sum, slow, raw)
 
 
-def test_equal_embeddings_of_a_graded_pair_have_a_finite_gradient() -> None:
-    same_QD = unit(torch.ones(1, 3)).requires_grad_()
-    loss = graded_distance_loss((same_QD * same_QD).sum(-1), torch.tensor([1.0])).sum
+def test_equal_embeddings_of_a_pair_have_a_finite_gradient() -> None:
+    same_QD = unit_length(torch.ones(1, 3)).requires_grad_()
+    loss = chord_loss((same_QD * same_QD).sum(-1), torch.tensor([1.0])).sum
     (gradient,) = torch.autograd.grad(loss, same_QD)
     assert float(loss.detach()) < 1e-3
     assert gradient.isfinite().all()
@@ -112,7 +116,7 @@ def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_
     None
 ):
     assert float(ntxent(torch.eye(4), torch.eye(4), 0.05).sum) < 1e-6
-    one = unit(torch.ones(4, 3))
+    one = unit_length(torch.ones(4, 3))
     assert float(ntxent(one, one, 0.05).sum) == pytest.approx(8 * math.log(7), rel=1e-5)
 
 
@@ -126,26 +130,28 @@ def test_ntxent_refuses_what_has_no_negatives_or_no_temperature(
         ntxent(torch.eye(count), torch.eye(count), temperature)
 
 
-def test_graded_loss_equals_the_loop() -> None:
+def test_number_similarity_loss_equals_the_loop() -> None:
     raw = torch.randn(6, 4, generator=seeded(), requires_grad=True)
-    scaled = to_scale(torch.tensor([12.0, 12.0, 12.5, 120.0, 1e6, -3.0], dtype=torch.float64))
-    fast = graded_loss(unit(raw), scaled, 0.2)
+    on_scale = scaled(torch.tensor([12.0, 12.0, 12.5, 120.0, 1e6, -3.0], dtype=torch.float64))
+    fast = number_similarity_loss(unit_length(raw), on_scale, 0.2)
     assert fast.count == 6
-    assert_same_loss_and_gradients(fast.sum, graded_loop(unit(raw), scaled.tolist(), 0.2), [raw])
+    assert_same_loss_and_gradients(
+        fast.sum, number_similarity_loop(unit_length(raw), on_scale.tolist(), 0.2), [raw]
+    )
     assert float(fast.sum.detach()) > 0
 
 
-def test_grade_is_one_for_equal_numbers_and_falls_with_relative_change() -> None:
+def test_similarity_is_one_for_equal_numbers_and_falls_with_relative_change() -> None:
     changes = [0.0, 0.001, 0.01, 0.1, 1.0, 9.0, 10.0]
-    decades = torch.tensor([math.log10(1.0 + change) for change in changes], dtype=torch.float64)
-    got = similarity_of_orders(decades).tolist()
-    expected = [grade_of(1.0, 1.0 + change) for change in changes]
+    orders = torch.tensor([math.log10(1.0 + change) for change in changes], dtype=torch.float64)
+    got = similarity_of_orders(orders).tolist()
+    expected = [amount_similarity_of(1.0, 1.0 + change) for change in changes]
     assert got == pytest.approx(expected, abs=1e-9)
     assert got[0] == 1.0
     assert got == sorted(got, reverse=True)
 
 
-def test_a_change_from_2_to_20_percent_asks_for_less_likeness_than_one_to_2_1_percent() -> None:
+def test_a_change_from_2_to_20_percent_asks_for_less_similarity_than_one_to_2_1_percent() -> None:
     far, near = (
         float(similarity_of_orders(torch.tensor(math.log10(after / 2.0), dtype=torch.float64)))
         for after in (20.0, 2.1)
@@ -160,19 +166,19 @@ def test_supervised_loss_equals_the_loop_of_the_paper(
     labels: list[int], temperature: float
 ) -> None:
     raw = random_units(len(labels))
-    fast = supervised(unit(raw), torch.tensor(labels), temperature)
+    fast = supervised_contrastive(unit_length(raw), torch.tensor(labels), temperature)
     assert fast.count == len(labels)
     if len(set(labels)) < len(labels):
         assert_same_loss_and_gradients(
-            fast.sum, supervised_loop(unit(raw), labels, temperature), [raw]
+            fast.sum, supervised_loop(unit_length(raw), labels, temperature), [raw]
         )
     else:
         assert float(fast.sum.detach()) == 0.0
 
 
 def test_supervised_loss_of_one_positive_each_is_ntxent() -> None:
-    first, second = (unit(random_units(5, seed=seed)).detach() for seed in (0, 1))
-    pairs = supervised(torch.cat([first, second]), torch.arange(5).repeat(2), 0.07)
+    first, second = (unit_length(random_units(5, seed=seed)).detach() for seed in (0, 1))
+    pairs = supervised_contrastive(torch.cat([first, second]), torch.arange(5).repeat(2), 0.07)
     torch.testing.assert_close(pairs.sum, ntxent(first, second, 0.07).sum)
 
 
@@ -182,12 +188,15 @@ def test_supervised_loss_of_one_positive_each_is_ntxent() -> None:
 def test_loss_of_equivalent_forms_equals_the_loop(values: list[float]) -> None:
     raw = [random_units(4, seed=seed) for seed in range(3)]
     is_changed = [True, False, True, True]
-    fast = ntxent_of_equivalents(
-        *map(unit, raw), torch.tensor(is_changed), 0.2, torch.tensor(values, dtype=torch.float64)
+    fast = ntxent_with_hard_negatives(
+        *map(unit_length, raw),
+        torch.tensor(is_changed),
+        0.2,
+        torch.tensor(values, dtype=torch.float64),
     )
     assert fast.count == 8
     assert_same_loss_and_gradients(
-        fast.sum, equivalents_loop(*map(unit, raw), is_changed, values, 0.2), raw
+        fast.sum, equivalents_loop(*map(unit_length, raw), is_changed, values, 0.2), raw
     )
 
 
@@ -200,17 +209,20 @@ def test_loss_of_equivalent_forms_equals_the_loop(values: list[float]) -> None:
 def test_loss_against_a_queue_equals_the_loop(
     labels: list[int], queued: list[int], empty: int
 ) -> None:
-    raw, keys = random_units(len(labels)), unit(random_units(len(labels), seed=1)).detach()
-    past = unit(random_units(len(queued) + empty, seed=2)).detach()
+    raw, keys = random_units(len(labels)), unit_length(random_units(len(labels), seed=1)).detach()
+    past = unit_length(random_units(len(queued) + empty, seed=2)).detach()
     fast = momentum_ntxent(
-        unit(raw),
+        unit_length(raw),
         0,
         Keys(keys, torch.tensor(labels)),
         Keys(past, torch.tensor([*queued, *[NO_LABEL] * empty], dtype=torch.int64)),
         0.2,
     )
     slow = momentum_loop(
-        unit(raw), list(zip(keys, labels, strict=True)), list(zip(past, queued, strict=False)), 0.2
+        unit_length(raw),
+        list(zip(keys, labels, strict=True)),
+        list(zip(past, queued, strict=False)),
+        0.2,
     )
     assert fast.count == len(labels)
     assert_same_loss_and_gradients(fast.sum, slow, [raw])
@@ -218,10 +230,10 @@ def test_loss_against_a_queue_equals_the_loop(
 
 def test_a_queued_key_of_the_same_label_is_no_negative_and_any_other_one_is() -> None:
     queries, keys = (
-        unit(random_units(2)).detach(),
-        Keys(unit(random_units(2, seed=1)).detach(), torch.tensor([7, 8])),
+        unit_length(random_units(2)).detach(),
+        Keys(unit_length(random_units(2, seed=1)).detach(), torch.tensor([7, 8])),
     )
-    past = unit(random_units(1, seed=2)).detach()
+    past = unit_length(random_units(1, seed=2)).detach()
 
     def loss(*labels: int) -> float:
         return float(

@@ -20,13 +20,12 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import Placement
-from ssl_lib.objectives.contrastive.losses import (
-    graded_loss,
-    ntxent,
-    ntxent_of_equivalents,
-    supervised,
+from ssl_lib.objectives.base import unit_length
+from ssl_lib.objectives.contrastive.ntxent import ntxent, supervised_contrastive
+from ssl_lib.objectives.contrastive.numbers import (
+    ntxent_with_hard_negatives,
+    number_similarity_loss,
 )
-from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.training.trainer import SelfSupervisedTrainer
@@ -53,13 +52,17 @@ def gathered_losses(
     items: list[Tensor], labels: Tensor, values: Tensor, changed: Tensor
 ) -> list[Tensor]:
     """The losses that gather, of one share of the items or of all."""
-    first, second, third = map(unit, items)
+    first, second, third = map(unit_length, items)
     return [
-        ntxent(first, second, 0.2, labels, everywhere=True).sum,
-        ntxent(first, second, 0.2, everywhere=True).sum,
-        supervised(torch.cat([first, second]), labels.repeat(2), 0.2, everywhere=True).sum,
-        graded_loss(first, values, 0.2, everywhere=True).sum,
-        ntxent_of_equivalents(first, second, third, changed, 0.2, values, everywhere=True).sum,
+        ntxent(first, second, 0.2, labels, across_processes=True).sum,
+        ntxent(first, second, 0.2, across_processes=True).sum,
+        supervised_contrastive(
+            torch.cat([first, second]), labels.repeat(2), 0.2, across_processes=True
+        ).sum,
+        number_similarity_loss(first, values, 0.2, across_processes=True).sum,
+        ntxent_with_hard_negatives(
+            first, second, third, changed, 0.2, values, across_processes=True
+        ).sum,
     ]
 
 

@@ -28,13 +28,9 @@ from ssl_lib.batches.datasets import PackedRows
 from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import Placement
-from ssl_lib.objectives.contrastive.losses import (
-    NO_LABEL,
-    Keys,
-)
-from ssl_lib.objectives.contrastive.momentum import Queue
+from ssl_lib.objectives.base import unit_length
+from ssl_lib.objectives.contrastive.momentum import NO_LABEL, Keys, Queue
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
-from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.held_out import held_out_losses
 from ssl_lib.objectives.model_folder import read_model, save_model
 from ssl_lib.objectives.registry import build_objectives
@@ -58,8 +54,8 @@ def test_queue_equals_a_list_of_the_last_keys(places: int, pushes: list[int]) ->
     assert torch.equal(keys[filled], torch.stack([labels, -labels], dim=1)[filled].float())
 
 
-def followed(encoder: ContrastiveTokenEncoder) -> dict[str, Tensor]:
-    """What the momentum encoder follows, by the name that it has there."""
+def averaged(encoder: ContrastiveTokenEncoder) -> dict[str, Tensor]:
+    """What the momentum encoder averages, by the name that it has there."""
     names = ("trunk", "token_projection", "sentences", "document_projection")
     return {
         f"{name}.{weight}": value.detach().clone()
@@ -68,18 +64,18 @@ def followed(encoder: ContrastiveTokenEncoder) -> dict[str, Tensor]:
     }
 
 
-def test_momentum_weights_are_a_running_mean_of_the_weights(
+def test_momentum_weights_are_an_exponential_moving_average_of_the_weights(
     settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive")
     encoder = encoder_in(trainer)
-    slow = followed(encoder)
+    slow = averaged(encoder)
     for step in range(3):
         trainer.train_step(rows.batch(step, 3))
-        slow = {name: 0.9 * slow[name] + 0.1 * value for name, value in followed(encoder).items()}
+        slow = {name: 0.9 * slow[name] + 0.1 * value for name, value in averaged(encoder).items()}
     for name, value in encoder.momentum_encoder.copies.named_parameters():
         torch.testing.assert_close(value, slow[name], rtol=1e-5, atol=1e-7)
-    now = followed(encoder)["trunk.embedding.weight"]
+    now = averaged(encoder)["trunk.embedding.weight"]
     assert not torch.equal(encoder.momentum_encoder.copies["trunk"].embedding.weight, now)
 
 
@@ -103,14 +99,16 @@ def test_loss_and_queue_are_those_of_keys_made_one_by_one(
             )
             hidden = in_clean_order(hidden, view.source_N)
             keys = [
-                unit(copies["token_projection"](hidden[at // 32, at % 32]))
+                unit_length(copies["token_projection"](hidden[at // 32, at % 32]))
                 for at in token["positions"].tolist()
             ]
             masked = prepared.views["masked"]
             seen = trainer.groups[0].trunk(
                 masked.ids_RT, masked.document_ids_RT, torch.zeros(3, dtype=torch.bool)
             )
-            queries = unit(encoder.token_projection(seen.reshape(-1, 32)[token["positions"]]))
+            queries = unit_length(
+                encoder.token_projection(seen.reshape(-1, 32)[token["positions"]])
+            )
             named = list(zip(keys, token["labels"].tolist(), strict=True))
             expected = momentum_loop(queries, named, queue, 0.07)
             got = trainer.groups[0](prepared)["contrastive"]["token"]
@@ -240,17 +238,17 @@ def test_the_model_on_disk_has_no_momentum_encoder(
 def test_held_out_losses_need_neither_momentum_encoder_nor_queue(
     settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
 ) -> None:
-    plain, following = (
+    plain, averaging = (
         trainer_of(settings.replaced(changed), encoding) for changed in ({}, MOMENTUM)
     )
     plan = (Placement(torch.device("cpu"), False), [rows.batch(0, 4)])
-    for trainer in (plain, following):
+    for trainer in (plain, averaging):
         encoder_in(trainer).settings = settings.objectives.contrastive
     losses = [
-        held_out_losses([encoder_in(trainer)], plan[1], plan[0]) for trainer in (plain, following)
+        held_out_losses([encoder_in(trainer)], plan[1], plan[0]) for trainer in (plain, averaging)
     ]
     assert losses[0] == losses[1]
-    assert encoder_in(following).momentum_encoder.waiting == {}
+    assert encoder_in(averaging).momentum_encoder.waiting == {}
 
 
 def test_two_trunks_with_momentum_train_side_by_side(

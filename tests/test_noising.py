@@ -19,9 +19,8 @@ from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import View, candidates_N, in_clean_order, padded_ids
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, SettingsError, parse_settings
 from ssl_lib.model.trunk import Trunk, TrunkShape
-from ssl_lib.objectives.base import rows_at
+from ssl_lib.objectives.base import states_at, unit_length
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
-from ssl_lib.objectives.contrastive.spans import unit
 from ssl_lib.objectives.denoising import DenoisingAutoencoder
 from ssl_lib.objectives.group import ObjectiveGroup, run_trunk
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
@@ -244,10 +243,10 @@ def test_keys_of_the_momentum_encoder_are_those_of_the_clean_positions(
     prepared = ObjectiveGroup([contrastive, denoising]).prepare(padded, seeded())
     chosen = prepared.selected["contrastive"]
     keys, _ = contrastive.momentum_encoder(chosen)["token"]
-    states = rows_at(run_trunk(trunk, prepared.views)["noised"], chosen["token"]["positions"])
+    states = states_at(run_trunk(trunk, prepared.views)["noised"], chosen["token"]["positions"])
     assert int(prepared.views["noised"].source_N.min()) == -1
     torch.testing.assert_close(
-        keys.rows, unit(contrastive.token_projection(states)), rtol=0, atol=1e-5
+        keys.vectors, unit_length(contrastive.token_projection(states)), rtol=0, atol=1e-5
     )
 
 

@@ -27,24 +27,23 @@ from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.config import DenoisingSettings, NtpSettings, NumericalSettings
 from ssl_lib.model.layers import normalise
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Objective, Selection
+from ssl_lib.numbers.scale import from_scale
+from ssl_lib.objectives.base import LOGITS_AT_ONCE, Objective, Selection, vocabulary_loss
 from ssl_lib.objectives.denoising import PLACE_FEATURES, DenoisingAutoencoder
 from ssl_lib.objectives.group import ObjectiveGroup, Prepared
 from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.next_token import NextTokenPredictor
-from ssl_lib.objectives.numerical import NumericalPatternLearner
-from ssl_lib.objectives.registry import REGISTRY
-from ssl_lib.objectives.value_heads import (
-    SHARPEST,
+from ssl_lib.objectives.numerical import (
+    SMALLEST_SPREAD,
     MantissaExponentHead,
     MixtureHead,
+    NumericalPatternLearner,
     RegressionHead,
     ValueHead,
-    from_scale,
     scale_points,
-    to_scale,
+    scaled,
 )
-from ssl_lib.objectives.vocabulary_loss import LOGITS_AT_ONCE, vocabulary_loss
+from ssl_lib.objectives.registry import REGISTRY
 from ssl_lib.tokens.alignment import tokenize_texts
 
 VALUE_HEADS = ("mixture", "regression", "mantissa_exponent", "token_distance")
@@ -75,34 +74,39 @@ def test_vocabulary_loss_equals_the_loop(smoothing: float, z_loss: float) -> Non
 
 
 @pytest.mark.parametrize(("smoothing", "z_loss"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.01), (0.2, 0.3)])
-@pytest.mark.parametrize("rows_at_once", [1, 3])
+@pytest.mark.parametrize("positions_at_once", [1, 3])
 def test_chunked_vocabulary_loss_equals_the_dense_one(
-    monkeypatch: pytest.MonkeyPatch, rows_at_once: int, smoothing: float, z_loss: float
+    monkeypatch: pytest.MonkeyPatch, positions_at_once: int, smoothing: float, z_loss: float
 ) -> None:
     hidden = torch.randn(8, 5, generator=seeded(), requires_grad=True)
     matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
     targets = torch.arange(8)
     dense = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
-    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", rows_at_once * 11)
+    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", positions_at_once * 11)
     chunked = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
-    assert "VocabularyLoss" in type(chunked.grad_fn).__name__
+    assert "ChunkedLoss" in type(chunked.grad_fn).__name__
     assert_same_loss_and_gradients(3.0 * chunked, 3.0 * dense, [hidden, matrix])
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 3, 99])
-def test_emphasis_multiplies_gradients_and_leaves_the_loss(
-    monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+@pytest.mark.parametrize("positions_at_once", [1, 3, 99])
+def test_gradient_weights_multiply_gradients_and_leave_the_loss(
+    monkeypatch: pytest.MonkeyPatch, positions_at_once: int
 ) -> None:
     hidden = torch.randn(8, 5, generator=seeded(), requires_grad=True)
     matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
-    targets, emphasis = torch.arange(8), torch.tensor([1.0, 3.0, 1.0, 0.0, 2.0, 1.0, 1.0, 5.0])
-    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", rows_at_once * 11)
-    fast = vocabulary_loss(hidden, matrix, targets, 0.1, 0.01, emphasis)
+    targets, gradient_weights = (
+        torch.arange(8),
+        torch.tensor([1.0, 3.0, 1.0, 0.0, 2.0, 1.0, 1.0, 5.0]),
+    )
+    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", positions_at_once * 11)
+    fast = vocabulary_loss(hidden, matrix, targets, 0.1, 0.01, gradient_weights)
     one_by_one = [
         cross_entropy_loop(hidden[[n]], matrix, targets[[n]], 0.1, 0.01) for n in range(8)
     ]
     torch.testing.assert_close(fast, sum(one_by_one), rtol=1e-5, atol=1e-6)
-    weighted = sum(float(weight) * loss for weight, loss in zip(emphasis, one_by_one, strict=True))
+    weighted = sum(
+        float(weight) * loss for weight, loss in zip(gradient_weights, one_by_one, strict=True)
+    )
     slow = weighted + (fast - weighted).detach()
     assert_same_loss_and_gradients(fast, slow, [hidden, matrix])
 
@@ -123,7 +127,7 @@ def test_mixture_loss_equals_the_loop_over_components() -> None:
     head, states = head_and_states()
     values = torch.tensor([0.0, 1e-30, 12.5, -7.0, 3e8], dtype=torch.float64)
     fast = head.loss_sum(states, Selection(5, {"targets": values}))
-    slow = mixture_loop(*head.mixture(states), to_scale(values).tolist(), SHARPEST)
+    slow = mixture_loop(*head.mixture(states), scaled(values).tolist(), SMALLEST_SPREAD)
     assert_same_loss_and_gradients(fast, slow, [states, *head.parameters()])
 
 
@@ -159,10 +163,10 @@ def test_cumulative_of_the_mixture_rises_from_zero_to_one_as_its_components_do()
 @budget(max_examples=60, deadline=None)
 @given(st.floats(-1e30, 1e30).filter(lambda value: value == 0 or abs(value) > 1e-6))
 def test_scale_holds_sign_and_value(value: float) -> None:
-    scaled = to_scale(torch.tensor(value, dtype=torch.float64))
-    assert abs(float(scaled)) <= 33
-    assert math.copysign(1, float(scaled)) == math.copysign(1, value) or value == 0
-    assert float(from_scale(scaled)) == pytest.approx(value, rel=1e-4, abs=1e-8)
+    on_scale = scaled(torch.tensor(value, dtype=torch.float64))
+    assert abs(float(on_scale)) <= 33
+    assert math.copysign(1, float(on_scale)) == math.copysign(1, value) or value == 0
+    assert float(from_scale(on_scale)) == pytest.approx(value, rel=1e-4, abs=1e-8)
 
 
 def prepared_with_states(objective: Objective, batch: Batch) -> tuple[Prepared, dict[str, Tensor]]:
@@ -312,13 +316,13 @@ def test_document_denoising_sees_a_row_through_one_vector_alone(trunk: Trunk, ba
     states = torch.randn(2, 32, trunk.width, generator=seeded())
     documents = torch.tensor([[0] * 20 + [1] * 9 + [-1] * 3, [1] * 32])
     order = torch.cat([torch.randperm(20, generator=seeded(1)), torch.arange(20, 32)])
-    rebuilt = objective.rebuild_rows(states, documents)
+    rebuilt = objective.rebuild_sequences(states, documents)
     torch.testing.assert_close(
-        objective.rebuild_rows(states[:, order], documents)[0], rebuilt[0], rtol=0, atol=1e-5
+        objective.rebuild_sequences(states[:, order], documents)[0], rebuilt[0], rtol=0, atol=1e-5
     )
     elsewhere = states.clone()
     elsewhere[0, :20] += 1.0
-    changed = (objective.rebuild_rows(elsewhere, documents) - rebuilt).abs().amax(-1) > 1e-4
+    changed = (objective.rebuild_sequences(elsewhere, documents) - rebuilt).abs().amax(-1) > 1e-4
     assert changed.tolist() == [[True] * 20 + [False] * 12, [False] * 32]
 
 
@@ -328,7 +332,7 @@ def value_loop(
     """The slow loss of any value head."""
     if isinstance(head, MixtureHead):
         return mixture_loop(
-            *head.mixture(states_SD), [scale_of(value) for value in values], SHARPEST
+            *head.mixture(states_SD), [scale_of(value) for value in values], SMALLEST_SPREAD
         )
     if isinstance(head, RegressionHead):
         return regression_loop(*head(states_SD), values)
@@ -409,10 +413,8 @@ def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:
         if numbers[at + 1] >= 0 and numbers[at] != numbers[at + 1] and math.isfinite(values[at + 1])
     ]
     states = torch.stack([hidden["causal"][at // 32, at % 32] for at in before])
-    targets = to_scale(
-        torch.tensor([values[at + 1] for at in before], dtype=torch.float64)
-    ).tolist()
-    slow = mixture_loop(*objective.value_head.mixture(states), targets, SHARPEST)
+    targets = scaled(torch.tensor([values[at + 1] for at in before], dtype=torch.float64)).tolist()
+    slow = mixture_loop(*objective.value_head.mixture(states), targets, SMALLEST_SPREAD)
     assert prepared.counts()["numerical"]["value"] == len(before) > 0
     assert_same_loss_and_gradients(fast["value"], slow, [hidden["causal"]])
 

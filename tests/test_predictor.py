@@ -242,13 +242,13 @@ def test_a_number_has_nested_intervals_around_its_median_and_magnitudes_that_sum
 def test_intervals_hold_the_share_of_the_distribution_that_they_name(model: Predictor) -> None:
     head = model.objectives["numerical"].value_head
     states = torch.randn(1, model.width, generator=torch.Generator().manual_seed(0))
-    from ssl_lib.objectives.value_heads import number_prediction, scale_points, to_scale
+    from ssl_lib.objectives.numerical import number_prediction, scale_points, scaled
 
     points = scale_points(torch.device("cpu"))
     with torch.no_grad():
         found = number_prediction(head.cumulative(states, points)[0].double(), points, (0.5,))
         for level in (0.5, 0.9):
-            bounds = to_scale(torch.tensor(found.intervals[level], dtype=torch.float64)).double()
+            bounds = scaled(torch.tensor(found.intervals[level], dtype=torch.float64)).double()
             low, high = head.cumulative(states, bounds)[0].tolist()
             assert high - low == pytest.approx(level, abs=0.02)
 

@@ -442,7 +442,7 @@ def test_units_without_gradients_of_some_size_take_small_steps(
     trainer = trainer_of(settings, encoding, ("contrastive",))
     group = trainer.groups[0]
     weights = {
-        UNITS_FLOOR: group.objectives["contrastive"].sentences.units.weight,
+        UNITS_FLOOR: group.objectives["contrastive"].sentences.unit_log10.weight,
         ADAMW_FLOOR: group.objectives["contrastive"].sentences.text.weight,
     }
     before = {floor: weight.detach().clone() for floor, weight in weights.items()}

@@ -8,6 +8,10 @@ from __future__ import annotations
 RENAMED = {
     "head.inward": "head.fc1",
     "head.outward": "head.fc2",
+    "sentences.units": "sentences.unit_log10",
+    "sentences.waves_DF": "sentences.fourier_DF",
+    "value_head.parameters_SK": "value_head.output",
+    "value_head.shift": "value_head.output",
 }
 """Whole dotted parts of a key: `mlm.head.inward.weight` is `mlm.head.fc1.weight` today."""
 

@@ -1,7 +1,10 @@
-"""Denoising: rebuild the clean tokens of a noised row through a bottleneck, token by token (Vincent et al. 2010) or the
-whole document from one vector (TSDAE, Wang et al. 2021).
+"""Denoising: rebuild the clean tokens of a corrupted view through a bottleneck.
 
-Shapes: R rows, T positions, D width, V vocabulary, S scored positions, Z bottleneck, K documents.
+Token by token (Vincent et al. 2010), or the whole document from one vector (TSDAE, Wang et al.
+2021).
+
+Shapes: B sequences of a batch, R sequences of the view, T positions, D width, V vocabulary,
+S target positions, Z bottleneck, K documents. A document that goes on in another sequence is two.
 """
 
 from __future__ import annotations
@@ -20,19 +23,25 @@ from ssl_lib.batches.views import NOISED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.layers import normalise, rotary_table
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Objective, Selection, rows_at, whole
-from ssl_lib.objectives.contrastive.spans import mean_of_spans
-from ssl_lib.objectives.vocabulary_loss import vocabulary_loss
+from ssl_lib.objectives.base import (
+    Objective,
+    Selection,
+    as_batch,
+    mean_of_spans,
+    states_at,
+    vocabulary_loss,
+)
 
-PLACE_FEATURES = 64  # sines and cosines of a token's place in its document
+PLACE_FEATURES = 64  # cosines and sines of a token's place in its document
 
 
 class DenoisingAutoencoder(Objective):
-    """Encoder (the trunk), latent of `bottleneck` channels, decoder; cross-entropy or squared error.
+    """Encoder (the trunk), latent of `bottleneck` channels, decoder.
 
-    With `mode: token` the latent of each touched position rebuilds what stood there; where tokens are missing, the
-    position before them rebuilds each of them, told how far it lies behind (gaps.py). With `mode: document` the states
-    of a document's positions are averaged, and that one latent, with a place, rebuilds the token at every place.
+    With `mode: token` the latent of each corrupted position rebuilds what stood there; where
+    tokens are missing, the position before them rebuilds each of them, told how far it lies
+    behind. With `mode: document` the states of a document's positions are averaged, and that one
+    latent, with a place, rebuilds the token at every place.
     """
 
     name = "denoising"
@@ -60,20 +69,17 @@ class DenoisingAutoencoder(Objective):
         self.after = nn.Embedding(LONGEST_GAP + 1, latent) if gaps else None
 
     def view_makers(self) -> dict[str, ViewMaker]:
-        """The noised view."""
-        return {
-            NOISED: lambda batch, *chance: noised_view(
-                batch, self.trunk.vocabulary, whole(self), *chance
-            )
-        }
+        """The corrupted view."""
+        vocabulary, settings = self.trunk.vocabulary, self.view_settings
+        return {NOISED: lambda batch, *chance: noised_view(batch, vocabulary, settings, *chance)}
 
     def select(
         self, batch: Batch, views: Mapping[str, View], generator: Generator
     ) -> dict[str, Selection]:
-        """The positions that noise has touched; with `mode: document`, all positions of all documents."""
+        """The corrupted positions; with `mode: document`, all positions of all documents."""
         view = views[NOISED]
         if self.by_document:
-            return {self.name: _every_place(batch.first_rows(len(view.ids_RT)), view)}
+            return {self.name: _all_places(batch.first_rows(len(view.ids_RT)), view)}
         tensors = {"positions": view.scored_S, "targets": view.targets_S}
         if view.after_S is not None:
             tensors["after"] = view.after_S
@@ -82,17 +88,18 @@ class DenoisingAutoencoder(Objective):
     def loss_sums(
         self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
     ) -> dict[str, Tensor]:
-        """Cross-entropy of the clean tokens; with `loss: mse`, the squared distance to their normalised embeddings, D
-        times its mean.
+        """Cross-entropy of the clean tokens, or with `loss: mse` a squared distance.
+
+        The distance is that of the decoded state from the token's normalized embedding, as a
+        mean over D.
         """
         chosen = selected[self.name]
         if self.by_document:
             latent_KZ = self._latent_of_documents(hidden[NOISED], chosen["span"])
             rebuilt_SD = self._at_places(latent_KZ[chosen["documents"]], chosen["places"])
         else:
-            rebuilt_SD = self.rebuild(
-                rows_at(hidden[NOISED], chosen["positions"]), chosen.tensors.get("after")
-            )
+            states_SD = states_at(hidden[NOISED], chosen["positions"])
+            rebuilt_SD = self.rebuild(states_SD, chosen.tensors.get("after"))
         matrix_VD = self.trunk.vocabulary_matrix()
         if self.settings.loss == "ce":
             return {self.name: vocabulary_loss(rebuilt_SD, matrix_VD, chosen["targets"])}
@@ -100,48 +107,52 @@ class DenoisingAutoencoder(Objective):
         return {self.name: (rebuilt_SD - clean_SD).square().mean(-1).sum()}
 
     def rebuild(self, hidden: Tensor, after: Tensor | None = None) -> Tensor:
-        """Hidden states [..., D] through the latent to decoded states [..., D], of the token `after` [...] places
-        behind the one at the position itself (None: that one).
+        """Hidden states [..., D] through the latent to decoded states [..., D].
+
+        They are of the tokens `after` [...] places behind the position; None: of the position.
         """
         latent = self.to_latent(hidden)
         if self.after is not None:
             latent = latent + (self.after.weight[0] if after is None else self.after(after))
-        return self.decoder(latent)
+        decoded: Tensor = self.decoder(latent)
+        return decoded
 
-    def rebuild_rows(self, hidden_RTD: Tensor, document_ids_RT: Tensor) -> Tensor:
-        """Decoded states [R, T, D] of the clean token at each position of rows in which nothing is missing."""
+    def rebuild_sequences(self, hidden_RTD: Tensor, document_ids_RT: Tensor) -> Tensor:
+        """Decoded states [R, T, D] of the clean tokens of sequences in which nothing is missing."""
         if not self.by_document:
             return self.rebuild(hidden_RTD)
         span_RT, place_RT = document_spans(document_ids_RT)
         latent_KZ = self._latent_of_documents(hidden_RTD, span_RT)
+        # one more latent, for the padding: its index is -1
         return self._at_places(functional.pad(latent_KZ, (0, 0, 0, 1))[span_RT], place_RT)
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:
         """Logits [B, T, V] of the clean token at each position."""
-        ids_BT = torch.atleast_2d(token_ids_BT)
-        documents_BT = torch.where(
-            ids_BT == self.trunk.vocabulary.special.padding, PADDING_DOCUMENT, 0
-        )
-        return (
-            self.rebuild_rows(self.encode(ids_BT, causal=False), documents_BT)
-            @ self.trunk.vocabulary_matrix().T
-        )
+        ids_BT = as_batch(token_ids_BT)
+        hidden_BTD = self.encode(ids_BT, causal=False)
+        rebuilt_BTD = self.rebuild_sequences(hidden_BTD, self.one_document(ids_BT))
+        return rebuilt_BTD @ self.trunk.vocabulary_matrix().T
 
     def _latent_of_documents(self, hidden_RTD: Tensor, span_RT: Tensor) -> Tensor:
         """Latent [K, Z] of the mean state of each document."""
-        return self.to_latent(mean_of_spans(hidden_RTD, span_RT, int(span_RT.max()) + 1))
+        mean_KD = mean_of_spans(hidden_RTD, span_RT, int(span_RT.max()) + 1)
+        latent_KZ: Tensor = self.to_latent(mean_KD)
+        return latent_KZ
 
     def _at_places(self, latent: Tensor, place: Tensor) -> Tensor:
         """Decoded states [..., D] of latents [..., Z] at places [...] of their documents."""
         places = int(place.max()) + 1 if place.numel() else 1
         table = torch.cat(rotary_table(places, PLACE_FEATURES, latent.device), dim=-1)
-        return self.decoder(torch.cat([latent, table[place].to(latent.dtype)], dim=-1))
+        decoded: Tensor = self.decoder(torch.cat([latent, table[place].to(latent.dtype)], dim=-1))
+        return decoded
 
 
 def document_spans(document_ids_RT: Tensor) -> tuple[Tensor, Tensor]:
-    """Index of the document of each position, counted over all rows (-1: padding), and the place in it from 0, each
-    [R, T]. A document that goes on in another row counts again.
+    """The document of each position, counted over all sequences, and the place in it, each [R, T].
+
+    Documents are numbered from 0, padding is -1; places are counted from 0.
     """
+    # one sequence [7, 7, 9, 9, 9, -1] → documents [0, 0, 1, 1, 1, -1], places [0, 1, 0, 1, 2, 0]
     begins_RT = document_begins(document_ids_RT)
     real_RT = document_ids_RT != PADDING_DOCUMENT
     index_N = torch.arange(begins_RT.numel(), device=begins_RT.device)
@@ -151,9 +162,11 @@ def document_spans(document_ids_RT: Tensor) -> tuple[Tensor, Tensor]:
     return span_RT, (index_N - first_N).view_as(real_RT)
 
 
-def _every_place(batch: Batch, view: View) -> Selection:
-    """All clean tokens of a batch, each with its document and its place; `span` is the document of every position that
-    stands in the view, and no document is missing from it as a whole.
+def _all_places(batch: Batch, view: View) -> Selection:
+    """All clean tokens of a batch, each with its document and its place.
+
+    `span` is the document of every position that stands in the view; no document is missing from
+    it as a whole.
     """
     span_BT, place_BT = document_spans(batch.document_ids_BT)
     inside_S = batch.real_BT.flatten().nonzero()[:, 0]

@@ -1,6 +1,6 @@
 """Masked tokens: hide 15% of the positions and predict them from both sides (Devlin et al. 2019).
 
-Shapes: R rows, T positions, D width, V vocabulary, S scored positions.
+Shapes: B sequences, T positions, D width, V vocabulary, S target positions.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.views import MASKED, View, ViewMaker
 from ssl_lib.config import MlmSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Head, Objective, Selection, rows_at, whole
-from ssl_lib.objectives.vocabulary_loss import vocabulary_loss
+from ssl_lib.objectives.base import Head, Objective, Selection, states_at, vocabulary_loss
 
 
 class MaskedLanguageModel(Objective):
-    """Cross-entropy on masked positions only."""
+    """Cross-entropy at the masked positions alone."""
 
     name = "mlm"
     owns = (MASKED,)
@@ -38,33 +37,27 @@ class MaskedLanguageModel(Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked view."""
-        return {
-            MASKED: lambda batch, *chance: masked_view(
-                batch, self.trunk.vocabulary, whole(self), *chance
-            )
-        }
+        vocabulary, settings = self.trunk.vocabulary, self.view_settings
+        return {MASKED: lambda batch, *chance: masked_view(batch, vocabulary, settings, *chance)}
 
     def select(
         self, batch: Batch, views: Mapping[str, View], generator: Generator
     ) -> dict[str, Selection]:
-        """The masked positions."""
+        """The masked positions and the tokens that stood there."""
         view = views[MASKED]
-        return {
-            self.name: Selection(
-                len(view.scored_S), {"positions": view.scored_S, "targets": view.targets_S}
-            )
-        }
+        tensors = {"positions": view.scored_S, "targets": view.targets_S}
+        return {self.name: Selection(len(view.scored_S), tensors)}
 
     def loss_sums(
         self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
     ) -> dict[str, Tensor]:
-        """Cross-entropy of the hidden tokens."""
+        """Cross-entropy of the masked tokens."""
         chosen = selected[self.name]
-        states_SD = self.head(rows_at(hidden[MASKED], chosen["positions"]))
-        return {
-            self.name: vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), chosen["targets"])
-        }
+        states_SD = self.head(states_at(hidden[MASKED], chosen["positions"]))
+        matrix_VD = self.trunk.vocabulary_matrix()
+        return {self.name: vocabulary_loss(states_SD, matrix_VD, chosen["targets"])}
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:
-        """Logits [B, T, V] of every position, seen from both sides."""
-        return self.head(self.encode(token_ids_BT, causal=False)) @ self.trunk.vocabulary_matrix().T
+        """Logits [B, T, V] of every position, from bidirectional attention."""
+        states_BTD: Tensor = self.head(self.encode(token_ids_BT, causal=False))
+        return states_BTD @ self.trunk.vocabulary_matrix().T

@@ -1,14 +1,21 @@
-"""Numerical patterns: the type of a token (text, number, operator, punctuation) and the value of the number that comes
-next.
+"""Numerical patterns: the type of a token, and the value of the number that comes next.
 
-Shapes: R rows, T positions, D width, S scored positions, K components of the mixture.
+The first half is the objective; the second half are its value heads, each a distribution over the
+number scale of `ssl_lib.numbers.scale`: y = sign(v) * log10(1 + |v| / 0.01), in orders of
+magnitude. A head gives its loss and its cumulative distribution; `number_prediction` reads
+quantiles from the latter.
+
+Shapes: B sequences, T positions, D width, S target positions, K components or shifts, G digit
+groups of the vocabulary, Q points of the scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -17,14 +24,17 @@ from ssl_lib.batches.masking import masked_view
 from ssl_lib.batches.views import CAUSAL, MASKED, View, ViewMaker, causal_view
 from ssl_lib.config import MlmSettings, NumericalSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Objective, Selection, rows_at
-from ssl_lib.objectives.value_heads import make_value_head
+from ssl_lib.numbers import scale
+from ssl_lib.numbers.scale import LARGEST, from_scale, orders_of_magnitude
+from ssl_lib.objectives.base import Objective, Selection, states_at
 
 TOKEN_TYPES = ("text", "number", "operator", "punctuation")
+SMALLEST_SPREAD = 0.01  # of a Gaussian on the scale: a standard deviation of 2.3%
+SCALE_POINTS = 4001  # of a tabulated distribution, over [-12, 12] on the scale
 
 
 class NumericalPatternLearner(Objective):
-    """Type of hidden tokens, type of the next token, and value of the next number where one starts."""
+    """Type of masked tokens, type of the next token, and value of the next number."""
 
     name = "numerical"
 
@@ -39,15 +49,14 @@ class NumericalPatternLearner(Objective):
         self.settings = settings or NumericalSettings()
         self.type_head = nn.Linear(self.trunk.width, len(TOKEN_TYPES))
         self.next_type_head = nn.Linear(self.trunk.width, len(TOKEN_TYPES))
-        self.value_head = make_value_head(self.settings, self.trunk)
+        self.value_head = VALUE_HEADS[self.settings.value_head](self.settings, self.trunk)
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked and the causal view."""
+        vocabulary, masking = self.trunk.vocabulary, MlmSettings(batch_fraction=1.0)
         return {
-            MASKED: lambda batch, *chance: masked_view(
-                batch, self.trunk.vocabulary, MlmSettings(batch_fraction=1.0), *chance
-            ),
-            CAUSAL: lambda batch, generator, emphasis: causal_view(batch, self.trunk.vocabulary),
+            MASKED: lambda batch, *chance: masked_view(batch, vocabulary, masking, *chance),
+            CAUSAL: lambda batch, *chance: causal_view(batch, vocabulary),
         }
 
     def part_weights(self) -> dict[str, float]:
@@ -61,48 +70,296 @@ class NumericalPatternLearner(Objective):
     def select(
         self, batch: Batch, views: Mapping[str, View], generator: Generator
     ) -> dict[str, Selection]:
-        """Masked positions; positions with a successor; positions before the first token of a number with a usable
-        value.
+        """Masked positions; positions with a successor; positions right before a number.
+
+        A number is predicted from the position before its first token, if its value is usable.
         """
-        types_N = batch.types_BT.flatten()
         masked_S, causal_S = views[MASKED].scored_S, views[CAUSAL].scored_S
-        values_N = batch.values_BT.flatten()
+        types_N, values_N = batch.types_BT.flatten(), batch.values_BT.flatten()
         begins_N = number_starts_BT(batch).flatten() & values_N.isfinite()
         before_S = causal_S[begins_N[causal_S + 1]]
+        types = {"positions": masked_S, "targets": types_N[masked_S]}
+        next_types = {"positions": causal_S, "targets": types_N[causal_S + 1]}
+        values = {
+            "positions": before_S,
+            "targets": values_N[before_S + 1],
+            "first_tokens": batch.token_ids_BT.flatten()[before_S + 1],
+        }
         return {
-            "type": Selection(len(masked_S), {"positions": masked_S, "targets": types_N[masked_S]}),
-            "next_type": Selection(
-                len(causal_S), {"positions": causal_S, "targets": types_N[causal_S + 1]}
-            ),
-            "value": Selection(
-                len(before_S),
-                {
-                    "positions": before_S,
-                    "targets": values_N[before_S + 1],
-                    "first_tokens": batch.token_ids_BT.flatten()[before_S + 1],
-                },
-            ),
+            "type": Selection(len(masked_S), types),
+            "next_type": Selection(len(causal_S), next_types),
+            "value": Selection(len(before_S), values),
         }
 
     def loss_sums(
         self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
     ) -> dict[str, Tensor]:
-        """Cross-entropy of both classifications; the value head's loss."""
+        """Cross-entropy of both classifications, and the value head's loss."""
+        parts = (("type", MASKED, self.type_head), ("next_type", CAUSAL, self.next_type_head))
         sums = {}
-        for part, view, head in (
-            ("type", MASKED, self.type_head),
-            ("next_type", CAUSAL, self.next_type_head),
-        ):
-            logits_SC = head(rows_at(hidden[view], selected[part]["positions"])).float()
-            sums[part] = functional.cross_entropy(
-                logits_SC, selected[part]["targets"], reduction="sum"
-            )
+        for part, view, head in parts:
+            chosen = selected[part]
+            logits_SC = head(states_at(hidden[view], chosen["positions"])).float()
+            sums[part] = functional.cross_entropy(logits_SC, chosen["targets"], reduction="sum")
         chosen = selected["value"]
-        sums["value"] = self.value_head.loss_sum(
-            rows_at(hidden[CAUSAL], chosen["positions"]), chosen
-        )
+        states_SD = states_at(hidden[CAUSAL], chosen["positions"])
+        sums["value"] = self.value_head.loss_sum(states_SD, chosen)
         return sums
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:
-        """Type logits [B, T, 4] of every position, seen from both sides."""
-        return self.type_head(self.encode(token_ids_BT, causal=False))
+        """Type logits [B, T, 4] of every position, from bidirectional attention."""
+        logits_BTC: Tensor = self.type_head(self.encode(token_ids_BT, causal=False))
+        return logits_BTC
+
+
+class ValueHead(nn.Module):
+    """Base of the value heads: two layers from a state to the parameters of a distribution."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, width)
+        self.output = nn.Linear(width, outputs)
+
+    def raw(self, hidden_SD: Tensor) -> Tensor:
+        """The parameters before they are brought into range, [S, outputs], float32."""
+        raw: Tensor = self.output(functional.gelu(self.inner(hidden_SD))).float()
+        return raw
+
+    def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
+        """The loss of the values `targets` [S], float64, summed over S."""
+        raise NotImplementedError(f"{type(self).__name__} must give its loss")
+
+    def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
+        """P(y <= point) at each point of the scale, [S, Q]."""
+        raise NotImplementedError(f"{type(self).__name__} must give its distribution")
+
+
+def scaled(values: Tensor) -> Tensor:
+    """Values (float64) on the number scale, float32; values beyond 1e30 count as 1e30."""
+    return scale.to_scale(values.clamp(-LARGEST, LARGEST)).float()
+
+
+class MixtureHead(ValueHead):
+    """A mixture of K Gaussians on the scale (mixture density network, Bishop 1994).
+
+    The loss is -log(p(y) / p_max), p_max being the peak of the sharpest Gaussian that the head
+    can state, so that it is never negative.
+    """
+
+    def __init__(self, width: int, components: int) -> None:
+        super().__init__(width, 3 * components)
+        nn.init.normal_(self.output.weight, std=0.5 * width**-0.5)
+        with torch.no_grad():
+            self.output.bias.zero_()
+            # the means begin spread over 0 to a million
+            means = slice(components, 2 * components)
+            self.output.bias[means] = torch.linspace(0.0, 8.0, components)
+
+    def mixture(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log weights, means and standard deviations (orders of magnitude), each [S, K]."""
+        weight_SK, mean_SK, spread_SK = self.raw(hidden_SD).chunk(3, dim=-1)
+        return weight_SK.log_softmax(-1), mean_SK, SMALLEST_SPREAD + functional.softplus(spread_SK)
+
+    def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
+        """Sum over S of -log(p(y) / p_max) in nats."""
+        log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
+        target_S1 = scaled(chosen["targets"])[:, None]
+        exponent_SK = -0.5 * ((target_S1 - mean_SK) / spread_SK).square()
+        log_density_SK = exponent_SK - spread_SK.log() + math.log(SMALLEST_SPREAD)
+        return -(log_weight_SK + log_density_SK).logsumexp(-1).sum()
+
+    def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
+        """P(y <= point), the weighted mean over components, [S, Q]."""
+        log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
+        below_SQK = _normal_cdf(
+            scale_Q[None, :, None].float(), mean_SK[:, None], spread_SK[:, None]
+        )
+        return (log_weight_SK.exp()[:, None] * below_SQK).sum(-1)
+
+
+class RegressionHead(ValueHead):
+    """Magnitude on the scale by a robust regression, and sign by classification.
+
+    Its distribution is a Gaussian as wide as its recent errors (root mean square, kept in a
+    buffer while training).
+    """
+
+    spread: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 2)
+        self.register_buffer("spread", torch.tensor(3.0))
+
+    def forward(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor]:
+        """Magnitude [S] in orders of magnitude and the logit of a negative sign [S], float32."""
+        magnitude_S, negative_S = self.raw(hidden_SD).unbind(-1)
+        return magnitude_S, negative_S
+
+    def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
+        """Sum over S of the Huber loss of the magnitude and the cross-entropy of the sign."""
+        magnitude_S, negative_S = self(hidden_SD)
+        target_S = scaled(chosen["targets"])
+        if self.training and len(target_S):
+            error = (magnitude_S.detach() - target_S.abs()).square().mean().sqrt()
+            self.spread.lerp_(error.clamp_min(SMALLEST_SPREAD), 0.02)
+        is_negative_S = (target_S < 0).float()
+        sign = functional.binary_cross_entropy_with_logits(
+            negative_S, is_negative_S, reduction="sum"
+        )
+        return functional.huber_loss(magnitude_S, target_S.abs(), reduction="sum") + sign
+
+    def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
+        """P(y <= point), a Gaussian on either side of zero, [S, Q]."""
+        magnitude_S, negative_S = self(hidden_SD)
+        negative_S1, points_Q = negative_S.sigmoid()[:, None], scale_Q.float()
+        below_SQ = _normal_cdf(points_Q, magnitude_S[:, None], self.spread)
+        above_SQ = 1 - _normal_cdf(-points_Q, magnitude_S[:, None], self.spread)
+        return (1 - negative_S1) * below_SQ + negative_S1 * above_SQ
+
+
+def _normal_cdf(points: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """P(x <= points) of Gaussians."""
+    return 0.5 * (1 + torch.erf((points - mean) * spread.reciprocal() / math.sqrt(2)))
+
+
+class MantissaExponentHead(ValueHead):
+    """Three classifications: sign, order of magnitude on the scale, bin in that order."""
+
+    SIGNS, ORDERS, BINS = 2, 34, 20
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, self.SIGNS + self.ORDERS + self.BINS)
+
+    def forward(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log probabilities of signs [S, 2], orders of magnitude [S, 34] and bins [S, 20]."""
+        parts = self.raw(hidden_SD).split([self.SIGNS, self.ORDERS, self.BINS], dim=-1)
+        sign, order, place = (part.log_softmax(-1) for part in parts)
+        return sign, order, place
+
+    def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
+        """Sum over S of the three cross-entropies in nats."""
+        target_S = scaled(chosen["targets"])
+        # cells of a twentieth of an order: 2.57 on the scale is cell 51, bin 11 of order 2
+        cell_S = (target_S.abs() * self.BINS).long().clamp(max=self.ORDERS * self.BINS - 1)
+        answers = ((target_S < 0).long(), cell_S // self.BINS, cell_S % self.BINS)
+        losses = [
+            functional.nll_loss(part, answer, reduction="sum")
+            for part, answer in zip(self(hidden_SD), answers, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
+        """P(y <= point), uniform inside a bin, [S, Q]."""
+        sign, order, place = (part.exp() for part in self(hidden_SD))
+        cells_SC = (order[:, :, None] * place[:, None, :]).flatten(1)
+        edges_SC = functional.pad(cells_SC.cumsum(-1), (1, 0))
+        below_SQ = self._below(edges_SC, scale_Q)
+        above_SQ = 1 - self._below(edges_SC, -scale_Q)
+        return sign[:, :1] * below_SQ + sign[:, 1:] * above_SQ
+
+    def _below(self, edges_SC: Tensor, scale_Q: Tensor) -> Tensor:
+        """Share of the mass on cells from zero upwards that lies at or below a point, [S, Q]."""
+        place_Q = (scale_Q.float() * self.BINS).clamp(0, edges_SC.shape[-1] - 1)
+        low_Q = place_Q.floor().long().clamp(max=edges_SC.shape[-1] - 2)
+        mass_SQ = edges_SC[:, low_Q + 1] - edges_SC[:, low_Q]
+        return edges_SC[:, low_Q] + (place_Q - low_Q) * mass_SQ
+
+
+class TokenDistanceHead(ValueHead):
+    """Number Token Loss (Zausinger et al. 2024) on the vocabulary's digit groups.
+
+    The expected distance of the number's first group from the truth; a second head classifies
+    the shift, how many orders of magnitude the whole number lies above its first group. Numbers
+    that are not written in digits count 0.
+    """
+
+    SHIFTS, LOWEST_SHIFT = 46, -15  # from -15 to 30 orders of magnitude
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__(trunk.width, self.SHIFTS)
+        self.trunk_of = [trunk]  # in a list: the trunk's parameters are not this head's
+
+    def forward(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Probabilities of the groups [S, G], their values [G], log probabilities [S, 46]."""
+        trunk = self.trunk_of[0]
+        ids_G = trunk.columns.digits_V.nonzero()[:, 0]
+        states_SD = functional.gelu(self.inner(hidden_SD))
+        groups_GD = trunk.vocabulary_matrix()[ids_G].to(states_SD.dtype)
+        logits_SG = functional.linear(states_SD, groups_GD).float()
+        shifts_SK = self.output(states_SD).float().log_softmax(-1)
+        return logits_SG.softmax(-1), trunk.columns.values_V[ids_G], shifts_SK
+
+    def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
+        """Sum over S of the expected distance on the scale and the shift's cross-entropy."""
+        groups_SG, values_G, shifts_SK = self(hidden_SD)
+        columns = self.trunk_of[0].columns
+        first_S = columns.values_V[chosen["first_tokens"]]
+        written_S = columns.digits_V[chosen["first_tokens"]] > 0
+        # "12,345" begins with the group 12, and lies 3 orders of magnitude above it
+        value_S = chosen["targets"].abs().clamp(max=LARGEST)
+        orders_S = orders_of_magnitude(value_S) - orders_of_magnitude(first_S)
+        shift_S = (orders_S.round().long() - self.LOWEST_SHIFT).clamp(0, self.SHIFTS - 1)
+        distance_SG = (scaled(values_G)[None, :] - scaled(first_S)[:, None]).abs()
+        shift_loss_S = functional.nll_loss(shifts_SK, shift_S, reduction="none")
+        loss_S = (groups_SG * distance_SG).sum(-1) + shift_loss_S
+        return (loss_S * written_S).sum()
+
+    def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
+        """P(y <= point), from all pairs of group and shift, [S, Q]."""
+        groups_SG, values_G, shifts_SK = self(hidden_SD)
+        shifts_K = torch.arange(self.SHIFTS, dtype=torch.float64, device=values_G.device)
+        factors_K = 10.0 ** (shifts_K + self.LOWEST_SHIFT)
+        points = scaled(values_G[:, None] * factors_K[None, :]).flatten()
+        order = points.argsort()
+        cells_Q = torch.searchsorted(points[order].contiguous(), scale_Q.float(), right=True)
+        found = []
+        for groups_G, log_shares_K in zip(groups_SG, shifts_SK, strict=True):
+            mass = (groups_G[:, None] * log_shares_K.exp()).flatten()[order]
+            found.append(functional.pad(mass.cumsum(0), (1, 0))[cells_Q])
+        return torch.stack(found)
+
+
+VALUE_HEADS: dict[str, Callable[[NumericalSettings, Trunk], ValueHead]] = {
+    "mixture": lambda settings, trunk: MixtureHead(trunk.width, settings.components),
+    "regression": lambda settings, trunk: RegressionHead(trunk.width),
+    "mantissa_exponent": lambda settings, trunk: MantissaExponentHead(trunk.width),
+    "token_distance": lambda settings, trunk: TokenDistanceHead(trunk),
+}
+"""The heads that `objectives.numerical.value_head` names."""
+
+
+class NumberPrediction(NamedTuple):
+    """Median of the next number, central intervals, and probabilities by order of magnitude.
+
+    `interval` is the central 90%, `intervals` are central ones by level; `magnitudes` has
+    P(10^k <= |value| < 10^(k+1)) by k.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    intervals: dict[float, tuple[float, float]]
+    magnitudes: dict[int, float]
+
+
+def scale_points(device: torch.device) -> Tensor:
+    """Points [Q] of the scale at which distributions are tabulated, float64."""
+    return torch.linspace(-12.0, 12.0, SCALE_POINTS, dtype=torch.float64, device=device)
+
+
+def number_prediction(
+    cumulative_Q: Tensor, scale_Q: Tensor, intervals: Sequence[float]
+) -> NumberPrediction:
+    """Quantiles and orders of magnitude of one tabulated distribution."""
+    values_Q = from_scale(scale_Q)
+
+    def quantile(level: float) -> float:
+        place = int(torch.searchsorted(cumulative_Q, level))
+        return float(values_Q[min(place, len(values_Q) - 1)])
+
+    central = {}
+    for level in {*intervals, 0.9}:
+        central[level] = (quantile((1 - level) / 2), quantile((1 + level) / 2))
+    powers_Q = values_Q.abs().clamp_min(1e-12).log10().floor()
+    mass_Q = torch.diff(cumulative_Q, prepend=cumulative_Q[:1] * 0.0)
+    magnitudes = {power: float(mass_Q[powers_Q == power].sum()) for power in range(-3, 10)}
+    return NumberPrediction(quantile(0.5), central[0.9], central, magnitudes)

@@ -1,33 +1,73 @@
-"""A momentum encoder, which follows the encoder slowly, and the queue of its keys (He et al. 2020).
+"""A momentum encoder and the queue of its keys (MoCo, He et al. 2020): only when asked for.
 
-Both are part of the state that resuming needs; neither learns by gradients nor is saved with the model. In a
-distributed run, every process holds the same copy and the same queue.
+Its weights are an exponential moving average of the encoder's. Both are part of the state that
+resuming needs; neither learns by gradients nor is saved with the model. In a distributed run,
+every process holds the same copy and the same queue.
 
-Shapes: R rows, T positions, D width, N keys of this process, M of all processes, Q places of the queue, P key width.
+Shapes: R sequences, T positions, D width, N items of this process, M items of all processes,
+Q places of the queue, K candidates, P width of an embedding.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import ContrastiveSettings
-from ssl_lib.objectives.base import Selection, rows_at
-from ssl_lib.objectives.contrastive.gathering import gather
-from ssl_lib.objectives.contrastive.losses import NO_LABEL, Keys
-from ssl_lib.objectives.contrastive.sentence_encoder import unpacked
-from ssl_lib.objectives.contrastive.spans import unit
+from ssl_lib.objectives.base import LossTerm, Selection, states_at, unit_length
+from ssl_lib.objectives.contrastive.ntxent import all_gather, check_temperature
+from ssl_lib.objectives.contrastive.sentence_encoder import WrittenNumbers
 
 PARTS = ("token", "document")
+NO_LABEL = -1  # of a place in the queue that holds no key yet; labels are not negative
+
+
+class Keys(NamedTuple):
+    """Embeddings [K, P] to be picked from, and their labels [K].
+
+    Keys of a query's own label are false negatives, and excluded.
+    """
+
+    vectors: Tensor
+    labels: Tensor
+
+
+def momentum_ntxent(
+    queries_NP: Tensor, start: int, current: Keys, past: Keys, temperature: Tensor | float
+) -> LossTerm:
+    """InfoNCE: each query picks its own key from the current ones and the queue's (eq. 1).
+
+    The key of query n is number start + n of the current ones. Excluded are keys with the query's
+    label and empty places of the queue. The sum over N queries is in nats.
+    """
+    check_temperature(temperature)
+    positive_N = start + torch.arange(len(queries_NP), device=queries_NP.device)
+    labels_N = current.labels[positive_N]
+    labels_K = torch.cat([current.labels, past.labels])
+    excluded_NK = (labels_N[:, None] == labels_K[None, :]) | (labels_K == NO_LABEL)
+    excluded_NK.scatter_(1, positive_N[:, None], False)
+    logits_NK = queries_NP @ torch.cat([current.vectors, past.vectors]).T / temperature
+    logits_NK = logits_NK.masked_fill(excluded_NK, -math.inf)
+    loss = functional.cross_entropy(logits_NK, positive_N, reduction="sum")
+    return LossTerm(loss, len(queries_NP))
 
 
 class Queue(nn.Module):
-    """The last `size` keys of width P with their labels, oldest first to go; places without a key have NO_LABEL."""
+    """The last `size` keys of width P with their labels, oldest first to go.
+
+    Places without a key have NO_LABEL.
+    """
+
+    keys_QP: Tensor
+    labels_Q: Tensor
+    next_place: Tensor
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
@@ -44,27 +84,26 @@ class Queue(nn.Module):
     def push(self, keys: Keys) -> None:
         """Put keys in the places of the oldest ones; of more keys than places, the last ones."""
         size = len(self.labels_Q)
-        rows_NP, labels_N = keys.rows[-size:], keys.labels[-size:]
+        vectors_NP, labels_N = keys.vectors[-size:], keys.labels[-size:]
         places_N = (self.next_place + torch.arange(len(labels_N), device=labels_N.device)) % size
-        self.keys_QP[places_N], self.labels_Q[places_N] = rows_NP, labels_N
+        self.keys_QP[places_N], self.labels_Q[places_N] = vectors_NP, labels_N
         self.next_place.add_(len(labels_N)).remainder_(size)
 
 
 class MomentumEncoder(nn.Module):
-    """Copies of `trunk`, `sentences` and both projections, by their names in `online`; they follow them by a running
-    mean."""
+    """EMA copies of `trunk`, `sentences` and both projections, by their names in `online`."""
 
     def __init__(self, online: Mapping[str, nn.Module], settings: ContrastiveSettings) -> None:
         super().__init__()
-        self.copies = nn.ModuleDict(
-            {name: copy.deepcopy(module) for name, module in online.items()}
-        )
+        copies = {name: copy.deepcopy(module) for name, module in online.items()}
+        self.copies = nn.ModuleDict(copies)
         self.requires_grad_(False)
         self.momentum = settings.momentum
         self.queues = nn.ModuleDict(
             {part: Queue(settings.queue, settings.projection) for part in PARTS}
         )
-        self.waiting: dict[int, tuple[Any, dict[str, Keys]]] = {}
+        # keys of micro-batches whose step has not ended, by the identity of their selections
+        self.waiting: dict[int, tuple[Mapping[str, Selection], dict[str, Keys]]] = {}
 
     @torch.no_grad()
     def forward(self, selected: Mapping[str, Selection]) -> dict[str, tuple[Keys, int]]:
@@ -74,30 +113,57 @@ class MomentumEncoder(nn.Module):
         """
         token, document = selected["token"], selected["document"]
         ids_RT = token["key_ids"]
-        seen_both_ways_R = torch.zeros(len(ids_RT), dtype=torch.bool, device=ids_RT.device)
-        hidden_RTD = self.copies["trunk"](ids_RT, token["key_documents"], seen_both_ways_R)
+        causal_R = torch.zeros(len(ids_RT), dtype=torch.bool, device=ids_RT.device)
+        hidden_RTD = self.copies["trunk"](ids_RT, token["key_documents"], causal_R)
         hidden_RTD = in_clean_order(hidden_RTD, token.tensors.get("key_source"))
-        token_NP = unit(self.copies["token_projection"](rows_at(hidden_RTD, token["positions"])))
-        spans = (document["span"], len(document["first"]))
-        sentences_ND = self.copies["sentences"](hidden_RTD, unpacked(document, 1), *spans)
-        document_NP = unit(self.copies["document_projection"](sentences_ND))
+        token_ND = states_at(hidden_RTD, token["positions"])
+        written = WrittenNumbers.under(1, document.tensors)
+        sentence_ND = self.copies["sentences"](
+            hidden_RTD, written, document["span"], len(document["first"])
+        )
         found = {}
-        for part, rows_NP in zip(PARTS, (token_NP, document_NP), strict=True):
-            all_MP, start = gather(rows_NP)
-            found[part] = (Keys(all_MP, gather(selected[part]["labels"]).rows), start)
+        for part, vectors_ND in (("token", token_ND), ("document", sentence_ND)):
+            own_NP = unit_length(self.copies[f"{part}_projection"](vectors_ND))
+            all_MP, start = all_gather(own_NP)
+            labels_M = all_gather(selected[part]["labels"]).items
+            found[part] = (Keys(all_MP, labels_M), start)
         self.waiting[id(selected)] = (selected, {part: keys for part, (keys, _) in found.items()})
         return found
 
+    def loss_sums(
+        self,
+        queries: Mapping[str, Sequence[Tensor]],
+        selected: Mapping[str, Selection],
+        temperature: Tensor,
+    ) -> dict[str, Tensor]:
+        """By part, every view [N, P] but the second against the keys of the second.
+
+        The loss is averaged over these views.
+        """
+        found, sums = self(selected), {}
+        for part, views in queries.items():
+            queue = self.queues[part]
+            assert isinstance(queue, Queue)
+            current, start = found[part]
+            losses = [
+                momentum_ntxent(view, start, current, queue.content, temperature).sum
+                for index, view in enumerate(views)
+                if index != 1
+            ]
+            scored = selected[part].count > 0
+            sums[part] = torch.stack(losses).mean() if scored else views[0].sum() * 0.0
+        return sums
+
     @torch.no_grad()
     def after_step(self, online: Mapping[str, nn.Module], updated: bool) -> None:
-        """Move the copies towards `online` and put the step's keys in the queues, unless the step came to nothing."""
+        """Move the averages and put the step's keys in the queues, unless it came to nothing."""
         if updated:
             for name, module in online.items():
-                for slow, fast in zip(
-                    self.copies[name].parameters(), module.parameters(), strict=True
-                ):
-                    slow.lerp_(fast, 1.0 - self.momentum)
+                pairs = zip(self.copies[name].parameters(), module.parameters(), strict=True)
+                for average, current in pairs:
+                    average.lerp_(current, 1.0 - self.momentum)
             for _, keys in self.waiting.values():
                 for part, queue in self.queues.items():
+                    assert isinstance(queue, Queue)
                     queue.push(keys[part])
         self.waiting.clear()

@@ -1,24 +1,26 @@
-"""Contrastive learning: what belongs together is near, and sentences are as near as their numbers.
+"""Contrastive learning: equal things are near, sentences are as near as their numbers.
 
-NT-Xent between two or more augmented views (token positions, sentences), or against a momentum encoder and its queue;
-token types drawn together; numbers next to their other written forms; graded similarity of numbers, and of sentences:
-those that restate each other, those with one number changed (weighed by the logarithm of the change: 2% is not 20%),
-and unrelated ones.
+NT-Xent between two or more augmented views (token positions, sentences), or against a momentum
+encoder and its queue; token types pulled together; numbers next to their other written forms;
+soft-label similarity of numbers, and of sentences: paraphrases, numeric hard negatives (weighed by
+the logarithm of the change: 2% is not 20%), and random pairs.
 
-Shapes: R rows, T positions, D width, N items (one embedding in each view), P projection, Q pairs.
+Views: the augmented ones, and of the same sequences the anchors as they are, their numeric hard
+negatives, and where that has a weight their equivalent forms.
+
+Shapes: B sequences of a batch, R sequences of a view, T positions, D width, N items (one embedding
+in each view), P width of a projection.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
 from typing import Any
 
 import tiktoken
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from ssl_lib.batches.alterations import altered_view, clean_view
 from ssl_lib.batches.batch import Batch
@@ -29,49 +31,53 @@ from ssl_lib.batches.views import MASKED, NOISED, View, ViewMaker, row_count
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings
 from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Objective, Selection, rows_at, whole
-from ssl_lib.objectives.contrastive.gathering import process_count
-from ssl_lib.objectives.contrastive.losses import (
-    graded_distance_loss,
-    graded_loss,
-    momentum_ntxent,
-    ntxent,
-    ntxent_of_equivalents,
-    supervised,
+from ssl_lib.objectives.base import (
+    Objective,
+    Selection,
+    as_batch,
+    mean_of_spans,
+    states_at,
+    unit_length,
 )
 from ssl_lib.objectives.contrastive.momentum import MomentumEncoder
-from ssl_lib.objectives.contrastive.selection import (
+from ssl_lib.objectives.contrastive.ntxent import (
     Tensors,
-    select_equivalents,
-    select_numbers,
-    select_sentence_pairs,
+    multi_view_ntxent,
+    process_count,
     select_sentences,
     select_tokens,
+    supervised_contrastive,
+)
+from ssl_lib.objectives.contrastive.numbers import (
+    ntxent_with_hard_negatives,
+    number_similarity_loss,
+    select_equivalents,
+    select_numbers,
 )
 from ssl_lib.objectives.contrastive.sentence_encoder import (
     SentenceEncoder,
-    as_written,
-    packed,
-    unpacked,
-    written_rows,
+    WrittenNumbers,
+    numbers_in_view,
+    written_numbers,
 )
-from ssl_lib.objectives.contrastive.spans import mean_of_spans, unit
+from ssl_lib.objectives.contrastive.sentence_pairs import (
+    select_sentence_pairs,
+    sentence_pair_losses,
+)
 
-CLEAN, ALTERED, EQUIVALENT = "clean", "altered", "equivalent"
-SENTENCE_PARTS = ("altered", "restated", "apart")
+ANCHOR, HARD_NEGATIVE, EQUIVALENT = "anchor", "hard_negative", "equivalent"
 
 UNITS_FLOOR = 1e-2  # above most of their gradients: a unit moves by what its pairs agree on
 REFERENCE_TEMPERATURE = 0.07
-LOWEST_TEMPERATURE = (
-    0.01  # of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
-)
+# of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
+LOWEST_TEMPERATURE = 0.01
 
 
 class ContrastiveTokenEncoder(Objective):
-    """Embeddings in which what belongs together is near; calling it gives one unit-length embedding per row."""
+    """Embeddings in which equal things are near; calling it gives one unit-length vector each."""
 
     name = "contrastive"
-    owns = (CLEAN, ALTERED, EQUIVALENT)
+    owns = (ANCHOR, HARD_NEGATIVE, EQUIVALENT)
     writes_text = True
 
     def __init__(
@@ -83,171 +89,176 @@ class ContrastiveTokenEncoder(Objective):
         **shape: Any,
     ) -> None:
         super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or ContrastiveSettings(
-            batch_fraction=1.0, equivalent_weight=0.0
-        )  # forms need an encoding
-        if self.settings.equivalent_weight and encoding is None:
+        if settings is None:  # equivalent forms need an encoding
+            settings = ContrastiveSettings(batch_fraction=1.0, equivalent_weight=0.0)
+        self.settings = settings
+        if settings.equivalent_weight and encoding is None:
             raise UserError(
                 "objectives.contrastive.equivalent_weight needs the encoding; "
                 "pass encoding=… or set it to 0"
             )
         self.encoding = encoding
-        width = self.trunk.width
-        self.token_projection = nn.Linear(width, self.settings.projection)
-        self.number_projection = nn.Linear(width, self.settings.projection)
+        width, projection = self.trunk.width, settings.projection
+        self.token_projection = nn.Linear(width, projection)
+        self.number_projection = nn.Linear(width, projection)
         columns = self.trunk.columns
-        self.sentences = SentenceEncoder(
-            width, columns.point_V | columns.comma_V, columns.scale_log10_V
-        )
-        self.document_projection = nn.Linear(width, self.settings.projection)
+        separators_V = columns.point_V | columns.comma_V
+        self.sentences = SentenceEncoder(width, separators_V, columns.scale_log10_V)
+        self.document_projection = nn.Linear(width, projection)
         self.log_temperature = nn.Parameter(
-            torch.tensor(math.log(self.settings.temperature)),
-            requires_grad=self.settings.learned_temperature,
+            torch.tensor(math.log(settings.temperature)),
+            requires_grad=settings.learned_temperature,
         )
-        self.type_projection = (
-            nn.Linear(width, self.settings.projection) if self.settings.type_weight else None
-        )
-        self.momentum_encoder = (
-            MomentumEncoder(self._online(), self.settings) if self.settings.momentum else None
-        )
+        self.type_projection = nn.Linear(width, projection) if settings.type_weight else None
+        self.momentum_encoder = None
+        if settings.momentum:
+            self.momentum_encoder = MomentumEncoder(self._online(), settings)
 
     @property
     def augmented(self) -> tuple[str, ...]:
-        """Names of the augmented views: masked and noised in turn."""
-        further = (
-            f"{(MASKED, NOISED)[index % 2]}_{index // 2 + 1}"
-            for index in range(2, self.settings.views)
-        )
-        return (MASKED, NOISED, *further)
+        """Names of the augmented views, corrupted in two ways in turn: masked, noised, masked_2."""
+        names = [MASKED, NOISED]
+        for index in range(2, self.settings.views):
+            names.append(f"{names[index % 2]}_{index // 2 + 1}")
+        return tuple(names)
 
     @property
-    def everywhere(self) -> bool:
-        """Whether negatives come from all processes: only while training, for held-out rows are the same in each."""
+    def across_processes(self) -> bool:
+        """Whether negatives come from all processes: while training alone.
+
+        Held-out sequences are the same in each process.
+        """
         return self.settings.gather and self.training and process_count() > 1
 
     @property
-    def follows(self) -> bool:
-        """Whether keys come from the momentum encoder: only while training; held-out losses need no queue."""
-        return self.momentum_encoder is not None and self.training
+    def temperature(self) -> Tensor:
+        """Scalar; learned only if the settings say so.
+
+        Held-out losses are taken at REFERENCE_TEMPERATURE, whatever was tuned.
+        """
+        if self.training:
+            return self.log_temperature.exp()
+        return torch.tensor(REFERENCE_TEMPERATURE, device=self.log_temperature.device)
 
     def view_makers(self) -> dict[str, ViewMaker]:
-        """Augmented views of the same rows; the clean rows, the same with numbers changed and, where that has a weight,
-        with numbers in other written forms, all seen from both sides.
-        """
-        vocabulary, share = self.trunk.vocabulary, whole(self).batch_fraction
+        """Augmented views, anchors, hard negatives, equivalent forms: all bidirectional."""
+        vocabulary, encoding = self.trunk.vocabulary, self.encoding
+        fraction = self.view_settings.batch_fraction
 
-        def masked(rows: float) -> ViewMaker:
-            return lambda batch, *chance: masked_view(
-                batch, vocabulary, MlmSettings(batch_fraction=rows), *chance
-            )
+        def augmented(name: str, fraction: float) -> ViewMaker:
+            if name.startswith(MASKED):
+                masking = MlmSettings(batch_fraction=fraction)
+                return lambda batch, *chance: masked_view(batch, vocabulary, masking, *chance)
+            noise = DenoisingSettings(batch_fraction=fraction)
+            return lambda batch, *chance: noised_view(batch, vocabulary, noise, *chance)
 
-        def noised(rows: float) -> ViewMaker:
-            return lambda batch, *chance: noised_view(
-                batch, vocabulary, DenoisingSettings(batch_fraction=rows), *chance
-            )
-
-        makers: dict[str, ViewMaker] = {
-            MASKED: masked(1.0),
-            NOISED: noised(1.0),
-            CLEAN: lambda batch, generator, emphasis: clean_view(
-                batch, vocabulary, row_count(batch, share)
-            ),
-            ALTERED: lambda batch, generator, emphasis: altered_view(
-                batch, vocabulary, row_count(batch, share), generator
-            ),
-        }
-        for index, name in enumerate(self.augmented[2:]):
-            makers[name] = (masked, noised)[index % 2](share)
-        if self.settings.equivalent_weight:
-            encoding = self.encoding
-            assert encoding is not None
+        # of the first two, which other objectives read too, all sequences
+        makers = {name: augmented(name, 1.0) for name in (MASKED, NOISED)}
+        makers[ANCHOR] = lambda batch, generator, emphasis: clean_view(
+            batch, vocabulary, row_count(batch, fraction)
+        )
+        makers[HARD_NEGATIVE] = lambda batch, generator, emphasis: altered_view(
+            batch, vocabulary, row_count(batch, fraction), generator
+        )
+        for name in self.augmented[2:]:
+            makers[name] = augmented(name, fraction)
+        if self.settings.equivalent_weight and encoding is not None:
             makers[EQUIVALENT] = lambda batch, generator, emphasis: equivalent_view(
-                batch, vocabulary, encoding, row_count(batch, share), generator
+                batch, vocabulary, encoding, row_count(batch, fraction), generator
             )
         return makers
 
     def part_weights(self) -> dict[str, float]:
-        """Weights of token positions, sentences, numbers, and pairs of sentences; of token types and equivalent forms,
-        which take part only where they have a weight.
-        """
+        """Weight of each term; `type` and `equivalent` take part only where they have one."""
+        settings = self.settings
         weights = {
-            "token": self.settings.token_weight,
-            "document": self.settings.document_weight,
-            "number": self.settings.number_weight,
+            "token": settings.token_weight,
+            "document": settings.document_weight,
+            "number": settings.number_weight,
+            "hard_negative": settings.sentence_weight,
+            "paraphrase": settings.sentence_weight,
+            "random_pair": settings.sentence_weight,
+            "magnitude": settings.sentence_weight,
         }
-        asked = {"type": self.settings.type_weight, "equivalent": self.settings.equivalent_weight}
-        pairs = dict.fromkeys((*SENTENCE_PARTS, "magnitude"), self.settings.sentence_weight)
-        return weights | pairs | {part: weight for part, weight in asked.items() if weight}
+        if settings.type_weight:
+            weights["type"] = settings.type_weight
+        if settings.equivalent_weight:
+            weights["equivalent"] = settings.equivalent_weight
+        return weights
 
     def select(
         self, batch: Batch, views: Mapping[str, View], generator: Generator
     ) -> dict[str, Selection]:
-        """Positions and sentences of the augmented views, numbers and sentence pairs of the clean and the altered one,
-        numbers of the clean and the equivalent one.
-        """
+        """What each term compares, drawn in the order in which they stand here."""
         limit, vocabulary = self.settings.effective_batch, self.trunk.vocabulary
-        both = batch.first_rows(min(len(views[name].ids_RT) for name in self.augmented))
-        clean = batch.first_rows(len(views[CLEAN].ids_RT))
-        rows = slice(len(both.token_ids_BT))
-        present_BT = torch.stack([views[name].present_RT()[rows] for name in self.augmented]).all(0)
-        token = select_tokens(both, present_BT, vocabulary, limit, generator)
-        document = select_sentences(both, present_BT, vocabulary, limit, generator)
-        number = select_numbers(clean, limit, generator)
-        for at, name in enumerate(self.augmented):
-            document |= packed(as_written(self.trunk, views[name]), at)
-        if self.follows:
-            token |= {
-                "key_ids": views[NOISED].ids_RT[rows],
-                "key_documents": views[NOISED].document_ids_RT[rows],
-            }
-            if views[NOISED].source_N is not None:
-                token["key_source"] = views[NOISED].source_N[: present_BT.numel()]
-        anchors = 1 if self.follows else 2
-        chosen = {
-            "token": self._anchors(len(token["positions"]), anchors, token),
-            "document": self._anchors(len(document["first"]), anchors, document),
-            "number": self._anchors(len(number["first"]), 1, number),
-            **select_sentence_pairs(clean, views[CLEAN], views[ALTERED], self.trunk, generator),
+        augmented = [views[name] for name in self.augmented]
+        shared = batch.first_rows(min(len(view.ids_RT) for view in augmented))
+        count = len(shared.token_ids_BT)
+        present_BT = torch.stack([view.present_RT()[:count] for view in augmented]).all(0)
+        token = select_tokens(shared, present_BT, vocabulary, limit, generator)
+        types = {"labels": token["types"].repeat(len(augmented))}
+        document = select_sentences(shared, present_BT, vocabulary, limit, generator)
+        for index, view in enumerate(augmented):
+            document |= numbers_in_view(self.trunk, view).named(index)
+        if self._uses_keys:
+            token |= _key_tensors(views[NOISED], count)
+        anchors = batch.first_rows(len(views[ANCHOR].ids_RT))
+        number = select_numbers(anchors, limit, generator)
+        # a query of the momentum encoder is one anchor, a pair of views is two
+        each = 1 if self._uses_keys else 2
+        selected = {
+            "token": self._scored(len(token["positions"]), each, token),
+            "document": self._scored(len(document["first"]), each, document),
+            "number": self._scored(len(number["first"]), 1, number),
         }
+        selected |= select_sentence_pairs(
+            anchors, views[ANCHOR], views[HARD_NEGATIVE], self.trunk, generator
+        )
         if self.type_projection is not None:
-            chosen["type"] = self._anchors(
-                len(token["positions"]), len(self.augmented), {"labels": token["types"]}
-            )
+            selected["type"] = self._scored(len(token["positions"]), len(augmented), types)
         if self.settings.equivalent_weight:
-            assert isinstance(views[EQUIVALENT], EquivalentView)
-            same = select_equivalents(clean, views[ALTERED], views[EQUIVALENT], limit, generator)
-            chosen["equivalent"] = self._anchors(len(same["values"]), 2, same)
-        return chosen
+            positive = views[EQUIVALENT]
+            assert isinstance(positive, EquivalentView)
+            same = select_equivalents(anchors, views[HARD_NEGATIVE], positive, limit, generator)
+            selected["equivalent"] = self._scored(len(same["values"]), 2, same)
+        return selected
 
     def loss_sums(
         self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
     ) -> dict[str, Tensor]:
-        """NT-Xent over the augmented views, graded similarity of numbers and of sentences, types, equivalent forms."""
-        views = [hidden[name] for name in self.augmented]
+        """The sum of each term, in the order of `part_weights`."""
         token, document, number = selected["token"], selected["document"], selected["number"]
-        states = [rows_at(view, token["positions"]) for view in views]
-        tokens = [unit(self.token_projection(state)) for state in states]
-        spans = (document["span"], len(document["first"]))
-        sentences = [
-            self.sentences(view, unpacked(document, at), *spans) for at, view in enumerate(views)
-        ]
-        sentences = [unit(self.document_projection(vectors_ND)) for vectors_ND in sentences]
-        numbers = self._numbers(hidden[CLEAN], number["span"], len(number["first"]))
-        if self.follows:
-            sums = self._against_keys({"token": tokens, "document": sentences}, selected)
+        views = [hidden[name] for name in self.augmented]
+        states = [states_at(view_RTD, token["positions"]) for view_RTD in views]
+        tokens = [unit_length(self.token_projection(states_ND)) for states_ND in states]
+        sentences = []
+        for index, view_RTD in enumerate(views):
+            written = WrittenNumbers.under(index, document.tensors)
+            vectors_ND = self.sentences(view_RTD, written, document["span"], len(document["first"]))
+            sentences.append(unit_length(self.document_projection(vectors_ND)))
+        numbers_NP = self._numbers(hidden[ANCHOR], number["span"], len(number["first"]))
+
+        if self.momentum_encoder is not None and self._uses_keys:
+            queries = {"token": tokens, "document": sentences}
+            sums = self.momentum_encoder.loss_sums(queries, selected, self.temperature)
         else:
             sums = {
                 "token": self._between_views(tokens, token, token["labels"]),
                 "document": self._between_views(sentences, document, document["owners"]),
             }
-        sums["number"] = (
-            graded_loss(numbers, number["scaled"], self.temperature, self.everywhere).sum
-            if self._scores(number)
-            else numbers.sum() * 0.0
+        options = (self.temperature, self.across_processes)
+        sums["number"] = numbers_NP.sum() * 0.0
+        if self._is_scored(number):
+            sums["number"] = number_similarity_loss(numbers_NP, number["scaled"], *options).sum
+        sums |= sentence_pair_losses(
+            self.sentences, hidden[ANCHOR], hidden[HARD_NEGATIVE], selected
         )
-        sums |= self._sentence_losses(hidden, selected)
         if self.type_projection is not None:
-            sums["type"] = self._type_loss(torch.cat(states), selected["type"])
+            items_NP = unit_length(self.type_projection(torch.cat(states)))
+            sums["type"] = items_NP.sum() * 0.0
+            if self._is_scored(selected["type"]):
+                labels_N = selected["type"]["labels"]
+                sums["type"] = supervised_contrastive(items_NP, labels_N, *options).sum
         if self.settings.equivalent_weight:
             sums["equivalent"] = self._equivalent_loss(hidden, selected["equivalent"])
         return sums
@@ -259,137 +270,94 @@ class ContrastiveTokenEncoder(Objective):
         without a floor the unit of a rare token would be taken from a single accidental pair
         (docs/LOG.md).
         """
-        return [{"params": [self.sentences.units.weight], "eps": UNITS_FLOOR}]
+        return [{"params": [self.sentences.unit_log10.weight], "eps": UNITS_FLOOR}]
 
     def after_step(self, updated: bool) -> None:
-        """Keep a learned temperature in its range, let the momentum encoder follow."""
+        """Keep a learned temperature in its range, move the momentum encoder."""
         if self.settings.learned_temperature and updated:
             with torch.no_grad():
                 self.log_temperature.clamp_(min=math.log(LOWEST_TEMPERATURE))
         if self.momentum_encoder is not None:
             self.momentum_encoder.after_step(self._online(), updated)
 
-    @property
-    def temperature(self) -> Tensor:
-        """Scalar; learned only if the settings say so. Held-out losses are taken at REFERENCE_TEMPERATURE, whatever
-        was tuned.
-        """
-        return (
-            self.log_temperature.exp()
-            if self.training
-            else torch.tensor(REFERENCE_TEMPERATURE, device=self.log_temperature.device)
-        )
-
     def embed(self, hidden_RTD: Tensor, token_ids_RT: Tensor, document_ids_RT: Tensor) -> Tensor:
-        """One unit-length embedding [R, D] per row, from its bidirectional states and its ids."""
-        rows = torch.arange(len(hidden_RTD), device=hidden_RTD.device)
-        span_RT = torch.where(document_ids_RT >= 0, rows[:, None], -1)
-        written = written_rows(self.trunk, token_ids_RT, document_ids_RT)
-        return self.sentences(hidden_RTD, written, span_RT, len(rows))
+        """One unit-length vector [R, D] of each sequence, from bidirectional states and its ids."""
+        sequences_R = torch.arange(len(hidden_RTD), device=hidden_RTD.device)
+        span_RT = torch.where(document_ids_RT >= 0, sequences_R[:, None], -1)
+        written = written_numbers(self.trunk, token_ids_RT, document_ids_RT)
+        vectors_RD: Tensor = self.sentences(hidden_RTD, written, span_RT, len(sequences_R))
+        return vectors_RD
 
     @torch.no_grad()
     def forward(self, token_ids_BT: Tensor) -> Tensor:
-        """Unit-length embeddings [B, D] of rows, as features of a downstream model: no gradient comes back through
-        them. To train the encoder itself on a task, take `embed(encode(ids, causal=False), ids, document_ids)`.
+        """Unit-length vectors [B, D] of sequences, as features of a downstream model.
+
+        No gradient comes back through them. To train the encoder itself on a task, take
+        `embed(encode(ids, causal=False), ids, document_ids)`.
         """
-        ids_BT = torch.atleast_2d(token_ids_BT)
-        documents_BT = torch.where(ids_BT == self.trunk.vocabulary.special.padding, -1, 0)
-        return self.embed(self.encode(ids_BT, causal=False), ids_BT, documents_BT)
+        ids_BT = as_batch(token_ids_BT)
+        hidden_BTD = self.encode(ids_BT, causal=False)
+        return self.embed(hidden_BTD, ids_BT, self.one_document(ids_BT))
+
+    @property
+    def _uses_keys(self) -> bool:
+        """Whether candidates are the momentum encoder's keys; held-out losses need no queue."""
+        return self.momentum_encoder is not None and self.training
 
     def _online(self) -> dict[str, nn.Module]:
-        """What the momentum encoder follows."""
-        names = ("trunk", "token_projection", "sentences", "document_projection")
-        return {name: getattr(self, name) for name in names}
+        """What the momentum encoder is an average of."""
+        return {
+            "trunk": self.trunk,
+            "token_projection": self.token_projection,
+            "sentences": self.sentences,
+            "document_projection": self.document_projection,
+        }
 
-    def _anchors(self, items: int, each: int, tensors: Tensors) -> Selection:
-        """`each` anchors for every item; a single item has no negatives and counts for nothing, unless other processes
-        have some.
+    def _scored(self, items: int, each: int, tensors: Tensors) -> Selection:
+        """A selection of `each` anchors for every item.
+
+        A single item has no negatives and counts for nothing, unless other processes have some.
         """
-        return Selection(items * each if items >= 2 or self.everywhere else 0, tensors)
+        enough = items >= 2 or self.across_processes
+        return Selection(items * each if enough else 0, tensors)
 
-    def _scores(self, chosen: Selection) -> bool:
-        """Whether a loss is taken: with every other process, or where there is something to score."""
-        return chosen.count > 0 or self.everywhere
+    def _is_scored(self, chosen: Selection) -> bool:
+        """Whether a loss is taken: with every other process, or where something is scored."""
+        return chosen.count > 0 or self.across_processes
 
     def _numbers(self, hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
-        return unit(self.number_projection(mean_of_spans(hidden_RTD, span_RT, count)))
+        """Embeddings [N, P] of numbers: the mean of their states, projected."""
+        mean_ND = mean_of_spans(hidden_RTD, span_RT, count)
+        return unit_length(self.number_projection(mean_ND))
 
-    def _between_views(
-        self, views: Sequence[Tensor], chosen: Selection, labels_N: Tensor | None
-    ) -> Tensor:
-        """NT-Xent, averaged over all pairs of views."""
-        if not self._scores(chosen):
-            return sum(view.sum() for view in views) * 0.0
-        pairs = [
-            ntxent(*pair, self.temperature, labels_N, self.everywhere).sum
-            for pair in combinations(views, 2)
-        ]
-        return torch.stack(pairs).mean() if len(pairs) > 1 else pairs[0]
-
-    def _against_keys(
-        self, queries: Mapping[str, Sequence[Tensor]], selected: Mapping[str, Selection]
-    ) -> dict[str, Tensor]:
-        """Every view but the second against the momentum encoder's keys of the second, averaged over these views."""
-        assert self.momentum_encoder is not None
-        keys, sums = self.momentum_encoder(selected), {}
-        for part, views in queries.items():
-            past, (current, start) = self.momentum_encoder.queues[part].content, keys[part]
-            asking = [view for index, view in enumerate(views) if index != 1]
-            losses = [
-                momentum_ntxent(view, start, current, past, self.temperature).sum for view in asking
-            ]
-            sums[part] = (
-                torch.stack(losses).mean() if self._scores(selected[part]) else views[0].sum() * 0.0
-            )
-        return sums
-
-    def _type_loss(self, states_ND: Tensor, chosen: Selection) -> Tensor:
-        assert self.type_projection is not None
-        items_NP = unit(self.type_projection(states_ND))
-        if not self._scores(chosen):
-            return items_NP.sum() * 0.0
-        labels_N = chosen["labels"].repeat(len(self.augmented))
-        return supervised(items_NP, labels_N, self.temperature, self.everywhere).sum
+    def _between_views(self, views: list[Tensor], chosen: Selection, labels_N: Tensor) -> Tensor:
+        """NT-Xent over all pairs of views [N, P]; equal labels are excluded false negatives."""
+        if not self._is_scored(chosen):
+            return torch.cat(views).sum() * 0.0
+        return multi_view_ntxent(views, self.temperature, labels_N, self.across_processes).sum
 
     def _equivalent_loss(self, hidden: Mapping[str, Tensor], chosen: Selection) -> Tensor:
-        count, views = (
-            len(chosen["values"]),
-            ((CLEAN, "span"), (EQUIVALENT, "other_span"), (ALTERED, "span")),
-        )
-        first, second, changed = (
-            self._numbers(hidden[view], chosen[span], count) for view, span in views
-        )
-        if not self._scores(chosen):
-            return (first.sum() + second.sum()) * 0.0
-        return ntxent_of_equivalents(
-            first,
-            second,
-            changed,
+        """NT-Xent of anchors and equivalent forms, with each anchor's own hard negative."""
+        values_N = chosen["values"]
+        anchor_NP = self._numbers(hidden[ANCHOR], chosen["span"], len(values_N))
+        positive_NP = self._numbers(hidden[EQUIVALENT], chosen["other_span"], len(values_N))
+        negative_NP = self._numbers(hidden[HARD_NEGATIVE], chosen["span"], len(values_N))
+        if not self._is_scored(chosen):
+            return (anchor_NP.sum() + positive_NP.sum()) * 0.0
+        return ntxent_with_hard_negatives(
+            anchor_NP,
+            positive_NP,
+            negative_NP,
             chosen["changed"],
             self.temperature,
-            chosen["values"],
-            self.everywhere,
+            values_N,
+            self.across_processes,
         ).sum
 
-    def _sentence_losses(
-        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
-    ) -> dict[str, Tensor]:
-        seen = selected["altered"]
-        span_RT, count = seen["span"], int(seen["count"])
-        clean_ND, altered_ND = (
-            self.sentences(hidden[view], unpacked(seen, view), span_RT, count)
-            for view in (CLEAN, ALTERED)
-        )
-        losses = {}
-        for part in SENTENCE_PARTS:
-            left_Q, right_Q = selected[part]["pairs"].unbind(1)
-            cosine_Q = (
-                clean_ND[left_Q] * (altered_ND if part == "altered" else clean_ND)[right_Q]
-            ).sum(-1)
-            losses[part] = graded_distance_loss(cosine_Q, selected[part]["grades"]).sum
-        left_Q, right_Q = (
-            self.sentences.magnitudes(unpacked(seen, CLEAN), span_RT, at_Q)
-            for at_Q in selected["magnitude"]["places"].unbind(1)
-        )
-        losses["magnitude"] = functional.smooth_l1_loss(left_Q, right_Q, reduction="sum")
-        return losses
+
+def _key_tensors(view: View, count: int) -> Tensors:
+    """What the momentum encoder reads: the first `count` sequences of the corrupted view."""
+    tensors = {"key_ids": view.ids_RT[:count], "key_documents": view.document_ids_RT[:count]}
+    if view.source_N is not None:
+        tensors["key_source"] = view.source_N[: count * view.ids_RT.shape[1]]
+    return tensors
