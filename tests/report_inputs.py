@@ -1,4 +1,4 @@
-"""Made-up inputs of the report, of the shape that training and evaluation write; none of the figures is a result."""
+"""Made-up inputs of the report, of the shape that training and evaluation write; no results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 OBJECTIVES = ("mlm", "ntp", "contrastive", "denoising", "numerical")
 FAMILIES = (
-    "addition", "subtraction", "comparison", "maximum", "minimum", "sequence", "conversion", "percentage", "numeration",
+    "addition", "subtraction", "comparison", "maximum", "minimum", "sequence", "conversion",
+    "percentage", "numeration",
 )  # fmt: skip
 ROLES = (
     "count",
@@ -136,7 +137,8 @@ def roles_detail() -> dict[str, Any]:
         },
     ]
     return {
-        "classes": list(ROLES), "confusion": good, "confusion_before": bad, "macro_f1": [0.59, 0.941],
+        "classes": list(ROLES), "confusion": good, "confusion_before": bad,
+        "macro_f1": [0.59, 0.941],
         "regularisation": [0.03, 0.3], "validation_accuracy": [0.63, 0.95], "examples": examples,
     }  # fmt: skip
 
@@ -168,7 +170,8 @@ def next_token_detail() -> dict[str, Any]:
         {"text": "Half of 6 is 3.", "missed": [], "positions": 1},
     ]
     return {
-        "accuracy": accuracy, "positions": {"determined": 2471, "all": 20113, "numbers": 4190}, "baselines": {},
+        "accuracy": accuracy, "positions": {"determined": 2471, "all": 20113, "numbers": 4190},
+        "baselines": {},
         "bits_per_byte": estimate(3.9, 1.1), "documents": 1000, "examples": examples,
     }  # fmt: skip
 
@@ -182,9 +185,12 @@ def number_detail() -> dict[str, Any]:
             level: [coverage[level] - 0.03, coverage[level] + 0.03] for level in ("0.5", "0.9")
         }
         return {
-            "mean_error_decades": error, "median_error_decades": error / 2, "median_log10_error": error / 2,
-            "exponent_accuracy": 1 - error / 3, "within_1_percent": 0.4, "crps_decades": error / 3,
-            "crps_ci95": [error / 3 - 0.01, error / 3 + 0.01], "coverage": coverage, "coverage_ci95": intervals,
+            "mean_error_decades": error, "median_error_decades": error / 2,
+            "median_log10_error": error / 2,
+            "exponent_accuracy": 1 - error / 3, "within_1_percent": 0.4,
+            "crps_decades": error / 3,
+            "crps_ci95": [error / 3 - 0.01, error / 3 + 0.01], "coverage": coverage,
+            "coverage_ci95": intervals,
         }  # fmt: skip
 
     group = {
@@ -223,16 +229,15 @@ def external() -> dict[str, Any]:
     file = {"of": 900, "asked": 496, "repeated": 0, "contamination": shared}
     questions = summary("exact_match", 0.0, 0.041, 496, last_number=0.025, largest_number=0.031)
     labels = summary("accuracy", 0.51, 0.83, 700, majority=0.4, bag_of_tokens=0.79, char_cnn=0.81)
-    text = summary("bits_per_byte", 4.31, 1.97, 200, ngram_counts=2.43) | {
-        "higher_is_better": False
-    }
-    right = {"all": estimate(0.01, 0.412), "numbers": estimate(0.01, 0.238)}
-    return {
-        "svamp": questions | file | {"task": "numerical_reasoning", "path": "data/external/svamp.json",
-                                     "four_choice": estimate(0.25, 0.377, n=450)},
-        "roles": labels | file | {"task": "token_classification", "path": "data/external/a<b>.conll", "repeated": 12},
-        "wiki": text | file | {"task": "next_token_prediction", "path": "data/external/wiki.txt", "accuracy": right},
-    }  # fmt: skip
+    text = summary("bits_per_byte", 4.31, 1.97, 200, ngram_counts=2.43)
+    text["higher_is_better"] = False
+    questions |= file | {"task": "numerical_reasoning", "path": "data/external/svamp.json"}
+    labels |= file | {"task": "token_classification", "path": "data/external/a<b>.conll"}
+    text |= file | {"task": "next_token_prediction", "path": "data/external/wiki.txt"}
+    questions["four_choice"] = estimate(0.25, 0.377, n=450)
+    labels["repeated"] = 12
+    text["accuracy"] = {"all": estimate(0.01, 0.412), "numbers": estimate(0.01, 0.238)}
+    return {"svamp": questions, "roles": labels, "wiki": text}
 
 
 def evaluation() -> dict[str, Any]:
@@ -242,7 +247,8 @@ def evaluation() -> dict[str, Any]:
         "losses": losses(),
         "downstream": downstream(),
         "held_out_text": {
-            "documents": 300, "bytes": 41000, "bits_per_byte": estimate(4.0, 1.2), "accuracy": estimate(0.01, 0.58),
+            "documents": 300, "bytes": 41000, "bits_per_byte": estimate(4.0, 1.2),
+            "accuracy": estimate(0.01, 0.58),
         },
         "external": external(),
         "probes": probes(),
@@ -270,10 +276,13 @@ def details() -> dict[str, Any]:
 def training() -> dict[str, Any]:
     """metrics/train.json."""
     return {
-        "steps": 2000, "tokens": 8192000, "seconds": 301.25, "tokens_per_second": 27193.4, "best_step": 2000,
+        "steps": 2000, "tokens": 8192000, "seconds": 301.25, "tokens_per_second": 27193.4,
+        "best_step": 2000,
         "best_score": 0.3127, "parameters": 1234567,
         "weights": dict.fromkeys(OBJECTIVES, 0.5), "validation": [], "curve": [],
-        "gradient_cosines": {"mlm": {"mlm": 1.0, "ntp": -0.125}, "ntp": {"mlm": -0.125, "ntp": 1.0}},
+        "gradient_cosines": {
+            "mlm": {"mlm": 1.0, "ntp": -0.125}, "ntp": {"mlm": -0.125, "ntp": 1.0},
+        },
         "hardware": {"machine": "x86_64", "cores": 2, "threads": 2, "gpu": None, "torch": "2.13.0"},
     }  # fmt: skip
 
@@ -281,10 +290,15 @@ def training() -> dict[str, Any]:
 def manifest() -> dict[str, Any]:
     """data/raw/manifest.json."""
     return {
-        "name": "built-in", "seed": 0, "documents": {"train": 43000, "validation": 1400, "test": 1432},
+        "name": "built-in", "seed": 0,
+        "documents": {"train": 43000, "validation": 1400, "test": 1432},
         "bytes": {"train": 9000000, "validation": 300000, "test": 310000},
-        "domains": {"finance": {"train": 20000, "validation": 700, "test": 730}, "sport & play": {"train": 23000}},
-        "duplicates": {"exact": 120, "near": 2048}, "rejected": {"empty": 0, "too_short": 3}, "left_out": {"weight": 0},
+        "domains": {
+            "finance": {"train": 20000, "validation": 700, "test": 730},
+            "sport & play": {"train": 23000},
+        },
+        "duplicates": {"exact": 120, "near": 2048}, "rejected": {"empty": 0, "too_short": 3},
+        "left_out": {"weight": 0},
     }  # fmt: skip
 
 
@@ -318,7 +332,8 @@ def ablation() -> dict[str, Any]:
 def write_inputs(root: Path) -> None:
     """Every file that the page reads."""
     files = {
-        "metrics/train.json": training(), "metrics/evaluation.json": evaluation(), "report/evaluation.json": details(),
+        "metrics/train.json": training(), "metrics/evaluation.json": evaluation(),
+        "report/evaluation.json": details(),
         "model/run.json": {"run_id": "0123456789abcdef", "experiment_id": "1", "tracking_uri": "sqlite:///mlflow.db"},
         "data/raw/manifest.json": manifest(), "report/number_line.json": number_line(),
         "ablation/results.json": ablation(),
@@ -330,12 +345,13 @@ def write_inputs(root: Path) -> None:
         (root / folder).mkdir(exist_ok=True)
     with (root / "plots" / "losses.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["step", "objective", "split", "loss"], *_loss_rows()])
-    trials = "trial,state,score,objectives.mlm.weight\n0,complete,0.61,1.0\n1,pruned,,0.4\n2,complete,0.58,0.31\n"
+    head = "trial,state,score,objectives.mlm.weight"
+    trials = f"{head}\n0,complete,0.61,1.0\n1,pruned,,0.4\n2,complete,0.58,0.31\n"
     (root / "tuning" / "trials.csv").write_text(trials, encoding="utf-8")
     (root / "tuning" / "best.yaml").write_text(
         "# chosen\nobjectives.mlm.weight: 0.3125\n", encoding="utf-8"
     )
-    lock = "schema: '2.0'\nstages:\n  corpus:\n    outs:\n    - path: data/raw\n      md5: 00ff00ff.dir\n"
+    lock = "stages:\n  corpus:\n    outs:\n    - path: data/raw\n      md5: 00ff00ff.dir\n"
     (root / "dvc.lock").write_text(lock, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The report page: every figure comes from the files, every part says when it has none, and nothing is loaded."""
+"""The report page: every value comes from the files, every part says when it has none."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_inputs import NASTY, write_inputs
+from report_inputs import NASTY, summary, write_inputs
 
 from ssl_lib.config import Settings
+from ssl_lib.evaluation.tasks import TASKS, Task
 from ssl_lib.report import guide, write_report
-from ssl_lib.report.examples import marked
-from ssl_lib.report.formats import score, span
-from ssl_lib.report.inputs import TASKS, Inputs, at, read_inputs
+from ssl_lib.report.inputs import Inputs, at, read_inputs
+from ssl_lib.report.markup import interval_text, score
 from ssl_lib.report.number_line import (
     candidates,
     nearest_numbers,
@@ -29,7 +29,9 @@ from ssl_lib.report.number_line import (
     written_numbers,
 )
 from ssl_lib.report.page import render_page, sections
+from ssl_lib.report.pictures import write_pictures
 from ssl_lib.report.svg import ticks
+from ssl_lib.report.tasks import marked
 
 VOID = {"meta", "br", "line", "circle", "path", "rect", "polyline"}
 PICTURES = {"losses", "downstream", "reasoning", "calibration", "confusion", "number_line"}
@@ -55,16 +57,10 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.ids += [given["id"]] if given.get("id") else []
-        self.addresses += [
-            value or ""
-            for key, value in attrs
-            if key in ("src", "href", "xlink:href", "data", "action")
-        ]
-        self.unnamed += (
-            [tag]
-            if tag in ("svg", "img") and not (given.get("aria-label") or given.get("alt"))
-            else []
-        )
+        loading = ("src", "href", "xlink:href", "data", "action")
+        self.addresses += [value or "" for key, value in attrs if key in loading]
+        if tag in ("svg", "img") and not (given.get("aria-label") or given.get("alt")):
+            self.unnamed.append(tag)
         if tag not in VOID:
             self.open.append(tag)
 
@@ -113,7 +109,7 @@ def test_every_section_is_there_and_has_content(page: str, full: Path) -> None:
     parts = sections(Settings(), read_inputs(full), "now")
     for part in parts:
         assert f'id="{part.id}"' in page
-        assert 'class="absent"' not in part.content(), part.id
+        assert 'class="absent"' not in part.content, part.id
     assert len(parts) == 20
 
 
@@ -121,7 +117,7 @@ def test_sentences_with_multiplied_amounts_are_shown_where_they_were_measured(fu
     inputs = read_inputs(full)
     shown = render_page(Settings(), inputs, "now")
     assert "× 10" in shown
-    assert "99.7% of these sentences (untrained twin 1.6%)" in shown
+    assert "99.7% of these sentences (randomly initialised twin 1.6%)" in shown
     detail = {k: v for k, v in inputs.detail("semantic_similarity").items() if k != "multiplied"}
     without = replace(inputs, details=inputs.details | {"semantic_similarity": detail})
     assert "× 10" not in render_page(Settings(), without, "now")
@@ -166,7 +162,7 @@ def test_any_key_may_be_missing_or_null(full: Path) -> None:
                 replace(inputs, **{field: rest if number % 2 else rest | {key: None}}),
                 "now",
             )
-    for key in inputs.task(TASKS[0]):
+    for key in inputs.task("token_classification"):
         rows = {task: row | {key: None} for task, row in inputs.evaluation["downstream"].items()}
         render_page(
             Settings(), replace(inputs, evaluation=inputs.evaluation | {"downstream": rows}), "now"
@@ -186,21 +182,21 @@ def test_broken_files_are_named_and_cost_their_part_alone(tmp_path: Path) -> Non
     assert "there are no loss curves" in text
 
 
-def test_figures_of_the_page_are_those_of_the_files(page: str, full: Path) -> None:
+def test_values_of_the_page_are_those_of_the_files(page: str, full: Path) -> None:
     text = Reader(page).text
     tree = json.loads((full / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
     for row in tree["downstream"].values():
         for value, interval in ((row["after"], row["ci95"]), (row["before"], row["before_ci95"])):
             assert score(value, row["metric"]) in text
-            assert span(interval, row["metric"]) in text
+            assert interval_text(interval, row["metric"]) in text
         assert f"n = {row['n']:,}" in text
         for value in row["baselines"].values():
             assert score(value, row["metric"]) in text
         for interval in (*row["baselines_ci95"].values(), *row["over_baselines_ci95"].values()):
-            assert span(interval, row["metric"]) in text
+            assert interval_text(interval, row["metric"]) in text
     for row in tree["external"].values():
         assert score(row["after"], row["metric"]) in text
-        assert span(row["ci95"], row["metric"]) in text
+        assert interval_text(row["ci95"], row["metric"]) in text
         assert row["path"] in text
     for row in tree["losses"].values():
         assert f"{row['before']:.3f}" in text
@@ -215,7 +211,7 @@ def test_the_headline_gives_intervals_and_counts_what_the_guide_asks(page: str) 
     text = Reader(page).text
     assert "numerical reasoning from 25.1% [23.1–27.1] to 89.1% [87.1–91.1]" in text
     assert (
-        "2 of 4 tasks and 3 of 4 losses reach the guide's figures; 4 of 4 tasks lie clearly above"
+        "2 of 4 tasks and 3 of 4 losses reach the guide's results; 4 of 4 tasks lie clearly above"
         in text
     )
 
@@ -230,9 +226,45 @@ def test_rows_below_the_guide_are_marked(full: Path) -> None:
         "next_token_prediction": "missed",
     }
     assert guide.verdict_of_task("numerical_reasoning", {"after": None}).kind == "missed"
-    assert not guide.above_twin({"ci95": [0.4, 0.6], "before_ci95": [0.3, 0.41]})
+    apart = {"ci95": [0.42, 0.6], "before_ci95": [0.3, 0.41]}
+    touching = {"ci95": [0.4, 0.6], "before_ci95": [0.3, 0.41]}
+    assert guide.verdict_of_twin(apart).words == "above"
+    assert guide.verdict_of_twin(touching).words == "not above"
+    better_below = {"ci95": [1.1, 1.2], "before_ci95": [3.8, 4.0], "higher_is_better": False}
+    assert guide.verdict_of_twin(better_below).words == "below"
     assert guide.verdict_of_loss("mlm", {"reduction": 0.58}).kind == "met"
     assert guide.verdict_of_loss("mlm", {"reduction": 0.5799}).kind == "missed"
+
+
+def with_fifth_task(inputs: Inputs, monkeypatch: pytest.MonkeyPatch, known: bool) -> Inputs:
+    """Inputs in which a fifth task was measured, which the registry knows or not."""
+    result = summary("f1", 0.31, 0.72, 77, bag_of_tokens=0.5)
+    if known:
+        task = Task("tense", "Tense of verbs", "f1", "%")
+        monkeypatch.setitem(TASKS, "tense", task)
+    tasks = inputs.evaluation["downstream"] | {"tense": result}
+    return replace(inputs, evaluation=inputs.evaluation | {"downstream": tasks})
+
+
+def test_a_fifth_task_of_the_registry_is_on_the_page_and_the_picture(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = with_fifth_task(read_inputs(full), monkeypatch, known=True)
+    text = Reader(render_page(Settings(), inputs, "now")).text
+    assert "tense of verbs from 31.0% [29.0–33.0] to 72.0% [70.0–74.0]" in text
+    assert "2 of 4 tasks and 3 of 4 losses reach the guide's results; 5 of 5 tasks lie" in text
+    assert "Tense of verbs: methods on the same items" in text
+    assert "+22.0 pt" in text
+    assert write_pictures(inputs, tmp_path)
+
+
+def test_a_task_that_the_registry_does_not_know_is_shown_by_its_key(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = with_fifth_task(read_inputs(full), monkeypatch, known=False)
+    text = Reader(render_page(Settings(), inputs, "now")).text
+    assert "tense from 0.310 [0.290–0.330] to 0.720 [0.700–0.740]" in text
+    assert write_pictures(inputs, tmp_path)
 
 
 def test_texts_of_examples_are_escaped(page: str) -> None:
@@ -317,25 +349,17 @@ def browse(page: str, folder: Path, *flags: str) -> subprocess.CompletedProcess[
     target = folder / "page.html"
     target.write_text(page, encoding="utf-8")
     quiet = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --dump-dom"
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update --dump-dom"
     )
-    flags = (
-        *flags,
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-    )  # so that the browser itself reaches nobody
-    command = [
-        str(CHROMIUM),
-        *quiet.split(),
-        *flags,
-        f"--user-data-dir={folder / 'profile'}",
-        target.as_uri(),
-    ]
+    # So that the browser itself reaches nobody.
+    alone = ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}"]
+    command = [str(CHROMIUM), *quiet.split(), *flags, *alone, target.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def console_and_requests(page: str, folder: Path) -> tuple[list[str], list[str]]:
-    """What a page says on the console, and each address that it (not the browser by itself) asks for."""
+    """What a page says on the console, and each address that it, not the browser, asks for."""
     folder.mkdir()
     log = folder / "net.json"
     done = browse(page, folder, "--enable-logging=stderr", f"--log-net-log={log}")
@@ -364,22 +388,24 @@ def test_a_browser_asks_for_nothing_and_has_nothing_to_say(page: str, tmp_path: 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 @pytest.mark.parametrize("width", [375, 320])
 def test_nothing_overflows_on_a_phone(page: str, tmp_path: Path, width: int) -> None:
-    """The page in a frame as wide as a phone; a script of the frame's owner measures every element of it."""
+    """The page in a frame as wide as a phone, whose owner's script measures every element."""
     script = """
     const inside = document.querySelector('iframe').contentDocument, wide = [];
     for (const one of inside.querySelectorAll('body *')) {
       if (one.closest('.scroll') && !one.matches('.scroll')) continue;
       const box = one.getBoundingClientRect();
-      if (box.width && (box.right > WIDTH + 0.5 || box.left < -0.5)) wide.push(one.tagName + '.' + one.className);
+      const outside = box.right > WIDTH + 0.5 || box.left < -0.5;
+      if (box.width && outside) wide.push(one.tagName + '.' + one.className);
     }
     const total = inside.documentElement.scrollWidth;
-    document.body.textContent = 'RESULT ' + JSON.stringify([total, inside.querySelectorAll('body *').length, wide]);
+    const count = inside.querySelectorAll('body *').length;
+    document.body.textContent = 'RESULT ' + JSON.stringify([total, count, wide]);
     """.replace("WIDTH", str(width))
     opened = page.replace("<details>", "<details open>")
-    frame = f'<iframe srcdoc="{html.escape(opened)}" style="width:{width}px;height:900px;border:0"></iframe>'
-    done = browse(
-        f"<!DOCTYPE html><body>{frame}<script>onload = () => {{{script}}}</script>", tmp_path
-    )
+    style = f"width:{width}px;height:900px;border:0"
+    frame = f'<iframe srcdoc="{html.escape(opened)}" style="{style}"></iframe>'
+    script = f"<script>onload = () => {{{script}}}</script>"
+    done = browse(f"<!DOCTYPE html><body>{frame}{script}", tmp_path)
     found = re.search(r"RESULT (\[.*\])", html.unescape(done.stdout))
     assert found, done.stderr[-2000:]
     total, count, wide = json.loads(found[1])

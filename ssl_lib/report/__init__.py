@@ -1,18 +1,20 @@
-"""The report of a run: one self-contained page, and its main figures as PNG files.
+"""The report of a run: one self-contained page, and its main pictures as PNG files.
 
-page.py           the page from top to bottom; start reading here
-inputs.py         the files that a run leaves, those that are missing told by name
-overview.py       headline, the guide's two tables beside ours
+Start at page.py, which lists the sections; each file has those of one subject.
+
+page.py           the page from top to bottom, and the style sheet of style.py
+guide.py          the headline, and the guide's two tables beside ours
 learning.py       loss curves, tuning, transfer between objectives
-methods.py        each task, and each file of one's own, with every method on the same items
-tasks.py          families of reasoning, next tokens of several kinds, confusion of roles
-numbers.py        number line, calibration, probes, nearest neighbours
-examples.py       what the model got right and wrong
+tasks.py          each task, and each file of one's own, with every method; examples
+task_details.py   families of reasoning, pairs by similarity, next tokens, confusion of roles
+numbers.py        number line, calibration, probes, nearest neighbors
 provenance.py     contamination, corpus, settings, commit, time, hardware
-guide.py          the guide's figures and what it takes to meet them
-number_line.py    numbers as the trunk sees them, computed from a model
+inputs.py         the files that a run leaves, those that are missing told by name
+number_line.py    numbers as the encoder sees them, computed from a model
 pictures.py       PNG files
-svg.py, markup.py, formats.py, style.py    drawing, HTML, figures as text, the style sheet
+markup.py, svg.py values as text, HTML, tables; drawings
+
+A task of `ssl_lib.evaluation.tasks` is on the page without a change here.
 """
 
 from __future__ import annotations

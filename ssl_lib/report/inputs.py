@@ -1,72 +1,85 @@
-"""The files that a run leaves behind, read with patience: what is missing is told by name, and the rest goes on."""
+"""The files that a run leaves behind.
+
+What is missing or unreadable is told by name, and the rest goes on: no part of the page may fail
+because another stage has not run. Start at `read_inputs`.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ssl_lib.evaluation.tasks import downstream_tasks
 from ssl_lib.files import sha256_of
 
-TASKS = (
-    "token_classification",
-    "numerical_reasoning",
-    "semantic_similarity",
-    "next_token_prediction",
-)
+Tree = dict[str, Any]
+Table = list[dict[str, str]]
+Content = TypeVar("Content", Tree, Table)
 
 
 @dataclass(frozen=True)
 class Inputs:
     """Everything the page is made of; an empty dict or list where a file is missing."""
 
-    train: dict[str, Any] = field(default_factory=dict)
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
-    run: dict[str, Any] = field(default_factory=dict)
-    manifest: dict[str, Any] = field(default_factory=dict)
-    ablation: dict[str, Any] = field(default_factory=dict)
-    number_line: dict[str, Any] = field(default_factory=dict)
-    best: dict[str, Any] = field(default_factory=dict)
-    trials: list[dict[str, str]] = field(default_factory=list)
-    losses: list[dict[str, str]] = field(default_factory=list)
+    train: Tree = field(default_factory=dict)
+    evaluation: Tree = field(default_factory=dict)
+    details: Tree = field(default_factory=dict)
+    run: Tree = field(default_factory=dict)
+    manifest: Tree = field(default_factory=dict)
+    ablation: Tree = field(default_factory=dict)
+    number_line: Tree = field(default_factory=dict)
+    best: Tree = field(default_factory=dict)
+    trials: Table = field(default_factory=list)
+    losses: Table = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     commit: str = ""
     missing: tuple[str, ...] = ()
 
-    def detail(self, task: str) -> dict[str, Any]:
-        """The details of a task: confusion matrices, families, examples."""
-        return at(self.details, task, "details") or {}
+    def downstream(self) -> dict[str, Tree]:
+        """Results of the downstream tasks: those of the registry in its order, then any others."""
+        results = self.evaluation.get("downstream") or {}
+        names = [task.name for task in downstream_tasks()]
+        ordered = dict.fromkeys([*names, *results])
+        return {name: results[name] for name in ordered if results.get(name)}
 
-    def task(self, task: str) -> dict[str, Any]:
-        """The summary of a downstream task."""
-        return at(self.evaluation, "downstream", task) or {}
+    def task(self, name: str) -> Tree:
+        """The result of a downstream task."""
+        return at(self.evaluation, "downstream", name) or {}
+
+    def detail(self, name: str) -> Tree:
+        """The details of a task: confusion matrices, families, examples."""
+        return at(self.details, name, "details") or {}
 
 
 def at(tree: Any, *keys: str) -> Any:
     """A value deep in a tree of dicts, None where a key is missing."""
     for key in keys:
-        tree = tree.get(key) if isinstance(tree, dict) else None
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree
 
 
 def read_inputs(root: Path) -> Inputs:
-    """Read the files under the project root; `missing` names those that are not there or not readable."""
+    """Read the files under the project root; `missing` names those that could not be read."""
     missing: list[str] = []
 
-    def read(path: str, parse: Callable[[str], Any], empty: Any, optional: bool = False) -> Any:
+    def read(
+        path: str, parse: Callable[[str], Any], empty: Content, optional: bool = False
+    ) -> Content:
         """What a file holds, or `empty` where it is not there, not readable or of another type."""
         try:
             content = parse((root / path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            missing.extend([] if optional else [path])
+            if not optional:
+                missing.append(path)
             return empty
         except (OSError, ValueError) as error:
-            missing.append(f"{path} (unreadable: {str(error).splitlines()[0]})")
+            reason = str(error).splitlines()[0]
+            missing.append(f"{path} (unreadable: {reason})")
             return empty
         return content if isinstance(content, type(empty)) else empty
 
@@ -78,17 +91,17 @@ def read_inputs(root: Path) -> Inputs:
         manifest=read("data/raw/manifest.json", json.loads, {}),
         ablation=read("ablation/results.json", json.loads, {}, optional=True),
         number_line=read("report/number_line.json", json.loads, {}, optional=True),
-        best=read("tuning/best.yaml", _yaml, {}, optional=True),
-        trials=read("tuning/trials.csv", _rows, [], optional=True),
-        losses=read("plots/losses.csv", _rows, []),
-        digests=_digests(root, read("dvc.lock", _yaml, {}, optional=True)),
+        best=read("tuning/best.yaml", _parse_yaml, {}, optional=True),
+        trials=read("tuning/trials.csv", _parse_csv, [], optional=True),
+        losses=read("plots/losses.csv", _parse_csv, []),
+        digests=_digests(root, read("dvc.lock", _parse_yaml, {}, optional=True)),
         commit=_commit(root),
         missing=tuple(missing),
     )
 
 
 def loss_points(inputs: Inputs) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """`{objective: {split: [(step, loss)]}}` from plots/losses.csv; rows that hold no numbers are skipped."""
+    """`{objective: {split: [(step, loss)]}}` of plots/losses.csv; unreadable rows are left out."""
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in inputs.losses:
         try:
@@ -96,28 +109,29 @@ def loss_points(inputs: Inputs) -> dict[str, dict[str, list[tuple[float, float]]
         except (KeyError, TypeError, ValueError):
             continue
         splits = found.setdefault(row.get("objective") or "", {})
-        splits.setdefault(row.get("split") or "", []).append(point)
+        points = splits.setdefault(row.get("split") or "", [])
+        points.append(point)
     return found
 
 
-def number_lines(inputs: Inputs) -> list[tuple[dict[str, Any], str]]:
-    """The number lines that can be drawn, with the model each belongs to: as many points as values, at least one."""
-    both = (
-        (inputs.number_line, "Trained"),
-        (inputs.number_line.get("untrained") or {}, "Untrained twin"),
-    )
-    return [
-        (one, who)
-        for one, who in both
-        if one.get("points") and len(one["points"]) == len(one.get("values") or ())
-    ]
+def number_lines(inputs: Inputs) -> list[tuple[Tree, str]]:
+    """The number lines that can be drawn, each with its model: a point for each value."""
+    trained = inputs.number_line
+    untrained = trained.get("untrained") or {}
+    both = [(trained, "Trained"), (untrained, "Randomly initialised twin")]
+    drawable = []
+    for line, model in both:
+        points, values = line.get("points") or (), line.get("values") or ()
+        if points and len(points) == len(values):
+            drawable.append((line, model))
+    return drawable
 
 
-def _rows(text: str) -> list[dict[str, str]]:
+def _parse_csv(text: str) -> Table:
     return list(csv.DictReader(text.splitlines()))
 
 
-def _yaml(text: str) -> Any:
+def _parse_yaml(text: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -127,8 +141,8 @@ def _yaml(text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _digests(root: Path, lock: dict[str, Any]) -> dict[str, str]:
-    """SHA-256 of the corpus manifest, which holds that of every file, and DVC's digests of the data folders."""
+def _digests(root: Path, lock: Tree) -> dict[str, str]:
+    """SHA-256 of the corpus manifest, which holds those of all its files, and DVC's digests."""
     found = {}
     manifest = root / "data" / "raw" / "manifest.json"
     if manifest.is_file():
@@ -141,14 +155,16 @@ def _digests(root: Path, lock: dict[str, Any]) -> dict[str, str]:
 
 
 def _commit(root: Path) -> str:
-    """The commit of the working tree, `(changed)` after it if tracked files differ; empty without git."""
+    """The commit of the working tree, `(changed)` after it if tracked files differ; or nothing."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
     try:
-        commit, status = (
-            subprocess.run(
-                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return f"{commit} (changed)" if status else commit
+    return f"{commit} (changed)" if changed else commit

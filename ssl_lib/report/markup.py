@@ -1,12 +1,40 @@
-"""HTML and SVG from Python: every text is escaped unless it is `Html` already."""
+"""HTML from Python: values as text, elements, tables; every text is escaped unless it is `Html`.
+
+One way to write each kind of value, with true minus signs, and a dash where there is none:
+
+    percent(0.8912)                          → 89.1%
+    score(0.8912, "accuracy")                → 89.1%       score(-0.0135, "spearman") → −0.013
+    interval_text([0.871, 0.911], "accuracy") → 87.1–91.1
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
+from ssl_lib.evaluation.tasks import TASKS
+
+NONE = "–"
 EMPTY_ELEMENTS = frozenset({"meta", "br", "line", "circle", "path", "rect", "polyline"})
+NAMES = {
+    "mlm": "Masked language model",
+    "ntp": "Next token",
+    "contrastive": "Contrastive",
+    "denoising": "Denoising",
+    "numerical": "Numerical",
+    "tfidf_words": "TF-IDF, words",
+    "tfidf_characters": "TF-IDF, characters",
+    "char_cnn": "char-CNN",
+    "ngram_counts": "n-gram counts",
+}
+METRICS = {
+    "spearman": "Spearman",
+    "rmse": "RMSE",
+    "error_decades": "error, orders of magnitude",
+}
+SHARES = ("accuracy", "exact_match")  # and the metric of every task whose unit is %
 
 
 class Html(str):
@@ -15,25 +43,132 @@ class Html(str):
     __slots__ = ()
 
 
+class Cell(NamedTuple):
+    """A cell of a heat map: `share` (0 to 1) says how dark it is, `wrong` in another color."""
+
+    shown: str
+    share: float
+    wrong: bool = False
+
+
+def known(value: Any) -> TypeGuard[float]:
+    """Is this a finite number?"""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_interval(interval: Any) -> TypeGuard[Sequence[float]]:
+    """Are these two finite numbers?"""
+    return isinstance(interval, Sequence) and len(interval) == 2 and all(map(known, interval))
+
+
+def name(key: str) -> str:
+    """A key of the files as words: the title of a task, or `bag_of_tokens` → Bag of tokens."""
+    if key in TASKS:
+        return TASKS[key].title
+    return NAMES.get(key) or key.replace("_", " ").capitalize()
+
+
+def metric_name(metric: str) -> str:
+    """A metric as words: `bits_per_byte` → bits per byte."""
+    return METRICS.get(metric) or metric.replace("_", " ")
+
+
+def is_share(metric: str) -> bool:
+    """Is a value of this metric a share, written in percent?"""
+    return metric in SHARES or any(
+        task.metric == metric and task.unit == "%" for task in TASKS.values()
+    )
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number with a fixed count of decimals and thousands separators: 1,234.500."""
+    if not known(value):
+        return NONE
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def count(value: Any) -> str:
+    """A whole number: 1,234."""
+    return number(value, 0)
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A share as a percentage: 0.8912 → 89.1%."""
+    return number(100 * value, digits) + "%" if known(value) else NONE
+
+
+def short(value: Any, digits: int = 4) -> str:
+    """A number of any size in a few significant digits: 0.3125, 1,234, 1.5e+09."""
+    if not known(value):
+        return NONE
+    rounded = float(f"{value:.{digits}g}")
+    size = abs(rounded)
+    if rounded != 0 and not 1e-4 <= size < 1e9:
+        text = f"{rounded:g}"
+    elif size >= 10**digits:
+        text = f"{rounded:,.0f}"
+    else:
+        text = f"{rounded:,.{digits}g}"
+    return text.replace("-", "−")
+
+
+def score(value: Any, metric: str) -> str:
+    """A value in the way of its metric: shares in percent, correlations with three decimals."""
+    if is_share(metric):
+        return percent(value)
+    return short(value) if metric == "rmse" else number(value)
+
+
+def interval_text(interval: Any, metric: str) -> str:
+    """An interval in the way of its metric, without percent signs: 91.9–94.8."""
+    if not is_interval(interval):
+        return NONE
+    low, high = (score(end, metric).removesuffix("%") for end in interval)
+    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+
+
+def gain(value: Any, metric: str) -> str:
+    """A signed difference; of shares in percentage points: +64.0 pt."""
+    if not known(value):
+        return NONE
+    text = f"{number(100 * value, 1)} pt" if is_share(metric) else score(value, metric)
+    return f"+{text}" if value > 0 else text
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as a person says them: 21.5 s, 5 min, 3 h 20 min."""
+    if not known(seconds):
+        return NONE
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def safe(child: Any) -> str:
     """A child as markup: `Html` as it is, anything else escaped."""
     return child if isinstance(child, Html) else escape(str(child), quote=True)
 
 
 def join(*children: Any) -> Html:
-    """Several children as one."""
+    """Several children as one; None is left out."""
     return Html("".join(safe(child) for child in children if child is not None))
 
 
 def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
-    """One element. `class_` stands for class, `aria_label` for aria-label; attributes that are None are left out."""
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value), quote=True)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
+    """One element: `tag("td", "5 < 6", class_="n")` → `<td class="n">5 &lt; 6</td>`.
+
+    `class_` stands for class, `aria_label` for aria-label; attributes that are None are left out.
+    """
+    written = ""
+    for key, value in attributes.items():
+        if value is not None:
+            attribute = key.rstrip("_").replace("_", "-")
+            written += f' {attribute}="{escape(str(value), quote=True)}"'
+    if name in ("meta", "br"):
+        return Html(f"<{name}{written}>")
     if name in EMPTY_ELEMENTS:
-        return Html(f"<{name}{written}>" if name in ("meta", "br") else f"<{name}{written}/>")
+        return Html(f"<{name}{written}/>")
     return Html(f"<{name}{written}>{join(*children)}</{name}>")
 
 
@@ -42,9 +177,38 @@ def paragraph(*children: Any, class_: str | None = None) -> Html:
     return tag("p", *children, class_=class_)
 
 
+def note(text: str) -> Html:
+    """What must be known to read a table, below it."""
+    return paragraph(text, class_="note")
+
+
 def absent(what: str) -> Html:
     """The one line that stands where a part has no data."""
     return paragraph(what, class_="absent")
+
+
+def with_interval(value: Any, interval: Any, metric: str) -> Html:
+    """A value and, below it, its 95% interval."""
+    return _above(score(value, metric), interval, metric)
+
+
+def gain_with_interval(value: Any, interval: Any, metric: str) -> Html:
+    """A signed difference and, below it, its 95% interval."""
+    return _above(gain(value, metric), interval, metric)
+
+
+def _above(shown: str, interval: Any, metric: str) -> Html:
+    value = tag("span", shown, class_="v")
+    if not is_interval(interval):
+        return value
+    return join(value, tag("span", interval_text(interval, metric), class_="ci"))
+
+
+def difference(result: Mapping[str, Any], metric: str) -> Html:
+    """After - before with the interval of the paired difference."""
+    before, after = result.get("before"), result.get("after")
+    change = after - before if known(before) and known(after) else None
+    return gain_with_interval(change, result.get("difference_ci95"), metric)
 
 
 def table(
@@ -54,15 +218,48 @@ def table(
     words: int = 1,
     foot: Sequence[Any] | None = None,
 ) -> Html:
-    """A table that scrolls inside its box; its first `words` columns hold words, the others figures."""
-    header = tag(
-        "tr", *(tag("th", cell, scope="col", class_=_kind(i, words)) for i, cell in enumerate(head))
-    )
-    body = [_row(row, words) for row in rows]
-    last = tag("tfoot", _row(foot, words)) if foot else None
-    return scroll_box(
-        tag("table", tag("thead", header), tag("tbody", *body), last, aria_label=caption), caption
-    )
+    """A table that scrolls inside its box; its first `words` columns hold words, others numbers.
+
+    The first cell of a row is its heading: `<tr><th scope="row">Addition</th><td class="n">111...`.
+    """
+    kinds = [None if i < words else "n" for i in range(len(head))]
+
+    def row(cells: Sequence[Any]) -> Html:
+        first = tag("th", cells[0], scope="row", class_=kinds[0])
+        others = zip(cells[1:], kinds[1:], strict=True)
+        return tag("tr", first, *(tag("td", cell, class_=kind) for cell, kind in others))
+
+    titles = zip(head, kinds, strict=True)
+    header = tag("tr", *(tag("th", title, scope="col", class_=kind) for title, kind in titles))
+    body = tag("tbody", *map(row, rows))
+    last = tag("tfoot", row(foot)) if foot else None
+    return scroll_box(tag("table", tag("thead", header), body, last, aria_label=caption), caption)
+
+
+def heat_map(
+    caption: str,
+    corner: str,
+    columns: Sequence[str],
+    rows: Iterable[tuple[str, Sequence[Cell | str]]],
+) -> Html:
+    """A table whose cells are as dark as their share; a cell that is text alone has no color.
+
+    `<tr><th>money</th><td style="--w: 0.979">95</td><td style="--w: 0.144" class="off">`
+    """
+    titles = [tag("th", column, scope="col", class_="n") for column in columns]
+    header = tag("tr", tag("th", corner, scope="col"), *titles)
+    body = []
+    for title, cells in rows:
+        parts = [tag("th", title, scope="row")]
+        for cell in cells:
+            if isinstance(cell, str):
+                parts.append(tag("td", cell))
+            else:
+                side = "off" if cell.wrong else None
+                parts.append(tag("td", cell.shown, style=f"--w: {cell.share:.3f}", class_=side))
+        body.append(tag("tr", *parts))
+    inner = tag("table", tag("thead", header), tag("tbody", *body), aria_label=caption)
+    return tag("div", scroll_box(inner, caption), class_="heat")
 
 
 def scroll_box(content: Html, caption: str) -> Html:
@@ -71,9 +268,9 @@ def scroll_box(content: Html, caption: str) -> Html:
     return join(paragraph(caption, class_="caption"), box)
 
 
-def figure(drawing: Html, caption: Any, class_: str = "figure") -> Html:
+def figure(drawing: Html, caption: Any) -> Html:
     """A drawing with words below it."""
-    return tag("figure", drawing, tag("figcaption", caption), class_=class_)
+    return tag("figure", drawing, tag("figcaption", caption), class_="figure")
 
 
 def grid(*parts: Any) -> Html:
@@ -91,12 +288,7 @@ def listed(pairs: Iterable[tuple[str, Any]]) -> Html:
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs))
 
 
-def _row(cells: Sequence[Any], words: int) -> Html:
-    first = tag("th", cells[0], scope="row", class_=_kind(0, words))
-    return tag(
-        "tr", first, *(tag("td", cell, class_=_kind(i, words)) for i, cell in enumerate(cells) if i)
-    )
-
-
-def _kind(column: int, words: int) -> str | None:
-    return None if column < words else "n"
+def legend(*entries: tuple[str, str]) -> Html:
+    """Colors of the style sheet and what they stand for: `legend(("--after", "trained"))`."""
+    items = [tag("li", words, style=f"--c: var({color})") for color, words in entries]
+    return tag("ul", *items, class_="legend")

@@ -1,4 +1,4 @@
-"""What the model knows of numbers: number line, calibration, probes, nearest neighbours."""
+"""What the model knows of numbers: number line, calibration, probes, nearest neighbors."""
 
 from __future__ import annotations
 
@@ -6,47 +6,91 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_lib.report.formats import (
+from ssl_lib.report.inputs import Inputs, at, number_lines
+from ssl_lib.report.markup import (
+    NONE,
+    Html,
+    absent,
     count,
+    figure,
+    grid,
+    interval_text,
     is_interval,
+    join,
     known,
+    legend,
     metric_name,
     name,
+    note,
     number,
+    paragraph,
     percent,
     score,
-    span,
+    table,
+    tag,
     with_interval,
 )
-from ssl_lib.report.inputs import Inputs, at, number_lines
-from ssl_lib.report.learning import legend
-from ssl_lib.report.markup import Html, absent, figure, grid, join, paragraph, table, tag
 from ssl_lib.report.svg import Mark, Series, line_chart, scatter
+from ssl_lib.report.task_details import whole_percent
 
-WHO = {"before": "Untrained twin", "after": "Trained", "marginal": "Training numbers"}
+MODELS = {
+    "before": "Randomly initialised twin",
+    "after": "Trained",
+    "marginal": "Training numbers",
+}
+STYLES = {"marginal": "plain", "before": "before", "after": "after"}
 LABELS = {1e-3: "0.001", 1.0: "1", 1e3: "1,000", 1e6: "1 million", 1e9: "1 billion"}
+# Key of the measure, key of its interval, words, metric. Errors are differences of log10.
 MEASURES = (
-    ("mean_error_decades", "Mean error, decades", "decades"),
-    ("median_error_decades", "Median error, decades", "decades"),
-    ("exponent_accuracy", "Right power of ten, of numbers above zero", "accuracy"),
-    ("within_1_percent", "Within 1%", "accuracy"),
-    ("crps_decades", "CRPS, decades", "decades"),
-)  # key, words, metric; an interval stands under the key with _ci95 in place of _decades, or after it
+    ("mean_error_decades", "mean_error_ci95", "Mean error, orders of magnitude", "decades"),
+    ("median_error_decades", "median_error_ci95", "Median error, orders of magnitude", "decades"),
+    ("exponent_accuracy", "exponent_accuracy_ci95", "Right power of ten, of numbers above zero",
+     "accuracy"),
+    ("within_1_percent", "within_1_percent_ci95", "Within 1%", "accuracy"),
+    ("crps_decades", "crps_ci95", "CRPS, orders of magnitude", "decades"),
+)  # fmt: skip
 
 
 def number_line(inputs: Inputs) -> Html:
-    """Numbers of twelve decades, projected on the plane in which the trunk spreads them most."""
-    drawings = [_line(one, title) for one, title in number_lines(inputs)]
-    if not drawings:
+    """Numbers from 0.001 to 1 billion, on the plane in which the encoder spreads them most."""
+    lines = number_lines(inputs)
+    if not lines:
         return absent(
             "report/number_line.json is missing or holds no points: there is no number line."
         )
     words = (
-        "Each point is a number written out in digits, from small (faint) to large (strong), joined in their order and "
-        "projected on the first two principal components. A trunk that knows magnitudes lays them out in order; the "
-        "untrained twin shows how much of that order the encoding of numbers gives away by itself."
+        "Each point is a number written out in digits, from small (faint) to large (strong), "
+        "joined in their order and projected on the first two principal components. An encoder "
+        "that knows magnitudes lays them out in order; the randomly initialised twin shows how "
+        "much of that order the encoding of numbers gives away by itself."
     )
+    drawings = [number_line_figure(line, model) for line, model in lines]
     return join(paragraph(words), grid(*drawings))
+
+
+def number_line_figure(line: Mapping[str, Any], model: str) -> Html:
+    """The numbers of one model as points that are joined in their order."""
+    values, points = line["values"], line["points"]
+    sizes = [math.log10(abs(value)) if value else 0.0 for value in values]
+    low, high = min(sizes), max(sizes)
+    weights = [(size - low) / (high - low or 1.0) for size in sizes]
+    # A label at every third power of ten.
+    labels = []
+    for value in values:
+        found = [words for power, words in LABELS.items() if math.isclose(value, power)]
+        labels.append(found[0] if found else "")
+
+    about = f" · {count(len(values))} numbers"
+    correlation, explained = line.get("rank_correlation"), line.get("explained")
+    if known(correlation):
+        about += " · rank correlation of the first component with the value "
+        about += number(correlation, 2)
+    if explained:
+        about += f" · the plane holds {percent(sum(explained), 0)} of the variance"
+    below = paragraph(line["label"]) if line.get("label") else None
+    title = f"Number line, {model.lower()}{about}"
+    drawn = scatter(title, [tuple(point) for point in points], weights, labels)
+    return figure(drawn, join(tag("strong", model), about, below))
 
 
 def calibration(inputs: Inputs) -> Html:
@@ -55,21 +99,70 @@ def calibration(inputs: Inputs) -> Html:
     groups = {key: detail[key] for key in ("all", "determined", "free") if detail.get(key)}
     if not groups:
         return absent("report/evaluation.json holds no prediction of numbers.")
-    colours = legend(
-        ("--before", "untrained twin"),
+    colors = legend(
+        ("--before", "randomly initialised twin"),
         ("--after", "trained"),
         ("--plain", "quantiles of the training numbers"),
     )
-    charts = [
-        _coverage(group, key) for key, group in groups.items() if at(group, "after", "coverage")
-    ]
     words = (
-        "The model gives the next number as a distribution. A central interval is calibrated where as many of the true "
-        "numbers lie in it as it promises: on the dashed diagonal. Determined numbers follow from the text before "
-        "them; free ones do not. Small figures are 95% intervals; medians have none."
+        "The model gives the next number as a distribution. A central interval is calibrated where "
+        "as many of the true numbers lie in it as it promises: on the dashed diagonal. "
+        "Deterministic numbers follow from the text before them; free ones do not. Small values "
+        "are 95% intervals; medians have none."
     )
-    tables = [_measures(group, key) for key, group in groups.items()]
-    return join(paragraph(words), colours, grid(*charts), *tables)
+    charts, tables = [], []
+    for key, group in groups.items():
+        kind = "deterministic numbers" if key == "determined" else f"{key} numbers"
+        if at(group, "after", "coverage"):
+            charts.append(coverage_chart(group, kind))
+        tables.append(prediction_table(group, kind))
+    return join(paragraph(words), colors, grid(*charts), *tables)
+
+
+def coverage_chart(group: Mapping[str, Any], kind: str) -> Html:
+    """Observed by promised coverage of central intervals, of both models and of the quantiles."""
+    series = [Series("ideal", [(0.0, 0.0), (1.0, 1.0)], "diagonal")]
+    for model, style in STYLES.items():
+        # {"0.5": 0.47, "0.9": 0.91} → [(0.5, 0.47), (0.9, 0.91)]
+        coverage = at(group, model, "coverage") or {}
+        points = sorted((float(level), held) for level, held in coverage.items() if known(held))
+        if points:
+            series.append(Series(model, points, style))
+
+    errors, ends = [], []
+    for level, interval in (at(group, "after", "coverage_ci95") or {}).items():
+        held = at(group, "after", "coverage", level)
+        if is_interval(interval) and known(held):
+            errors.append((float(level), Mark(held, interval, "after")))
+            ends.append(f"{percent(float(level), 0)} interval holds {percent(held)}")
+    title = f"Nominal against observed coverage, {kind}: {', '.join(ends)}"
+    unit_range = (0.0, 1.0)
+    drawn = line_chart(
+        title, series, "promised share", unit_range, unit_range, errors, whole_percent
+    )
+    about = f" · observed share by promised share · n = {count(group.get('n'))}"
+    return figure(drawn, join(tag("strong", kind.capitalize()), about))
+
+
+def prediction_table(group: Mapping[str, Any], kind: str) -> Html:
+    """Errors and coverage of the predicted numbers, a column for each model."""
+    models = [model for model in MODELS if group.get(model)]
+    rows: list[list[Any]] = []
+    for key, interval_key, title, metric in MEASURES:
+        row: list[Any] = [title]
+        for model in models:
+            value, interval = at(group, model, key), at(group, model, interval_key)
+            row.append(with_interval(value, interval, metric))
+        rows.append(row)
+    for level in ("0.5", "0.9"):
+        row = [f"Share inside the {percent(float(level), 0)} interval"]
+        for model in models:
+            held = at(group, model, "coverage", level)
+            interval = at(group, model, "coverage_ci95", level)
+            row.append(with_interval(held, interval, "accuracy"))
+        rows.append(row)
+    caption = f"Prediction of the next number, {kind}, n = {count(group.get('n'))}"
+    return table(caption, ["Measure", *(MODELS[model] for model in models)], rows)
 
 
 def probes(inputs: Inputs) -> Html:
@@ -77,180 +170,57 @@ def probes(inputs: Inputs) -> Html:
     found = inputs.details.get("probes") or inputs.evaluation.get("probes") or {}
     if not found:
         return absent("metrics/evaluation.json holds no probes.")
-    others = list(
-        dict.fromkeys(key for row in found.values() for key in (row.get("baselines") or {}))
+    keys = [key for result in found.values() for key in result.get("baselines") or {}]
+    baselines = list(dict.fromkeys(keys))
+    head = ["Probe", "n", "Randomly initialised twin", "Trained", *map(name, baselines)]
+    rows = [probe_row(key, result, baselines) for key, result in found.items()]
+    words = (
+        "After Wallace et al. 2019: integers below 100, 1,000 and 10,000 split 80/20, medians over "
+        "seeds, and the range of the seeds where there are several. For the RMSE less is better. "
+        "The list maximum's scorer is a network on each number instead of a recurrent one over the "
+        "list, so the paper's rows are for scale. Probes on the digits read the numbers without "
+        "any model."
     )
-    head = [
-        "Probe",
-        "n",
-        "Untrained twin",
-        "Trained",
-        *(name(key) for key in others),
-        "The paper's rows",
-    ]
-    rows = [_probe(key, row, others) for key, row in found.items()]
-    note = (
-        "After Wallace et al. 2019: integers below 100, 1,000 and 10,000 split 80/20, medians over seeds, and the "
-        "range of the seeds where there are several. For the RMSE less is better. The list maximum's scorer is a "
-        "network on each number instead of a recurrent one over the list, so the paper's rows are for scale. Probes on "
-        "the digits alone read the numbers without any model."
-    )
-    return join(
-        table("Probes on the frozen trunk, 95% intervals below the figures", head, rows),
-        paragraph(note, class_="note"),
-    )
+    caption = "Probes on the frozen encoder, 95% intervals below the values"
+    return join(table(caption, [*head, "The paper's rows"], rows), note(words))
 
 
-def neighbours(inputs: Inputs) -> Html:
+def probe_row(key: str, result: Mapping[str, Any], baselines: list[str]) -> list[Any]:
+    """The cells of one probe, such as `addition/1000`: Addition, below 1,000."""
+    task, _, limit = key.partition("/")
+    title = f"{name(task)}, below {count(int(limit))}" if limit.isdigit() else name(task)
+    metric = result.get("metric") or "accuracy"
+    cells: list[Any] = [join(title, tag("span", metric_name(metric), class_="ci"))]
+    cells.append(count(result.get("n")))
+    for model, interval_key in (("before", "before_ci95"), ("after", "ci95")):
+        shown = with_interval(result.get(model), result.get(interval_key), metric)
+        # How far the seeds lie apart; nothing for a single one.
+        seeds = at(result, "details", "seeds", model)
+        if isinstance(seeds, list) and len(seeds) > 1 and all(map(known, seeds)):
+            ends = interval_text([min(seeds), max(seeds)], metric)
+            shown = join(shown, tag("span", f"seeds {ends}", class_="ci"))
+        cells.append(shown)
+    for baseline in baselines:
+        value = at(result, "baselines", baseline)
+        cells.append(with_interval(value, at(result, "baselines_ci95", baseline), metric))
+    paper = at(result, "details", "paper") or result.get("paper") or {}
+    theirs = ", ".join(f"{model} {score(value, metric)}" for model, value in paper.items())
+    cells.append(tag("span", theirs or NONE, class_="ci aside"))
+    return cells
+
+
+def neighbors(inputs: Inputs) -> Html:
     """Which written numbers lie nearest to some others."""
     found = inputs.number_line.get("neighbours") or {}
     if not found.get("rows"):
         return absent("report/number_line.json holds no neighbours of numbers.")
-    rows = [
-        [
-            row["number"],
-            ", ".join(f"{text} ({number(cosine, 2)})" for text, cosine in row["nearest"]),
-        ]
-        for row in found["rows"]
-    ]
-    words = f"Of {count(found.get('candidates'))} written numbers, those whose embeddings have the highest cosine."
-    return join(
-        paragraph(words),
-        table("Nearest neighbours", ["Number", "Nearest, with cosine"], rows, words=2),
+    rows = []
+    for row in found["rows"]:
+        nearest = [f"{text} ({number(cosine, 2)})" for text, cosine in row["nearest"]]
+        rows.append([row["number"], ", ".join(nearest)])
+    words = (
+        f"Of {count(found.get('candidates'))} written numbers, those whose embeddings have the "
+        "highest cosine."
     )
-
-
-def _line(found: Mapping[str, Any], title: str) -> Html:
-    values, points = found["values"], found["points"]
-    sizes = [math.log10(abs(value)) if value else 0.0 for value in values]
-    low, high = min(sizes), max(sizes)
-    weights = [(size - low) / (high - low or 1.0) for size in sizes]
-    names = [_power(value) for value in values]
-    caption = [f" · {count(len(values))} numbers"]
-    if known(found.get("rank_correlation")):
-        caption.append(
-            f" · rank correlation of the first component with the value {number(found['rank_correlation'], 2)}"
-        )
-    if found.get("explained"):
-        caption.append(f" · the plane holds {percent(sum(found['explained']), 0)} of the variance")
-    drawn = scatter(
-        f"Number line, {title.lower()}{''.join(caption)}",
-        [tuple(p) for p in points],
-        weights,
-        names,
-    )
-    return figure(
-        drawn,
-        join(
-            tag("strong", title),
-            *caption,
-            paragraph(found["label"]) if found.get("label") else None,
-        ),
-    )
-
-
-def _power(value: float) -> str:
-    """A label for every third power of ten."""
-    return next((words for power, words in LABELS.items() if math.isclose(value, power)), "")
-
-
-def _coverage(group: Mapping[str, Any], key: str) -> Html:
-    series = [Series("ideal", [(0.0, 0.0), (1.0, 1.0)], "diagonal")]
-    for who, style in (("marginal", "plain"), ("before", "before"), ("after", "after")):
-        covered = at(group, who, "coverage") or {}
-        points = sorted((float(level), share) for level, share in covered.items() if known(share))
-        if points:
-            series.append(Series(who, points, style))
-    errors = [
-        (float(level), Mark(at(group, "after", "coverage", level), interval, "after"))
-        for level, interval in (at(group, "after", "coverage_ci95") or {}).items()
-        if is_interval(interval) and known(at(group, "after", "coverage", level))
-    ]
-    ends = ", ".join(
-        f"{percent(place, 0)} interval holds {percent(mark.value)}" for place, mark in errors
-    )
-    title = f"Nominal against observed coverage, {_kind(key)}: {ends}"
-    drawn = line_chart(title, series, "promised share", (0.0, 1.0), (0.0, 1.0), errors, _share_tick)
-    return figure(
-        drawn,
-        join(
-            tag("strong", _kind(key).capitalize()),
-            f" · observed share by promised share · n = {count(group.get('n'))}",
-        ),
-    )
-
-
-def _share_tick(value: float) -> str:
-    return percent(value, 0)
-
-
-def _kind(key: str) -> str:
-    return f"{key} numbers"
-
-
-def _measures(group: Mapping[str, Any], key: str) -> Html:
-    who = [one for one in WHO if group.get(one)]
-    rows: list[list[Any]] = []
-    for measure, title, metric in MEASURES:
-        ends = measure.removesuffix("_decades") + "_ci95"
-        rows.append(
-            [
-                title,
-                *(
-                    with_interval(at(group, one, measure), at(group, one, ends), metric)
-                    for one in who
-                ),
-            ]
-        )
-    for level in ("0.5", "0.9"):
-        cells = [
-            with_interval(
-                at(group, one, "coverage", level),
-                at(group, one, "coverage_ci95", level),
-                "accuracy",
-            )
-            for one in who
-        ]
-        rows.append([f"Share inside the {percent(float(level), 0)} interval", *cells])
-    return table(
-        f"Prediction of the next number, {_kind(key)}, n = {count(group.get('n'))}",
-        ["Measure", *(WHO[one] for one in who)],
-        rows,
-    )
-
-
-def _paper(row: Mapping[str, Any]) -> Mapping[str, float]:
-    return at(dict(row), "details", "paper") or row.get("paper") or {}
-
-
-def _probe(key: str, row: Mapping[str, Any], others: list[str]) -> list[Any]:
-    metric = row.get("metric") or "accuracy"
-    task, _, limit = key.partition("/")
-    title = f"{name(task)}, below {count(int(limit))}" if limit.isdigit() else name(task)
-    ours = [
-        join(with_interval(row.get(who), row.get(ends), metric), _seeds(row, who, metric))
-        for who, ends in (("before", "before_ci95"), ("after", "ci95"))
-    ]
-    given = [
-        with_interval(
-            at(dict(row), "baselines", other), at(dict(row), "baselines_ci95", other), metric
-        )
-        for other in others
-    ]
-    theirs = ", ".join(f"{paper} {score(value, metric)}" for paper, value in _paper(row).items())
-    first = join(title, tag("span", metric_name(metric), class_="ci"))
-    return [
-        first,
-        count(row.get("n")),
-        *ours,
-        *given,
-        tag("span", theirs or "–", class_="ci aside"),
-    ]
-
-
-def _seeds(row: Mapping[str, Any], who: str, metric: str) -> Html | None:
-    """How far the seeds of a probe lie apart; nothing for a single one."""
-    found = at(dict(row), "details", "seeds", who)
-    if not isinstance(found, list) or len(found) < 2 or not all(map(known, found)):
-        return None
-    return tag("span", f"seeds {span([min(found), max(found)], metric)}", class_="ci")
+    head = ["Number", "Nearest, with cosine"]
+    return join(paragraph(words), table("Nearest neighbours", head, rows, words=2))

@@ -1,24 +1,26 @@
-"""The main figures as PNG files, for MLflow and DVC."""
+"""The main pictures as PNG files, for MLflow and DVC: one function each, listed in `PICTURES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_lib.report import guide
-from ssl_lib.report.formats import is_interval, known, name
-from ssl_lib.report.inputs import TASKS, Inputs, at, loss_points, number_lines
+from ssl_lib.report.guide import mark_of_task
+from ssl_lib.report.inputs import Inputs, at, loss_points, number_lines
+from ssl_lib.report.markup import is_interval, known, name
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BEFORE, AFTER, PLAIN = "#86651f", "#1f5f8b", "#6b7280"
+BEFORE, AFTER, PLAIN, INK = "#86651f", "#1f5f8b", "#6b7280", "#20242a"
+GRID = "#e5e2dc"
 DOTS_PER_INCH = 150
 
 
 def write_pictures(inputs: Inputs, folder: Path) -> list[Path]:
-    """Draw what there is data for; a picture of an earlier run that cannot be drawn anew is removed."""
+    """Draw what there is data for; a picture of an earlier run that cannot be drawn is removed."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for file, draw in PICTURES.items():
@@ -32,7 +34,7 @@ def write_pictures(inputs: Inputs, folder: Path) -> list[Path]:
 
 
 def blank(width: float, height: float) -> Figure:
-    """A figure without pyplot, so that nothing is kept in memory and no display is asked for."""
+    """A picture of so many inches, without pyplot: no display, and nothing is kept in memory."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -41,112 +43,125 @@ def blank(width: float, height: float) -> Figure:
     return picture
 
 
-def plain_axes(axes: Any, title: str) -> None:
+def plain_axes(axes: Axes, title: str) -> None:
     """A quiet frame."""
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e5e2dc", linewidth=0.8)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
 
 
-def _losses(inputs: Inputs) -> Figure | None:
+def heat_map(
+    axes: Axes,
+    shares: Sequence[Sequence[float]],
+    texts: Sequence[Sequence[str]],
+    columns: Sequence[str],
+    rows: Sequence[str],
+    colors: str = "Blues",
+    slant: float = 0.0,
+) -> None:
+    """Cells colored by their share (0 to 1) with a text in each; column names may slant."""
+    axes.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
+    for i, row in enumerate(texts):
+        for j, text in enumerate(row):
+            color = "white" if shares[i][j] > 0.6 else "black"
+            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
+    axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=slant)
+    if slant:
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("right")
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+
+
+def losses(inputs: Inputs) -> Figure | None:
+    """Training and validation losses by step, one frame for each objective."""
     points = loss_points(inputs)
     if not points:
         return None
-    picture = blank(3.2 * min(3, len(points)), 2.6 * -(-len(points) // 3))
-    for number, (objective, splits) in enumerate(points.items(), start=1):
-        axes = picture.add_subplot(-(-len(points) // 3), min(3, len(points)), number)
+    columns = min(3, len(points))
+    lines = -(-len(points) // columns)
+    picture = blank(3.2 * columns, 2.6 * lines)
+    for place, (objective, splits) in enumerate(points.items(), start=1):
+        axes = picture.add_subplot(lines, columns, place)
         plain_axes(axes, name(objective))
-        for split, style in (
-            ("train", {"color": BEFORE, "lw": 0.8}),
-            ("validation", {"color": AFTER, "marker": "o", "ms": 3}),
-        ):
-            if splits.get(split):
-                axes.plot(*zip(*sorted(splits[split]), strict=True), label=split, **style)
+        # [(0, 7.5), (500, 3.7)] → (0, 500), (7.5, 3.7)
+        if splits.get("train"):
+            steps, values = zip(*sorted(splits["train"]), strict=True)
+            axes.plot(steps, values, label="train", color=BEFORE, lw=0.8)
+        if splits.get("validation"):
+            steps, values = zip(*sorted(splits["validation"]), strict=True)
+            axes.plot(steps, values, label="validation", color=AFTER, marker="o", ms=3)
         axes.set_xlabel("step", fontsize=8)
-        if number == 1:
+        if place == 1:
             axes.legend(fontsize=8, frameon=False)
     return picture
 
 
-def _downstream(inputs: Inputs) -> Figure | None:
-    rows = [(task, inputs.task(task)) for task in TASKS if known(inputs.task(task).get("after"))]
-    if not rows:
+def downstream(inputs: Inputs) -> Figure | None:
+    """Each downstream task before and after, with the guide's result as a dotted line."""
+    results = {
+        task: result for task, result in inputs.downstream().items() if known(result.get("after"))
+    }
+    if not results:
         return None
-    picture = blank(7, 0.7 * len(rows) + 1)
+    picture = blank(7, 0.7 * len(results) + 1)
     axes = picture.add_subplot()
-    plain_axes(axes, "Downstream tasks, 95% intervals; dashes: the guide's figures")
-    for place, (task, row) in enumerate(rows):
-        for key, interval, colour, shift in (
-            ("before", "before_ci95", BEFORE, 0.13),
-            ("after", "ci95", AFTER, -0.13),
-        ):
-            _interval(
-                axes,
-                row.get(key),
-                row.get(interval),
-                place + shift,
-                colour,
-                key if place == 0 else None,
-            )
-        bar = guide.TASKS[task][1]
-        axes.plot([bar, bar], [place - 0.35, place + 0.35], color="#20242a", ls=":", lw=1.2)
-    axes.set_yticks(range(len(rows)), [name(task) for task, _ in rows])
-    axes.invert_yaxis()
+    plain_axes(axes, "Downstream tasks, 95% intervals; dashes: the guide's results")
+    for place, (task, result) in enumerate(results.items()):
+        before, after = result.get("before"), result.get("after")
+        _interval(axes, before, result.get("before_ci95"), place + 0.13, BEFORE, "before")
+        _interval(axes, after, result.get("ci95"), place - 0.13, AFTER, "after")
+        bar = mark_of_task(task, 1)
+        if bar is not None:
+            axes.plot([bar, bar], [place - 0.35, place + 0.35], color=INK, ls=":", lw=1.2)
+    _name_rows(picture, axes, list(results))
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), 1.02)
-    picture.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
     return picture
 
 
-def _reasoning(inputs: Inputs) -> Figure | None:
-    families = inputs.detail("numerical_reasoning").get("families") or {}
+def reasoning(inputs: Inputs) -> Figure | None:
+    """Each family of numerical reasoning before and after, and on longer numbers."""
+    detail = inputs.detail("numerical_reasoning")
+    families = detail.get("families") or {}
     if not families:
         return None
     picture = blank(7, 0.42 * len(families) + 1)
     axes = picture.add_subplot()
     plain_axes(axes, "Numerical reasoning by family, 95% intervals")
-    longer = at(inputs.detail("numerical_reasoning"), "extrapolation", "families") or {}
-    for place, (family, row) in enumerate(families.items()):
-        first = place == 0
-        apart = longer.get(family) or {}
-        _interval(
-            axes,
-            row.get("before"),
-            row.get("before_ci95"),
-            place + 0.22,
-            BEFORE,
-            "untrained" if first else None,
-        )
-        _interval(
-            axes, row.get("after"), row.get("ci95"), place, AFTER, "trained" if first else None
-        )
-        _interval(
-            axes,
-            apart.get("after"),
-            apart.get("ci95"),
-            place - 0.22,
-            PLAIN,
-            "trained, longer numbers" if first else None,
-        )
-    axes.set_yticks(range(len(families)), [name(family) for family in families])
-    axes.invert_yaxis()
+    for place, (family, result) in enumerate(families.items()):
+        before, after = result.get("before"), result.get("after")
+        _interval(axes, before, result.get("before_ci95"), place + 0.22, BEFORE, "untrained")
+        _interval(axes, after, result.get("ci95"), place, AFTER, "trained")
+        longer = at(detail, "extrapolation", "families", family) or {}
+        value, ends = longer.get("after"), longer.get("ci95")
+        _interval(axes, value, ends, place - 0.22, PLAIN, "trained, longer numbers")
+    _name_rows(picture, axes, list(families))
     axes.set_xlim(0, 1.02)
-    picture.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
     return picture
 
 
-def _interval(
-    axes: Any, value: Any, interval: Any, place: float, colour: str, label: str | None
-) -> None:
+def _interval(axes: Axes, value: Any, interval: Any, place: float, color: str, label: str) -> None:
+    """A value as a dot on its interval; nothing where there is no value."""
     if not known(value):
         return
     if is_interval(interval):
-        axes.plot(interval, [place, place], color=colour, lw=2)
-    axes.plot([value], [place], "o", color=colour, ms=5, label=label)
+        axes.plot(interval, [place, place], color=color, lw=2)
+    axes.plot([value], [place], "o", color=color, ms=5, label=label)
 
 
-def _calibration(inputs: Inputs) -> Figure | None:
+def _name_rows(picture: Figure, axes: Axes, keys: Sequence[str]) -> None:
+    """Names of rows from top to bottom, and one legend entry for each label."""
+    axes.set_yticks(range(len(keys)), [name(key) for key in keys])
+    axes.invert_yaxis()
+    handles, labels = axes.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    legend = picture.legend(once.values(), once.keys(), loc="outside lower center", ncols=3)
+    legend.set_frame_on(False)
+
+
+def calibration(inputs: Inputs) -> Figure | None:
+    """Observed by promised coverage of the central intervals of predicted numbers."""
     group = inputs.detail("number_prediction").get("all") or {}
     if not at(group, "after", "coverage"):
         return None
@@ -154,80 +169,60 @@ def _calibration(inputs: Inputs) -> Figure | None:
     axes = picture.add_subplot()
     plain_axes(axes, "Coverage of central intervals")
     axes.plot([0, 1], [0, 1], color=PLAIN, ls="--", lw=1)
-    for who, colour in (("marginal", PLAIN), ("before", BEFORE), ("after", AFTER)):
-        points = sorted(
-            (float(level), share)
-            for level, share in (at(group, who, "coverage") or {}).items()
-            if known(share)
-        )
+    for model, color in (("marginal", PLAIN), ("before", BEFORE), ("after", AFTER)):
+        coverage = at(group, model, "coverage") or {}
+        points = sorted((float(level), held) for level, held in coverage.items() if known(held))
         if points:
-            axes.plot(*zip(*points, strict=True), marker="o", ms=3, color=colour, label=who)
+            promised, observed = zip(*points, strict=True)
+            axes.plot(promised, observed, marker="o", ms=3, color=color, label=model)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="promised", ylabel="observed")
     axes.legend(fontsize=8, frameon=False)
     return picture
 
 
-def _confusion(inputs: Inputs) -> Figure | None:
+def confusion(inputs: Inputs) -> Figure | None:
+    """Confusion matrix of the roles of numbers."""
     detail = inputs.detail("token_classification")
     classes, matrix = detail.get("classes"), detail.get("confusion")
     if not classes or not matrix:
         return None
     picture = blank(5.4, 4.8)
     axes = picture.add_subplot()
-    axes.imshow(
-        [[value / max(1, sum(line)) for value in line] for line in matrix],
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-    )
-    for i, line in enumerate(matrix):
-        for j, value in enumerate(line):
-            if value:
-                axes.text(
-                    j,
-                    i,
-                    value,
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    color="white" if value > 0.6 * sum(line) else "black",
-                )
-    words = [one.replace("_", " ") for one in classes]
-    axes.set_xticks(range(len(words)), words, rotation=60, ha="right", fontsize=8)
-    axes.set_yticks(range(len(words)), words, fontsize=8)
-    axes.set(xlabel="named", ylabel="true")
+    shares, texts = [], []
+    for counts in matrix:
+        total = max(1, sum(counts))
+        shares.append([value / total for value in counts])
+        texts.append([str(value) if value else "" for value in counts])
+    names = [one.replace("_", " ") for one in classes]
+    heat_map(axes, shares, texts, names, names, slant=60)
+    axes.set(xlabel="predicted", ylabel="true")
     axes.set_title("Roles of numbers, trained model", loc="left", fontsize=10)
     return picture
 
 
-def _number_line(inputs: Inputs) -> Figure | None:
-    both = number_lines(inputs)
-    if not both:
+def number_line(inputs: Inputs) -> Figure | None:
+    """The number lines of both models, small numbers pale."""
+    lines = number_lines(inputs)
+    if not lines:
         return None
-    picture = blank(4.2 * len(both), 3.6)
-    for number, (one, title) in enumerate(both, start=1):
-        axes = picture.add_subplot(1, len(both), number)
-        plain_axes(axes, f"Number line, {title.lower()}")
-        across, up = zip(*one["points"], strict=True)
+    picture = blank(4.2 * len(lines), 3.6)
+    for place, (line, model) in enumerate(lines, start=1):
+        axes = picture.add_subplot(1, len(lines), place)
+        plain_axes(axes, f"Number line, {model.lower()}")
+        across, up = zip(*line["points"], strict=True)
         axes.plot(across, up, color=PLAIN, lw=0.7)
-        axes.scatter(
-            across,
-            up,
-            c=range(len(across)),
-            cmap="Blues",
-            edgecolors=AFTER,
-            s=28,
-            zorder=3,
-            vmin=-5,
-        )
+        # The color of a point is its place in the order; below zero, so that no point is white.
+        order = range(len(across))
+        colors = axes.scatter(across, up, c=order, cmap="Blues", vmin=-5, s=28, zorder=3)
+        colors.set_edgecolor(AFTER)
     return picture
 
 
 PICTURES: dict[str, Callable[[Inputs], Figure | None]] = {
-    "losses": _losses,
-    "downstream": _downstream,
-    "reasoning": _reasoning,
-    "calibration": _calibration,
-    "confusion": _confusion,
-    "number_line": _number_line,
+    "losses": losses,
+    "downstream": downstream,
+    "reasoning": reasoning,
+    "calibration": calibration,
+    "confusion": confusion,
+    "number_line": number_line,
 }

@@ -1,4 +1,4 @@
-"""What the figures rest on: contamination, corpus, settings, commit, time, hardware."""
+"""What the results rest on: contamination, corpus, settings, commit, time, hardware."""
 
 from __future__ import annotations
 
@@ -6,48 +6,55 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssl_lib.config import Settings
-from ssl_lib.report.formats import count, duration, known, name, percent, short
 from ssl_lib.report.inputs import Inputs, at
-from ssl_lib.report.markup import Html, absent, folded, join, listed, paragraph, table
+from ssl_lib.report.markup import (
+    NONE,
+    Html,
+    absent,
+    count,
+    duration,
+    folded,
+    join,
+    known,
+    listed,
+    name,
+    note,
+    paragraph,
+    percent,
+    short,
+    table,
+)
+
+SPLITS = ("train", "validation", "test")
 
 
 def contamination(inputs: Inputs) -> Html:
     """How much of the test occurs in the training text."""
-    rows = inputs.evaluation.get("contamination") or inputs.details.get("contamination") or {}
-    if not rows:
+    found = inputs.evaluation.get("contamination") or inputs.details.get("contamination") or {}
+    if not found:
         return absent("metrics/evaluation.json holds no check of contamination.")
-    head = [
-        "Texts of",
-        "n",
-        "sharing a 13-gram",
-        "share",
-        "too short",
-        "13-grams",
-        "shared",
-        "stated in training",
-    ]
-    body = [
-        [name(key), count(row.get("texts")), count(row.get("contaminated")),
-         percent(row["contaminated"] / row["texts"], 2) if row.get("texts") and known(row.get("contaminated")) else "–",
-         count(row.get("too_short")), count(row.get("ngrams")), count(row.get("shared")),
-         count(row.get("stated_in_training"))]
-        for key, row in rows.items()
-    ]  # fmt: skip
+    rows = []
+    for key, counts in found.items():
+        texts, shared = counts.get("texts"), counts.get("contaminated")
+        share = percent(shared / texts, 2) if texts and known(shared) else NONE
+        others = ("too_short", "ngrams", "shared", "stated_in_training")
+        counted = [count(counts.get(other)) for other in others]
+        rows.append([name(key), count(texts), count(shared), share, *counted])
+    head = ["Texts of", "n", "sharing a 13-gram", "share"]
+    head += ["too short", "13-grams", "shared", "stated in training"]
     words = (
-        "A text shares a 13-gram if any 13 consecutive tokens of it stand in a training document; texts of fewer "
-        "tokens cannot and are counted apart. Stated in training counts four-choice items whose true sentence, word "
-        "for word, is in the training text."
+        "A text shares a 13-gram if any 13 consecutive tokens of it stand in a training document; "
+        "texts of fewer tokens cannot and are counted apart. Stated in training counts four-choice "
+        "items whose true sentence, word for word, is in the training text."
     )
-    held_out = rows.get("held_out_documents") or {}
-    if known(held_out.get("for_losses")):
+    clean = at(found, "held_out_documents", "for_losses")
+    if known(clean):
         words += (
             " No text that shares a 13-gram was asked: held-out losses, too, are taken on the "
-            f"{count(held_out['for_losses'])} documents without any. Only where every text of a task shares one are "
+            f"{count(clean)} documents without any. Only where every text of a task shares one are "
             "they asked all the same; the share is then 100%."
         )
-    return join(
-        table("Test texts that repeat training text", head, body), paragraph(words, class_="note")
-    )
+    return join(table("Test texts that repeat training text", head, rows), note(words))
 
 
 def corpus(inputs: Inputs) -> Html:
@@ -55,32 +62,31 @@ def corpus(inputs: Inputs) -> Html:
     manifest = inputs.manifest
     if not manifest:
         return absent("data/raw/manifest.json is missing: the corpus is not described.")
-    splits = ("train", "validation", "test")
-    rows = [
-        [domain, *(count(at(found, split)) for split in splits)]
-        for domain, found in (manifest.get("domains") or {}).items()
-    ]
-    foot = ["All", *(count(at(manifest, "documents", split)) for split in splits)]
-    left_out = [
-        f"{count(value)} {label}"
-        for group, label_of in (
-            ("duplicates", "{} duplicates"),
-            ("rejected", "{}"),
-            ("left_out", "left out by {}"),
-        )
-        for reason, value in (manifest.get(group) or {}).items()
-        for label in [label_of.format(reason.replace("_", " "))]
-        if value
-    ]
-    facts = [("Corpus", manifest.get("name", "–")), ("Left out", ", ".join(left_out) or "nothing")]
-    facts += [(f"Bytes, {split}", count(at(manifest, "bytes", split))) for split in splits]
+    left_out = []
+    for group, words in (
+        ("duplicates", "{} duplicates"),
+        ("rejected", "{}"),
+        ("left_out", "left out by {}"),
+    ):
+        for reason, documents in (manifest.get(group) or {}).items():
+            if documents:
+                label = words.format(reason.replace("_", " "))
+                left_out.append(f"{count(documents)} {label}")
+    facts = [("Corpus", manifest.get("name", NONE)), ("Left out", ", ".join(left_out) or "nothing")]
+    facts += [(f"Bytes, {split}", count(at(manifest, "bytes", split))) for split in SPLITS]
     facts += list(inputs.digests.items())
-    return join(listed(facts), table("Documents by domain", ["Domain", *splits], rows, foot=foot))
+
+    rows = []
+    for domain, documents in (manifest.get("domains") or {}).items():
+        rows.append([domain, *(count(at(documents, split)) for split in SPLITS)])
+    foot = ["All", *(count(at(manifest, "documents", split)) for split in SPLITS)]
+    by_domain = table("Documents by domain", ["Domain", *SPLITS], rows, foot=foot)
+    return join(listed(facts), by_domain)
 
 
-def circumstances(inputs: Inputs, written: str) -> Html:
-    """Commit, run, time, hardware."""
-    train, hardware = inputs.train, inputs.train.get("hardware") or {}
+def run_metadata(inputs: Inputs, written: str) -> Html:
+    """Commit, run, time, hardware; `written` is the moment at which the page was written."""
+    train = inputs.train
     seconds = inputs.evaluation.get("seconds") or {}
     facts = [
         ("Git commit of the project", inputs.commit or "none"),
@@ -92,34 +98,43 @@ def circumstances(inputs: Inputs, written: str) -> Html:
         ("Tokens trained on", count(train.get("tokens"))),
         ("Tokens a second", count(train.get("tokens_per_second"))),
         ("Parameters", count(train.get("parameters"))),
-        *((name(key), "none" if value is None else str(value)) for key, value in hardware.items()),
     ]
-    note = (
-        None
-        if train
-        else absent("metrics/train.json is missing: steps, speed and hardware are not known.")
-    )
-    return join(note, listed(facts), _seconds(seconds))
+    for key, value in (train.get("hardware") or {}).items():
+        facts.append((name(key), "none" if value is None else str(value)))
+    missing = None
+    if not train:
+        missing = absent("metrics/train.json is missing: steps, speed and hardware are not known.")
+
+    rows = []
+    for key, value in seconds.items():
+        if key not in ("train", "evaluate") and known(value):
+            rows.append([name(key), duration(value)])
+    times = None
+    if rows:
+        title = "Time of each measure"
+        times = folded(title, table(title, ["Measure", "Time"], rows))
+    return join(missing, listed(facts), times)
 
 
 def settings_table(settings: Settings, inputs: Inputs) -> Html:
     """Every setting; where tuning has chosen another value, that one is shown beside it."""
-    rows = [
-        [key, _shown(value), _shown(inputs.best[key]) if key in inputs.best else ""]
-        for key, value in flat(settings.model_dump(mode="json"))
-        if not key.startswith("tracking.uri")
-    ]
+    rows = []
+    for key, value in flat(settings.model_dump(mode="json")):
+        # The address of the tracking store may hold a password.
+        if not key.startswith("tracking.uri"):
+            tuned = _shown(inputs.best[key]) if key in inputs.best else ""
+            rows.append([key, _shown(value), tuned])
+    words = "Settings of this run; a value that tuning has chosen is the one that training used."
     head = ["Setting", "params.yaml", "chosen by tuning"]
-    words = paragraph(
-        "Settings of this run; a value that tuning has chosen is the one that training used."
-    )
-    return join(words, folded(f"All {len(rows)} settings", table("Settings", head, rows)))
+    every = table("Settings", head, rows)
+    return join(paragraph(words), folded(f"All {len(rows)} settings", every))
 
 
 def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of a tree of settings under dotted keys."""
+    """Leaves of a tree of settings under dotted keys: `objectives.mlm.weight`, 1.0."""
     if isinstance(tree, (dict, list)) and tree:
-        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        children = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        for key, value in children:
             yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, tree
@@ -129,15 +144,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return short(value, 6)
     return "empty" if value in ("", None) else str(value)
-
-
-def _seconds(seconds: dict[str, Any]) -> Html | None:
-    apart = {
-        key: value
-        for key, value in seconds.items()
-        if key not in ("train", "evaluate") and known(value)
-    }
-    if not apart:
-        return None
-    rows = [[name(key), duration(value)] for key, value in apart.items()]
-    return folded("Time of each measure", table("Time of each measure", ["Measure", "Time"], rows))

@@ -1,7 +1,12 @@
 """Small drawings in SVG: lines, intervals, points.
 
-They are 360 units wide, so that a phone shows their words at full size. Colours come from the page's style sheet, so
-that they follow its theme.
+They are 360 pixels wide, so that a phone shows their words at full size. Colors come from the
+page's style sheet, so that they follow its theme: a class `after`, `before` or `plain` sets one.
+
+    line_chart      <polyline points="42,12 191,98.5 340,160" class="line after"/> in a frame
+    interval_chart  one line a row: words, <line class="interval after"/> and <circle/>, value
+    scatter         points joined in their order, with names beside some of them
+    cloud           points in a frame, so pale that many in one place look dark
 """
 
 from __future__ import annotations
@@ -10,18 +15,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ssl_lib.report.formats import short
-from ssl_lib.report.markup import Html, join, tag
+from ssl_lib.report.markup import Html, join, short, tag
 
-WIDTH = 360
+WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 42, 20, 12, 36
-POINTS_SHOWN = 240  # of a line: more cannot be told apart
+LETTER = 7.0  # width of a letter of the labels, at most
+MOST_POINTS = 240  # of a line: more cannot be told apart
 
 Point = tuple[float, float]
 
 
 class Series(NamedTuple):
-    """A line through points; `style` is one or more classes: after, before, plain, thin, diagonal."""
+    """A line through points; `style` is one or more of after, before, plain, thin, diagonal."""
 
     name: str
     points: Sequence[Point]
@@ -29,7 +34,10 @@ class Series(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A figure with its interval (None: without); `style` is after, before or plain, with hollow for an empty dot."""
+    """A value with its interval (None: without one).
+
+    `style` is after, before or plain, with hollow for an empty dot.
+    """
 
     value: float
     interval: Sequence[float] | None
@@ -37,7 +45,7 @@ class Mark(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of an interval chart: words at the left, marks, the figure in words at the right."""
+    """A row of an interval chart: words at the left, marks, the value in words at the right."""
 
     label: str
     marks: Sequence[Mark]
@@ -45,7 +53,7 @@ class Row(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """From values to units of the drawing."""
+    """From values (low to high) to pixels of the drawing (start to end)."""
 
     low: float
     high: float
@@ -54,17 +62,21 @@ class Axis(NamedTuple):
 
     def __call__(self, value: float) -> float:
         """Where a value lies, never beyond the axis."""
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low or 1.0)
+        inside = min(max(value, self.low), self.high)
+        share = (inside - self.low) / (self.high - self.low or 1.0)
         return round(self.start + share * (self.end - self.start), 2)
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """At most `most` + 1 round values from low to high."""
+    """At most `most` + 1 round values from low to high: (0, 1) → 0, 0.2, 0.4, 0.6, 0.8, 1."""
     width = max(high - low, 1e-12) / most
     power = 10.0 ** math.floor(math.log10(width))
-    step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= width * (1 - 1e-9))
+    # The steps are 1, 2 or 5 times a power of ten; the slack is for rounding.
+    steps = (power * factor for factor in (1, 2, 5, 10))
+    step = next(step for step in steps if step >= width * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    last = math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
 
 
 def line_chart(
@@ -78,12 +90,22 @@ def line_chart(
 ) -> Html:
     """Lines over a common frame; `errors` are marks with vertical intervals at places of x."""
     points = [point for one in series for point in one.points]
-    x_axis = Axis(*(x or _bounds([p[0] for p in points])), LEFT, WIDTH - RIGHT)
-    height = 220
-    y_axis = Axis(*(y or _bounds([p[1] for p in points])), height - BOTTOM, TOP)
-    lines = [_polyline(_thinned(one.points), x_axis, y_axis, one.style) for one in series]
-    marks = [_vertical(x_axis(place), mark, y_axis) for place, mark in errors]
-    return drawing(title, height, _frame(x_axis, y_axis, x_label, shown), *lines, *marks)
+    x_axis, y_axis = _axes(points, x, y)
+    parts = [_frame(x_axis, y_axis, x_label, shown)]
+    for one in series:
+        # Every second, third, ... point of a long line, and always its last one.
+        stride = -(-len(one.points) // MOST_POINTS)
+        kept = one.points
+        if stride > 1:
+            kept = [*one.points[:-1:stride], one.points[-1]]
+        parts.append(_polyline(kept, x_axis, y_axis, one.style))
+    for x_value, mark in errors:
+        place = x_axis(x_value)
+        if mark.interval is not None:
+            low, high = (y_axis(end) for end in mark.interval)
+            parts.append(_line(place, place, low, high, f"interval {mark.style}"))
+        parts.append(_dot(place, y_axis(mark.value), 3.5, mark.style))
+    return drawing(title, HEIGHT, *parts)
 
 
 def interval_chart(
@@ -99,88 +121,76 @@ def interval_chart(
     bottom = TOP + step * len(rows)
     parts = []
     for value in ticks(*domain, most=4):
-        parts.append(
-            tag("line", x1=axis(value), x2=axis(value), y1=TOP - 4, y2=bottom, class_="grid-line")
-        )
-        parts.append(tag("text", shown(value), x=axis(value), y=bottom + 15, class_="mid"))
+        place = axis(value)
+        parts.append(_line(place, place, TOP - 4, bottom, "grid-line"))
+        parts.append(_words(shown(value), place, bottom + 15, "mid"))
     if bar is not None:
-        parts.append(tag("line", x1=axis(bar), x2=axis(bar), y1=TOP - 8, y2=bottom, class_="bar"))
+        parts.append(_line(axis(bar), axis(bar), TOP - 8, bottom, "bar"))
     for i, row in enumerate(rows):
         middle = TOP + step * (i + 0.5)
-        parts.append(tag("text", row.label, x=0, y=middle + 4, class_="strong"))
-        parts.extend(_horizontal(mark, axis, middle) for mark in row.marks)
-        parts.append(tag("text", row.shown, x=WIDTH, y=middle + 4, class_="strong right"))
+        parts.append(_words(row.label, 0, middle + 4, "strong"))
+        for mark in row.marks:
+            if mark.interval is not None:
+                low, high = (axis(end) for end in mark.interval)
+                parts.append(_line(low, high, middle, middle, f"interval {mark.style}"))
+            parts.append(_dot(axis(mark.value), middle, 4, mark.style))
+        parts.append(_words(row.shown, WIDTH, middle + 4, "strong right"))
     return drawing(title, bottom + 22, *parts)
 
 
 def scatter(
     title: str, points: Sequence[Point], weights: Sequence[float], names: Sequence[str]
 ) -> Html:
-    """Points joined in their order; `weights` (0 to 1) say how dark each is; names stand beside their points."""
+    """Points joined in their order, with names beside those that have one.
+
+    `weights` (0 to 1) say how dark each point is; a name is empty where a point has none.
+    """
     height, pad = 280, 26
-    x_axis = Axis(*_bounds([p[0] for p in points]), pad, WIDTH - pad - 20)
-    y_axis = Axis(*_bounds([p[1] for p in points]), height - pad, pad)
-    path = _polyline(points, x_axis, y_axis, "plain thin")
-    dots = [
-        tag(
-            "circle",
-            cx=x_axis(x),
-            cy=y_axis(y),
-            r=4,
-            class_="dot after",
-            fill_opacity=round(0.25 + 0.75 * weight, 3),
-        )
-        for (x, y), weight in zip(points, weights, strict=True)
-    ]
-    named = [
-        (x_axis(x), y_axis(y), text) for (x, y), text in zip(points, names, strict=True) if text
-    ]
-    words = [
-        tag("text", text, x=x, y=y, class_="strong halo")
-        for (x, y), (_, _, text) in zip(_label_places(named, height), named, strict=True)
-    ]
-    return drawing(title, height, path, *dots, *words)
+    x_axis = Axis(*_bounds([x for x, _ in points]), pad, WIDTH - pad - 20)
+    y_axis = Axis(*_bounds([y for _, y in points]), height - pad, pad)
+    parts = [_polyline(points, x_axis, y_axis, "plain thin")]
+    labels: list[tuple[float, float, str]] = []
+    for (x, y), weight, text in zip(points, weights, names, strict=True):
+        place = (x_axis(x), y_axis(y))
+        opacity = round(0.25 + 0.75 * weight, 3)
+        parts.append(_dot(*place, 4, "after", opacity))
+        if text:
+            labels.append((*place, text))
+    parts += _labels(labels, height)
+    return drawing(title, height, *parts)
+
+
+def _labels(labels: Sequence[tuple[float, float, str]], height: float) -> list[Html]:
+    """Names of points (x, y, text), each in the first place around its point that is free."""
+    taken: list[tuple[float, float, float]] = []  # left, right, baseline
+    words = []
+    for x, y, text in labels:
+        width = LETTER * len(text)
+
+        def free(left: float, line: float, width: float = width) -> bool:
+            return all(
+                left + width < start or end < left or abs(line - other) > 13
+                for start, end, other in taken
+            )
+
+        # Above and below the point, to its right and left, nearest first; inside the drawing.
+        places = []
+        for ring in range(1, 9):
+            for line in (y - 6 * ring, y + 4 + 10 * ring):
+                places += [(x + 6, line), (x - 6 - width, line)]
+        inside = [p for p in places if 0 <= p[0] <= WIDTH - width and 12 <= p[1] <= height - 2]
+        best = [place for place in inside if free(*place)] or inside or [(x, y)]
+        left, line = best[0]
+        taken.append((left, left + width, line))
+        words.append(_words(text, round(left, 1), round(line, 1), "strong halo"))
+    return words
 
 
 def cloud(title: str, points: Sequence[Point], x_label: str, style: str) -> Html:
     """Points over a common frame, so pale that many in one place look dark."""
-    height = 220
-    x_axis = Axis(*_bounds([p[0] for p in points]), LEFT, WIDTH - RIGHT)
-    y_axis = Axis(*_bounds([p[1] for p in points]), height - BOTTOM, TOP)
-    dots = [
-        tag("circle", cx=x_axis(x), cy=y_axis(y), r=3, class_=f"dot {style}", fill_opacity=0.35)
-        for x, y in points
-    ]
-    return drawing(title, height, _frame(x_axis, y_axis, x_label, short), *dots)
-
-
-def _label_places(named: Sequence[tuple[float, float, str]], height: float) -> list[Point]:
-    """Where the words of named points begin: the first of some places around each that no earlier word covers."""
-    taken: list[tuple[float, float, float]] = []
-    for x, y, text in named:
-        width = 7.0 * len(text)
-        around = [
-            (dx, dy)
-            for ring in range(1, 9)
-            for dy in (-6 * ring, 4 + 10 * ring)
-            for dx in (6, -6 - width)
-        ]
-        inside = [
-            (x + dx, y + dy)
-            for dx, dy in around
-            if 0 <= x + dx <= WIDTH - width and 12 <= y + dy <= height - 2
-        ]
-        free = [
-            place
-            for place in inside
-            if all(
-                place[0] + width < left or right < place[0] or abs(place[1] - line) > 13
-                for left, right, line in taken
-            )
-        ]
-        place = (free or inside or [(x, y)])[0]
-        taken.append((place[0], place[0] + width, place[1]))
-    return [(round(left, 1), round(line, 1)) for left, _, line in taken]
+    x_axis, y_axis = _axes(points)
+    dots = [_dot(x_axis(x), y_axis(y), 3, style, 0.35) for x, y in points]
+    return drawing(title, HEIGHT, _frame(x_axis, y_axis, x_label, short), *dots)
 
 
 def drawing(title: str, height: float, *parts: Html) -> Html:
@@ -188,20 +198,38 @@ def drawing(title: str, height: float, *parts: Html) -> Html:
     return tag("svg", *parts, viewBox=f"0 0 {WIDTH} {height:g}", role="img", aria_label=title)
 
 
+def _axes(
+    points: Sequence[Point],
+    x: tuple[float, float] | None = None,
+    y: tuple[float, float] | None = None,
+) -> tuple[Axis, Axis]:
+    """Axes of a framed drawing: over the given bounds, or over those of the points."""
+    x_low, x_high = x or _bounds([point[0] for point in points])
+    y_low, y_high = y or _bounds([point[1] for point in points])
+    return Axis(x_low, x_high, LEFT, WIDTH - RIGHT), Axis(y_low, y_high, HEIGHT - BOTTOM, TOP)
+
+
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """Lowest and highest value with a margin; from zero where the lowest lies near it."""
+    finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    margin = 0.04 * (high - low) or 0.5
+    start = 0.0 if 0 <= low <= 0.35 * high else low - margin
+    return start, high + margin
+
+
 def _frame(x_axis: Axis, y_axis: Axis, x_label: str, shown: Callable[[float], str]) -> Html:
+    """Lines at round values of y, words along both axes."""
+    left, right, bottom = x_axis.start, x_axis.end, y_axis.start
     parts = []
     for value in ticks(y_axis.low, y_axis.high):
         place = y_axis(value)
-        parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=place, y2=place, class_="grid-line"))
-        parts.append(tag("text", shown(value), x=LEFT - 6, y=place + 4, class_="right"))
+        parts.append(_line(left, right, place, place, "grid-line"))
+        parts.append(_words(shown(value), left - 6, place + 4, "right"))
     for value in ticks(x_axis.low, x_axis.high, most=4):
-        parts.append(tag("text", shown(value), x=x_axis(value), y=y_axis.start + 16, class_="mid"))
-    parts.append(
-        tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y_axis.start, y2=y_axis.start, class_="axis")
-    )
-    parts.append(
-        tag("text", x_label, x=(LEFT + WIDTH - RIGHT) / 2, y=y_axis.start + 31, class_="mid")
-    )
+        parts.append(_words(shown(value), x_axis(value), bottom + 16, "mid"))
+    parts.append(_line(left, right, bottom, bottom, "axis"))
+    parts.append(_words(x_label, (left + right) / 2, bottom + 31, "mid"))
     return join(*parts)
 
 
@@ -210,38 +238,13 @@ def _polyline(points: Sequence[Point], x_axis: Axis, y_axis: Axis, style: str) -
     return tag("polyline", points=places, class_=f"line {style}")
 
 
-def _horizontal(mark: Mark, axis: Axis, middle: float) -> Html:
-    line = None
-    if mark.interval is not None:
-        low, high = mark.interval
-        line = tag(
-            "line", x1=axis(low), x2=axis(high), y1=middle, y2=middle, class_=f"span {mark.style}"
-        )
-    return join(
-        line, tag("circle", cx=axis(mark.value), cy=middle, r=4, class_=f"dot {mark.style}")
-    )
+def _line(x1: float, x2: float, y1: float, y2: float, style: str) -> Html:
+    return tag("line", x1=x1, x2=x2, y1=y1, y2=y2, class_=style)
 
 
-def _vertical(place: float, mark: Mark, axis: Axis) -> Html:
-    line = None
-    if mark.interval is not None:
-        low, high = mark.interval
-        line = tag(
-            "line", x1=place, x2=place, y1=axis(low), y2=axis(high), class_=f"span {mark.style}"
-        )
-    return join(
-        line, tag("circle", cx=place, cy=axis(mark.value), r=3.5, class_=f"dot {mark.style}")
-    )
+def _dot(x: float, y: float, radius: float, style: str, opacity: float | None = None) -> Html:
+    return tag("circle", cx=x, cy=y, r=radius, class_=f"dot {style}", fill_opacity=opacity)
 
 
-def _thinned(points: Sequence[Point]) -> Sequence[Point]:
-    """Every so-manieth point, and the last one."""
-    stride = -(-len(points) // POINTS_SHOWN)
-    return points if stride <= 1 else [*points[:-1:stride], points[-1]]
-
-
-def _bounds(values: Sequence[float]) -> tuple[float, float]:
-    finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
-    low, high = min(finite), max(finite)
-    margin = 0.04 * (high - low) or 0.5
-    return (0.0 if 0 <= low <= 0.35 * high else low - margin), high + margin
+def _words(text: str, x: float, y: float, style: str) -> Html:
+    return tag("text", text, x=x, y=y, class_=style)

@@ -1,270 +1,281 @@
-"""Single tasks in more detail: families of reasoning, next tokens of several kinds, confusion of roles."""
+"""Tasks and files of one's own, with every method on the same items; items right and wrong.
+
+Each task of the registry gets a block: a drawing and a table of before, after and baselines. What
+single tasks show beyond that stands in task_details.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ssl_lib.report.formats import (
-    count,
-    difference,
-    is_interval,
-    known,
-    name,
-    number,
-    percent,
-    span,
-    with_interval,
-)
+from ssl_lib.report.guide import mark_of_task
 from ssl_lib.report.inputs import Inputs, at
 from ssl_lib.report.markup import (
+    NONE,
     Html,
     absent,
+    count,
     figure,
-    folded,
+    gain_with_interval,
     grid,
+    interval_text,
+    is_interval,
+    is_share,
     join,
+    known,
+    legend,
+    metric_name,
+    name,
+    note,
+    number,
     paragraph,
-    scroll_box,
+    percent,
+    score,
+    short,
     table,
     tag,
+    with_interval,
 )
-from ssl_lib.report.svg import Mark, Row, cloud, interval_chart
+from ssl_lib.report.svg import Mark, Row, interval_chart
 
-POSITIONS = {
-    "determined": "determined positions",
-    "all": "all positions",
-    "numbers": "positions inside numbers",
-}
-SETS = (
-    ("exact_match", "Exact match"),
-    ("extrapolation", "Longer numbers"),
-    ("reserved_wordings", "Unseen wordings"),
+COLORS = legend(
+    ("--before", "randomly initialised twin"), ("--after", "trained"), ("--plain", "other methods")
 )
 
 
-def reasoning(inputs: Inputs) -> Html:
-    """Numerical reasoning by family: unseen operands, longer numbers, unseen wordings, exact match."""
-    detail = inputs.detail("numerical_reasoning")
-    families = detail.get("families") or {}
-    if not families:
-        return absent("report/evaluation.json holds no families of numerical reasoning.")
-    head = ["Family", "n", "Untrained", "Trained"]
-    for _, title in SETS:
-        head += ["n", title]
-    rows = [_family(family, row, detail) for family, row in families.items()]
-    caption = "Four-choice accuracy by family of items, 95% intervals below the figures"
-    note = (
-        "Chance is 25%. Operands are absent from training; longer numbers have more digits than any that the family "
-        "shows in training. Exact match is greedy generation of the whole answer, asked of every few items."
-    )
-    drawn = figure(
-        _family_chart(families, detail),
-        "Trained model: filled on unseen operands, hollow on longer numbers.",
-    )
-    return join(
-        drawn,
-        table(caption, head, rows, foot=_all_families(inputs, detail)),
-        paragraph(note, class_="note"),
-    )
+class Method(NamedTuple):
+    """One way to answer the items: its result, and how far the trained model is ahead of it."""
+
+    label: str
+    value: float
+    interval: Any
+    ahead: Any
+    style: str
 
 
-def similarity(inputs: Inputs) -> Html:
-    """Cosine of each pair by its graded similarity, before and after."""
-    points = inputs.detail("semantic_similarity").get("points") or []
-    if not points:
-        return absent("report/evaluation.json holds no pairs of sentences.")
-    drawings = []
-    for place, who, style in ((2, "Trained", "after"), (1, "Untrained twin", "before")):
-        title = f"{who}: cosine by graded similarity, {count(len(points))} pairs"
-        drawn = cloud(
-            title, [(point[0], point[place]) for point in points], "graded similarity", style
-        )
-        drawings.append(
-            figure(
-                drawn,
-                join(
-                    tag("strong", who),
-                    f" · cosine by graded similarity, {count(len(points))} pairs",
-                ),
-            )
-        )
+def downstream(inputs: Inputs) -> Html:
+    """The downstream tasks, one after the other."""
+    results = inputs.downstream()
+    if not results:
+        return absent("metrics/evaluation.json holds no downstream tasks.")
     words = (
-        "Each point is a pair of sentences about one quantity. A model that reads numbers gives a high cosine to pairs "
-        "that say nearly the same amount, whatever its written form and unit, and a lower one the farther they differ."
+        "Every method answers the same items. Lines and the small values are 95% intervals, by "
+        "resampling the items, or whole documents where several items stand in one; the last "
+        "column is the paired difference, on the same resampled items. The dotted line is the "
+        "guide's result."
     )
-    return join(paragraph(words), grid(*drawings), _multiplied(inputs))
-
-
-def _multiplied(inputs: Inputs) -> Html | None:
-    """Mean cosine of sentences with the same one after its amount was multiplied, by factor."""
-    found = inputs.detail("semantic_similarity").get("multiplied") or {}
-    if not found:
-        return None
-    body = [
-        [f"× {row['factor']:g}", *(number(row[key]) for key in ("graded", "before", "after"))]
-        for row in found["rows"]
+    blocks = [
+        method_block(name(task), result, mark_of_task(task, 1)) for task, result in results.items()
     ]
-    caption = f"Mean cosine with the same sentence, its amount multiplied; {count(found['sentences'])} sentences"
-    before, after = found["tenfold_farther"]
-    note = (
-        f"Ten times an amount is less like it than 3% more in {percent(after)} of these sentences (untrained twin "
-        f"{percent(before)}). The rank correlation above hardly depends on this."
-    )
-    return join(
-        table(caption, ["Amount", "Graded", "Untrained", "Trained"], body),
-        paragraph(note, class_="note"),
-    )
+    return join(COLORS, paragraph(words), *blocks)
 
 
-def roles(inputs: Inputs) -> Html:
-    """Confusion matrix of the roles of numbers."""
-    detail = inputs.detail("token_classification")
-    classes, matrix = detail.get("classes") or [], detail.get("confusion") or []
-    if not classes or not matrix:
-        return absent("report/evaluation.json holds no confusion matrix of roles.")
-    f1 = detail.get("macro_f1") or [None, None]
-    row = inputs.task("token_classification")
-    right = sum(line[i] for i, line in enumerate(matrix))
-    asked = sum(map(sum, matrix))
-    words = (
-        f"A linear probe on the frozen trunk names the role of {count(asked)} numbers in unseen wordings: "
-        f"{count(right)} right, {percent(right / max(1, asked))} ({span(row.get('ci95'), 'accuracy')}); macro F1 "
-        f"{number(f1[1])}, untrained twin {number(f1[0])}."
-    )
-    before = detail.get("confusion_before")
-    twin = (
-        folded(
-            "The same for the untrained twin", confusion_table(classes, before, "Untrained twin")
-        )
-        if before
-        else None
-    )
-    return join(paragraph(words), confusion_table(classes, matrix, "Trained model"), twin)
+def external(inputs: Inputs) -> Html:
+    """Files that `evaluation.external` names."""
+    results = inputs.evaluation.get("external") or {}
+    if not results:
+        return absent("evaluation.external names no file, so none was evaluated.")
+    blocks = []
+    for key, result in results.items():
+        if result:
+            blocks.append(method_block(key, result, None, _about_file(result)))
+    return join(COLORS, *blocks)
 
 
-def confusion_table(classes: Sequence[str], matrix: Sequence[Sequence[int]], who: str) -> Html:
-    """Counts; a cell is as dark as its share of the row, mistakes in another colour."""
-    caption = f"{who}: true role down, named role across, counts of numbers"
-    names = [one.replace("_", " ") for one in classes]
-    head = tag(
-        "tr",
-        tag("th", "True role", scope="col"),
-        *(tag("th", one, scope="col", class_="n") for one in names),
-        tag("th", "n", scope="col", class_="n"),
-    )
-    body = []
-    for i, line in enumerate(matrix):
-        total = sum(line)
-        cells = [
-            tag(
-                "td",
-                count(value) if value else "·",
-                style=f"--w: {_shade(value, total, i == j):.3f}",
-                class_=None if i == j else "off",
-            )
-            for j, value in enumerate(line)
-        ]
-        body.append(tag("tr", tag("th", names[i], scope="row"), *cells, tag("td", count(total))))
-    inner = tag("table", tag("thead", head), tag("tbody", *body), aria_label=caption)
-    return tag("div", scroll_box(inner, caption), class_="heat")
+def methods(result: Mapping[str, Any]) -> list[Method]:
+    """The randomly initialised twin, the trained model, then baselines: those with a result."""
+    before, after = result.get("before"), result.get("after")
+    ahead = result.get("difference_ci95")
+    found = []
+    if known(before):
+        ends = result.get("before_ci95")
+        found.append(Method("Randomly initialised", before, ends, ahead, "before"))
+    if known(after):
+        found.append(Method("Trained", after, result.get("ci95"), None, "after"))
+    for key, value in (result.get("baselines") or {}).items():
+        if known(value):
+            ends = at(result, "baselines_ci95", key)
+            ahead = at(result, "over_baselines_ci95", key)
+            found.append(Method(name(key), value, ends, ahead, "plain"))
+    return found
 
 
-def _shade(value: int, total: int, right: bool) -> float:
-    """Share of the row; of mistakes its root, so that a few can be seen."""
-    share = value / max(1, total)
-    return share if right else share**0.5
+def method_block(
+    title: str, result: Mapping[str, Any], bar: float | None = None, words: str = ""
+) -> Html:
+    """A drawing and a table of every method; `bar` is a result to reach, `words` stand above."""
+    metric = result.get("metric") or "accuracy"
+    found = methods(result)
+    caption = f"{title}: {metric_name(metric)}, n = {count(result.get('n'))}"
+    drawn = figure(_method_chart(caption, found, metric, bar), caption) if found else None
+
+    after, rows = result.get("after"), []
+    for method in found:
+        ahead: Html | str = NONE
+        if method.style != "after" and known(after):
+            ahead = gain_with_interval(after - method.value, method.ahead, metric)
+        rows.append([method.label, with_interval(method.value, method.interval, metric), ahead])
+    head = ["Method", "Result", "Trained less it"]
+    methods_table = table(f"{title}: methods on the same items", head, rows)
+
+    if result.get("higher_is_better") is False:
+        words += " Less is better."
+    below = note(words.strip()) if words else None
+    return join(tag("h3", title), below, grid(drawn, tag("div", methods_table)))
 
 
-def _percent_tick(value: float) -> str:
-    return percent(value, 0)
+def _method_chart(caption: str, found: Sequence[Method], metric: str, bar: float | None) -> Html:
+    """One row a method, from zero or the lowest end to the highest possible value."""
+    rows, ends = [], []
+    for method in found:
+        interval = method.interval if is_interval(method.interval) else None
+        ends += [method.value, *(interval or ())]
+        mark = Mark(method.value, interval, method.style)
+        rows.append(Row(method.label, [mark], score(method.value, metric)))
+    title = f"{caption}; " + ", ".join(f"{row.label} {row.shown}" for row in rows)
+    bounded = is_share(metric) or metric == "spearman"
+    high = 1.0 if bounded else 1.05 * max(ends)
+
+    def tick(value: float) -> str:
+        return percent(value, 0) if is_share(metric) else number(value, 1)
+
+    return interval_chart(title, rows, (min(0.0, *ends), high), tick, bar)
 
 
-def next_tokens(inputs: Inputs) -> Html:
-    """Next tokens beyond the determined positions, and any held-out text of the corpus."""
-    detail = inputs.detail("next_token_prediction")
-    body = [
-        [
-            f"Top-1 accuracy, {POSITIONS.get(kind, kind)}",
-            count(at(detail, "positions", kind)),
-            *_pair(row, "accuracy"),
-        ]
-        for kind, row in (detail.get("accuracy") or {}).items()
-    ]
-    if detail.get("bits_per_byte"):
-        body.append(
-            [
-                "Bits per byte, task documents",
-                count(detail.get("documents")),
-                *_pair(detail["bits_per_byte"], "bits"),
-            ]
-        )
-    held_out = inputs.evaluation.get("held_out_text") or {}
-    for key, title, metric in (
-        ("accuracy", "Top-1 accuracy, all positions", "accuracy"),
-        ("accuracy_on_numbers", "Top-1 accuracy, positions inside numbers", "accuracy"),
-        ("bits_per_byte", "Bits per byte", "bits"),
+def _about_file(result: Mapping[str, Any]) -> str:
+    """How many items of which file were answered, what was left out, and results beside its own."""
+    asked, all_items = count(result.get("asked")), count(result.get("of"))
+    task = name(result.get("task") or "")
+    words = f"{task} on {result.get('path')}: {asked} of {all_items} items."
+    contaminated = at(result, "contamination", "contaminated")
+    if contaminated:
+        words += f" {count(contaminated)} of those drawn share a 13-gram of tokens with training "
+        words += "and were left out."
+    repeated = result.get("repeated")
+    if repeated:
+        words += f" {count(repeated)} repeat a sentence that the probe learns from and were left "
+        words += "out."
+    for key, label in (
+        ("exact_match", "Exact match by generation"),
+        ("four_choice", "Four-choice with near numbers"),
     ):
-        if held_out.get(key):
-            body.append(
-                [
-                    f"{title}, held-out documents of the corpus",
-                    count(held_out.get("documents")),
-                    *_pair(held_out[key], metric),
-                ]
-            )
-    if not body:
-        return absent("report/evaluation.json holds no accuracy on next tokens.")
-    return table(
-        "Next tokens in more detail",
-        ["Measure", "n", "Untrained twin", "Trained", "Paired difference"],
-        body,
+        beside = result.get(key)
+        if beside:
+            after = score(beside.get("after"), "accuracy")
+            before = score(beside.get("before"), "accuracy")
+            ends = interval_text(beside.get("ci95"), "accuracy")
+            words += f" {label}: {after} ({ends}), randomly initialised twin {before}."
+    for kind, label in (("all", "all tokens"), ("numbers", "tokens inside numbers")):
+        right = at(result, "accuracy", kind)
+        if right:
+            after = score(right.get("after"), "accuracy")
+            words += f" Top-1 accuracy on {label}: {after}."
+    return words
+
+
+def examples(inputs: Inputs) -> Html:
+    """Items that the trained model answered, wrong ones first, as the evaluation recorded them."""
+    parts: list[Html] = []
+    for task, title, show in (
+        ("numerical_reasoning", "Numerical reasoning", choice_example),
+        ("token_classification", "Roles of numbers", role_example),
+        ("next_token_prediction", "Next tokens that the context determines", next_token_example),
+    ):
+        items = inputs.detail(task).get("examples") or []
+        if items:
+            parts.append(tag("h3", title))
+            parts.append(tag("ul", *map(show, items), class_="examples"))
+
+    pairs = inputs.detail("semantic_similarity").get("examples") or []
+    if pairs:
+        rows = [
+            [pair["first"], pair["second"], number(pair["score"], 2), number(pair["cosine"], 2)]
+            for pair in pairs
+        ]
+        caption = "Pairs ranked most nearly by their target similarity, then those ranked least so"
+        parts.append(tag("h3", "Semantic similarity"))
+        parts.append(table(caption, ["First", "Second", "Target", "Cosine"], rows, words=2))
+
+    predictions = inputs.detail("number_prediction").get("examples") or []
+    if predictions:
+        rows = [prediction_example(item) for item in predictions]
+        head = ["Text before the number", "True", "Median", "90% interval", "Deterministic"]
+        parts.append(tag("h3", "Predictions of the next number"))
+        parts.append(table("The first numbers of the test", head, rows))
+    if not parts:
+        return absent("report/evaluation.json holds no examples.")
+    words = (
+        "Taken by rule from the start of the items, wrong ones before right ones; nothing was "
+        "picked by hand."
+    )
+    return join(paragraph(words), *parts)
+
+
+def choice_example(item: Mapping[str, Any]) -> Html:
+    """A four-choice item: the prompt with what was chosen, then the answer and the others."""
+    choices, answer, chosen = item["choices"], item["answer"], item["chosen"]
+    right = answer == chosen
+    verdict = "right"
+    if not right:
+        verdict = f"wrong, the answer is {choices[answer].strip().removesuffix('.')}"
+    left = [choice.strip() for i, choice in enumerate(choices) if i not in (answer, chosen)]
+    about = f"{item['family']}: {verdict}. Other choices: {' · '.join(left)}"
+    return _example(
+        right, join(item["prompt"].rstrip(), " ", tag("mark", choices[chosen].strip())), about
     )
 
 
-def _pair(row: Mapping[str, Any], metric: str) -> list[Html]:
-    before = with_interval(row.get("before"), row.get("before_ci95"), metric)
-    return [
-        before,
-        with_interval(row.get("after"), row.get("ci95"), metric),
-        difference(row, metric),
-    ]
+def role_example(item: Mapping[str, Any]) -> Html:
+    """A number in its sentence, its role and the one that was predicted."""
+    role = item["role"].replace("_", " ")
+    predicted = item["predicted"].replace("_", " ")
+    right = role == predicted
+    about = f"{role}: right" if right else f"{role}, taken for {predicted}"
+    return _example(right, marked(item["text"], [item["span"]]), about)
 
 
-def _family(family: str, row: Mapping[str, Any], detail: Mapping[str, Any]) -> list[Any]:
-    cells: list[Any] = [name(family), count(row.get("n")), *_pair(row, "accuracy")[:2]]
-    for key, _ in SETS:
-        apart = at(detail, key, "families", family) or {}
-        cells += [
-            count(apart.get("n")),
-            with_interval(apart.get("after"), apart.get("ci95"), "accuracy"),
-        ]
-    return cells
+def next_token_example(item: Mapping[str, Any]) -> Html:
+    """A document with the deterministic tokens that were missed."""
+    missed, positions = item["missed"], item["positions"]
+    if missed:
+        about = f"{len(missed)} of {positions} deterministic tokens missed"
+    else:
+        about = f"all {positions} deterministic tokens right"
+    return _example(not missed, marked(item["text"], missed), about)
 
 
-def _all_families(inputs: Inputs, detail: Mapping[str, Any]) -> list[Any]:
-    row = inputs.task("numerical_reasoning")
-    cells: list[Any] = ["All", count(row.get("n")), *_pair(row, "accuracy")[:2]]
-    for key, _ in SETS:
-        apart = detail.get(key) or {}
-        cells += [
-            count(apart.get("n")),
-            with_interval(apart.get("after"), apart.get("ci95"), "accuracy"),
-        ]
-    return cells
+def prediction_example(item: Mapping[str, Any]) -> list[Any]:
+    """A row of the table of predicted numbers: the end of the text, the number, its prediction."""
+    prompt = item["prompt"]
+    if len(prompt) > 90:
+        prompt = f"… {prompt[-90:]}"
+    interval = " to ".join(short(end) for end in item["interval"])
+    deterministic = "yes" if item["determined"] else "no"
+    return [prompt, item["true"], short(item["value"]), interval, deterministic]
 
 
-def _family_chart(families: Mapping[str, Mapping[str, Any]], detail: Mapping[str, Any]) -> Html:
-    rows = []
-    for family, row in families.items():
-        longer = at(detail, "extrapolation", "families", family) or {}
-        marks = [
-            Mark(one["after"], one["ci95"] if is_interval(one.get("ci95")) else None, style)
-            for one, style in ((longer, "plain hollow"), (row, "after"))
-            if known(one.get("after"))
-        ]
-        rows.append(Row(name(family), marks, percent(row.get("after"), 0)))
-    title = "Numerical reasoning by family, trained model: " + ", ".join(
-        f"{row.label} {row.shown}" for row in rows
-    )
-    return interval_chart(title, rows, (0.0, 1.0), _percent_tick)
+def marked(text: str, spans: Sequence[Sequence[int]]) -> Html:
+    """A text with some spans of characters marked; spans that overlap or touch are one.
+
+    ("abcd", [(1, 2), (2, 3)]) → `a<mark>bc</mark>d`
+    """
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted((int(start), int(end)) for start, end in spans):
+        if merged and start <= merged[-1][1]:
+            first, last = merged.pop()
+            merged.append((first, max(end, last)))
+        else:
+            merged.append((start, end))
+    parts: list[str] = []
+    done = 0
+    for start, end in merged:
+        parts += [text[done:start], tag("mark", text[start:end])]
+        done = end
+    return join(*parts, text[done:])
+
+
+def _example(right: bool, text: Html, about: str) -> Html:
+    sign, class_ = ("✓", "right") if right else ("✗", "wrong")
+    below = paragraph(f"{sign} {about}", class_="what")
+    return tag("li", paragraph(text), below, class_=class_)

@@ -1,0 +1,225 @@
+"""Single tasks in more detail: families of reasoning, pairs by similarity, next tokens, roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssl_lib.report.inputs import Inputs, at
+from ssl_lib.report.markup import (
+    Cell,
+    Html,
+    absent,
+    count,
+    difference,
+    figure,
+    folded,
+    grid,
+    heat_map,
+    interval_text,
+    is_interval,
+    join,
+    known,
+    name,
+    note,
+    number,
+    paragraph,
+    percent,
+    table,
+    tag,
+    with_interval,
+)
+from ssl_lib.report.svg import Mark, Row, cloud, interval_chart
+
+POSITIONS = {
+    "determined": "deterministic positions",
+    "all": "all positions",
+    "numbers": "positions inside numbers",
+}
+ITEM_SETS = (
+    ("exact_match", "Exact match"),
+    ("extrapolation", "Longer numbers"),
+    ("reserved_wordings", "Held-out templates"),
+)
+
+
+def reasoning(inputs: Inputs) -> Html:
+    """Numerical reasoning by family: unseen operands, longer numbers, held-out templates."""
+    detail = inputs.detail("numerical_reasoning")
+    families = detail.get("families") or {}
+    if not families:
+        return absent("report/evaluation.json holds no families of numerical reasoning.")
+    caption = "Trained model: filled on unseen operands, hollow on longer numbers."
+    drawn = figure(_family_chart(families, detail), caption)
+
+    head = ["Family", "n", "Random init.", "Trained"]
+    for _, title in ITEM_SETS:
+        head += ["n", title]
+    rows = []
+    for family, result in families.items():
+        sets = [at(detail, key, "families", family) for key, _ in ITEM_SETS]
+        rows.append(_family_row(name(family), result, sets))
+    every = [detail.get(key) for key, _ in ITEM_SETS]
+    foot = _family_row("All", inputs.task("numerical_reasoning"), every)
+    words = (
+        "Chance is 25%. Operands are absent from training; longer numbers have more digits than "
+        "any that the family shows in training. Exact match is greedy generation of the whole "
+        "answer, for every few items."
+    )
+    caption = "Four-choice accuracy by family of items, 95% intervals below the values"
+    return join(drawn, table(caption, head, rows, foot=foot), note(words))
+
+
+def _family_row(title: str, result: Mapping[str, Any], sets: Sequence[Any]) -> list[Any]:
+    """n, before and after of a family; then n and after of each set of items apart."""
+    cells = [title, count(result.get("n")), *before_after(result, "accuracy")]
+    for apart in sets:
+        after, ends = at(apart, "after"), at(apart, "ci95")
+        cells += [count(at(apart, "n")), with_interval(after, ends, "accuracy")]
+    return cells
+
+
+def _family_chart(families: Mapping[str, Mapping[str, Any]], detail: Mapping[str, Any]) -> Html:
+    rows = []
+    for family, result in families.items():
+        longer = at(detail, "extrapolation", "families", family) or {}
+        marks = []
+        for one, style in ((longer, "plain hollow"), (result, "after")):
+            after, ends = one.get("after"), one.get("ci95")
+            if known(after):
+                marks.append(Mark(after, ends if is_interval(ends) else None, style))
+        rows.append(Row(name(family), marks, percent(result.get("after"), 0)))
+    shown = ", ".join(f"{row.label} {row.shown}" for row in rows)
+    title = f"Numerical reasoning by family, trained model: {shown}"
+    return interval_chart(title, rows, (0.0, 1.0), whole_percent)
+
+
+def similarity(inputs: Inputs) -> Html:
+    """Cosine of each pair by its target similarity, before and after."""
+    detail = inputs.detail("semantic_similarity")
+    points = detail.get("points") or []
+    if not points:
+        return absent("report/evaluation.json holds no pairs of sentences.")
+    pairs = f"cosine by target similarity, {count(len(points))} pairs"
+    drawings = []
+    # A point is (target similarity, cosine before, cosine after).
+    for place, model, style in (
+        (2, "Trained", "after"),
+        (1, "Randomly initialised twin", "before"),
+    ):
+        chosen = [(point[0], point[place]) for point in points]
+        drawn = cloud(f"{model}: {pairs}", chosen, "target similarity", style)
+        drawings.append(figure(drawn, join(tag("strong", model), f" · {pairs}")))
+    words = (
+        "Each point is a pair of sentences about one quantity. A model that reads numbers gives a "
+        "high cosine to pairs that say nearly the same amount, whatever its written form and unit, "
+        "and a lower one the farther they differ."
+    )
+    multiplied = detail.get("multiplied") or {}
+    below = _multiplied_amounts(multiplied) if multiplied else None
+    return join(paragraph(words), grid(*drawings), below)
+
+
+def _multiplied_amounts(found: Mapping[str, Any]) -> Html:
+    """Mean cosine of sentences with the same one after its amount was multiplied, by factor."""
+    rows = []
+    for row in found["rows"]:
+        means = [number(row[key]) for key in ("graded", "before", "after")]
+        rows.append([f"× {row['factor']:g}", *means])
+    sentences = count(found["sentences"])
+    caption = f"Mean cosine with the same sentence, its amount multiplied; {sentences} sentences"
+    before, after = found["tenfold_farther"]
+    words = (
+        f"Ten times an amount is less like it than 3% more in {percent(after)} of these sentences "
+        f"(randomly initialised twin {percent(before)}). The rank correlation above hardly depends "
+        "on this."
+    )
+    head = ["Amount", "Target", "Random init.", "Trained"]
+    return join(table(caption, head, rows), note(words))
+
+
+def next_tokens(inputs: Inputs) -> Html:
+    """Next tokens beyond the deterministic positions, and any held-out text of the corpus."""
+    detail = inputs.detail("next_token_prediction")
+    rows: list[list[Any]] = []
+    for kind, result in (detail.get("accuracy") or {}).items():
+        title = f"Top-1 accuracy, {POSITIONS.get(kind, kind)}"
+        n = count(at(detail, "positions", kind))
+        rows.append([title, n, *before_after_gain(result, "accuracy")])
+    bits = detail.get("bits_per_byte")
+    if bits:
+        n = count(detail.get("documents"))
+        rows.append(["Bits per byte, task documents", n, *before_after_gain(bits, "bits")])
+    held_out = inputs.evaluation.get("held_out_text") or {}
+    for key, title, metric in (
+        ("accuracy", "Top-1 accuracy, all positions", "accuracy"),
+        ("accuracy_on_numbers", "Top-1 accuracy, positions inside numbers", "accuracy"),
+        ("bits_per_byte", "Bits per byte", "bits"),
+    ):
+        result = held_out.get(key)
+        if result:
+            title = f"{title}, held-out documents of the corpus"
+            n = count(held_out.get("documents"))
+            rows.append([title, n, *before_after_gain(result, metric)])
+    if not rows:
+        return absent("report/evaluation.json holds no accuracy on next tokens.")
+    head = ["Measure", "n", "Random init.", "Trained", "Paired difference"]
+    return table("Next tokens in more detail", head, rows)
+
+
+def roles(inputs: Inputs) -> Html:
+    """Confusion matrices of the roles of numbers."""
+    detail = inputs.detail("token_classification")
+    classes, matrix = detail.get("classes") or [], detail.get("confusion") or []
+    if not classes or not matrix:
+        return absent("report/evaluation.json holds no confusion matrix of roles.")
+    right = sum(counts[i] for i, counts in enumerate(matrix))
+    asked = sum(map(sum, matrix))
+    share = percent(right / max(1, asked))
+    ends = interval_text(inputs.task("token_classification").get("ci95"), "accuracy")
+    f1_before, f1_after = detail.get("macro_f1") or (None, None)
+    words = (
+        f"A linear probe on the frozen encoder predicts the role of {count(asked)} numbers in "
+        f"held-out templates: {count(right)} right, {share} ({ends}); macro F1 {number(f1_after)}, "
+        f"randomly initialised twin {number(f1_before)}."
+    )
+    trained = confusion_table(classes, matrix, "Trained model")
+    before, twin = detail.get("confusion_before"), None
+    if before:
+        table_before = confusion_table(classes, before, "Randomly initialised twin")
+        twin = folded("The same for the randomly initialised twin", table_before)
+    return join(paragraph(words), trained, twin)
+
+
+def confusion_table(classes: Sequence[str], matrix: Sequence[Sequence[int]], model: str) -> Html:
+    """Counts; a cell is as dark as its share of the row, mistakes in another color."""
+    names = [one.replace("_", " ") for one in classes]
+    rows = []
+    for i, counts in enumerate(matrix):
+        total = sum(counts)
+        cells: list[Cell | str] = []
+        for j, value in enumerate(counts):
+            share = value / max(1, total)
+            # Of mistakes the root, so that a few can be seen: 2% → 0.14.
+            darkness = share if i == j else share**0.5
+            cells.append(Cell(count(value) if value else "·", darkness, wrong=i != j))
+        rows.append((names[i], [*cells, count(total)]))
+    caption = f"{model}: true role down, predicted role across, counts of numbers"
+    return heat_map(caption, "True role", [*names, "n"], rows)
+
+
+def before_after(result: Mapping[str, Any], metric: str) -> list[Html]:
+    """Two cells: both results with their intervals."""
+    before = with_interval(result.get("before"), result.get("before_ci95"), metric)
+    after = with_interval(result.get("after"), result.get("ci95"), metric)
+    return [before, after]
+
+
+def before_after_gain(result: Mapping[str, Any], metric: str) -> list[Html]:
+    """Three cells: both results, and the paired difference."""
+    return [*before_after(result, metric), difference(result, metric)]
+
+
+def whole_percent(value: float) -> str:
+    """0.4 → 40%."""
+    return percent(value, 0)
