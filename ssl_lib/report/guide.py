@@ -214,7 +214,7 @@ def guide_tasks(inputs: Inputs) -> Html:
             ]
         )
     head = ["Task", "Guide's result", "n", "Ours before", "after", "gain"]
-    head += ["Guide before", "after", "Random initialisation"]
+    head += ["Guide before", "after", "Random init."]
     words = (
         "Met means that the result after training is at least the guide's; where the lower end of "
         "its interval is not, the row says so. Above means that the lower end after training lies "

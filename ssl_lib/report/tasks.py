@@ -90,7 +90,7 @@ def methods(result: Mapping[str, Any]) -> list[Method]:
     found = []
     if known(before):
         ends = result.get("before_ci95")
-        found.append(Method("Randomly initialised", before, ends, ahead, "before"))
+        found.append(Method("Random init.", before, ends, ahead, "before"))
     if known(after):
         found.append(Method("Trained", after, result.get("ci95"), None, "after"))
     for key, value in (result.get("baselines") or {}).items():
