@@ -34,7 +34,7 @@ from ssl_lib.report.svg import Mark, Series, line_chart, scatter
 from ssl_lib.report.task_details import whole_percent
 
 MODELS = {
-    "before": "Randomly initialised twin",
+    "before": "Random init.",
     "after": "Trained",
     "marginal": "Training numbers",
 }
@@ -172,7 +172,7 @@ def probes(inputs: Inputs) -> Html:
         return absent("metrics/evaluation.json holds no probes.")
     keys = [key for result in found.values() for key in result.get("baselines") or {}]
     baselines = list(dict.fromkeys(keys))
-    head = ["Probe", "n", "Randomly initialised twin", "Trained", *map(name, baselines)]
+    head = ["Probe", "n", "Random init.", "Trained", *map(name, baselines)]
     rows = [probe_row(key, result, baselines) for key, result in found.items()]
     words = (
         "After Wallace et al. 2019: integers below 100, 1,000 and 10,000 split 80/20, medians over "
