@@ -42,5 +42,5 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	if [ ! -x $(BIN)/python ]; then echo "Making .venv with $$found"; "$$found" -m venv .venv; fi; \
 	echo "Installing what constraints.txt pins (minutes the first time)"; \
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'; \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]'; \
 	touch $@

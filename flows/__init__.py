@@ -1,6 +1,14 @@
 """When and where the stages run. Nothing imports this package; it imports ssl_lib and drives DVC."""
 
 import os
+import sys
+
+from ssl_lib.errors import MissingExtraError, require_extra
 
 # Read by Prefect when it is imported: its first start makes a database, which on a busy machine takes longer than 20 s.
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+
+try:
+    require_extra("orchestration")
+except MissingExtraError as error:
+    sys.exit(f"flows: {error}")

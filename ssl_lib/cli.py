@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ssl_lib import commands as run
-from ssl_lib.errors import UserError
+from ssl_lib.errors import UserError, missing_extra, require_extra
 
 DESCRIPTION = """\
 Self-supervised pretraining on text full of numbers: five objectives, one shared encoder.
@@ -41,7 +41,8 @@ class Command(NamedTuple):
     """One command: the function that runs it, what its help teaches, its options.
 
     Of the options in `exclusive` only one may be given. A stage has a `stage` too,
-    `module:function`, which is called with the settings and the project's root.
+    `module:function`, which is called with the settings and the project's root. `extra` is what
+    must be installed beyond the base, as in `pip install 'ssl-lib[tuning]'`.
     """
 
     function: Callable[[argparse.Namespace], None]
@@ -51,6 +52,7 @@ class Command(NamedTuple):
     options: Sequence[Option] = ()
     exclusive: Sequence[Option] = ()
     stage: str = ""
+    extra: str = ""
 
 
 def option(*flags: str, **settings: Any) -> Option:
@@ -129,6 +131,7 @@ STAGES = {
         "ssl-lib tune --set tuning.trials=20 --set tuning.workers=2",
         SETTINGS,
         stage="ssl_lib.experiments.tuning:tune",
+        extra="tuning",
     ),
     "train": Command(
         run.run_stage,
@@ -154,6 +157,7 @@ STAGES = {
             *SETTINGS,
         ),
         stage="ssl_lib.report:evaluate",
+        extra="report",
     ),
 }
 MODEL_COMMANDS = {
@@ -190,6 +194,7 @@ MODEL_COMMANDS = {
         "ssl-lib serve & curl localhost:5001/invocations -H 'Content-Type: application/json' \\\n"
         """    -d '{"dataframe_records": [{"text": "The sum of 2 + 3 is"}]}'""",
         (option("--port", type=port, default=5001, help="default: %(default)s"), MODEL),
+        extra="tracking",
     ),
 }
 TEXT_COMMANDS = {
@@ -231,6 +236,7 @@ RUN_COMMANDS = {
         "Serves the store that tracking.uri names at http://127.0.0.1:PORT, until interrupted.",
         "ssl-lib ui --port 5000",
         (option("--port", type=port, default=5000, help="default: %(default)s"), *SETTINGS),
+        extra="tracking",
     ),
     "compare": Command(
         run.compare,
@@ -246,6 +252,7 @@ RUN_COMMANDS = {
             option("--figure", metavar="FILE", help="draw the differences: .png, .svg or .pdf"),
             *SETTINGS,
         ),
+        extra="tracking",
     ),
     "ablate": Command(
         run.run_ablation,
@@ -268,6 +275,7 @@ RUN_COMMANDS = {
                 "--all", action="store_true", dest="every", help="every combination, 31 of five"
             ),
         ),
+        extra="report",
     ),
 }
 # The order of `ssl-lib --help`.
@@ -283,6 +291,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (argparse itself exits with 2 on wrong usage)."""
     options = build_parser().parse_args(arguments)
     try:
+        if options.extra:
+            require_extra(options.extra)
         options.function(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -291,11 +301,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough: nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ModuleNotFoundError) as error:
         # Any other error is a defect of the program and keeps its traceback.
-        if options.debug:
+        told = missing_extra(error) if isinstance(error, ModuleNotFoundError) else error
+        if told is None or options.debug:
             raise
-        sentence = str(error)
+        sentence = str(told)
         if isinstance(error, OSError) and error.strerror:
             place = error.filename or "input or output"
             sentence = f"{place}: {error.strerror}; fix that and run the command again"
@@ -329,7 +340,7 @@ def build_parser() -> argparse.ArgumentParser:
                 epilog=f"Example:\n  {command.example}",
                 formatter_class=layout,
             )
-            one.set_defaults(function=command.function, stage=command.stage)
+            one.set_defaults(function=command.function, stage=command.stage, extra=command.extra)
             for flags, settings in command.options:
                 one.add_argument(*flags, **settings)
             # argparse cannot print the usage of a group without members.

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from ssl_lib.errors import MissingExtraError
 from ssl_lib.synthetic.document import DocumentBuilder, Template, Values, parse_templates
 from ssl_lib.synthetic.entities import Entities
 from ssl_lib.synthetic.quantities import operand_split
@@ -137,8 +138,8 @@ def _constants() -> Iterator[Fact]:
 def _rows(file: str) -> list[list[str]]:
     """Cells of a bundled table, separated by commas or spaces, without a header of words."""
     spec = find_spec("sklearn")
-    assert spec is not None, "scikit-learn is a dependency"
-    assert spec.origin is not None
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("sklearn", "report")
     path = Path(spec.origin).parent / "datasets" / "data" / file
     raw = path.read_bytes()
     text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_lib.config import Settings, load_settings
+from ssl_lib.errors import MissingExtraError
 from ssl_lib.tracking.store import TrackingError, connect, failures, first_line, first_touch
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ def promote(settings: Settings, root: Path, run_id: str, metric: str = "downstre
     """Make the model of a run the champion if `metrics/evaluation.json` shows it better than the present champion.
 
     `metric` is a dotted key of that file, smaller being better below `losses`; `downstream` alone is the mean of
-    `after` over the downstream tasks. Returns whether the alias moved; without a registered model it stays.
+    `after` over the downstream tasks. Returns whether the alias moved; without a registered model,
+    and without MLflow, it stays.
     """
-    client, name = connect(settings, root), settings.tracking.registered_model
+    try:
+        client, name = connect(settings, root), settings.tracking.registered_model
+    except MissingExtraError:
+        return False
     value = _metric(
         json.loads((root / "metrics" / "evaluation.json").read_text(encoding="utf-8")), metric
     )

@@ -16,11 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ssl_lib.config import Settings
+from ssl_lib.errors import MissingExtraError
 from ssl_lib.tracking.sending import BATCH_POINTS, send, weights_digest
 from ssl_lib.tracking.spool import Operation, Spool
 from ssl_lib.tracking.store import (
@@ -230,12 +232,19 @@ class Run:
         send(self._client, self._settings, self.run_id, operations)
 
 
-def start_run(settings: Settings, root: Path, name: str, parent: Run | None = None) -> Run:
-    """Open a run in the store that `tracking.uri` names, with git commit and Python version recorded.
+def start_run(
+    settings: Settings, root: Path, name: str, parent: Run | None = None
+) -> Run | NullRun:
+    """Open a run in the store that `tracking.uri` names, with git commit and Python version.
 
-    Also sends what earlier runs could not. Raises TrackingError if the store cannot be used.
+    Also sends what earlier runs could not. Without MLflow it is a NullRun, with one warning.
+    Raises TrackingError if the store cannot be used.
     """
-    client = connect(settings, root)
+    try:
+        client = connect(settings, root)
+    except MissingExtraError as error:
+        _warn_once(f"The run {name} is not recorded: {error}")
+        return NullRun()
     try:
         with first_touch(root):
             experiment_id = find_experiment(client, settings, root)
@@ -248,11 +257,17 @@ def start_run(settings: Settings, root: Path, name: str, parent: Run | None = No
     return run
 
 
-def resume_run(settings: Settings, root: Path, run_id: str, name: str) -> Run:
-    """The run with this id, to add to it; a new run called `name` where the store does not know the id."""
+def resume_run(settings: Settings, root: Path, run_id: str, name: str) -> Run | NullRun:
+    """The run with this id, to add to it; a new one called `name` where the store has no such id.
+
+    Without MLflow it is a NullRun, with one warning.
+    """
+    try:
+        client = connect(settings, root)
+    except MissingExtraError:
+        return start_run(settings, root, name)
     from mlflow.exceptions import MlflowException
 
-    client = connect(settings, root)
     try:
         with first_touch(root):
             info = client.get_run(run_id).info
@@ -321,6 +336,11 @@ def _git_tags(root: Path) -> dict[str, str]:
         }
     except (OSError, subprocess.CalledProcessError):
         return {}  # no git, or no commit yet
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    _log.warning(sentence)
 
 
 def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from ssl_lib.config import Settings
-from ssl_lib.errors import UserError
+from ssl_lib.errors import UserError, require_extra
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +24,11 @@ class TrackingError(UserError):
 
 
 def connect(settings: Settings, root: Path) -> MlflowClient:
-    """A client that gives up soon (by default MLflow blocks for four minutes) and says little."""
+    """A client that gives up soon (by default MLflow blocks for four minutes) and says little.
+
+    Raises MissingExtraError, which says what to install, without MLflow.
+    """
+    require_extra("tracking")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
