@@ -21,8 +21,8 @@ from ssl_lib.objectives.held_out import held_out_batches, held_out_losses, relat
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.alignment import Tokenized
 from ssl_lib.tokens.encodings import encoding as read_encoding
-from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint
-from ssl_lib.training.fit import TERMINATED, Corpora, FitResult, fit, run_key
+from ssl_lib.training.checkpoint import CheckpointError, load_checkpoint, run_key
+from ssl_lib.training.fit import TERMINATED, Corpora, FitResult, fit
 
 CPU = Placement(torch.device("cpu"), False)
 

@@ -449,7 +449,7 @@ def test_units_without_gradients_of_some_size_take_small_steps(
     for weight in weights.values():
         weight.grad = torch.full_like(weight, gradient)
     trainer.optimizers.step(50, 1000)
-    rate = trainer.optimizers.rates[0] * learning_rate_share(50, 1000, trainer.settings)
+    rate = trainer.optimizers.peak_rates[0] * learning_rate_share(50, 1000, trainer.settings)
     for floor, weight in weights.items():
         moved = rate * gradient / (gradient + floor)
         torch.testing.assert_close(

@@ -158,7 +158,7 @@ def test_learned_weights_follow_the_gradient_of_the_paper(pairs: list[tuple[floa
     losses = {f"objective {place}": loss for place, (loss, _) in enumerate(pairs)}
     weights = {f"objective {place}": value for place, (_, value) in enumerate(pairs)}
     weighting = uncertain(losses, weights)
-    weighting.learn(losses, dict.fromkeys(losses, 1))
+    weighting.learn(losses, {name: {"part": 1} for name in losses})
     for name, loss in losses.items():
         log_variance = weighting.log_variances[name].detach().double().requires_grad_()
         variance = log_variance.exp()
@@ -178,7 +178,7 @@ def test_learned_weights_come_to_rest_at_half_the_inverse_loss_and_stay_within_b
     )
     optimizer = torch.optim.SGD(weighting.parameters(), lr=0.5)
     for _ in range(2000):
-        weighting.learn(losses, dict.fromkeys(losses, 7))
+        weighting.learn(losses, {name: {"part": 7} for name in losses})
         optimizer.step()
     assert weighting.at(0)["mlm"] == pytest.approx(0.1 / (2 * 3.0), rel=1e-3)
     assert weighting.at(0)["ntp"] == pytest.approx(1.0 / (2 * 0.2), rel=1e-3)
@@ -188,7 +188,8 @@ def test_learned_weights_come_to_rest_at_half_the_inverse_loss_and_stay_within_b
 
 def test_what_scored_nothing_teaches_nothing(encoding: tiktoken.Encoding) -> None:
     weighting = uncertain({"mlm": 1.0, "numerical": 0.0}, {"mlm": 1.0, "numerical": 1.0})
-    weighting.learn({"mlm": 1.0, "numerical": 0.0}, {"mlm": 4, "numerical": 0})
+    counts = {"mlm": {"mlm": 4}, "numerical": {"value": 0, "type": 0}}
+    weighting.learn({"mlm": 1.0, "numerical": 0.0}, counts)
     assert weighting.log_variances["mlm"].grad is not None
     assert weighting.log_variances["numerical"].grad is None
 

@@ -229,7 +229,7 @@ def _shortened(settings: Settings, steps: int | None) -> Settings:
 def _key(settings: Settings, root: Path) -> str:
     """Names the file of finished models: all that their figures depend on but the seed."""
     from ssl_lib.tokens.store import TokenStore
-    from ssl_lib.training.fit import run_key
+    from ssl_lib.training.checkpoint import run_key
 
     stores = [
         TokenStore.open(root / "data" / "tokenized" / split)

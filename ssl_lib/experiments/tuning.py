@@ -84,7 +84,7 @@ def create_study(settings: Settings, root: Path) -> optuna.Study:
     """
     import optuna
 
-    from ssl_lib.training.fit import run_key
+    from ssl_lib.training.checkpoint import run_key
 
     sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=4)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER)

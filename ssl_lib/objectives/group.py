@@ -6,8 +6,10 @@ Shapes: R sequences of all views together, T positions, D width.
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,6 +36,15 @@ class Prepared(NamedTuple):
             name: {part: selection.count for part, selection in parts.items()}
             for name, parts in self.selected.items()
         }
+
+
+def total_counts(prepared: Iterable[Iterable[Prepared]]) -> PartCounts:
+    """Target items of all micro-batches of all groups, by objective and part."""
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    for micro_batch in itertools.chain.from_iterable(prepared):
+        for name, parts in micro_batch.counts().items():
+            totals[name].update(parts)
+    return totals
 
 
 class ObjectiveGroup(nn.Module):

@@ -1,11 +1,14 @@
-"""Do the objectives pull the trunk the same way? Cosines between their gradients (Yu et al. 2020), off the training's
-path: nothing here touches a weight, a gradient or a random generator that training uses.
+"""Do the objectives pull the trunk the same way? Cosines of their gradients (Yu et al. 2020).
+
+Off the training's path: nothing here touches a weight, a gradient or a random generator that
+training uses.
 
 Shapes: K objectives, P weights of the matrices of a trunk's blocks.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,17 +22,20 @@ from ssl_lib.model.devices import Placement, sum_over_processes
 from ssl_lib.objectives.group import ObjectiveGroup, Prepared, objective_losses, run_trunk
 from ssl_lib.training.trainer import SelfSupervisedTrainer
 
-COSINE, NORM = "gradient_cosine/", "gradient_norm/"
+COSINE = "gradient_cosine/"
+NORM = "gradient_norm/"
 
 
 def compare_gradients(trainer: SelfSupervisedTrainer, batch: Batch) -> dict[str, float]:
-    """`gradient_cosine/A/B` of every pair of objectives that share a trunk, and each one's `gradient_norm/A`.
+    """`gradient_cosine/A/B` of all objectives that share a trunk, and `gradient_norm/A` of each.
 
-    The gradients are those of the unweighted losses with respect to the matrices of the trunk's blocks, on one
-    micro-batch of every process, in the views of the trainer's next step. An objective without a gradient is left out.
+    The gradients are those of the unweighted losses with respect to the matrices of the trunk's
+    blocks, on one micro-batch of every process, in the views of the trainer's next step. An
+    objective without a gradient is left out.
     """
     found: dict[str, float] = {}
     for group, (prepared,) in zip(trainer.groups, trainer.prepare([batch]), strict=True):
+        # a pass moves buffers, such as queues of keys, and draws from the global generator
         buffers = {name: buffer.clone() for name, buffer in group.named_buffers()}
         with torch.random.fork_rng():
             products_KK = gradient_products(group, prepared, trainer.placement)
@@ -37,106 +43,102 @@ def compare_gradients(trainer: SelfSupervisedTrainer, batch: Batch) -> dict[str,
         for name, buffer in group.named_buffers():
             buffer.copy_(buffers[name])
         group.after_step(updated=False)
-        found |= _figures(list(group.objectives), products_KK)
+        names = list(group.by_name)
+        norms_K = products_KK.diagonal().clamp_min(0).sqrt().tolist()
+        for name, norm in zip(names, norms_K, strict=True):
+            if norm > 0:
+                found[NORM + name] = norm
+        for row, column in itertools.combinations(range(len(names)), 2):
+            scale = norms_K[row] * norms_K[column]
+            if scale > 0 and math.isfinite(scale):
+                product = float(products_KK[row, column])
+                found[f"{COSINE}{names[row]}/{names[column]}"] = product / scale
     return found
 
 
 def gradient_products(group: ObjectiveGroup, prepared: Prepared, placement: Placement) -> Tensor:
     """Inner products [K, K] of the objectives' gradients, in float64."""
     matrices = [weight for weight in group.trunk.blocks.parameters() if weight.ndim == 2]
-    totals = sum_over_processes(prepared.counts(), placement)
-    gradients_KP = torch.stack(
-        [_gradient(group, prepared, name, totals, matrices, placement) for name in totals]
-    )
+    counts = sum_over_processes(prepared.counts(), placement)
+    gradients = []
+    for name, objective in group.by_name.items():
+        # each from a pass over its own views alone
+        views = {view: prepared.views[view] for view in objective.view_makers()}
+        with placement.precision():
+            hidden = run_trunk(group.trunk, views)
+            sums = objective.loss_sums(hidden, prepared.selected[name])
+            losses = objective_losses({name: sums}, counts, group.part_weights())
+        parts = torch.autograd.grad(
+            losses[name], matrices, allow_unused=True, materialize_grads=True
+        )
+        gradients.append(torch.cat([part.flatten() for part in parts]))
+    gradients_KP = torch.stack(gradients)
     if placement.world > 1:
         torch.distributed.all_reduce(gradients_KP)
     return (gradients_KP @ gradients_KP.T).double()
 
 
-def _gradient(
-    group: ObjectiveGroup,
-    prepared: Prepared,
-    name: str,
-    totals: Mapping[str, Mapping[str, int]],
-    matrices: Sequence[Tensor],
-    placement: Placement,
-) -> Tensor:
-    """Gradient [P] of one objective's loss, from a pass over its own views alone."""
-    objective = group.objectives[name]
-    views = {view: prepared.views[view] for view in objective.view_makers()}
-    with placement.precision():
-        sums = {name: objective.loss_sums(run_trunk(group.trunk, views), prepared.selected[name])}
-        loss = objective_losses(sums, totals, group.part_weights())[name]
-    parts = torch.autograd.grad(loss, matrices, allow_unused=True, materialize_grads=True)
-    return torch.cat([part.flatten() for part in parts])
-
-
-def _figures(names: Sequence[str], products_KK: Tensor) -> dict[str, float]:
-    norms = products_KK.diagonal().clamp_min(0).sqrt().tolist()
-    found = {f"{NORM}{name}": norm for name, norm in zip(names, norms, strict=True) if norm > 0}
-    for left, first in enumerate(names):
-        for right in range(left + 1, len(names)):
-            scale = norms[left] * norms[right]
-            if scale > 0 and math.isfinite(scale):
-                found[f"{COSINE}{first}/{names[right]}"] = float(products_KK[left, right]) / scale
-    return found
-
-
 def mean_cosines(points: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean cosine over all points, by both names of a pair in either order; 1 of an objective with itself."""
-    sums: dict[tuple[str, str], list[float]] = {}
-    for point in points:
-        for key, value in point.items():
-            if key.startswith(COSINE):
-                first, second = key.removeprefix(COSINE).split("/")
-                sums.setdefault((first, second), []).append(value)
-    names = list(dict.fromkeys(name for pair in sums for name in pair))
-    means = {pair: sum(values) / len(values) for pair, values in sums.items()}
-    means |= {(second, first): value for (first, second), value in means.items()} | {
-        (name, name): 1.0 for name in names
-    }
+    """Mean cosine over all points, by both names of a pair in either order; 1 with itself."""
+    means: dict[str, dict[str, float]] = {}
+    for key in _pairs(points):
+        values = [point[key] for point in points if key in point]
+        first, second = key.removeprefix(COSINE).split("/")
+        for name in (first, second):
+            means.setdefault(name, {name: 1.0})
+        mean = sum(values) / len(values)
+        means[first][second] = mean
+        means[second][first] = mean
+    # rows and columns in one order: [mlm: [mlm, ntp], ntp: [mlm, ntp]]
     return {
-        row: {column: means[row, column] for column in names if (row, column) in means}
-        for row in names
+        first: {second: row[second] for second in means if second in row}
+        for first, row in means.items()
     }
+
+
+def _pairs(points: Sequence[Mapping[str, float]]) -> list[str]:
+    """Keys of all cosines of any point, in the order in which they come up."""
+    keys = dict.fromkeys(key for point in points for key in point)
+    return [key for key in keys if key.startswith(COSINE)]
 
 
 def draw_cosines(points: Sequence[Mapping[str, float]], path: Path) -> None:
-    """A picture of the mean cosines, and beside it of each pair's over the steps: blue agrees, red conflicts."""
+    """Draw the mean cosines, and beside them each pair's over the steps, into a PNG file.
+
+    Blue agrees, red conflicts.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     means = mean_cosines(points)
-    pairs = list(dict.fromkeys(key for point in points for key in point if key.startswith(COSINE)))
+    names = list(means)
+    mean_table = [[row.get(name, math.nan) for name in names] for row in means.values()]
+    pairs = _pairs(points)
+    labels = [pair.removeprefix(COSINE).replace("/", " · ") for pair in pairs]
+    by_step = [[point.get(pair, math.nan) for point in points] for pair in pairs]
+    steps = [f"{point['step']:.0f}" for point in points]
     picture = Figure(figsize=(11.0, 4.2), layout="constrained")
     FigureCanvasAgg(picture)
     left, right = picture.subplots(1, 2, width_ratios=(1, 1.5))
-    _heat(
-        left,
-        [[means[row].get(column, math.nan) for column in means] for row in means],
-        list(means),
-        list(means),
-    )
+    _heat_map(left, mean_table, names, names)
     left.set_title("Cosine of gradients, mean over the run", loc="left", fontsize=10)
-    steps = [str(int(point["step"])) for point in points]
-    rows = [[point.get(pair, math.nan) for point in points] for pair in pairs]
-    image = _heat(
-        right, rows, [pair.removeprefix(COSINE).replace("/", " · ") for pair in pairs], steps
-    )
+    image = _heat_map(right, by_step, labels, steps)
     right.set_title("By step", loc="left", fontsize=10)
     picture.colorbar(image, ax=right)
     picture.savefig(path, dpi=150)
 
 
-def _heat(
-    axes: Any, rows: Sequence[Sequence[float]], labels: Sequence[str], columns: Sequence[str]
+def _heat_map(
+    axes: Any, table: Sequence[Sequence[float]], labels: Sequence[str], columns: Sequence[str]
 ) -> Any:
-    image = axes.imshow(rows, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    """Values from -1 to 1 as colors, written out where there is room; returns the image."""
+    image = axes.imshow(table, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     every = max(1, len(columns) // 8)
-    axes.set_xticks(range(0, len(columns), every), columns[::every], fontsize=8, rotation=30)
+    places = range(0, len(columns), every)
+    axes.set_xticks(places, columns[::every], fontsize=8, rotation=30)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     if len(columns) <= len(labels):
-        for row, values in enumerate(rows):
+        for row, values in enumerate(table):
             for column, value in enumerate(values):
                 axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7)
     return image

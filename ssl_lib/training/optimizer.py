@@ -35,29 +35,34 @@ class Optimizers:
     ) -> None:
         self.settings = settings
         matrices, others = split_parameters(modules)
+        # objectives may give some of their parameters options of their own, such as `eps`
+        left = {id(parameter): parameter for parameter in others}
+        groups: list[dict[str, Any]] = []
+        for part in (part for module in modules for part in module.modules()):
+            for group in part.parameter_groups() if isinstance(part, Objective) else ():
+                own = [left.pop(id(one)) for one in group["params"] if id(one) in left]
+                groups.append(group | {"params": own})
+        groups.append({"params": list(left.values())})
+        self.optimizers: list[torch.optim.Optimizer] = []
         adamw = torch.optim.AdamW(
-            _adamw_groups(modules, others),
+            groups,
             lr=settings.adamw_learning_rate,
             betas=(0.9, 0.95),
             weight_decay=0.0,
             fused=True,
         )
-        self.optimizers: list[torch.optim.Optimizer] = [adamw]
+        self.optimizers.append(adamw)
         if matrices:
-            muon = Muon(
-                matrices,
-                lr=settings.learning_rate,
-                weight_decay=settings.weight_decay,
-                dtype=torch.bfloat16 if low_precision else torch.float32,
-            )
-            self.optimizers.append(muon)
-        self.rates = [group["lr"] for group in self._groups()]
+            dtype = torch.bfloat16 if low_precision else torch.float32
+            rate, decay = settings.learning_rate, settings.weight_decay
+            self.optimizers.append(Muon(matrices, rate, weight_decay=decay, dtype=dtype))
+        self.peak_rates = [group["lr"] for group in self._groups()]
 
     def step(self, step: int, total_steps: int) -> None:
         """Update with the learning rates of `step` (from 0) and clear the gradients."""
         share = learning_rate_share(step, total_steps, self.settings)
-        for group, rate in zip(self._groups(), self.rates, strict=True):
-            group["lr"] = rate * share
+        for group, peak in zip(self._groups(), self.peak_rates, strict=True):
+            group["lr"] = peak * share
         for optimizer in self.optimizers:
             optimizer.step()
         self.zero_grad()
@@ -85,39 +90,31 @@ def learning_rate_share(step: int, total_steps: int, settings: TrainingSettings)
 
     It rises linearly over `warmup_steps`, then falls as a cosine to `min_lr_ratio`.
     """
-    if step < settings.warmup_steps:
-        return (step + 1) / settings.warmup_steps
-    progress = (step - settings.warmup_steps) / max(1, total_steps - settings.warmup_steps)
-    cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-    return settings.min_lr_ratio + (1.0 - settings.min_lr_ratio) * cosine
+    warmup = settings.warmup_steps
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, total_steps - warmup)
+    angle = math.pi * min(1.0, done)
+    cosine = 0.5 * (1.0 + math.cos(angle))
+    low = settings.min_lr_ratio
+    return low + (1.0 - low) * cosine
 
 
 def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(weights of the blocks' linear maps, all other parameters): each once, if it is trained."""
-    trained: dict[int, nn.Parameter] = {}
-    linear: set[int] = set()
-    for module in modules:
-        trained |= {id(weight): weight for weight in module.parameters() if weight.requires_grad}
-        for block in (part for part in module.modules() if isinstance(part, Block)):
-            maps = (part for part in block.modules() if isinstance(part, nn.Linear))
-            linear |= {id(linear_map.weight) for linear_map in maps}
-    matrices = [weight for key, weight in trained.items() if key in linear]
-    others = [weight for key, weight in trained.items() if key not in linear]
-    return matrices, others
-
-
-def _adamw_groups(
-    modules: Iterable[nn.Module], parameters: Iterable[nn.Parameter]
-) -> list[dict[str, Any]]:
-    """AdamW's parameters in groups: those that objectives give options of their own come last."""
-    others = {id(parameter): parameter for parameter in parameters}
-    own_groups = []
-    for part in (part for module in modules for part in module.modules()):
-        if isinstance(part, Objective):
-            for group in part.parameter_groups():
-                trained = [others.pop(id(one)) for one in group["params"] if id(one) in others]
-                own_groups.append(group | {"params": trained})
-    return [{"params": list(others.values())}, *own_groups]
+    parts = [part for module in modules for part in module.modules()]
+    in_blocks: set[int] = set()
+    for block in parts:
+        if isinstance(block, Block):
+            linear = [part for part in block.modules() if isinstance(part, nn.Linear)]
+            in_blocks.update(id(one.weight) for one in linear)
+    matrices: dict[int, nn.Parameter] = {}
+    others: dict[int, nn.Parameter] = {}
+    for parameter in (parameter for part in parts for parameter in part.parameters(recurse=False)):
+        if parameter.requires_grad:
+            found = matrices if id(parameter) in in_blocks else others
+            found[id(parameter)] = parameter
+    return list(matrices.values()), list(others.values())
 
 
 class Muon(torch.optim.Optimizer):
@@ -160,23 +157,24 @@ class Muon(torch.optim.Optimizer):
 
     def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """Move matrices [A, B] of one shape."""
+        momentum = group["momentum"]
         directions: list[Tensor] = []
         for parameter in parameters:
-            gradient, state = parameter.grad, self.state[parameter]
+            gradient = parameter.grad
             assert gradient is not None
+            state = self.state[parameter]
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(parameter)
             average: Tensor = state["momentum_buffer"]
-            average.lerp_(gradient, 1.0 - group["momentum"])
-            directions.append(gradient.lerp(average, group["momentum"]))
-        updates_NAB = orthogonalize(torch.stack(directions).to(self.dtype))
-        updates_NAB = updates_NAB.to(parameters[0].dtype)
+            average.lerp_(gradient, 1.0 - momentum)
+            direction = gradient.lerp(average, momentum)
+            directions.append(direction)
+        directions_NAB = torch.stack(directions).to(self.dtype)
+        updates_NAB = orthogonalize(directions_NAB).to(parameters[0].dtype)
         height, width = parameters[0].shape
         rate = group["lr"] * max(1.0, height / width) ** 0.5
         decay = 1.0 - group["lr"] * group["weight_decay"]
-        for parameter, update_AB in zip(
-            parameters, updates_NAB.to(parameters[0].dtype), strict=True
-        ):
+        for parameter, update_AB in zip(parameters, updates_NAB, strict=True):
             parameter.mul_(decay).add_(update_AB, alpha=-rate)
 
 
@@ -186,12 +184,15 @@ def orthogonalize(matrices_NAB: Tensor) -> Tensor:
     Singular values end in about [0.7, 1.2].
     """
     # the products are smaller with the shorter side first: [A, A] with A <= B
-    tall = matrices_NAB.shape[-2] > matrices_NAB.shape[-1]
+    _, height, width = matrices_NAB.shape
+    tall = height > width
     current: Tensor = matrices_NAB.mT if tall else matrices_NAB
     # a norm of at most 1 bounds all singular values, which the iteration needs
-    current = current / current.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    norms_N11 = current.norm(dim=(-2, -1), keepdim=True)
+    current = current / norms_N11.clamp_min(1e-7)
     first, second, third = NEWTON_SCHULZ
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = current @ current.mT
-        current = first * current + (second * gram + third * gram @ gram) @ current
+        higher_powers = (second * gram + third * gram @ gram) @ current
+        current = first * current + higher_powers
     return current.mT if tall else current

@@ -7,7 +7,7 @@ Shapes: B sequences, T positions.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +21,13 @@ from ssl_lib.config import TrainingSettings
 from ssl_lib.errors import UserError
 from ssl_lib.model.devices import Placement, can_compile, place, sum_over_processes
 from ssl_lib.objectives.base import Objective
-from ssl_lib.objectives.group import ObjectiveGroup, PartCounts, Prepared, objective_losses
+from ssl_lib.objectives.group import (
+    ObjectiveGroup,
+    PartCounts,
+    Prepared,
+    objective_losses,
+    total_counts,
+)
 from ssl_lib.training.optimizer import Optimizers
 from ssl_lib.training.weighting import Weighting
 
@@ -53,46 +59,48 @@ class SelfSupervisedTrainer:
     ) -> None:
         if not objectives:
             raise UserError("SelfSupervisedTrainer needs at least one objective")
-        self.settings = settings or TrainingSettings()
-        self.placement = placement or place(self.settings)
-        self.seed, self.steps_done = seed, 0
+        self.objectives = objectives
+        self.settings = settings = settings or TrainingSettings()
+        self.placement = placement = placement or place(settings)
+        self.seed = seed
+        self.steps_done = 0
         self.history: dict[str, list[float]] = {}
         self.curriculum: Curriculum | None = None
-        if self.settings.curriculum != "none":
+        if settings.curriculum != "none":
             if token_counts is None:
                 raise UserError(
-                    f"training.curriculum = {self.settings.curriculum} needs token counts; "
+                    f"training.curriculum = {settings.curriculum} needs token counts; "
                     "pass token_counts=…, or none"
                 )
-            steps = self.settings.curriculum_steps or self.settings.steps
-            self.curriculum = Curriculum(token_counts.to(self.placement.device), steps)
-        self.weights = {objective.name: 1.0 for objective in objectives} | dict(weights or {})
-        weighting = Weighting(self.weights, final_weights or {}, self.settings)
-        self.weighting = weighting.to(self.placement.device)
+            steps = settings.curriculum_steps or settings.steps
+            self.curriculum = Curriculum(token_counts.to(placement.device), steps)
+        self.weights = dict(weights or {})
         by_trunk: dict[int, list[Objective]] = defaultdict(list)
         for objective in objectives:
+            self.weights.setdefault(objective.name, 1.0)
             by_trunk[id(objective.trunk)].append(objective)
-        self.groups = [
-            ObjectiveGroup(group).to(self.placement.device) for group in by_trunk.values()
-        ]
+        weighting = Weighting(self.weights, final_weights or {}, settings)
+        self.weighting = weighting.to(placement.device)
+        self.groups = [ObjectiveGroup(group).to(placement.device) for group in by_trunk.values()]
         self.runners = [self._runner(group) for group in self.groups]
-        self.optimizers = Optimizers(
-            [*self.groups, self.weighting], self.settings, self.placement.autocast
-        )
+        modules = [*self.groups, self.weighting]
+        self.optimizers = Optimizers(modules, settings, low_precision=placement.autocast)
 
     def train_step(self, batch: Batch | Sequence[Batch]) -> dict[str, float]:
         """One update; returns the losses in nats by objective, and `gradient_norm`.
 
         Raises DivergedError, weights and optimizers untouched, if a loss or gradient is not finite.
         """
-        prepared = self.prepare([batch] if isinstance(batch, Batch) else batch)
-        counts = self._count_targets(prepared)
+        batches = [batch] if isinstance(batch, Batch) else batch
+        prepared = self.prepare(batches)
+        # target items of the effective batch: all micro-batches of all processes
+        counts = sum_over_processes(total_counts(prepared), self.placement)
         self.optimizers.zero_grad()  # of gradients that others, such as a downstream task, left
         losses: dict[str, float] = {}
         for group, runner, micro_batches in zip(self.groups, self.runners, prepared, strict=True):
             losses |= self._forward_and_backward(group, runner, micro_batches, counts)
         gradient_norm = self._clip_gradients(losses)
-        self.weighting.learn(losses, {name: sum(parts.values()) for name, parts in counts.items()})
+        self.weighting.learn(losses, counts)
         self.optimizers.step(self.steps_done, self.settings.steps)
         for group in self.groups:
             group.after_step(updated=True)
@@ -109,7 +117,8 @@ class SelfSupervisedTrainer:
         none of a model's: it might be taken for its mask or its padding.
         """
         highest = max(int(batch.token_ids_BT.max()) for batch in batches)
-        for size in (group.trunk.shape.vocab_size for group in self.groups):
+        for group in self.groups:
+            size = group.trunk.shape.vocab_size
             if highest >= size:
                 raise UserError(
                     f"token id {highest} does not fit a model of vocab_size={size}; make the "
@@ -121,18 +130,11 @@ class SelfSupervisedTrainer:
             seed = (seed * 6364136223846793005 + part + 1442695040888963407) % 2**63
         generator = torch.Generator().manual_seed(seed)
         emphasis = self.curriculum.at(self.steps_done) if self.curriculum else None
+        prepared: list[list[Prepared]] = []
         placed = [batch.trimmed().to(self.placement.device) for batch in batches]
-        return [
-            [group.prepare(batch, generator, emphasis) for batch in placed] for group in self.groups
-        ]
-
-    def _count_targets(self, prepared: Sequence[Sequence[Prepared]]) -> PartCounts:
-        """Target items of the whole effective batch: all micro-batches of all processes."""
-        totals: dict[str, Counter[str]] = defaultdict(Counter)
-        for micro_batch in (one for micro_batches in prepared for one in micro_batches):
-            for name, parts in micro_batch.counts().items():
-                totals[name].update(parts)
-        return sum_over_processes(totals, self.placement)
+        for group in self.groups:
+            prepared.append([group.prepare(batch, generator, emphasis) for batch in placed])
+        return prepared
 
     def _forward_and_backward(
         self,
@@ -142,21 +144,22 @@ class SelfSupervisedTrainer:
         counts: PartCounts,
     ) -> dict[str, float]:
         """Gradients and losses of the effective batch, one micro-batch after the other."""
+        world, last = self.placement.world, len(micro_batches) - 1
         totals: dict[str, Tensor] = {}
         for index, micro_batch in enumerate(micro_batches):
             if isinstance(runner, DistributedDataParallel):
                 # gradients are exchanged once, in the last backward pass
-                runner.require_backward_grad_sync = index == len(micro_batches) - 1
+                runner.require_backward_grad_sync = index == last
             with self.placement.precision():
                 # the encoder once over all views, then every objective on its hidden states
                 loss_sums = runner(micro_batch)
                 losses = objective_losses(loss_sums, counts, group.part_weights())
             joint = self.weighting.joint_loss(losses, self.steps_done)
             # DistributedDataParallel averages gradients; counts span all processes already
-            torch.autograd.backward(joint * self.placement.world)
+            torch.autograd.backward(joint * world)
             for name, loss in losses.items():
                 totals[name] = totals.get(name, 0.0) + loss.detach()
-        if self.placement.world > 1:
+        if world > 1:
             stacked = torch.stack(list(totals.values()))
             torch.distributed.all_reduce(stacked)
             totals = dict(zip(totals, stacked, strict=True))
@@ -199,8 +202,11 @@ class SelfSupervisedTrainer:
         metrics = {}
         for name, values in self.history.items():
             key = f"{name}_loss" if name in self.weights else name
-            mean = sum(values) / len(values)
-            metrics[key] = {"current": values[-1], "mean": mean, "min": min(values)}
+            metrics[key] = {
+                "current": values[-1],
+                "mean": sum(values) / len(values),
+                "min": min(values),
+            }
         return metrics
 
     def state_dict(self) -> dict[str, Any]:

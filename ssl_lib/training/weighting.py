@@ -34,47 +34,52 @@ class Weighting(nn.Module):
         settings: TrainingSettings,
     ) -> None:
         super().__init__()
-        self.weights, self.final_weights, self.settings = weights, final_weights, settings
-        learned = weights if settings.weighting == "uncertainty" else ()
-        self.log_variances = nn.ParameterDict(
-            {name: nn.Parameter(torch.zeros(())) for name in learned}
-        )
+        self.weights = weights
+        self.final_weights = final_weights
+        self.settings = settings
+        self.log_variances = nn.ParameterDict()
+        if settings.weighting == "uncertainty":
+            for name in weights:
+                self.log_variances[name] = nn.Parameter(torch.zeros(()))
 
     def at(self, step: int) -> dict[str, float]:
         """What each objective's loss is multiplied with in `step` (from 0)."""
+        weights = dict(self.weights)
         if self.settings.weighting == "uncertainty":
-            return {name: weight * self._precision(name) for name, weight in self.weights.items()}
-        if self.settings.weighting == "fixed":
-            return dict(self.weights)
-        # how much of the way from the first weights to the last ones is done, 0 to 1
-        start, end = self.settings.weight_schedule_start, self.settings.weight_schedule_end
-        done = step / max(1, self.settings.steps - 1)
-        if done <= start or start == end:
-            share = float(done > start)
-        else:
-            share = min(1.0, (done - start) / (end - start))
-        weights = {}
-        for name, weight in self.weights.items():
-            weights[name] = weight + share * (self.final_weights.get(name, weight) - weight)
+            for name in weights:
+                weights[name] *= self._precision(name)
+        elif self.settings.weighting == "schedule":
+            start = self.settings.weight_schedule_start
+            end = self.settings.weight_schedule_end
+            done = step / max(1, self.settings.steps - 1)
+            # 0 before the start, 1 after the end; start == end is a jump behind that step
+            moved = float(done > start)
+            if start < done < end:
+                moved = (done - start) / (end - start)
+            for name, weight in weights.items():
+                last = self.final_weights.get(name, weight)
+                weights[name] = weight + moved * (last - weight)
         return weights
 
     def joint_loss(self, losses: Mapping[str, Tensor], step: int) -> Tensor:
         """The weighted sum of the objectives' losses, a scalar, in `step` (from 0)."""
         weights = self.at(step)
-        return functools.reduce(
-            operator.add, [weights[name] * loss for name, loss in losses.items()]
-        )
+        weighted = [weights[name] * loss for name, loss in losses.items()]
+        return functools.reduce(operator.add, weighted)
 
-    def learn(self, losses: Mapping[str, float], counts: Mapping[str, int]) -> None:
+    def learn(self, losses: Mapping[str, float], counts: Mapping[str, Mapping[str, int]]) -> None:
         """Give the log-variances their gradients, from the losses of the whole effective batch.
 
-        `counts` are the objectives' target items in it: one without any teaches nothing.
+        `counts` are its target items by objective and part: an objective without any teaches
+        nothing.
         """
         for name, log_variance in self.log_variances.items():
             log_variance.data.clamp_(-MOST_LOG_VARIANCE, MOST_LOG_VARIANCE)
-            if counts.get(name, 0):
-                slope = self.weights[name] * (0.5 - self._precision(name) * losses[name])
+            if any(counts.get(name, {}).values()):
+                scaled_loss = self._precision(name) * losses[name]
+                slope = self.weights[name] * (0.5 - scaled_loss)
                 log_variance.grad = torch.full_like(log_variance, slope)
 
     def _precision(self, name: str) -> float:
-        return math.exp(-float(self.log_variances[name].detach()))
+        log_variance = float(self.log_variances[name].detach())
+        return math.exp(-log_variance)
