@@ -13,6 +13,7 @@ import torch
 from reference import spans_by_bytes
 
 from ssl_lib.config import Settings
+from ssl_lib.config.tree import RENAMED
 from ssl_lib.errors import UserError
 from ssl_lib.predictor import ModelError, Predictor, load
 from ssl_lib.tokens.encodings import encode, special_ids
@@ -390,6 +391,35 @@ def test_a_model_written_before_a_part_existed_is_read_without_it(
     del written["model"][key]
     (tmp_path / "config.json").write_text(json.dumps(written))
     assert np.array_equal(load(tmp_path).embed(SHORT), model.embed(SHORT))
+
+
+def test_a_model_written_with_the_old_names_of_settings_is_read(
+    settings: Settings, encoding: tiktoken.Encoding, tmp_path: Path
+) -> None:
+    changed = {
+        "model.mode_specific_layers": 1,
+        "objectives.mlm.granularity": "span",
+        "objectives.mlm.batch_fraction": 0.5,
+        "training.sequences": 7,
+        "training.min_lr_ratio": 0.25,
+    }
+    model = Predictor.untrained(settings.replaced(changed), encoding)
+    model.save(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    for old, new in RENAMED.items():
+        section = written
+        *parents, name = new.split(".")
+        for parent in parents:
+            section = section.get(parent, {})
+        if name in section:
+            section[old.split(".")[-1]] = section.pop(name)
+    assert written["training"]["rows"] == 7
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    again = load(tmp_path)
+    assert again.settings.model_dump(include={"model", "objectives", "training"}) == (
+        model.settings.model_dump(include={"model", "objectives", "training"})
+    )
+    assert np.array_equal(again.embed(SHORT), model.embed(SHORT))
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:

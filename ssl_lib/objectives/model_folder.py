@@ -1,8 +1,9 @@
-"""A model on disk: `model.safetensors`, `config.json`, `encoding.json`, and `run.json` beside them."""
+"""A model on disk: `model.safetensors`, `config.json`, `encoding.json`, beside them `run.json`."""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import tiktoken
 import torch
 from torch import Tensor
 
-from ssl_lib.config import ModelSettings, Settings, parse_settings
+from ssl_lib.config import ModelSettings, Settings, parse_settings, with_new_names
 from ssl_lib.errors import UserError
 from ssl_lib.files import write_atomically
 from ssl_lib.model.renamed_weights import current_name
@@ -44,81 +45,79 @@ def save_model(
 
 
 def save_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Write the objectives' states, by name, in one safetensors file; the trunk that they share is written once, what
-    only training needs not at all.
+    """Write the objectives' states, by name, in one safetensors file.
+
+    The trunk that they share is written once, what only training needs not at all.
     """
     from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {}
     for name, state in states.items():
         for key, value in state.items():
-            if key.startswith(TRAINING_ONLY):
-                continue
-            tensors.setdefault(key if key.startswith("trunk.") else f"{name}.{key}", value)
-    write_atomically(
-        path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
-    )
+            # "trunk.embedding.weight" of every objective, "mlm.head.fc1.weight" of one
+            whole_key = key if key.startswith("trunk.") else f"{name}.{key}"
+            if not key.startswith(TRAINING_ONLY) and whole_key not in tensors:
+                tensors[whole_key] = value.detach().cpu().contiguous()
+    write_atomically(path, save(tensors))
 
 
 def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Objective]]:
-    """What `save_model` wrote. Raises ModelError if a file is missing or holds another model."""
+    """What `save_model` wrote, today or before settings and weights had their present names.
+
+    Raises ModelError if a file is missing or holds another model, SettingsError, EncodingError.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    missing = [name for name in FILES if not (folder / name).exists()]
-    if missing:
-        raise ModelError(
-            f"{folder} holds no model ({missing[0]} is missing); run `ssl-lib train` or name another folder"
-        )
+    for name in FILES:
+        if not (folder / name).exists():
+            raise ModelError(
+                f"{folder} holds no model ({name} is missing); "
+                "run `ssl-lib train` or name another folder"
+            )
+    config, weights = folder / "config.json", folder / "model.safetensors"
     try:
-        settings = _settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        settings = _settings_of(json.loads(config.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise ModelError(
-            f"{folder / 'config.json'} is damaged ({error}); run `ssl-lib train` again"
-        ) from None
+        raise ModelError(f"{config} is damaged ({error}); run `ssl-lib train` again") from None
     encoding = read_encoding(str(folder / "encoding.json"))
+    without_ema = settings.replaced({"objectives.contrastive.momentum": 0.0})
     with torch.random.fork_rng():
-        objectives = build_objectives(
-            settings.replaced({"objectives.contrastive.momentum": 0.0}), encoding
-        )
+        objectives = build_objectives(without_ema, encoding)
     try:
-        _load(objectives, load_file(folder / "model.safetensors"))
+        _fill(objectives, load_file(weights))
     except (SafetensorError, RuntimeError, KeyError) as error:
         line = str(error).splitlines()[0]
-        raise ModelError(
-            f"{folder / 'model.safetensors'} does not hold this model ({line})"
-        ) from None
+        raise ModelError(f"{weights} does not hold this model ({line})") from None
     return settings, encoding, objectives
 
 
-def _settings(config: Any) -> Settings:
-    """Settings of a stored model. What it was written without, it has not: a trunk's own default is to have no extras,
-    that of the settings is what new models get.
+def _settings_of(config: Any) -> Settings:
+    """Settings of a stored model, under their present names.
+
+    What it was written without, it has not: a trunk's own default is to have no extras, that of the
+    settings is what new models get.
     """
-    plain = {
-        key: value
-        for key, value in TrunkShape._field_defaults.items()
-        if key in ModelSettings.model_fields
-    }
-    if isinstance(config, dict) and isinstance(config.get("model"), dict):
-        config = config | {"model": plain | config["model"]}
-    return parse_settings(config)
+    if not isinstance(config, dict):
+        raise ValueError("it holds no settings")
+    tree = with_new_names(config)
+    if isinstance(tree.get("model"), dict):
+        for key, value in TrunkShape._field_defaults.items():
+            if key in ModelSettings.model_fields:
+                tree["model"].setdefault(key, value)
+    return parse_settings(tree)
 
 
-def _load(objectives: Mapping[str, Objective], tensors: dict[str, Tensor]) -> None:
-    tensors = {current_name(key): value for key, value in tensors.items()}
-    trunk = next(iter(objectives.values())).trunk
-    trunk.load_state_dict(_under("trunk.", tensors))
+def _fill(objectives: Mapping[str, Objective], tensors: Mapping[str, Tensor]) -> None:
+    """Load weights into objectives on one trunk. Raises RuntimeError, KeyError for others."""
+    by_owner: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in tensors.items():
+        # "mlm.head.inward.weight" → "mlm", "head.fc1.weight"
+        owner, _, inner = current_name(key).partition(".")
+        by_owner[owner][inner] = value
+    next(iter(objectives.values())).trunk.load_state_dict(by_owner["trunk"])
     for name, objective in objectives.items():
-        problems = objective.load_state_dict(_under(f"{name}.", tensors), strict=False)
-        wrong = problems.unexpected_keys + [
-            key for key in problems.missing_keys if not key.startswith("trunk.")
-        ]
-        if wrong:
-            raise KeyError(f"{name}: {wrong[0]}")
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
-    }
+        problems = objective.load_state_dict(by_owner[name], strict=False)
+        missing = [key for key in problems.missing_keys if not key.startswith("trunk.")]
+        for key in (*problems.unexpected_keys, *missing):
+            raise KeyError(f"{name}: {key}")
