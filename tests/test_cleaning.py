@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_lib.corpus.cleaning import clean, normalised, pieces, split_of, stable_share
+from ssl_lib.corpus.cleaning import clean, normalized, pieces, split_of, stable_share
 from ssl_lib.corpus.duplicates import (
     EXACT,
     GRAM,
@@ -144,7 +144,7 @@ def test_no_near_duplicates_are_left_and_none_is_marked_without_one(
     texts = family(random.Random(seed), 60)
     with tempfile.TemporaryDirectory() as folder:
         marked = marks(Path(folder), texts, threshold)
-    sets = [shingle_set(normalised(text)) for text in texts]
+    sets = [shingle_set(normalized(text)) for text in texts]
     close = [[jaccard(a, b) >= threshold for b in sets] for a in sets]
     kept = [place for place, mark in enumerate(marked) if mark == KEPT]
     # By design a pair exactly at the threshold is missed once in a thousand times; higher up, hardly ever.
@@ -191,7 +191,7 @@ def marks(
     folder: Path, texts: list[str], threshold: float = 0.85, precedence: list[int] | None = None
 ) -> list[int]:
     """Marks of texts as the stage would set them; all of one split if no precedence is given."""
-    plain = [normalised(text) for text in texts]
+    plain = [normalized(text) for text in texts]
     ranks = rank(np.array(precedence or [0] * len(texts)), np.arange(len(texts)))
     exact, near = KeyFiles(folder / "exact"), KeyFiles(folder / "near")
     exact.add(np.array([[hash(text) & 2**64 - 1] for text in plain], np.uint64), ranks)

@@ -17,9 +17,9 @@ import pytest
 
 from ssl_lib.config import parse_settings
 from ssl_lib.corpus import build_corpus
-from ssl_lib.corpus.cleaning import normalised
+from ssl_lib.corpus.candidates import domain_quotas
+from ssl_lib.corpus.cleaning import normalized
 from ssl_lib.corpus.duplicates import jaccard, shingle_set
-from ssl_lib.corpus.output import domain_quotas
 from ssl_lib.corpus.sources import CorpusError
 from ssl_lib.errors import UserError
 from ssl_lib.files import LockedError, output_lock
@@ -130,9 +130,9 @@ def test_the_same_inputs_give_the_same_bytes_whoever_prepares_them(tmp_path: Pat
 def test_a_large_corpus_starts_two_processes_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ssl_lib.corpus.building.PARALLEL_SECONDS", 0.0)
+    monkeypatch.setattr("ssl_lib.corpus.build.PARALLEL_SECONDS", 0.0)
     build(tmp_path / "two", {"documents": 300})
-    monkeypatch.setattr("ssl_lib.corpus.building.PARALLEL_SECONDS", float("inf"))
+    monkeypatch.setattr("ssl_lib.corpus.build.PARALLEL_SECONDS", float("inf"))
     build(tmp_path / "one", {"documents": 300})
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
@@ -147,7 +147,7 @@ def test_no_near_duplicate_crosses_a_split_and_the_test_document_stays(tmp_path:
     texts += texts[:20]
     manifest = build(tmp_path, {"path": write(tmp_path, "a.jsonl", texts)})
     kept = {
-        split: [shingle_set(normalised(d["text"])) for d in documents(tmp_path, split)]
+        split: [shingle_set(normalized(d["text"])) for d in documents(tmp_path, split)]
         for split in SPLITS
     }
     every = [shingles for split in SPLITS for shingles in kept[split]]

@@ -22,7 +22,7 @@ import pyarrow.parquet
 import pytest
 
 from ssl_lib.config import Source
-from ssl_lib.corpus.formats import read_documents
+from ssl_lib.corpus.readers import read_documents
 from ssl_lib.corpus.sources import (
     CorpusError,
     Digest,

@@ -1,12 +1,13 @@
-"""Exact and near duplicates by MinHash and banding (Broder 1997, "On the resemblance and containment").
+"""Exact and near duplicates by MinHash and banding.
 
-Documents are compared as sets of character 16-grams of their normalised text. Sixteen characters reach over a number
-and its neighbours, so that in 350 characters one changed number leaves a near duplicate and two changed numbers make
-another document; that is what text full of numbers needs. Band keys only propose pairs: every pair is then judged by
-its exact Jaccard similarity.
+Broder 1997, "On the resemblance and containment of documents". Documents are compared as sets of
+character 16-grams of their normalized text. Sixteen characters reach over a number and its
+neighbors, so that in 350 characters one changed number leaves a near duplicate and two changed
+numbers make another document; that is what text full of numbers needs. Band keys only propose
+pairs: every pair is then judged by its exact Jaccard similarity.
 
-Memory does not grow with the corpus: keys lie in files by their top bits, and are read one slice of the hash space at
-a time.
+Memory does not grow with the corpus: keys lie in files by their top bits, and are read one slice of
+the hash space at a time.
 """
 
 from __future__ import annotations
@@ -15,43 +16,47 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, BinaryIO
+from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 GRAM = 16  # characters of a shingle; a power of two, see shingle_hashes
 PERMUTATIONS = 128
 PARTITIONS = 64  # files of keys; few enough to be open at once anywhere
 SLICE_ENTRIES = 1 << 16  # entries that are sorted at once: 1 MiB
 LEADERS = 4096  # documents of a group, the first by rank, that its others are compared with
-MARGIN = (
-    0.125  # an estimate so far below the threshold, four standard deviations, settles the matter
-)
+# An estimate so far below the threshold, four standard deviations, settles the matter.
+MARGIN = 0.125
 ENTRY = np.dtype([("key", "<u8"), ("rank", "<u8")])
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _RANK_BITS = 56
 
 KEPT, EXACT, NEAR = 0, 1, 2  # what the marks of `mark_exact` and `mark_near` say
 
+Hashes = NDArray[np.uint64]
 
-def rank(precedence: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Order in which duplicates win, uint64: precedence (0 first), then index in the corpus. Index is below 2**56."""
+
+def rank(precedence: NDArray[np.integer], index: NDArray[np.integer]) -> Hashes:
+    """Order in which duplicates win: precedence (0 first), then index in the corpus (< 2**56)."""
     return precedence.astype(np.uint64) << np.uint64(_RANK_BITS) | index.astype(np.uint64)
 
 
-def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of all 16-grams, uint64 [S], and where each text's own begin, uint64 [N + 1]; a short text is padded.
+def shingle_hashes(texts: Sequence[str]) -> tuple[Hashes, Hashes]:
+    """Hashes of all 16-grams, [S], and where each text's own begin, [N + 1].
 
-    A polynomial hash by doubling: the hash of 2n characters is made of two of n, so 16-grams take four passes over the
-    batch.
+    A short text is padded. A polynomial hash by doubling: the hash of 2n characters is made of two
+    of n, so 16-grams take four passes over the batch.
     """
     padded = [text.ljust(GRAM, "\0") for text in texts]
     lengths = np.fromiter(map(len, padded), np.int64, len(padded))
-    hashes = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32).astype(np.uint64)
+    characters = np.frombuffer("".join(padded).encode("utf-32-le"), np.uint32)
+    hashes = characters.astype(np.uint64)
     factor, width = _MULTIPLIER, 1
     while width < GRAM:
         hashes = hashes[:-width] * np.uint64(factor) + hashes[width:]
         factor, width = factor * factor & (2**64 - 1), 2 * width
+    # the 15 grams that begin before a text's end and reach into the next one are none
     ends = np.cumsum(lengths)
     inside = np.ones(ends[-1], bool)
     inside[(ends[:, None] - np.arange(1, GRAM)).ravel()] = False
@@ -73,38 +78,51 @@ def chunks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def shingle_set(text: str) -> np.ndarray:
-    """Sorted distinct hashes of one normalised text, uint64."""
+def shingle_set(text: str) -> Hashes:
+    """Sorted distinct hashes of one normalized text."""
     return np.unique(shingle_hashes([text])[0])
 
 
-def jaccard(first: np.ndarray, second: np.ndarray) -> float:
-    """Shared share of two shingle sets, in [0, 1]."""
+def jaccard(first: Hashes, second: Hashes, least: float = 0.0) -> float:
+    """Share of their union that two shingle sets have in common, in [0, 1].
+
+    0 where the sizes alone say that it is below `least`.
+    """
+    smaller, larger = sorted((len(first), len(second)))
+    if smaller < least * larger:
+        return 0.0
     both = len(np.intersect1d(first, second, assume_unique=True))
     return both / (len(first) + len(second) - both)
 
 
 def band_rows(threshold: float) -> int:
-    """Rows of a band: the most with which a pair exactly at `threshold` is proposed with probability 0.999."""
+    """Rows of the signature matrix in a band.
+
+    The most with which a pair exactly at `threshold` is proposed with probability 0.999.
+    """
     for rows in range(32, 1, -1):
         if (1 - threshold**rows) ** (PERMUTATIONS // rows) <= 0.001:
             return rows
     return 1
 
 
-def signatures(texts: Sequence[str]) -> np.ndarray:
-    """MinHash signatures of normalised texts, uint32 [N, PERMUTATIONS]; equal columns estimate the similarity."""
+def signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """MinHash signatures of normalized texts, [N, PERMUTATIONS].
+
+    The share of columns in which two agree estimates their similarity.
+    """
     from rensa import RMinHash
 
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(*shingle_hashes(texts), PERMUTATIONS, 1)
     return np.array(matrix.to_rows(), np.uint32)
 
 
-def band_keys(texts: Sequence[str], threshold: float) -> np.ndarray:
-    """Band keys of normalised texts, uint64 [N, bands]: documents that share a key may be near duplicates."""
+def band_keys(texts: Sequence[str], threshold: float) -> Hashes:
+    """Band keys of normalized texts, [N, bands]: who share a key may be near duplicates."""
     rows = band_rows(threshold)
     bands = PERMUTATIONS // rows
     digests = signatures(texts)[:, : bands * rows].reshape(len(texts), bands, rows)
+    # a key begins with its band's number: equal rows of different bands propose nothing
     keys = np.broadcast_to(np.arange(bands, dtype=np.uint64), (len(texts), bands))
     for row in range(rows):
         keys = _mix(keys * np.uint64(_MULTIPLIER) + digests[:, :, row])
@@ -117,53 +135,61 @@ class KeyFiles:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._files: list[BinaryIO] = [
-            open(folder / f"{number:03}", "w+b") for number in range(PARTITIONS)
-        ]  # noqa: SIM115
+        self._open = ExitStack()
+        paths = (folder / f"{number:03}" for number in range(PARTITIONS))
+        self._files = [self._open.enter_context(path.open("w+b")) for path in paths]
 
-    def add(self, keys: np.ndarray, ranks: np.ndarray) -> None:
-        """Append keys, uint64 [N, bands], of documents with these ranks, uint64 [N]."""
+    def add(self, keys: Hashes, ranks: Hashes) -> None:
+        """Append keys, [N, bands], of documents with these ranks, [N]."""
         entries = np.empty(keys.size, ENTRY)
         entries["key"] = keys.ravel()
         entries["rank"] = np.repeat(ranks, keys.shape[1])
+        # the top 6 bits number the 64 files
         _scatter(entries, entries["key"] >> np.uint64(58), self._files)
 
-    def groups(self) -> Iterator[np.ndarray]:
+    def groups(self) -> Iterator[Hashes]:
         """Ranks, ascending, of each two or more documents that share a key."""
         for file in self._files:
-            slices = min(PARTITIONS, -(-file.seek(0, 2) // (SLICE_ENTRIES * ENTRY.itemsize)))
+            size = file.seek(0, 2)
+            slices = min(PARTITIONS, -(-size // (SLICE_ENTRIES * ENTRY.itemsize)))
             file.seek(0)
             with ExitStack() as stack:
-                parts = [
-                    stack.enter_context(TemporaryFile(dir=self._folder)) for _ in range(slices)
-                ]
+                parts = []
+                for _ in range(slices):
+                    parts.append(stack.enter_context(TemporaryFile(dir=self._folder)))
                 while block := file.read(SLICE_ENTRIES * ENTRY.itemsize):
                     entries = np.frombuffer(block, ENTRY)
+                    # the 32 bits after the file's number, as a share of the slices
                     next_bits = entries["key"] >> np.uint64(26) & np.uint64(0xFFFFFFFF)
                     _scatter(entries, next_bits * np.uint64(slices) >> np.uint64(32), parts)
                 for part in parts:
                     part.seek(0)
-                    yield from _equal_keys(np.frombuffer(part.read(), ENTRY))
+                    entries = np.frombuffer(part.read(), ENTRY)
+                    entries = entries[np.lexsort((entries["rank"], entries["key"]))]
+                    borders = np.flatnonzero(np.diff(entries["key"])) + 1
+                    edges = np.concatenate([[0], borders, [len(entries)]])
+                    for group in np.flatnonzero(np.diff(edges) > 1):
+                        yield entries["rank"][edges[group] : edges[group + 1]]
 
     def close(self) -> None:
         """Close all files."""
-        for file in self._files:
-            file.close()
+        self._open.close()
 
 
-def mark_exact(keys: KeyFiles, marks: np.ndarray) -> None:
-    """Mark, in `marks` (uint8, one a document), all but the first of the documents that share a key."""
+def mark_exact(keys: KeyFiles, marks: NDArray[np.uint8]) -> None:
+    """Mark, in `marks` (one a document), all but the first of the documents that share a key."""
     for ranks in keys.groups():
         marks[_indices(ranks[1:])] = EXACT
 
 
 def mark_near(
-    keys: KeyFiles, marks: np.ndarray, threshold: float, text_of: Callable[[int], str]
+    keys: KeyFiles, marks: NDArray[np.uint8], threshold: float, text_of: Callable[[int], str]
 ) -> None:
-    """Mark documents whose Jaccard similarity with one of lower rank that shares a key reaches `threshold`.
+    """Mark documents like enough to one of lower rank: their Jaccard similarity is the threshold's.
 
-    `text_of` gives the normalised text of a document by its index. Of two documents that share a key and are both kept,
-    each has been compared with the other: whoever is marked in one group need not be looked at in the next ones.
+    `text_of` gives the normalized text of a document by its index. Of two documents that share a
+    key and are both kept, each has been compared with the other: whoever is marked in one group
+    need not be looked at in the next ones.
     """
     for ranks in keys.groups():
         unmarked = [index for index in _indices(ranks).tolist() if marks[index] == KEPT]
@@ -172,39 +198,31 @@ def mark_near(
 
 
 def _mark_group(
-    indices: list[int], marks: np.ndarray, threshold: float, text_of: Callable[[int], str]
+    indices: list[int], marks: NDArray[np.uint8], threshold: float, text_of: Callable[[int], str]
 ) -> None:
     leaders: list[int] = []
     leader_signatures = np.empty((min(len(indices), LEADERS), PERMUTATIONS), np.uint32)
     enough = (threshold - MARGIN) * PERMUTATIONS
     places = iter(indices)
     for texts in chunks(map(text_of, indices)):
-        for text, signature, index in zip(texts, signatures(texts), places):  # noqa: B905 - places go on in the next chunk
+        # the places go on in the next chunk, so they may be more than the texts
+        for text, signature, index in zip(texts, signatures(texts), places, strict=False):
             agreeing = np.count_nonzero(leader_signatures[: len(leaders)] == signature, axis=1)
             close = [leaders[place] for place in np.flatnonzero(agreeing >= enough)]
-            if close and _near_any(shingle_set(text), close, threshold, text_of):
+            shingles = shingle_set(text) if close else np.empty(0, np.uint64)
+            others = (shingle_set(text_of(leader)) for leader in close)
+            if any(jaccard(other, shingles, threshold) >= threshold for other in others):
                 marks[index] = NEAR
             elif len(leaders) < LEADERS:
                 leader_signatures[len(leaders)] = signature
                 leaders.append(index)
 
 
-def _near_any(
-    shingles: np.ndarray, others: list[int], threshold: float, text_of: Callable[[int], str]
-) -> bool:
-    return any(_similar(shingle_set(text_of(other)), shingles, threshold) for other in others)
-
-
-def _similar(first: np.ndarray, second: np.ndarray, threshold: float) -> bool:
-    smaller, larger = sorted((len(first), len(second)))
-    return smaller >= threshold * larger and jaccard(first, second) >= threshold
-
-
-def _indices(ranks: np.ndarray) -> np.ndarray:
+def _indices(ranks: Hashes) -> NDArray[np.int64]:
     return (ranks & np.uint64((1 << _RANK_BITS) - 1)).astype(np.int64)
 
 
-def _scatter(entries: np.ndarray, places: np.ndarray, files: Sequence[IO[bytes]]) -> None:
+def _scatter(entries: np.ndarray, places: Hashes, files: Sequence[IO[bytes]]) -> None:
     """Append each entry to the file at its place."""
     entries = entries[np.argsort(places, kind="stable")]
     ends = np.cumsum(np.bincount(places.astype(np.intp), minlength=len(files)))
@@ -212,16 +230,11 @@ def _scatter(entries: np.ndarray, places: np.ndarray, files: Sequence[IO[bytes]]
         file.write(entries[start:end].tobytes())
 
 
-def _equal_keys(entries: np.ndarray) -> Iterator[np.ndarray]:
-    entries = entries[np.lexsort((entries["rank"], entries["key"]))]
-    borders = np.flatnonzero(np.diff(entries["key"])) + 1
-    starts, ends = np.concatenate([[0], borders]), np.concatenate([borders, [len(entries)]])
-    for group in np.flatnonzero(ends - starts > 1):
-        yield entries["rank"][starts[group] : ends[group]]
+def _mix(values: Hashes) -> Hashes:
+    """Spread every bit over the whole word: the files go by the top bits.
 
-
-def _mix(values: np.ndarray) -> np.ndarray:
-    """Spread every bit over the whole word (SplitMix64, Steele et al. 2014): the files go by the top bits."""
+    SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators").
+    """
     values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
     return values ^ values >> np.uint64(31)

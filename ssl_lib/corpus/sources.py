@@ -1,4 +1,7 @@
-"""Finding and opening what `corpus.sources` names: files, folders, globs and URLs, compressed or not."""
+"""Which files `corpus.sources` names, and how they are opened.
+
+A source is a file, a folder, a glob or a URL; its files may be compressed.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ import hashlib
 import io
 import lzma
 import os
+import shutil
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -23,7 +29,20 @@ from ssl_lib.errors import UserError
 BUILT_IN = "built-in"
 FORMATS = {".txt": "text", ".md": "text", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+BLOCK = 1 << 20  # bytes that are read at once
+_DECOMPRESSORS: dict[str, Callable[[Any], io.BufferedIOBase]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
 _KNOWN = f"{', '.join(FORMATS)}, each also with {', '.join(COMPRESSIONS)}"
+
+# Base errors of the drivers of file systems, where these are no OSErrors.
+_DRIVER_ERRORS = {
+    "aiohttp": "ClientError",
+    "botocore.exceptions": "BotoCoreError",
+    "fsspec.exceptions": "FSTimeoutError",
+}
 
 
 class CorpusError(UserError):
@@ -32,23 +51,23 @@ class CorpusError(UserError):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source; `format` is a value of FORMATS, `compression` one of COMPRESSIONS or empty."""
+    """One file of a source; `compression` is one of COMPRESSIONS, or empty."""
 
     name: str
-    format: str
+    format: str  # a value of FORMATS
     compression: str
     open: Callable[[], BinaryIO]
     local: Path | None
 
 
 class Digest:
-    """SHA-256 and number of the bytes that were read."""
+    """SHA-256 and number of the bytes of a file that is read once, as a URL is."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def update(self, data: bytes | memoryview) -> None:
+    def update(self, data: bytes) -> None:
         """Count and hash some more bytes."""
         self._hash.update(data)
         self.size += len(data)
@@ -59,101 +78,46 @@ class Digest:
 
 
 def find_files(source: Source, key: str, root: Path) -> list[SourceFile]:
-    """All files of a source, by name; `key` is the source's dotted key. Raises CorpusError if there is none."""
-    found = (
-        _remote_files(source.path, key)
-        if "://" in source.path
-        else _local_files(source.path, key, root)
-    )
+    """All files of a source, by name; `key` is the source's dotted key.
+
+    Raises CorpusError if there is none.
+    """
+    if "://" in source.path:
+        found = _remote_files(source.path, key)
+    else:
+        found = _local_files(source.path, key, root)
     if not found:
         raise CorpusError(
-            f"{key}.path: no file matches {source.path}; a folder or glob must hold files of the kinds {_KNOWN}"
+            f"{key}.path: no file matches {source.path}; "
+            f"a folder or glob must hold files of the kinds {_KNOWN}"
         )
     return sorted(found, key=lambda file: file.name)
-
-
-def domain_of(source: Source) -> str:
-    """The source's domain: as set, or the name of its file or innermost plain folder."""
-    if source.domain:
-        return source.domain
-    parts = PurePosixPath(urlsplit(source.path).path if "://" in source.path else source.path).parts
-    plain = [part for part in parts if not glob.has_magic(part) and part not in ("/", ".", "..")]
-    return plain[-1].split(".")[0] or "text" if plain else "text"
-
-
-def outside_sources(source: Source, root: Path) -> bool:
-    """Whether a local source lies where `dvc.yaml` does not see it change."""
-    if source.path == BUILT_IN or "://" in source.path:
-        return False
-    return not (root / source.path).resolve().is_relative_to((root / "data" / "sources").resolve())
-
-
-@contextmanager
-def reading(file: SourceFile, digest: Digest) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file; every raw byte goes through `digest`.
-
-    Raises CorpusError for a file that cannot be opened, or that breaks off or is damaged while the block reads it.
-    """
-    with (
-        _explained(file.name),
-        file.open() as raw,
-        _decompressed(io.BufferedReader(_Tee(raw, digest), 1 << 20), file) as stream,
-    ):
-        yield stream
-
-
-def local_copy(file: SourceFile, digest: Digest, scratch: Path) -> Path:
-    """A file for random access to the decompressed bytes: the file itself, else a copy of it in `scratch`."""
-    path = file.local if file.local and not file.compression else scratch / "download"
-    with reading(file, digest) as stream:
-        if path == file.local:
-            _drain(stream)
-        else:
-            with path.open("wb") as copy:
-                while block := stream.read(1 << 20):
-                    copy.write(block)
-    return path
-
-
-def drain(file: SourceFile, stream: BinaryIO) -> None:
-    """Read a local file to its end, for the digest of the whole; a limited read of a URL stays short."""
-    if file.local:
-        _drain(stream)
-
-
-def _drain(stream: BinaryIO) -> None:
-    while stream.read(1 << 20):
-        pass
 
 
 def _local_files(pattern: str, key: str, root: Path) -> list[SourceFile]:
     path = root / pattern
     if path.is_dir():
-        inside = (
-            Path(folder) / name
-            for folder, _, names in os.walk(path)
-            if "/." not in folder[len(str(path)) :]
-            for name in names
-        )
-        names = [
-            os.path.join(pattern, found.relative_to(path))
-            for found in inside
-            if not found.name.startswith(".")
-        ]
+        names = []
+        for folder, folders, inside in os.walk(path):
+            # what `os.walk` visits next is what stays in `folders`
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            place = os.path.join(pattern, os.path.relpath(folder, path))
+            names += [os.path.join(place, name) for name in inside if not name.startswith(".")]
     elif path.exists():
-        return [_local_file(pattern, root, key)]
+        if _format_of(pattern) is None:
+            raise CorpusError(
+                f"{key}.path: {pattern} is of an unknown kind; the kinds are {_KNOWN}"
+            )
+        names = [pattern]
     else:
         matches = glob.glob(pattern, root_dir=root, recursive=True)
         names = [name for name in matches if (root / name).is_file()]
-    return [_local_file(name, root, key) for name in names if _kind(name) is not None]
-
-
-def _local_file(name: str, root: Path, key: str) -> SourceFile:
-    path = root / name
-    kind = _kind(name)
-    if kind is None:
-        raise CorpusError(f"{key}.path: {name} is of an unknown kind; the kinds are {_KNOWN}")
-    return SourceFile(Path(name).as_posix(), *kind, lambda: path.open("rb"), path)
+    files = []
+    for name in names:
+        if kind := _format_of(name):
+            local = root / name
+            files.append(SourceFile(Path(name).as_posix(), *kind, partial(io.FileIO, local), local))
+    return files
 
 
 def _remote_files(url: str, key: str) -> list[SourceFile]:
@@ -168,32 +132,85 @@ def _remote_files(url: str, key: str) -> list[SourceFile]:
             ) from None
         except ValueError as error:
             raise CorpusError(f"{key}.path: {url} cannot be read: {error}") from None
+        # ? and [ belong to web addresses, and are patterns elsewhere
         web = url.startswith(("http://", "https://"))
         if "*" in path or (not web and glob.has_magic(path)):
-            paths = [name for name in filesystem.glob(path) if _kind(name)]
-        elif _kind(path):
-            paths = [path]
+            paths = filesystem.glob(path)
         else:
-            paths = [name for name in filesystem.find(path) if _kind(name)]
-    return [_remote_file(filesystem, path) for path in paths]
+            paths = [path] if _format_of(path) else filesystem.find(path)
+    files = []
+    for path in paths:
+        if kind := _format_of(path):
+            name = filesystem.unstrip_protocol(path)
+            files.append(SourceFile(name, *kind, partial(filesystem.open, path, "rb"), None))
+    return files
 
 
-def _remote_file(filesystem: Any, path: str) -> SourceFile:
-    kind = _kind(path)
-    assert kind is not None
-    return SourceFile(
-        filesystem.unstrip_protocol(path), *kind, lambda: filesystem.open(path, "rb"), None
-    )
-
-
-def _kind(name: str) -> tuple[str, str] | None:
-    """(format, compression) by a file's name; None for an unknown kind."""
+def _format_of(name: str) -> tuple[str, str] | None:
+    """Format and compression by a file's name: "a/b.csv.gz" → ("csv", ".gz"); None if unknown."""
     plain = urlsplit(name).path if "://" in name else name
+    # "a/b.csv.gz" → "a/b.csv", ".gz"
     stem, suffix = os.path.splitext(plain.lower())
+    compression = ""
     if suffix in COMPRESSIONS:
-        inner = FORMATS.get(os.path.splitext(stem)[1])
-        return (inner, suffix) if inner else None
-    return (FORMATS[suffix], "") if suffix in FORMATS else None
+        compression, suffix = suffix, os.path.splitext(stem)[1]
+    return (FORMATS[suffix], compression) if suffix in FORMATS else None
+
+
+def domain_of(source: Source) -> str:
+    """The source's domain: as set, or the name of its file or innermost plain folder."""
+    if source.domain:
+        return source.domain
+    path = urlsplit(source.path).path if "://" in source.path else source.path
+    for part in reversed(PurePosixPath(path).parts):
+        if part not in ("/", ".", "..") and not glob.has_magic(part):
+            return part.split(".")[0] or "text"
+    return "text"
+
+
+def outside_sources(source: Source, root: Path) -> bool:
+    """Whether a local source lies where `dvc.yaml` does not see it change."""
+    if source.path == BUILT_IN or "://" in source.path:
+        return False
+    watched = (root / "data" / "sources").resolve()
+    return not (root / source.path).resolve().is_relative_to(watched)
+
+
+@contextmanager
+def reading(file: SourceFile, digest: Digest) -> Iterator[io.BufferedIOBase]:
+    """The decompressed bytes of a file; every raw byte goes through `digest`.
+
+    Raises CorpusError for a file that cannot be opened, or that breaks off or is damaged while the
+    block reads it.
+    """
+    with _explained(file.name), file.open() as raw:
+        stream: io.BufferedIOBase = io.BufferedReader(_Tee(raw, digest), BLOCK)
+        if file.compression == ".zst":
+            import pyarrow
+
+            stream = io.BufferedReader(pyarrow.CompressedInputStream(stream, "zstd"), BLOCK)
+        elif file.compression:
+            stream = _DECOMPRESSORS[file.compression](stream)
+        with stream:
+            yield stream
+
+
+def local_copy(file: SourceFile, digest: Digest, scratch: Path) -> Path:
+    """A file of the decompressed bytes: the file itself, or a copy in the folder `scratch`."""
+    with reading(file, digest) as stream:
+        if file.local and not file.compression:
+            exhaust(stream)
+            return file.local
+        path = scratch / "download"
+        with path.open("wb") as copy:
+            shutil.copyfileobj(stream, copy, BLOCK)
+        return path
+
+
+def exhaust(stream: io.BufferedIOBase) -> None:
+    """Read to the end, so that a digest is that of the whole file."""
+    while stream.read(BLOCK):
+        pass
 
 
 class _Tee(io.RawIOBase):
@@ -203,65 +220,36 @@ class _Tee(io.RawIOBase):
         self._raw, self._digest = raw, digest
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill the buffer; returns how many bytes there were."""
         data = self._raw.read(len(buffer))
         buffer[: len(data)] = data
         self._digest.update(data)
         return len(data)
 
 
-def _decompressed(stream: io.BufferedReader, file: SourceFile) -> BinaryIO:
-    if file.compression == ".gz":
-        return gzip.open(stream)
-    if file.compression == ".bz2":
-        return bz2.open(stream)
-    if file.compression == ".xz":
-        return lzma.open(stream)
-    if file.compression == ".zst":
-        import pyarrow
-
-        return io.BufferedReader(pyarrow.CompressedInputStream(stream, "zstd"), 1 << 20)
-    return stream
-
-
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Turn what file systems and decompressors raise into one sentence."""
-    import zlib
-
     try:
         yield
-    except FileNotFoundError:
-        raise CorpusError(
-            f"{name}: no such file; correct corpus.sources or put the file there"
-        ) from None
-    except PermissionError:
-        raise CorpusError(
-            f"{name}: may not be read; check its permissions or your credentials"
-        ) from None
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise CorpusError(
-            f"{name}: its compressed data is damaged or cut short ({error}); fetch the file again"
-        ) from None
-    except (OSError, TimeoutError, *_driver_errors()) as error:
-        raise CorpusError(
-            f"{name}: cannot be read ({_brief(error)}); check the file and the connection"
-        ) from None
-
-
-def _driver_errors() -> tuple[type[Exception], ...]:
-    """Base errors of the file system drivers that are loaded, where these are not OSErrors."""
-    names = (
-        ("aiohttp", "ClientError"),
-        ("botocore.exceptions", "BotoCoreError"),
-        ("fsspec.exceptions", "FSTimeoutError"),
-    )
-    return tuple(
-        getattr(sys.modules[module], name) for module, name in names if module in sys.modules
-    )
-
-
-def _brief(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    except Exception as error:
+        # a driver that is not loaded has raised nothing
+        loaded = [sys.modules.get(module) for module in _DRIVER_ERRORS]
+        bases = zip(loaded, _DRIVER_ERRORS.values(), strict=True)
+        drivers = [getattr(module, base) for module, base in bases if module]
+        if isinstance(error, FileNotFoundError):
+            advice = "no such file; correct corpus.sources or put the file there"
+        elif isinstance(error, PermissionError):
+            advice = "may not be read; check its permissions or your credentials"
+        elif isinstance(error, (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)):
+            advice = f"its compressed data is damaged or cut short ({error}); fetch the file again"
+        elif isinstance(error, (OSError, *drivers)):
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            advice = f"cannot be read ({reason}); check the file and the connection"
+        else:
+            raise
+        raise CorpusError(f"{name}: {advice}") from None

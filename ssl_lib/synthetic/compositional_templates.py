@@ -50,6 +50,7 @@ def _shapes(text: str, **macros: str) -> list[str]:
     return split_lines(text)
 
 
+# An empty alternative ("||||") is a part that is mostly missing.
 PARTS = {
     "LEAD": _parts(
         """|||| so | in short, | of course, | note that | we know that | it is true that |
@@ -116,6 +117,7 @@ PARTS = {
     "SHARE": _parts("{p}% of {b} | {p}% of {b} | {p} percent of {b} | {p} in every hundred of {b}"),
 }
 MACRO = re.compile("|".join(PARTS))
+# Shapes of addition and subtraction; a shape that stands twice is drawn twice as often.
 _CALCULATED = """
     LEADPHRASE GIVES {c!}.
     LEADPHRASE GIVES {c!}.
@@ -123,6 +125,7 @@ _CALCULATED = """
     PHRASE: {c!}.
     ONCE CLAUSE, FOUND {c!}.
 """
+# Shapes of comparisons, of the larger and of the smaller number.
 _PAIR = """
     LEADthe BETTER number of {a} and {b} is ANSWER.
     {a} or {b}? The BETTER is ANSWER.
@@ -142,6 +145,7 @@ _PAIR = """
     choose {a} or {b} by size: the BETTER is ANSWER.
     LEADANSWER is the BETTER side of {a} and {b}.
 """
+# Shapes of maximum and minimum.
 _EXTREME = """
     LEADthe BEST of LIST GIVES {c!}.
     if you look at LIST, the BEST is {c!}.

@@ -156,19 +156,16 @@ class DocumentBuilder:
         for before, name, role, deterministic in template.slots:
             value = values[name]
             start = position + len(before)
-            known_from = start
-            if isinstance(value, tuple):
-                head, rest = value
-                text = head + rest
-                known_from += 0 if deterministic else len(head)
-            else:
-                text = str(value)
+            text = "".join(value) if isinstance(value, tuple) else str(value)
             pieces += (before, text)
             position = start + len(text)
             if role:
                 self._numbers.append(LabeledNumber(start, position, role))
-            if deterministic or isinstance(value, tuple):
-                self._mark(known_from, position)
+            if deterministic:
+                self._mark(start, position)
+            elif isinstance(value, tuple):
+                # of ("Marlow", " Foods") what follows the head
+                self._mark(start + len(value[0]), position)
         pieces.append(template.ending)
         self.length = position + len(template.ending)
         self.sentences += 1

@@ -61,8 +61,10 @@ HELD_OUT_UNITS = {
     "speed": ["knots"],
     "power": ["horsepower"],
 }
+# Three times in four a dollar, where a sign stands.
 MONEY_SIGNS = ("$", "$", "$", "€")
 MONEY_WORDS = ("dollars", "euros")
+# In place of those in 30% of training documents' amounts, as nonce words are of other things.
 RARE_MONEY_SIGNS = ("₩", "₹", "₺", "₽", "₴", "₦", "₱", "₪", "₫", "R$", "kr ", "Rs ", "zł ", "Kč ")
 HELD_OUT_MONEY_SIGNS = ("£", "¥")
 HELD_OUT_MONEY_WORDS = ("francs", "crowns")
@@ -95,6 +97,7 @@ class Entities:
 
     def name(self, kind: str) -> str | tuple[str, str]:
         """A name of one of the kinds of NAMES: "Marlow Foods", later ("Marlow", " Foods")."""
+        # a name said before
         if kind in self._names:
             return self._names[kind]
         if _nonce_follows(self.draw):
@@ -131,6 +134,7 @@ class Entities:
         """Sign, number and words of an amount: ("$", "3.4", " million"), ("", "250", " euros")."""
         draw = self.draw
         style = draw.random()
+        # sign and word are drawn whatever the style, which may need neither
         signs = RARE_MONEY_SIGNS if _nonce_follows(draw) else MONEY_SIGNS
         sign = draw.pick(HELD_OUT_MONEY_SIGNS if self.held_out else signs)
         word = _noun(draw, HELD_OUT_MONEY_WORDS if self.held_out else MONEY_WORDS)

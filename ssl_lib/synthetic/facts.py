@@ -22,6 +22,7 @@ from ssl_lib.synthetic.quantities import operand_split
 Fact = tuple[Values, tuple[Template, ...]]
 
 _LONGEST_NAME = 40  # characters; longer names of constants are mostly fixed words
+# "The electron mass is 9.10938e-31 kg."
 _CONSTANTS = """
     The {name} is {a} {unit}.
     The {name} has a value of {a} {unit}.
@@ -51,6 +52,7 @@ class Table(NamedTuple):
 
 
 TABLES = {
+    # columns: length and width of sepal and petal in cm, species
     "iris": Table(
         ("iris.csv",),
         {"a": 2, "b": 3, "d": 0, "e": 1},
@@ -61,6 +63,7 @@ TABLES = {
         An {name} with a sepal of {d} cm has a petal of {a} cm.
         """,
     ),
+    # columns: alcohol 0, ash 2, magnesium 4, colour 9, class 13
     "wine": Table(
         ("wine_data.csv",),
         {"a": 0, "b": 9, "d": 4, "e": 2},
@@ -71,6 +74,7 @@ TABLES = {
         With {a:percentage}% alcohol and {d} mg of magnesium, it is class {n:identifier}.
         """,
     ),
+    # columns: radius 0, texture 1, area 3, diagnosis 30
     "tumours": Table(
         ("breast_cancer.csv",),
         {"a": 0, "b": 3, "d": 1},
@@ -80,6 +84,7 @@ TABLES = {
         This {name} tumour has a texture of {d} and a radius of {a}.
         """,
     ),
+    # columns: age 0, body mass index 2, blood pressure 3
     "patients": Table(
         ("diabetes_data_raw.csv.gz",),
         {"n": 0, "a": 2, "b": 3},
@@ -90,6 +95,7 @@ TABLES = {
         At a pressure of {b} the mass index is {a}.
         """,
     ),
+    # columns: chin-ups 0, sit-ups 1, jumps 2; then weight 3, waist 4, pulse 5
     "athletes": Table(
         ("linnerud_exercise.csv", "linnerud_physiological.csv"),
         {"n": 0, "m": 1, "o": 2, "a": 4},

@@ -57,6 +57,7 @@ class Domain(NamedTuple):
     writers: str = ""
 
 
+# Percent of training and of other documents; families, roles, writers.
 # fmt: off
 DOMAINS = {
     "arithmetic": Domain(17, 25, "addition subtraction"),

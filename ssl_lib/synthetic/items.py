@@ -67,6 +67,7 @@ def choice_items(
     if family not in CHOICE_FAMILIES:
         raise ValueError(f"family must be one of {', '.join(CHOICE_FAMILIES)}, got {family!r}")
     templates = FAMILIES[family].questions(held_out)
+    # one draw for all items: ten of them are the first ten of twenty
     items: dict[str, ChoiceItem] = {}
     draw = Draw(f"items/{family}/{seed}/{extrapolate}/{held_out}", split)
     tries = 0
@@ -91,6 +92,7 @@ def _choice_item(draw: Draw, family: str, template: Template, values: Values) ->
     prompt = "".join(before) + asked.before
     right = _integer(values[asked.name])
     numbers = draw.shuffled(_DISTRACTORS[family](draw, right, template, values))
+    # "The sum of 2 and 3 is " → a prompt without the last space, and choices " 5.", " 6." …
     space = " " if prompt.endswith(" ") else ""
     first, second, third, fourth = (f"{space}{number}." for number in numbers)
     choices = (first, second, third, fourth)
@@ -254,7 +256,8 @@ def role_documents(count: int, seed: int, split: str = "test") -> list[LabeledDo
     documents = []
     for index in range(count):
         draw = Draw(f"roles/{seed}", split, index)
-        entities, builder = Entities(draw, held_out=split == "test"), DocumentBuilder()
+        builder = DocumentBuilder()
+        entities = Entities(draw, held_out=split == "test")
         roles = draw.shuffled(ROLES)
         for role in roles[: draw.between(4, 6)]:
             role_sentence(role)(entities, builder)

@@ -50,6 +50,7 @@ class Kind:
 
 
 KINDS = {
+    # the last one but one: "3400000 dollars"
     "money": Kind(
         "money",
         100_000,
@@ -84,6 +85,7 @@ KINDS = {
             WrittenForm("", 1000, " kilograms"),
         ),
     ),
+    # 1234 people, 1,234 people, 1.234 thousand people
     "count": Kind(
         "count",
         1_000,
@@ -212,6 +214,7 @@ def draw_quantity(draw: Draw, kind: str) -> int:
     low, high = KINDS[kind].low, KINDS[kind].high
     while True:
         value = int(low * (high / low) ** draw.random())
+        # round amounts of money: 90,000,000 // 90,000 = 1000, so to whole thousands
         value -= value % (high // 90_000)
         if operand_split("quantity", value) == draw.split:
             return value
@@ -242,6 +245,7 @@ def state_paraphrase(entities: Entities, builder: DocumentBuilder) -> None:
         entities.say(builder, template, things | written(kind, value, form))
 
 
+# "Orion Steel earned $3.41 million, in full $3,410,000."
 _MILLIONS = parse_templates(
     """
     {firm} earned ${a} million, in full ${b!}.
@@ -252,6 +256,7 @@ _MILLIONS = parse_templates(
     """,
     "money",
 )
+# "The price of $12,345 is written $12345 without a comma."
 _THOUSANDS = parse_templates(
     """
     The price of ${a} is written ${b!} without a comma.
@@ -261,6 +266,7 @@ _THOUSANDS = parse_templates(
     """,
     "money",
 )
+# "Adding $218 to $345 makes $563."
 _MONEY_SUM = parse_templates(
     """
     The {things} cost ${a} and the repair ${b}, which makes ${c!}.
@@ -269,6 +275,7 @@ _MONEY_SUM = parse_templates(
     """,
     "money",
 )
+# "A price of $563 less a discount of $218 is $345."
 _MONEY_DIFFERENCE = parse_templates(
     """
     {person} had ${a} and spent ${b}, which leaves ${c!}.
@@ -277,6 +284,7 @@ _MONEY_DIFFERENCE = parse_templates(
     """,
     "money",
 )
+# "The cheque says seventeen dollars, in digits $17."
 _SPELLED = parse_templates(
     """
     The cheque says {w} dollars, in digits ${c!}.
@@ -320,6 +328,7 @@ def _thousands(draw: Draw) -> Values:
     return {"a": f"{number:,}", "b": number, "d": thousands, "s": scientific(number)}
 
 
+# "In scientific form, 12345 is 1.2345e4."
 _FORMS = parse_templates("""
     The number {a} is written {b!} without a comma.
     The number {b} is written {a!} with a comma.
@@ -334,6 +343,7 @@ def state_form(entities: Entities, builder: DocumentBuilder) -> None:
     entities.say(builder, entities.draw.pick(_FORMS), _thousands(entities.draw))
 
 
+# "June 7, 1987 is 1987-06-07."
 _DATES = parse_templates("""
     {month} {d:date_part}, {y:year} is {y:year!}-{m:date_part!}-{e:date_part!}.
     {d:date_part} {month} {y:year} is {month!} {d:date_part!}, {y:year!}.
@@ -341,6 +351,7 @@ _DATES = parse_templates("""
     {person} was born in {y:year}, in the {f:year!}s.
     {firm} dates from {y:year}, in the {o:ordinal!}{suffix!} century.
 """)
+# "3:05 p.m. is 15:05."
 _CLOCKS = parse_templates("{h}:{m} p.m. is {k!}:{m!}.\n{k}:{m} is {h!}:{m!} p.m.", "date_part")
 
 
@@ -361,6 +372,7 @@ def state_date(entities: Entities, builder: DocumentBuilder) -> None:
     entities.say(builder, draw.pick(_DATES), values)
 
 
+# "With 104 points against 97, Ashford Rovers won by 7."
 _LEADS = parse_templates(
     """
     {team} beat {rival} {a} to {b}, so the lead was {c!} points.
@@ -369,6 +381,7 @@ _LEADS = parse_templates(
     """,
     "score",
 )
+# "Kate Reed scored 34 and then 51, which makes 85."
 _TOTALS = parse_templates(
     """
     {team} scored {a} and {rival} scored {b}, together {c!} points.
@@ -420,6 +433,7 @@ def state_measurement(entities: Entities, builder: DocumentBuilder) -> None:
     entities.say(builder, _MEASUREMENT_TEMPLATES[source], values)
 
 
+# "Orion Steel sold 17 chairs in 1987, 563 in 1988 and 218 in 1989. In 1988 it was 563."
 _YEARS_TABLE = parse_templates("""
     {firm} sold {x} {things} in {i:year}, {y} in {j:year} and {w} in {k:year}.
     {firm} made {x} {things} in {i:year}, {y} in {j:year} and {w} in {k:year}.
@@ -430,6 +444,7 @@ _YEARS_QUESTIONS = parse_templates("""
     In {q:year} it was {r!}.
     {r} belongs to {q:year!}.
 """)
+# "Anna has 17 pens, Ben has 563 and Clara has 218. The largest is 563, of Ben."
 _PEOPLE_TABLE = parse_templates("{first} has {x} {things}, {second} has {y} and {third} has {w}.")
 _PEOPLE_QUESTIONS = parse_templates("""
     The largest is {c!}, of {best!}.

@@ -27,6 +27,7 @@ class Draw:
 
     def __init__(self, seed: int | str, split: str, index: int = 0) -> None:
         assert split in SPLITS, split
+        # not `hash`, which is another one in every process
         digest = blake2b(f"{seed}/{split}/{index}".encode(), digest_size=8).digest()
         self.random = random.Random(int.from_bytes(digest, "little")).random
         self.split = split
@@ -92,6 +93,7 @@ def percentage_facts(split: str) -> tuple[tuple[int, int], ...]:
 
     Of those, the results are whole.
     """
+    # 600 in all
     facts = ((rate, base) for rate in PERCENT_RATES for base in range(20, 1001, 20))
     return tuple(fact for fact in facts if operand_split("percentage", *fact) == split)
 
@@ -147,6 +149,7 @@ def near(draw: Draw, value: int, high: int) -> int:
     It is one to three ones, tens or hundreds away, or has two neighboring digits exchanged.
     """
     share = draw.random()
+    # 563 → 653 or 536
     if share < 0.3 and value >= 10:
         digits = list(str(value))
         place = draw.below(len(digits) - 1)

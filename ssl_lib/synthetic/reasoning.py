@@ -51,6 +51,7 @@ class UnitPair(NamedTuple):
     limit: int  # largest amount, in the large unit
 
 
+# Large and small, in full, small ones in a large one, largest amount.
 UNIT_PAIRS = (
     UnitPair("km", "m", "kilometres", "metres", 1000, 999),
     UnitPair("kg", "g", "kilograms", "grams", 1000, 999),
@@ -205,6 +206,7 @@ def _story(draw: Draw, template: Template, longer: bool) -> Values:
     if not (template.word_problem or longer):
         return {}
     first = draw.below(len(PEOPLE))
+    # another person, as often as any other
     second = (first + draw.between(1, len(PEOPLE) - 1)) % len(PEOPLE)
     return {"who": PEOPLE[first], "other": PEOPLE[second], "things": draw.pick(ITEMS)}
 

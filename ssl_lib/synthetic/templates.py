@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ssl_lib.synthetic.document import TemplateSet, parse_template_set, split_lines
 
+# Three, four and five elements; the last one is always `w`.
 LISTS = ("{x}, {y} and {w}", "{x}, {y}, {z} and {w}", "{x}, {y}, {z}, {v} and {w}")
 _EXTREMES = """
     8x The BEST of LIST is {c!}.
@@ -45,6 +46,7 @@ def _extreme(best: str) -> TemplateSet:
 
 
 FAMILY_TEMPLATES = {
+    # 345 + 218 = 563, also as a word problem
     "addition": parse_template_set(
         """
         8x {a} + {b} = {c!}.
@@ -69,6 +71,7 @@ FAMILY_TEMPLATES = {
         What is the sum of {a} and {b}? It is {c!}.
         """,
     ),
+    # 563 - 218 = 345; the minuend is the larger one
     "subtraction": parse_template_set(
         """
         8x {a} - {b} = {c!}.
@@ -93,6 +96,7 @@ FAMILY_TEMPLATES = {
         What is the difference between {a} and {b}? It is {c!}.
         """,
     ),
+    # the larger or the smaller of 563 and 218, or Yes and No
     "comparison": parse_template_set(
         """
         8x The larger of {a} and {b} is {h!}.
@@ -119,8 +123,10 @@ FAMILY_TEMPLATES = {
         Of the two numbers {a} and {b}, the smaller one is {l!}.
         """,
     ),
+    # the largest of 17, 563 and 218
     "maximum": _extreme("largest"),
     "minimum": _extreme("smallest"),
+    # 7, 11, 15, 19, 23: what follows, or the step
     "sequence": parse_template_set(
         """
         8x The sequence {x}, {y}, {z}, {v} continues with {c!}.
@@ -143,6 +149,7 @@ FAMILY_TEMPLATES = {
         After the terms {x}, {y}, {z}, {v} comes {c!}.
         """,
     ),
+    # 3, 6, 12, 24: no item asks for these, so one held-out template is enough
     "geometric": parse_template_set(
         """
         Times {r} each time: {x}, {y!}, {z!}, {v!}.
@@ -153,6 +160,7 @@ FAMILY_TEMPLATES = {
         Multiplying {x} by {r} gives {y!}, then {z!}, {v!}.
         """,
     ),
+    # 3 km is 3000 m, in both directions
     "conversion": parse_template_set(
         """
         2x {a} {large} is {c!} {small}.
@@ -177,6 +185,7 @@ FAMILY_TEMPLATES = {
         """,
         role="measurement",
     ),
+    # 15% of 240 is 36
     "percentage": parse_template_set(
         """
         14x {p}% of {b} is {c!}.
@@ -199,6 +208,7 @@ FAMILY_TEMPLATES = {
         How much is {p} percent of {b}? It is {c!}.
         """,
     ),
+    # three hundred forty-five is 345, in both directions
     "numeration": parse_template_set(
         """
         10x In digits, {w} is {c!}.
@@ -224,6 +234,8 @@ FAMILY_TEMPLATES = {
     ),
 }
 
+# What a number looks like in its role: every template of a role shares these, so that no
+# notation tells a template.
 _MACROS = {
     "MONEY": "{before}{sum:money}{after}",
     "LENGTH": "{length:measurement} {length_unit}",
@@ -256,6 +268,7 @@ def _role(common: str, held_out: str) -> TemplateSet:
 
 
 ROLE_TEMPLATES = {
+    # 1850 to 2030: as counts, prices and identifiers may be, too
     "year": _role(
         """
         {firm} was founded in YEAR.
@@ -281,6 +294,7 @@ ROLE_TEMPLATES = {
         {person} was in {city} in YEAR.
         """,
     ),
+    # $3.4 million, €12,500, 250 dollars
     "money": _role(
         """
         {firm} earned MONEY.
@@ -306,6 +320,7 @@ ROLE_TEMPLATES = {
         A price of MONEY was paid.
         """,
     ),
+    # 12%, 12.5 percent
     "percentage": _role(
         """
         Sales rose by RATE%.
@@ -330,6 +345,7 @@ ROLE_TEMPLATES = {
         The tax rate stood at RATE%.
         """,
     ),
+    # 17, 2,345, of people and things
     "count": _role(
         """
         MANY people came.
@@ -354,6 +370,7 @@ ROLE_TEMPLATES = {
         The town has MANY houses.
         """,
     ),
+    # 12.5 km, 340 grams, 37 degrees
     "measurement": _role(
         """
         The rope is LENGTH long.
@@ -381,6 +398,7 @@ ROLE_TEMPLATES = {
         The lamp reached HEAT.
         """,
     ),
+    # 3-1, 104 to 97, 12 points
     "score": _role(
         """
         {team} beat {rival} TALLY.
@@ -404,6 +422,7 @@ ROLE_TEMPLATES = {
         The score was TALLY at half-time.
         """,
     ),
+    # third, 21st
     "ordinal": _role(
         """
         {person} finished RANK.
@@ -428,6 +447,7 @@ ROLE_TEMPLATES = {
         They locked the RANK door.
         """,
     ),
+    # #4711, AB-0042: a code may begin with zeros
     "identifier": _role(
         """
         Order CODE was sent.
@@ -452,6 +472,7 @@ ROLE_TEMPLATES = {
         Invoice number CODE was lost.
         """,
     ),
+    # June 7, 7 June, 14:05
     "date_part": _role(
         """
         The meeting is on DATE.
