@@ -19,7 +19,7 @@ from report_inputs import NASTY, summary, write_inputs
 from ssl_lib.config import Settings
 from ssl_lib.evaluation.tasks import TASKS, Task
 from ssl_lib.report import guide, write_report
-from ssl_lib.report.inputs import Inputs, at, read_inputs
+from ssl_lib.report.inputs import Inputs, Result, at, read_inputs
 from ssl_lib.report.markup import interval_text, score
 from ssl_lib.report.number_line import (
     candidates,
@@ -162,7 +162,7 @@ def test_any_key_may_be_missing_or_null(full: Path) -> None:
                 replace(inputs, **{field: rest if number % 2 else rest | {key: None}}),
                 "now",
             )
-    for key in inputs.task("token_classification"):
+    for key in inputs.task("token_classification").tree:
         rows = {task: row | {key: None} for task, row in inputs.evaluation["downstream"].items()}
         render_page(
             Settings(), replace(inputs, evaluation=inputs.evaluation | {"downstream": rows}), "now"
@@ -217,21 +217,21 @@ def test_the_headline_gives_intervals_and_counts_what_the_guide_asks(page: str) 
 
 
 def test_rows_below_the_guide_are_marked(full: Path) -> None:
-    rows = read_inputs(full).evaluation["downstream"]
-    kinds = {task: guide.verdict_of_task(task, row).kind for task, row in rows.items()}
+    results = read_inputs(full).downstream()
+    kinds = {task: guide.verdict_of_task(task, one).kind for task, one in results.items()}
     assert kinds == {
         "token_classification": "met",
         "numerical_reasoning": "near",
         "semantic_similarity": "missed",
         "next_token_prediction": "missed",
     }
-    assert guide.verdict_of_task("numerical_reasoning", {"after": None}).kind == "missed"
+    assert guide.verdict_of_task("numerical_reasoning", Result.of({"after": None})).kind == "missed"
     apart = {"ci95": [0.42, 0.6], "before_ci95": [0.3, 0.41]}
     touching = {"ci95": [0.4, 0.6], "before_ci95": [0.3, 0.41]}
-    assert guide.verdict_of_twin(apart).words == "above"
-    assert guide.verdict_of_twin(touching).words == "not above"
+    assert guide.verdict_of_twin(Result.of(apart)).words == "above"
+    assert guide.verdict_of_twin(Result.of(touching)).words == "not above"
     better_below = {"ci95": [1.1, 1.2], "before_ci95": [3.8, 4.0], "higher_is_better": False}
-    assert guide.verdict_of_twin(better_below).words == "below"
+    assert guide.verdict_of_twin(Result.of(better_below)).words == "below"
     assert guide.verdict_of_loss("mlm", {"reduction": 0.58}).kind == "met"
     assert guide.verdict_of_loss("mlm", {"reduction": 0.5799}).kind == "missed"
 

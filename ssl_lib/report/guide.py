@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ssl_lib.evaluation.tasks import TASKS
-from ssl_lib.report.inputs import Inputs
+from ssl_lib.report.inputs import Inputs, Result, known
 from ssl_lib.report.markup import (
     NONE,
     Html,
     absent,
+    after_cell,
+    before_cell,
     count,
-    difference,
     gain,
+    gain_cell,
     interval_text,
-    is_interval,
     join,
-    known,
     metric_name,
     name,
     note,
@@ -28,9 +28,9 @@ from ssl_lib.report.markup import (
     paragraph,
     percent,
     score,
+    small,
     table,
     tag,
-    with_interval,
 )
 
 TITLE = "Self-Supervised Learning for Numerical Token Prediction"
@@ -56,12 +56,16 @@ class Verdict(NamedTuple):
         return tag("span", f"{sign} {self.words}", class_=f"mark {self.kind}")
 
 
+MET, MISSED = Verdict("met", "met"), Verdict("missed", "not met")
+NEAR = Verdict("near", "met, interval reaches below")
 NO_MARK = Verdict("none", "the guide has no mark")
 
 
 def mark_of_task(task: str, which: int) -> float | None:
     """The guide's result of a task before (0) or after (1) training, None where it has none."""
-    guide = TASKS[task].guide if task in TASKS else None
+    if task not in TASKS:
+        return None
+    guide = TASKS[task].guide
     return guide[which] if guide else None
 
 
@@ -70,32 +74,30 @@ def verdict_of_loss(objective: str, loss: Mapping[str, Any]) -> Verdict:
     if objective not in LOSSES:
         return NO_MARK
     reduction = loss.get("reduction")
-    if known(reduction) and reduction >= LOSSES[objective][2]:
-        return Verdict("met", "met")
-    return Verdict("missed", "not met")
+    bar = LOSSES[objective][2]
+    return MET if known(reduction) and reduction >= bar else MISSED
 
 
-def verdict_of_task(task: str, result: Mapping[str, Any]) -> Verdict:
+def verdict_of_task(task: str, result: Result) -> Verdict:
     """Does the result after training reach the guide's, and does its interval stay above it?"""
     bar = mark_of_task(task, 1)
     if bar is None:
         return NO_MARK
-    after, interval = result.get("after"), result.get("ci95")
-    if not known(after) or after < bar:
-        return Verdict("missed", "not met")
-    if is_interval(interval) and interval[0] < bar:
-        return Verdict("near", "met, interval reaches below")
-    return Verdict("met", "met")
+    if result.after is None or result.after < bar:
+        return MISSED
+    if result.after_ci95 and result.after_ci95[0] < bar:
+        return NEAR
+    return MET
 
 
-def verdict_of_twin(result: Mapping[str, Any]) -> Verdict:
+def verdict_of_twin(result: Result) -> Verdict:
     """Do the intervals of the trained model and of its twin lie apart, the better one trained?"""
-    after, before = result.get("ci95"), result.get("before_ci95")
-    if not is_interval(after) or not is_interval(before):
-        return Verdict("missed", "not above")
-    if result.get("higher_is_better") is False:
-        return Verdict("met", "below") if after[1] < before[0] else Verdict("missed", "not below")
-    return Verdict("met", "above") if after[0] > before[1] else Verdict("missed", "not above")
+    before, after = result.before_ci95, result.after_ci95
+    place = "above" if result.higher_is_better else "below"
+    apart = False
+    if before and after:
+        apart = after[0] > before[1] if result.higher_is_better else after[1] < before[0]
+    return Verdict("met", place) if apart else Verdict("missed", f"not {place}")
 
 
 def headline(inputs: Inputs) -> Html:
@@ -106,12 +108,12 @@ def headline(inputs: Inputs) -> Html:
             "metrics/evaluation.json holds no downstream tasks yet: run `dvc repro` to measure "
             "them."
         )
-    tiles = [_tile(task, result) for task, result in results.items()]
     lead = paragraph(sentence(results), class_="lead")
+    tiles = [_tile(task, result) for task, result in results.items()]
     return join(lead, _verdicts(inputs, results), tag("div", *tiles, class_="tiles"))
 
 
-def sentence(results: Mapping[str, Mapping[str, Any]]) -> str:
+def sentence(results: Mapping[str, Result]) -> str:
     """What pretraining did to each task, in words.
 
     "… raised a from 25.1% [23.1–27.1] to 89.1% [87.1–91.1] and b from …; it lowered c from …". A
@@ -119,74 +121,77 @@ def sentence(results: Mapping[str, Mapping[str, Any]]) -> str:
     """
     groups: dict[str, list[str]] = {"raised": [], "did not clearly change": [], "lowered": []}
     for task, result in results.items():
-        interval = result.get("difference_ci95")
-        if not is_interval(interval):
-            raised, lowered = verdict_of_twin(result).kind == "met", False
-        else:
-            raised, lowered = interval[0] > 0, interval[1] < 0
-        verb = "raised" if raised else "lowered" if lowered else "did not clearly change"
-        metric = _metric(result)
-        before = score(result.get("before"), metric)
-        after = score(result.get("after"), metric)
-        before_ends = interval_text(result.get("before_ci95"), metric)
-        after_ends = interval_text(result.get("ci95"), metric)
+        metric = result.metric
+        before, after = score(result.before, metric), score(result.after, metric)
+        before_ends = interval_text(result.before_ci95, metric)
+        after_ends = interval_text(result.after_ci95, metric)
         change = f"from {before} [{before_ends}] to {after} [{after_ends}]"
-        groups[verb].append(f"{name(task).lower()} {change}")
+        title = name(task).lower()
+        groups[_direction(result)].append(f"{title} {change}")
 
     clauses = []
     for verb, tasks in groups.items():
+        # ["a", "b", "c"] → "a, b and c"
+        *first, last = tasks or [""]
+        if first:
+            last = ", ".join(first) + f" and {last}"
         if tasks:
-            # ["a", "b", "c"] → "a, b and c"
-            first, last = ", ".join(tasks[:-1]), tasks[-1]
-            clauses.append(f"{verb} {first} and {last}" if first else f"{verb} {last}")
+            clauses.append(f"{verb} {last}")
     changes = "; it ".join(clauses)
     lead = "On text that training has never seen, pretraining"
     return f"{lead} {changes} (95% intervals in brackets)."
 
 
-def _verdicts(inputs: Inputs, results: Mapping[str, Mapping[str, Any]]) -> Html:
+def _direction(result: Result) -> str:
+    """The verb for a change, by the interval of the difference or else by both intervals."""
+    if result.difference_ci95 is None:
+        apart = verdict_of_twin(result).kind == "met"
+        return "raised" if apart else "did not clearly change"
+    low, high = result.difference_ci95
+    if low > 0:
+        return "raised"
+    return "lowered" if high < 0 else "did not clearly change"
+
+
+def _verdicts(inputs: Inputs, results: Mapping[str, Result]) -> Html:
     """How many tasks and losses reach the guide's results, and on what they were measured."""
     losses = inputs.evaluation.get("losses") or {}
-    of_tasks = [verdict_of_task(task, result) for task, result in results.items()]
-    of_losses = [verdict_of_loss(objective, loss) for objective, loss in losses.items()]
-    tasks_met = sum(verdict.kind in ("met", "near") for verdict in of_tasks)
-    losses_met = sum(verdict.kind == "met" for verdict in of_losses)
+    tasks_met = losses_met = above = 0
+    for task, result in results.items():
+        tasks_met += verdict_of_task(task, result) in (MET, NEAR)
+        above += verdict_of_twin(result).kind == "met"
+    for objective, loss in losses.items():
+        losses_met += verdict_of_loss(objective, loss) == MET
     marked = sum(task.guide is not None for task in TASKS.values())
-    above = sum(verdict_of_twin(result).kind == "met" for result in results.values())
     words = (
         f"{tasks_met} of {marked} tasks and {losses_met} of {len(LOSSES)} losses reach the guide's "
         f"results; {above} of {len(results)} tasks lie clearly above the randomly initialised twin."
     )
-    corpus = inputs.evaluation.get("corpus") or {}
+    corpus = inputs.evaluation.get("corpus")
     if corpus:
         documents = count(corpus.get("documents"))
         words += f" Held-out documents: {documents}, corpus: {corpus.get('name')}."
     return note(words)
 
 
-def _tile(task: str, result: Mapping[str, Any]) -> Html:
+def _tile(task: str, result: Result) -> Html:
     """The result after training in large type, with what is needed to judge it."""
-    metric = _metric(result)
-    before, after = result.get("before"), result.get("after")
-    ends = interval_text(result.get("ci95"), metric)
-    before_ends = interval_text(result.get("before_ci95"), metric)
+    metric, verdict = result.metric, verdict_of_task(task, result)
+    ends = interval_text(result.after_ci95, metric)
+    before = score(result.before, metric)
+    before_ends = interval_text(result.before_ci95, metric)
     change = ""
-    if known(before) and known(after):
-        change = gain(after - before, metric)
+    if result.gain is not None:
+        change = gain(result.gain, metric)
         bar = mark_of_task(task, 1)
         if bar is not None:
             change += f", guide {percent(bar, 0)}"
-    verdict = verdict_of_task(task, result)
-    return tag(
-        "div",
-        tag("h3", name(task)),
-        paragraph(score(after, metric), class_="big"),
-        paragraph(f"{ends}, n = {count(result.get('n'))}"),
-        paragraph(f"from {score(before, metric)} ({before_ends})"),
-        paragraph(change),
-        paragraph(verdict.mark()) if verdict != NO_MARK else None,
-        class_="tile",
-    )
+    # <div class="tile"><h3>…</h3><p class="big">89.1%</p><p>87.1–91.1, n = 1,000</p>…
+    lines = [f"{ends}, n = {count(result.n)}", f"from {before} ({before_ends})", change]
+    if verdict != NO_MARK:
+        lines.append(verdict.mark())
+    large = paragraph(score(result.after, metric), class_="big")
+    return tag("div", tag("h3", name(task)), large, *map(paragraph, lines), class_="tile")
 
 
 def guide_tasks(inputs: Inputs) -> Html:
@@ -199,20 +204,12 @@ def guide_tasks(inputs: Inputs) -> Html:
         )
     rows = []
     for task, result in results.items():
-        metric = _metric(result)
-        rows.append(
-            [
-                join(name(task), tag("span", metric_name(metric), class_="ci")),
-                verdict_of_task(task, result).mark(),
-                count(result.get("n")),
-                with_interval(result.get("before"), result.get("before_ci95"), metric),
-                with_interval(result.get("after"), result.get("ci95"), metric),
-                difference(result, metric),
-                percent(mark_of_task(task, 0), 0),
-                percent(mark_of_task(task, 1), 0),
-                verdict_of_twin(result).mark(),
-            ]
-        )
+        title = join(name(task), small(metric_name(result.metric)))
+        row = [title, verdict_of_task(task, result).mark(), count(result.n)]
+        row += [before_cell(result), after_cell(result), gain_cell(result)]
+        row += [percent(mark_of_task(task, which), 0) for which in (0, 1)]
+        row.append(verdict_of_twin(result).mark())
+        rows.append(row)
     head = ["Task", "Guide's result", "n", "Ours before", "after", "gain"]
     head += ["Guide before", "after", "Random init."]
     words = (
@@ -275,7 +272,3 @@ def _about_losses(losses: Mapping[str, Any]) -> str:
             f"{total['after']:.3f}, by {total['reduction']:.1%}."
         )
     return words
-
-
-def _metric(result: Mapping[str, Any]) -> str:
-    return result.get("metric") or "accuracy"

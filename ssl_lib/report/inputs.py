@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from ssl_lib.evaluation.tasks import downstream_tasks
 from ssl_lib.files import sha256_of
@@ -20,6 +21,84 @@ from ssl_lib.files import sha256_of
 Tree = dict[str, Any]
 Table = list[dict[str, str]]
 Content = TypeVar("Content", Tree, Table)
+Interval = Sequence[float]
+
+
+def known(value: Any) -> TypeGuard[float]:
+    """Is this a finite number?"""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value)
+
+
+def is_interval(interval: Any) -> TypeGuard[Interval]:
+    """Are these two finite numbers?"""
+    return isinstance(interval, Sequence) and len(interval) == 2 and all(map(known, interval))
+
+
+def at(tree: Any, *keys: str) -> Any:
+    """A value deep in a tree of dicts, None where a key is missing."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+@dataclass(frozen=True)
+class Result:
+    """A measure before and after training; None where the files hold no finite value.
+
+    `before` is the randomly initialised twin. The `..._ci95` are 95% intervals, that of the
+    difference on the same resampled items. `tree` is all that the files say of the measure.
+    """
+
+    metric: str
+    before: float | None
+    after: float | None
+    before_ci95: Interval | None
+    after_ci95: Interval | None
+    difference_ci95: Interval | None
+    tree: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any] | None, metric: str = "accuracy") -> Result:
+        """Read `{"metric", "before", "after", "before_ci95", "ci95", "difference_ci95", ...}`."""
+        tree = tree or {}
+        metric = tree.get("metric") or metric
+
+        def value(key: str) -> float | None:
+            found = tree.get(key)
+            return found if known(found) else None
+
+        def interval(key: str) -> Interval | None:
+            found = tree.get(key)
+            return found if is_interval(found) else None
+
+        return cls(
+            metric,
+            value("before"),
+            value("after"),
+            interval("before_ci95"),
+            interval("ci95"),
+            interval("difference_ci95"),
+            tree,
+        )
+
+    @property
+    def n(self) -> Any:
+        """How many items were answered."""
+        return self.tree.get("n")
+
+    @property
+    def higher_is_better(self) -> bool:
+        """False for losses and errors."""
+        return self.tree.get("higher_is_better") is not False
+
+    @property
+    def gain(self) -> float | None:
+        """After - before."""
+        if self.before is None or self.after is None:
+            return None
+        return self.after - self.before
 
 
 @dataclass(frozen=True)
@@ -40,27 +119,20 @@ class Inputs:
     commit: str = ""
     missing: tuple[str, ...] = ()
 
-    def downstream(self) -> dict[str, Tree]:
+    def downstream(self) -> dict[str, Result]:
         """Results of the downstream tasks: those of the registry in its order, then any others."""
-        results = self.evaluation.get("downstream") or {}
+        trees = self.evaluation.get("downstream") or {}
         names = [task.name for task in downstream_tasks()]
-        ordered = dict.fromkeys([*names, *results])
-        return {name: results[name] for name in ordered if results.get(name)}
+        ordered = dict.fromkeys([*names, *trees])
+        return {name: Result.of(trees[name]) for name in ordered if trees.get(name)}
 
-    def task(self, name: str) -> Tree:
-        """The result of a downstream task."""
-        return at(self.evaluation, "downstream", name) or {}
+    def task(self, name: str) -> Result:
+        """The result of a downstream task, without values where it was not measured."""
+        return Result.of(at(self.evaluation, "downstream", name))
 
     def detail(self, name: str) -> Tree:
         """The details of a task: confusion matrices, families, examples."""
         return at(self.details, name, "details") or {}
-
-
-def at(tree: Any, *keys: str) -> Any:
-    """A value deep in a tree of dicts, None where a key is missing."""
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree
 
 
 def read_inputs(root: Path) -> Inputs:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl_lib.report.inputs import Inputs, at, loss_points
+from ssl_lib.report.inputs import Inputs, at, known, loss_points
 from ssl_lib.report.markup import (
     NONE,
     Cell,
@@ -18,7 +18,6 @@ from ssl_lib.report.markup import (
     grid,
     heat_map,
     join,
-    known,
     legend,
     name,
     note,

@@ -9,12 +9,12 @@ One way to write each kind of value, with true minus signs, and a dash where the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from ssl_lib.evaluation.tasks import TASKS
+from ssl_lib.report.inputs import Result, is_interval, known
 
 NONE = "–"
 EMPTY_ELEMENTS = frozenset({"meta", "br", "line", "circle", "path", "rect", "polyline"})
@@ -49,16 +49,6 @@ class Cell(NamedTuple):
     shown: str
     share: float
     wrong: bool = False
-
-
-def known(value: Any) -> TypeGuard[float]:
-    """Is this a finite number?"""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def is_interval(interval: Any) -> TypeGuard[Sequence[float]]:
-    """Are these two finite numbers?"""
-    return isinstance(interval, Sequence) and len(interval) == 2 and all(map(known, interval))
 
 
 def name(key: str) -> str:
@@ -189,26 +179,42 @@ def absent(what: str) -> Html:
 
 def with_interval(value: Any, interval: Any, metric: str) -> Html:
     """A value and, below it, its 95% interval."""
-    return _above(score(value, metric), interval, metric)
+    shown = score(value, metric)
+    return _above_interval(shown, interval, metric)
 
 
 def gain_with_interval(value: Any, interval: Any, metric: str) -> Html:
     """A signed difference and, below it, its 95% interval."""
-    return _above(gain(value, metric), interval, metric)
+    shown = gain(value, metric)
+    return _above_interval(shown, interval, metric)
 
 
-def _above(shown: str, interval: Any, metric: str) -> Html:
+def _above_interval(shown: str, interval: Any, metric: str) -> Html:
+    # <span class="v">89.1%</span><span class="ci">87.1–91.1</span>
     value = tag("span", shown, class_="v")
     if not is_interval(interval):
         return value
-    return join(value, tag("span", interval_text(interval, metric), class_="ci"))
+    return join(value, small(interval_text(interval, metric)))
 
 
-def difference(result: Mapping[str, Any], metric: str) -> Html:
+def small(words: str) -> Html:
+    """Words in small type on a line of their own, inside a cell."""
+    return tag("span", words, class_="ci")
+
+
+def before_cell(result: Result) -> Html:
+    """The result of the randomly initialised twin."""
+    return with_interval(result.before, result.before_ci95, result.metric)
+
+
+def after_cell(result: Result) -> Html:
+    """The result of the trained model."""
+    return with_interval(result.after, result.after_ci95, result.metric)
+
+
+def gain_cell(result: Result) -> Html:
     """After - before with the interval of the paired difference."""
-    before, after = result.get("before"), result.get("after")
-    change = after - before if known(before) and known(after) else None
-    return gain_with_interval(change, result.get("difference_ci95"), metric)
+    return gain_with_interval(result.gain, result.difference_ci95, result.metric)
 
 
 def table(

@@ -6,18 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_lib.report.inputs import Inputs, at, number_lines
+from ssl_lib.report.inputs import Inputs, Result, at, is_interval, known, number_lines
 from ssl_lib.report.markup import (
     NONE,
     Html,
     absent,
+    after_cell,
+    before_cell,
     count,
     figure,
     grid,
     interval_text,
-    is_interval,
     join,
-    known,
     legend,
     metric_name,
     name,
@@ -26,6 +26,7 @@ from ssl_lib.report.markup import (
     paragraph,
     percent,
     score,
+    small,
     table,
     tag,
     with_interval,
@@ -185,27 +186,28 @@ def probes(inputs: Inputs) -> Html:
     return join(table(caption, [*head, "The paper's rows"], rows), note(words))
 
 
-def probe_row(key: str, result: Mapping[str, Any], baselines: list[str]) -> list[Any]:
+def probe_row(key: str, tree: Mapping[str, Any], baselines: list[str]) -> list[Any]:
     """The cells of one probe, such as `addition/1000`: Addition, below 1,000."""
     task, _, limit = key.partition("/")
     title = f"{name(task)}, below {count(int(limit))}" if limit.isdigit() else name(task)
-    metric = result.get("metric") or "accuracy"
-    cells: list[Any] = [join(title, tag("span", metric_name(metric), class_="ci"))]
-    cells.append(count(result.get("n")))
-    for model, interval_key in (("before", "before_ci95"), ("after", "ci95")):
-        shown = with_interval(result.get(model), result.get(interval_key), metric)
+    result = Result.of(tree)
+    metric = result.metric
+    cells: list[Any] = [join(title, small(metric_name(metric))), count(result.n)]
+    for model, shown in (("before", before_cell(result)), ("after", after_cell(result))):
         # How far the seeds lie apart; nothing for a single one.
-        seeds = at(result, "details", "seeds", model)
+        seeds = at(tree, "details", "seeds", model)
         if isinstance(seeds, list) and len(seeds) > 1 and all(map(known, seeds)):
             ends = interval_text([min(seeds), max(seeds)], metric)
-            shown = join(shown, tag("span", f"seeds {ends}", class_="ci"))
+            shown = join(shown, small(f"seeds {ends}"))
         cells.append(shown)
     for baseline in baselines:
-        value = at(result, "baselines", baseline)
-        cells.append(with_interval(value, at(result, "baselines_ci95", baseline), metric))
-    paper = at(result, "details", "paper") or result.get("paper") or {}
-    theirs = ", ".join(f"{model} {score(value, metric)}" for model, value in paper.items())
-    cells.append(tag("span", theirs or NONE, class_="ci aside"))
+        value = at(tree, "baselines", baseline)
+        interval = at(tree, "baselines_ci95", baseline)
+        cells.append(with_interval(value, interval, metric))
+    # {"BERT": 0.62, "untrained CNN": 0.87} → BERT 62.0%, untrained CNN 87.0%
+    paper = at(tree, "details", "paper") or tree.get("paper") or {}
+    theirs = [f"{model} {score(value, metric)}" for model, value in paper.items()]
+    cells.append(tag("span", ", ".join(theirs) or NONE, class_="ci aside"))
     return cells
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ssl_lib.report.guide import mark_of_task
-from ssl_lib.report.inputs import Inputs, at, loss_points, number_lines
-from ssl_lib.report.markup import is_interval, known, name
+from ssl_lib.report.inputs import Inputs, Interval, Result, at, known, loss_points, number_lines
+from ssl_lib.report.markup import name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,22 +100,20 @@ def losses(inputs: Inputs) -> Figure | None:
 
 def downstream(inputs: Inputs) -> Figure | None:
     """Each downstream task before and after, with the guide's result as a dotted line."""
-    results = {
-        task: result for task, result in inputs.downstream().items() if known(result.get("after"))
-    }
-    if not results:
+    results = inputs.downstream()
+    measured = [task for task, result in results.items() if result.after is not None]
+    if not measured:
         return None
-    picture = blank(7, 0.7 * len(results) + 1)
+    picture = blank(7, 0.7 * len(measured) + 1)
     axes = picture.add_subplot()
     plain_axes(axes, "Downstream tasks, 95% intervals; dashes: the guide's results")
-    for place, (task, result) in enumerate(results.items()):
-        before, after = result.get("before"), result.get("after")
-        _interval(axes, before, result.get("before_ci95"), place + 0.13, BEFORE, "before")
-        _interval(axes, after, result.get("ci95"), place - 0.13, AFTER, "after")
-        bar = mark_of_task(task, 1)
+    for place, task in enumerate(measured):
+        result, bar = results[task], mark_of_task(task, 1)
+        _mark(axes, place + 0.13, result.before, result.before_ci95, BEFORE, "before")
+        _mark(axes, place - 0.13, result.after, result.after_ci95, AFTER, "after")
         if bar is not None:
             axes.plot([bar, bar], [place - 0.35, place + 0.35], color=INK, ls=":", lw=1.2)
-    _name_rows(picture, axes, list(results))
+    _name_rows(picture, axes, measured)
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), 1.02)
     return picture
 
@@ -123,29 +121,35 @@ def downstream(inputs: Inputs) -> Figure | None:
 def reasoning(inputs: Inputs) -> Figure | None:
     """Each family of numerical reasoning before and after, and on longer numbers."""
     detail = inputs.detail("numerical_reasoning")
-    families = detail.get("families") or {}
+    families = detail.get("families")
     if not families:
         return None
     picture = blank(7, 0.42 * len(families) + 1)
     axes = picture.add_subplot()
     plain_axes(axes, "Numerical reasoning by family, 95% intervals")
-    for place, (family, result) in enumerate(families.items()):
-        before, after = result.get("before"), result.get("after")
-        _interval(axes, before, result.get("before_ci95"), place + 0.22, BEFORE, "untrained")
-        _interval(axes, after, result.get("ci95"), place, AFTER, "trained")
-        longer = at(detail, "extrapolation", "families", family) or {}
-        value, ends = longer.get("after"), longer.get("ci95")
-        _interval(axes, value, ends, place - 0.22, PLAIN, "trained, longer numbers")
+    for place, (family, tree) in enumerate(families.items()):
+        result = Result.of(tree)
+        longer = Result.of(at(detail, "extrapolation", "families", family))
+        _mark(axes, place + 0.22, result.before, result.before_ci95, BEFORE, "random init.")
+        _mark(axes, place, result.after, result.after_ci95, AFTER, "trained")
+        _mark(axes, place - 0.22, longer.after, longer.after_ci95, PLAIN, "trained, longer numbers")
     _name_rows(picture, axes, list(families))
     axes.set_xlim(0, 1.02)
     return picture
 
 
-def _interval(axes: Axes, value: Any, interval: Any, place: float, color: str, label: str) -> None:
+def _mark(
+    axes: Axes,
+    place: float,
+    value: float | None,
+    interval: Interval | None,
+    color: str,
+    label: str,
+) -> None:
     """A value as a dot on its interval; nothing where there is no value."""
-    if not known(value):
+    if value is None:
         return
-    if is_interval(interval):
+    if interval:
         axes.plot(interval, [place, place], color=color, lw=2)
     axes.plot([value], [place], "o", color=color, ms=5, label=label)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssl_lib.config import Settings
-from ssl_lib.report.inputs import Inputs, at
+from ssl_lib.report.inputs import Inputs, at, known
 from ssl_lib.report.markup import (
     NONE,
     Html,
@@ -15,7 +15,6 @@ from ssl_lib.report.markup import (
     duration,
     folded,
     join,
-    known,
     listed,
     name,
     note,

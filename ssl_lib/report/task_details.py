@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl_lib.report.inputs import Inputs, at
+from ssl_lib.report.inputs import Inputs, Result, at
 from ssl_lib.report.markup import (
     Cell,
     Html,
     absent,
+    after_cell,
+    before_cell,
     count,
-    difference,
     figure,
     folded,
+    gain_cell,
     grid,
     heat_map,
     interval_text,
-    is_interval,
     join,
-    known,
     name,
     note,
     number,
@@ -27,7 +27,6 @@ from ssl_lib.report.markup import (
     percent,
     table,
     tag,
-    with_interval,
 )
 from ssl_lib.report.svg import Mark, Row, cloud, interval_chart
 
@@ -46,7 +45,7 @@ ITEM_SETS = (
 def reasoning(inputs: Inputs) -> Html:
     """Numerical reasoning by family: unseen operands, longer numbers, held-out templates."""
     detail = inputs.detail("numerical_reasoning")
-    families = detail.get("families") or {}
+    families = detail.get("families")
     if not families:
         return absent("report/evaluation.json holds no families of numerical reasoning.")
     caption = "Trained model: filled on unseen operands, hollow on longer numbers."
@@ -56,11 +55,12 @@ def reasoning(inputs: Inputs) -> Html:
     for _, title in ITEM_SETS:
         head += ["n", title]
     rows = []
-    for family, result in families.items():
+    for family, tree in families.items():
+        # The same family among longer numbers, held-out templates and exact match.
         sets = [at(detail, key, "families", family) for key, _ in ITEM_SETS]
-        rows.append(_family_row(name(family), result, sets))
-    every = [detail.get(key) for key, _ in ITEM_SETS]
-    foot = _family_row("All", inputs.task("numerical_reasoning"), every)
+        rows.append(_family_row(name(family), Result.of(tree), sets))
+    every = inputs.task("numerical_reasoning")
+    foot = _family_row("All", every, [detail.get(key) for key, _ in ITEM_SETS])
     words = (
         "Chance is 25%. Operands are absent from training; longer numbers have more digits than "
         "any that the family shows in training. Exact match is greedy generation of the whole "
@@ -70,27 +70,27 @@ def reasoning(inputs: Inputs) -> Html:
     return join(drawn, table(caption, head, rows, foot=foot), note(words))
 
 
-def _family_row(title: str, result: Mapping[str, Any], sets: Sequence[Any]) -> list[Any]:
+def _family_row(title: str, result: Result, sets: Sequence[Any]) -> list[Any]:
     """n, before and after of a family; then n and after of each set of items apart."""
-    cells = [title, count(result.get("n")), *before_after(result, "accuracy")]
-    for apart in sets:
-        after, ends = at(apart, "after"), at(apart, "ci95")
-        cells += [count(at(apart, "n")), with_interval(after, ends, "accuracy")]
+    cells = [title, count(result.n), before_cell(result), after_cell(result)]
+    for tree in sets:
+        apart = Result.of(tree)
+        cells += [count(apart.n), after_cell(apart)]
     return cells
 
 
-def _family_chart(families: Mapping[str, Mapping[str, Any]], detail: Mapping[str, Any]) -> Html:
+def _family_chart(families: Mapping[str, Any], detail: Mapping[str, Any]) -> Html:
     rows = []
-    for family, result in families.items():
-        longer = at(detail, "extrapolation", "families", family) or {}
+    for family, tree in families.items():
+        result = Result.of(tree)
+        longer = Result.of(at(detail, "extrapolation", "families", family))
         marks = []
         for one, style in ((longer, "plain hollow"), (result, "after")):
-            after, ends = one.get("after"), one.get("ci95")
-            if known(after):
-                marks.append(Mark(after, ends if is_interval(ends) else None, style))
-        rows.append(Row(name(family), marks, percent(result.get("after"), 0)))
-    shown = ", ".join(f"{row.label} {row.shown}" for row in rows)
-    title = f"Numerical reasoning by family, trained model: {shown}"
+            if one.after is not None:
+                marks.append(Mark(one.after, one.after_ci95, style))
+        rows.append(Row(name(family), marks, percent(result.after, 0)))
+    values = [f"{row.label} {row.shown}" for row in rows]
+    title = f"Numerical reasoning by family, trained model: {', '.join(values)}"
     return interval_chart(title, rows, (0.0, 1.0), whole_percent)
 
 
@@ -142,25 +142,25 @@ def next_tokens(inputs: Inputs) -> Html:
     """Next tokens beyond the deterministic positions, and any held-out text of the corpus."""
     detail = inputs.detail("next_token_prediction")
     rows: list[list[Any]] = []
-    for kind, result in (detail.get("accuracy") or {}).items():
-        title = f"Top-1 accuracy, {POSITIONS.get(kind, kind)}"
-        n = count(at(detail, "positions", kind))
-        rows.append([title, n, *before_after_gain(result, "accuracy")])
+
+    def add(title: str, n: Any, tree: Any, metric: str = "accuracy") -> None:
+        if tree:
+            result = Result.of(tree, metric)
+            cells = [before_cell(result), after_cell(result), gain_cell(result)]
+            rows.append([title, count(n), *cells])
+
+    for kind, tree in (detail.get("accuracy") or {}).items():
+        positions = POSITIONS.get(kind, kind)
+        add(f"Top-1 accuracy, {positions}", at(detail, "positions", kind), tree)
     bits = detail.get("bits_per_byte")
-    if bits:
-        n = count(detail.get("documents"))
-        rows.append(["Bits per byte, task documents", n, *before_after_gain(bits, "bits")])
+    add("Bits per byte, task documents", detail.get("documents"), bits, "bits_per_byte")
+
     held_out = inputs.evaluation.get("held_out_text") or {}
-    for key, title, metric in (
-        ("accuracy", "Top-1 accuracy, all positions", "accuracy"),
-        ("accuracy_on_numbers", "Top-1 accuracy, positions inside numbers", "accuracy"),
-        ("bits_per_byte", "Bits per byte", "bits"),
-    ):
-        result = held_out.get(key)
-        if result:
-            title = f"{title}, held-out documents of the corpus"
-            n = count(held_out.get("documents"))
-            rows.append([title, n, *before_after_gain(result, metric)])
+    n, place = held_out.get("documents"), "held-out documents of the corpus"
+    right, on_numbers = held_out.get("accuracy"), held_out.get("accuracy_on_numbers")
+    add(f"Top-1 accuracy, all positions, {place}", n, right)
+    add(f"Top-1 accuracy, positions inside numbers, {place}", n, on_numbers)
+    add(f"Bits per byte, {place}", n, held_out.get("bits_per_byte"), "bits_per_byte")
     if not rows:
         return absent("report/evaluation.json holds no accuracy on next tokens.")
     head = ["Measure", "n", "Random init.", "Trained", "Paired difference"]
@@ -176,7 +176,8 @@ def roles(inputs: Inputs) -> Html:
     right = sum(counts[i] for i, counts in enumerate(matrix))
     asked = sum(map(sum, matrix))
     share = percent(right / max(1, asked))
-    ends = interval_text(inputs.task("token_classification").get("ci95"), "accuracy")
+    result = inputs.task("token_classification")
+    ends = interval_text(result.after_ci95, result.metric)
     f1_before, f1_after = detail.get("macro_f1") or (None, None)
     words = (
         f"A linear probe on the frozen encoder predicts the role of {count(asked)} numbers in "
@@ -186,8 +187,8 @@ def roles(inputs: Inputs) -> Html:
     trained = confusion_table(classes, matrix, "Trained model")
     before, twin = detail.get("confusion_before"), None
     if before:
-        table_before = confusion_table(classes, before, "Randomly initialised twin")
-        twin = folded("The same for the randomly initialised twin", table_before)
+        twin = confusion_table(classes, before, "Randomly initialised twin")
+        twin = folded("The same for the randomly initialised twin", twin)
     return join(paragraph(words), trained, twin)
 
 
@@ -206,18 +207,6 @@ def confusion_table(classes: Sequence[str], matrix: Sequence[Sequence[int]], mod
         rows.append((names[i], [*cells, count(total)]))
     caption = f"{model}: true role down, predicted role across, counts of numbers"
     return heat_map(caption, "True role", [*names, "n"], rows)
-
-
-def before_after(result: Mapping[str, Any], metric: str) -> list[Html]:
-    """Two cells: both results with their intervals."""
-    before = with_interval(result.get("before"), result.get("before_ci95"), metric)
-    after = with_interval(result.get("after"), result.get("ci95"), metric)
-    return [before, after]
-
-
-def before_after_gain(result: Mapping[str, Any], metric: str) -> list[Html]:
-    """Three cells: both results, and the paired difference."""
-    return [*before_after(result, metric), difference(result, metric)]
 
 
 def whole_percent(value: float) -> str:
