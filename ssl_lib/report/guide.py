@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ssl_lib.evaluation.tasks import TASKS
-from ssl_lib.report.inputs import Inputs, Result, known
+from ssl_lib.report.inputs import Inputs, Result, at, known
 from ssl_lib.report.markup import (
     NONE,
     Html,
@@ -34,7 +34,8 @@ from ssl_lib.report.markup import (
 )
 
 TITLE = "Self-Supervised Learning for Numerical Token Prediction"
-LOSSES = {  # before, after, reduction
+# The guide's first table: nats before and after training, and the reduction as a share.
+LOSSES = {
     "mlm": (5.0, 2.1, 0.58),
     "ntp": (4.5, 1.8, 0.60),
     "contrastive": (3.0, 0.5, 0.83),
@@ -52,11 +53,14 @@ class Verdict(NamedTuple):
         """The verdict as a mark that needs no color to be read: ✓ met."""
         if self.kind == "none":
             return Html(NONE)
-        sign = {"met": "✓", "near": "≈", "missed": "✗"}[self.kind]
+        # <span class="mark near">≈ met, interval reaches below</span>
+        sign = SIGNS[self.kind]
         return tag("span", f"{sign} {self.words}", class_=f"mark {self.kind}")
 
 
-MET, MISSED = Verdict("met", "met"), Verdict("missed", "not met")
+SIGNS = {"met": "✓", "near": "≈", "missed": "✗"}
+MET = Verdict("met", "met")
+MISSED = Verdict("missed", "not met")
 NEAR = Verdict("near", "met, interval reaches below")
 NO_MARK = Verdict("none", "the guide has no mark")
 
@@ -85,6 +89,7 @@ def verdict_of_task(task: str, result: Result) -> Verdict:
         return NO_MARK
     if result.after is None or result.after < bar:
         return MISSED
+    # 89.1% [87.1–91.1] reaches a mark of 88%; other items might have given less.
     if result.after_ci95 and result.after_ci95[0] < bar:
         return NEAR
     return MET
@@ -92,12 +97,17 @@ def verdict_of_task(task: str, result: Result) -> Verdict:
 
 def verdict_of_twin(result: Result) -> Verdict:
     """Do the intervals of the trained model and of its twin lie apart, the better one trained?"""
-    before, after = result.before_ci95, result.after_ci95
     place = "above" if result.higher_is_better else "below"
-    apart = False
-    if before and after:
-        apart = after[0] > before[1] if result.higher_is_better else after[1] < before[0]
-    return Verdict("met", place) if apart else Verdict("missed", f"not {place}")
+    missed = Verdict("missed", f"not {place}")
+    if result.before_ci95 is None or result.after_ci95 is None:
+        return missed
+    # Before [23, 27], after [87, 91] lie apart; [30, 41] and [40, 60] do not.
+    before_low, before_high = result.before_ci95
+    after_low, after_high = result.after_ci95
+    better = after_low > before_high
+    if not result.higher_is_better:
+        better = after_high < before_low
+    return Verdict("met", place) if better else missed
 
 
 def headline(inputs: Inputs) -> Html:
@@ -109,8 +119,9 @@ def headline(inputs: Inputs) -> Html:
             "them."
         )
     lead = paragraph(sentence(results), class_="lead")
+    verdicts = _verdicts(inputs, results)
     tiles = [_tile(task, result) for task, result in results.items()]
-    return join(lead, _verdicts(inputs, results), tag("div", *tiles, class_="tiles"))
+    return join(lead, verdicts, tag("div", *tiles, class_="tiles"))
 
 
 def sentence(results: Mapping[str, Result]) -> str:
@@ -127,7 +138,8 @@ def sentence(results: Mapping[str, Result]) -> str:
         after_ends = interval_text(result.after_ci95, metric)
         change = f"from {before} [{before_ends}] to {after} [{after_ends}]"
         title = name(task).lower()
-        groups[_direction(result)].append(f"{title} {change}")
+        direction = _direction(result)
+        groups[direction].append(f"{title} {change}")
 
     clauses = []
     for verb, tasks in groups.items():
@@ -145,8 +157,8 @@ def sentence(results: Mapping[str, Result]) -> str:
 def _direction(result: Result) -> str:
     """The verb for a change, by the interval of the difference or else by both intervals."""
     if result.difference_ci95 is None:
-        apart = verdict_of_twin(result).kind == "met"
-        return "raised" if apart else "did not clearly change"
+        verdict = verdict_of_twin(result)
+        return "raised" if verdict.kind == "met" else "did not clearly change"
     low, high = result.difference_ci95
     if low > 0:
         return "raised"
@@ -205,6 +217,7 @@ def guide_tasks(inputs: Inputs) -> Html:
     rows = []
     for task, result in results.items():
         title = join(name(task), small(metric_name(result.metric)))
+        # Task, verdict, n; ours before, after and gain; the guide's before and after; verdict.
         row = [title, verdict_of_task(task, result).mark(), count(result.n)]
         row += [before_cell(result), after_cell(result), gain_cell(result)]
         row += [percent(mark_of_task(task, which), 0) for which in (0, 1)]
@@ -236,6 +249,7 @@ def guide_losses(inputs: Inputs) -> Html:
         # A share of a loss that is not above zero, as a density's need not be, says nothing.
         positive = known(before) and known(after) and min(before, after) > 0
         reduction = percent(loss.get("reduction")) if positive else NONE
+        # Loss, verdict; ours before, after and reduction; the guide's, where it has the loss.
         row = [name(objective), verdict_of_loss(objective, loss).mark()]
         row += [number(before), number(after), reduction]
         if objective in LOSSES:
@@ -264,7 +278,8 @@ def _about_losses(losses: Mapping[str, Any]) -> str:
     if "numerical" in losses:
         words += ", whose loss adds token types and the value of the next number"
     words += "."
-    total = (losses.get("contrastive") or {}).get("total")
+    # The objective adds soft-label terms to NT-Xent; the guide's loss is NT-Xent alone.
+    total = at(losses, "contrastive", "total")
     if total:
         words += (
             " The contrastive row is NT-Xent, as the guide's; with the soft-label similarity of "

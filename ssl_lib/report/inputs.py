@@ -122,6 +122,7 @@ class Inputs:
     def downstream(self) -> dict[str, Result]:
         """Results of the downstream tasks: those of the registry in its order, then any others."""
         trees = self.evaluation.get("downstream") or {}
+        # A task that the registry does not know any more, in the file of an earlier run, is shown.
         names = [task.name for task in downstream_tasks()]
         ordered = dict.fromkeys([*names, *trees])
         return {name: Result.of(trees[name]) for name in ordered if trees.get(name)}
@@ -146,10 +147,12 @@ def read_inputs(root: Path) -> Inputs:
         try:
             content = parse((root / path).read_text(encoding="utf-8"))
         except FileNotFoundError:
+            # Tuning and ablation may be left out of a run; their parts of the page say so.
             if not optional:
                 missing.append(path)
             return empty
         except (OSError, ValueError) as error:
+            # Errors of YAML have several lines: where it is, what stands there, a pointer.
             reason = str(error).splitlines()[0]
             missing.append(f"{path} (unreadable: {reason})")
             return empty
@@ -175,6 +178,7 @@ def read_inputs(root: Path) -> Inputs:
 def loss_points(inputs: Inputs) -> dict[str, dict[str, list[tuple[float, float]]]]:
     """`{objective: {split: [(step, loss)]}}` of plots/losses.csv; unreadable rows are left out."""
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    # A row is {"step": "20", "objective": "mlm", "split": "train", "loss": "7.31"}.
     for row in inputs.losses:
         try:
             point = (float(row["step"]), float(row["loss"]))
@@ -219,6 +223,7 @@ def _digests(root: Path, lock: Tree) -> dict[str, str]:
     manifest = root / "data" / "raw" / "manifest.json"
     if manifest.is_file():
         found["data/raw/manifest.json, SHA-256"] = sha256_of(manifest)
+    # dvc.lock: {"stages": {"corpus": {"outs": [{"path": "data/raw", "md5": "00ff….dir"}]}}}
     for stage in ("corpus", "tokenize"):
         for out in at(lock, "stages", stage, "outs") or []:
             if out.get("md5"):

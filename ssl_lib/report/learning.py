@@ -38,10 +38,10 @@ def loss_curves(inputs: Inputs) -> Html:
     if not points:
         return absent("plots/losses.csv is missing or empty: there are no loss curves.")
     weights = inputs.train.get("weights") or {}
-    drawings = [
-        loss_curve(objective, splits, weights.get(objective))
-        for objective, splits in points.items()
-    ]
+    drawings = []
+    for objective, splits in points.items():
+        weight = weights.get(objective)
+        drawings.append(loss_curve(objective, splits, weight))
     step, best = inputs.train.get("best_step"), inputs.train.get("best_score")
     kept = None
     if known(step) and known(best):
@@ -62,7 +62,8 @@ def loss_curve(objective: str, splits: Mapping[str, Sequence[Point]], weight: An
     last = "; ".join(f"{one.name} {number(one.points[-1][1])}" for one in series)
     dots = []
     for step, loss in sorted(splits.get("validation", [])):
-        dots.append((step, Mark(loss, None, "after")))
+        mark = Mark(loss, None, "after")
+        dots.append((step, mark))
     words = " · loss in nats by step"
     if known(weight):
         words += f" · weight {short(weight)}"
@@ -78,15 +79,17 @@ def gradient_cosines(inputs: Inputs) -> Html | None:
     if not means:
         return None
     rows = []
+    # {"mlm": {"mlm": 1.0, "ntp": -0.125}, "ntp": {…}}: -1 is white, 1 is dark.
     for objective, cosines in means.items():
-        # A cosine of -1 is white, 1 is dark.
         values = [cosines.get(other) for other in means]
-        rows.append((name(objective), [_cell(value, (-1.0, 1.0)) for value in values]))
+        cells = [_cell(value, (-1.0, 1.0)) for value in values]
+        rows.append((name(objective), cells))
     caption = (
         "Cosine of the objectives' gradients in the shared encoder, mean over the run "
         "(darker: they agree)"
     )
-    return heat_map(caption, "Objective", [name(other) for other in means], rows)
+    columns = [name(other) for other in means]
+    return heat_map(caption, "Objective", columns, rows)
 
 
 def tuning(inputs: Inputs) -> Html:
@@ -103,17 +106,23 @@ def tuning(inputs: Inputs) -> Html:
         f"{count(len(trials))} trials: {counted}. The score is the mean over objectives of "
         "held-out loss after / before, without weights: less is better."
     )
+    # tuning/best.yaml is empty where the settings were not beaten by `tuning.margin`.
     chosen = paragraph(
         "No trial was better than the settings of params.yaml by the margin asked for, so they "
         "stand."
     )
     if inputs.best:
+        head = ["Setting", "Value"]
         values = [[key, short(value)] for key, value in inputs.best.items()]
-        chosen = table("Values that replace those of params.yaml", ["Setting", "Value"], values)
+        chosen = table("Values that replace those of params.yaml", head, values)
 
+    # trial, state, score, objectives.mlm.weight, … → trial, state, score, mlm.weight, …
     keys = list(trials[0])
-    rows = [[_trial_value(trial.get(key)) for key in keys] for trial in trials]
-    every = table("All trials", [key.removeprefix("objectives.") for key in keys], rows)
+    head = [key.removeprefix("objectives.") for key in keys]
+    rows = []
+    for trial in trials:
+        rows.append([_trial_value(trial.get(key)) for key in keys])
+    every = table("All trials", head, rows)
     return join(intro, chosen, folded("Every trial", every))
 
 
@@ -145,11 +154,13 @@ def transfer_matrix(
 ) -> Html:
     """Subsets of the objectives down, losses or tasks across; each column has its own scale."""
     subsets, values = found["subsets"], found.get(kind)
+    # {"mlm+ntp": {"mlm": 2.5, "ntp": 2.45, …}, …}; a subset may lack some of the columns.
     keys = [key for subset in subsets for key in at(values, subset) or {}]
     columns = list(dict.fromkeys(keys))
     if not columns:
         title = caption.partition(" (")[0]
         return absent(f"{title}: ablation/results.json holds no such results.")
+    # The two ends of a column's scale: its white value, its dark value.
     scales = {}
     for column in columns:
         column_values = [at(values, subset, column) for subset in subsets]
@@ -178,6 +189,7 @@ def _cell(value: Any, scale: tuple[float, float]) -> Cell:
 
 
 def _trial_value(text: str | None) -> str:
+    # "0.31249999" → 0.3125, "pruned" as it is, "" → –
     try:
         return short(float(text or ""))
     except ValueError:

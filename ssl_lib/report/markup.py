@@ -51,16 +51,23 @@ class Cell(NamedTuple):
     wrong: bool = False
 
 
+def spaced(key: str) -> str:
+    """A key of the files in small letters: `date_part` → date part."""
+    return key.replace("_", " ")
+
+
 def name(key: str) -> str:
     """A key of the files as words: the title of a task, or `bag_of_tokens` → Bag of tokens."""
     if key in TASKS:
         return TASKS[key].title
-    return NAMES.get(key) or key.replace("_", " ").capitalize()
+    words = spaced(key)
+    return NAMES.get(key) or words.capitalize()
 
 
 def metric_name(metric: str) -> str:
     """A metric as words: `bits_per_byte` → bits per byte."""
-    return METRICS.get(metric) or metric.replace("_", " ")
+    words = spaced(metric)
+    return METRICS.get(metric, words)
 
 
 def is_share(metric: str) -> bool:
@@ -74,7 +81,9 @@ def number(value: Any, digits: int = 3) -> str:
     """A number with a fixed count of decimals and thousands separators: 1,234.500."""
     if not known(value):
         return NONE
-    return f"{value:,.{digits}f}".replace("-", "−")
+    # −0.013 with a true minus sign, which is as wide as the digits
+    text = f"{value:,.{digits}f}"
+    return text.replace("-", "−")
 
 
 def count(value: Any) -> str:
@@ -91,6 +100,7 @@ def short(value: Any, digits: int = 4) -> str:
     """A number of any size in a few significant digits: 0.3125, 1,234, 1.5e+09."""
     if not known(value):
         return NONE
+    # 0.31249999 → 0.3125; 0.00002 → 2e-05; 12345.6 → 12,350; 1.5e9 → 1.5e+09
     rounded = float(f"{value:.{digits}g}")
     size = abs(rounded)
     if rounded != 0 and not 1e-4 <= size < 1e9:
@@ -113,6 +123,7 @@ def interval_text(interval: Any, metric: str) -> str:
     """An interval in the way of its metric, without percent signs: 91.9–94.8."""
     if not is_interval(interval):
         return NONE
+    # A dash beside a minus sign would be misread: −0.034 to 0.007.
     low, high = (score(end, metric).removesuffix("%") for end in interval)
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
@@ -153,8 +164,10 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
     written = ""
     for key, value in attributes.items():
         if value is not None:
+            # class_ → class, fill_opacity → fill-opacity
             attribute = key.rstrip("_").replace("_", "-")
             written += f' {attribute}="{escape(str(value), quote=True)}"'
+    # HTML has <br>, SVG inside HTML has <line/>.
     if name in ("meta", "br"):
         return Html(f"<{name}{written}>")
     if name in EMPTY_ELEMENTS:
@@ -228,6 +241,7 @@ def table(
 
     The first cell of a row is its heading: `<tr><th scope="row">Addition</th><td class="n">111...`.
     """
+    # The class n aligns numbers to the right.
     kinds = [None if i < words else "n" for i in range(len(head))]
 
     def row(cells: Sequence[Any]) -> Html:
@@ -252,11 +266,13 @@ def heat_map(
 
     `<tr><th>money</th><td style="--w: 0.979">95</td><td style="--w: 0.144" class="off">`
     """
+    # The style sheet makes the strength of the color of --w.
     titles = [tag("th", column, scope="col", class_="n") for column in columns]
     header = tag("tr", tag("th", corner, scope="col"), *titles)
     body = []
     for title, cells in rows:
-        parts = [tag("th", title, scope="row")]
+        heading = tag("th", title, scope="row")
+        parts = [heading]
         for cell in cells:
             if isinstance(cell, str):
                 parts.append(tag("td", cell))

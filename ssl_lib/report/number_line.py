@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from ssl_lib.files import write_atomically
 
-LOWEST, HIGHEST = -3, 9  # powers of ten
-STEPS = ("1", "2", "5")  # of each power
+# 1, 2 and 5 times every power of ten from 0.001 to 1 billion.
+LOWEST = -3
+HIGHEST = 9
+STEPS = ("1", "2", "5")
 QUERIES = (
     "7", "12", "99", "100", "2024", "12%", "$3.4 million", "0.5", "1,000", "1e6", "twenty-one",
     "3rd",

@@ -32,7 +32,7 @@ from ssl_lib.report.markup import (
     with_interval,
 )
 from ssl_lib.report.svg import Mark, Series, line_chart, scatter
-from ssl_lib.report.task_details import whole_percent
+from ssl_lib.report.task_details import Rows, whole_percent
 
 MODELS = {
     "before": "Random init.",
@@ -72,6 +72,7 @@ def number_line(inputs: Inputs) -> Html:
 def number_line_figure(line: Mapping[str, Any], model: str) -> Html:
     """The numbers of one model as points that are joined in their order."""
     values, points = line["values"], line["points"]
+    # Darker by order of magnitude: 0.001 → 0, 1,000 → 0.5, 1 billion → 1.
     sizes = [math.log10(abs(value)) if value else 0.0 for value in values]
     low, high = min(sizes), max(sizes)
     weights = [(size - low) / (high - low or 1.0) for size in sizes]
@@ -111,7 +112,8 @@ def calibration(inputs: Inputs) -> Html:
         "Deterministic numbers follow from the text before them; free ones do not. Small values "
         "are 95% intervals; medians have none."
     )
-    charts, tables = [], []
+    charts = []
+    tables = []
     for key, group in groups.items():
         kind = "deterministic numbers" if key == "determined" else f"{key} numbers"
         if at(group, "after", "coverage"):
@@ -130,7 +132,9 @@ def coverage_chart(group: Mapping[str, Any], kind: str) -> Html:
         if points:
             series.append(Series(model, points, style))
 
-    errors, ends = [], []
+    # The trained model's intervals at 50% and 90% stand on its line, and in the title.
+    errors = []
+    ends = []
     for level, interval in (at(group, "after", "coverage_ci95") or {}).items():
         held = at(group, "after", "coverage", level)
         if is_interval(interval) and known(held):
@@ -148,11 +152,13 @@ def coverage_chart(group: Mapping[str, Any], kind: str) -> Html:
 def prediction_table(group: Mapping[str, Any], kind: str) -> Html:
     """Errors and coverage of the predicted numbers, a column for each model."""
     models = [model for model in MODELS if group.get(model)]
-    rows: list[list[Any]] = []
+    rows: Rows = []
+    # {"before": {"crps_decades": 0.667, "crps_ci95": [0.657, 0.677], "coverage": {…}}, …}
     for key, interval_key, title, metric in MEASURES:
         row: list[Any] = [title]
         for model in models:
-            value, interval = at(group, model, key), at(group, model, interval_key)
+            value = at(group, model, key)
+            interval = at(group, model, interval_key)
             row.append(with_interval(value, interval, metric))
         rows.append(row)
     for level in ("0.5", "0.9"):
@@ -171,6 +177,7 @@ def probes(inputs: Inputs) -> Html:
     found = inputs.details.get("probes") or inputs.evaluation.get("probes") or {}
     if not found:
         return absent("metrics/evaluation.json holds no probes.")
+    # Probes differ in their baselines; each baseline has one column.
     keys = [key for result in found.values() for key in result.get("baselines") or {}]
     baselines = list(dict.fromkeys(keys))
     head = ["Probe", "n", "Random init.", "Trained", *map(name, baselines)]
@@ -217,6 +224,7 @@ def neighbors(inputs: Inputs) -> Html:
     if not found.get("rows"):
         return absent("report/number_line.json holds no neighbours of numbers.")
     rows = []
+    # {"number": "12%", "nearest": [["13", 0.981], ["twelve", 0.91]]}
     for row in found["rows"]:
         nearest = [f"{text} ({number(cosine, 2)})" for text, cosine in row["nearest"]]
         rows.append([row["number"], ", ".join(nearest)])

@@ -13,6 +13,7 @@ from ssl_lib.report.inputs import Inputs
 from ssl_lib.report.markup import Html, absent, paragraph, tag
 from ssl_lib.report.style import STYLE
 
+# The page may use its own style sheet and pictures in it, and load nothing at all.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 FOOTER = (
     f"The guide is “{guide.TITLE}”, which this project implements; its results are quoted as "
@@ -72,6 +73,7 @@ def render_page(settings: Settings, inputs: Inputs, written: str) -> str:
         tag("nav", tag("ul", *links), aria_label="Contents"),
     )
 
+    # <section id="curves" aria-labelledby="curves-title"><h2 id="curves-title">Loss curves</h2>…
     main = []
     for part in parts:
         title_id = f"{part.id}-title"

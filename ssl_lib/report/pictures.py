@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from ssl_lib.report.guide import mark_of_task
 from ssl_lib.report.inputs import Inputs, Interval, Result, at, known, loss_points, number_lines
-from ssl_lib.report.markup import name
+from ssl_lib.report.markup import name, spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BEFORE, AFTER, PLAIN, INK = "#86651f", "#1f5f8b", "#6b7280", "#20242a"
 GRID = "#e5e2dc"
+# The colors of the page's light theme.
+BEFORE = "#86651f"
+AFTER = "#1f5f8b"
+PLAIN = "#6b7280"
+INK = "#20242a"
 DOTS_PER_INCH = 150
 
 
@@ -107,6 +111,7 @@ def downstream(inputs: Inputs) -> Figure | None:
     picture = blank(7, 0.7 * len(measured) + 1)
     axes = picture.add_subplot()
     plain_axes(axes, "Downstream tasks, 95% intervals; dashes: the guide's results")
+    # Before and after lie a quarter of a row apart.
     for place, task in enumerate(measured):
         result, bar = results[task], mark_of_task(task, 1)
         _mark(axes, place + 0.13, result.before, result.before_ci95, BEFORE, "before")
@@ -158,6 +163,7 @@ def _name_rows(picture: Figure, axes: Axes, keys: Sequence[str]) -> None:
     """Names of rows from top to bottom, and one legend entry for each label."""
     axes.set_yticks(range(len(keys)), [name(key) for key in keys])
     axes.invert_yaxis()
+    # Every row has drawn its own "before" and "after".
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     legend = picture.legend(once.values(), once.keys(), loc="outside lower center", ncols=3)
@@ -192,12 +198,13 @@ def confusion(inputs: Inputs) -> Figure | None:
         return None
     picture = blank(5.4, 4.8)
     axes = picture.add_subplot()
-    shares, texts = [], []
+    shares = []
+    texts = []
     for counts in matrix:
         total = max(1, sum(counts))
         shares.append([value / total for value in counts])
         texts.append([str(value) if value else "" for value in counts])
-    names = [one.replace("_", " ") for one in classes]
+    names = [spaced(one) for one in classes]
     heat_map(axes, shares, texts, names, names, slant=60)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title("Roles of numbers, trained model", loc="left", fontsize=10)

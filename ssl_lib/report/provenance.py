@@ -21,6 +21,7 @@ from ssl_lib.report.markup import (
     paragraph,
     percent,
     short,
+    spaced,
     table,
 )
 
@@ -36,6 +37,7 @@ def contamination(inputs: Inputs) -> Html:
     for key, counts in found.items():
         texts, shared = counts.get("texts"), counts.get("contaminated")
         share = percent(shared / texts, 2) if texts and known(shared) else NONE
+        # Texts of fewer than 13 tokens; 13-grams of all texts, and those that training has too.
         others = ("too_short", "ngrams", "shared", "stated_in_training")
         counted = [count(counts.get(other)) for other in others]
         rows.append([name(key), count(texts), count(shared), share, *counted])
@@ -61,6 +63,7 @@ def corpus(inputs: Inputs) -> Html:
     manifest = inputs.manifest
     if not manifest:
         return absent("data/raw/manifest.json is missing: the corpus is not described.")
+    # {"duplicates": {"exact": 120}, "rejected": {"empty": 3}} → 120 exact duplicates, 3 empty
     left_out = []
     for group, words in (
         ("duplicates", "{} duplicates"),
@@ -69,7 +72,7 @@ def corpus(inputs: Inputs) -> Html:
     ):
         for reason, documents in (manifest.get(group) or {}).items():
             if documents:
-                label = words.format(reason.replace("_", " "))
+                label = words.format(spaced(reason))
                 left_out.append(f"{count(documents)} {label}")
     facts = [("Corpus", manifest.get("name", NONE)), ("Left out", ", ".join(left_out) or "nothing")]
     facts += [(f"Bytes, {split}", count(at(manifest, "bytes", split))) for split in SPLITS]
@@ -104,6 +107,7 @@ def run_metadata(inputs: Inputs, written: str) -> Html:
     if not train:
         missing = absent("metrics/train.json is missing: steps, speed and hardware are not known.")
 
+    # The seconds of single measures; the whole of both stages stands above.
     rows = []
     for key, value in seconds.items():
         if key not in ("train", "evaluate") and known(value):

@@ -17,8 +17,13 @@ from typing import NamedTuple
 
 from ssl_lib.report.markup import Html, join, short, tag
 
-WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 42, 20, 12, 36
+WIDTH = 360
+HEIGHT = 220
+# Margins of a frame: room for the words at both axes.
+LEFT = 42
+RIGHT = 20
+TOP = 12
+BOTTOM = 36
 LETTER = 7.0  # width of a letter of the labels, at most
 MOST_POINTS = 240  # of a line: more cannot be told apart
 
@@ -99,6 +104,7 @@ def line_chart(
         if stride > 1:
             kept = [*one.points[:-1:stride], one.points[-1]]
         parts.append(_polyline(kept, x_axis, y_axis, one.style))
+    # <line x1="310.2" x2="310.2" y1="36.1" y2="25.8" class="interval after"/>, and a circle
     for x_value, mark in errors:
         place = x_axis(x_value)
         if mark.interval is not None:
@@ -116,8 +122,9 @@ def interval_chart(
     bar: float | None = None,
 ) -> Html:
     """One line a row; `bar` is a value to reach, drawn dotted across all of them."""
-    label_width, value_width, step = 124, 52, 24
-    axis = Axis(*domain, label_width, WIDTH - value_width - 8)
+    # 124 pixels for labels, 60 for values: what is between them is the axis.
+    axis = Axis(*domain, 124, WIDTH - 60)
+    step = 24
     bottom = TOP + step * len(rows)
     parts = []
     for value in ticks(*domain, most=4):
@@ -125,7 +132,9 @@ def interval_chart(
         parts.append(_line(place, place, TOP - 4, bottom, "grid-line"))
         parts.append(_words(shown(value), place, bottom + 15, "mid"))
     if bar is not None:
-        parts.append(_line(axis(bar), axis(bar), TOP - 8, bottom, "bar"))
+        place = axis(bar)
+        parts.append(_line(place, place, TOP - 8, bottom, "bar"))
+    # Words lie 4 pixels below the middle of their row, so that capitals are centered on it.
     for i, row in enumerate(rows):
         middle = TOP + step * (i + 0.5)
         parts.append(_words(row.label, 0, middle + 4, "strong"))
@@ -152,6 +161,7 @@ def scatter(
     labels: list[tuple[float, float, str]] = []
     for (x, y), weight, text in zip(points, weights, names, strict=True):
         place = (x_axis(x), y_axis(y))
+        # The smallest number is pale, not invisible.
         opacity = round(0.25 + 0.75 * weight, 3)
         parts.append(_dot(*place, 4, "after", opacity))
         if text:
@@ -168,6 +178,7 @@ def _labels(labels: Sequence[tuple[float, float, str]], height: float) -> list[H
         width = LETTER * len(text)
 
         def free(left: float, line: float, width: float = width) -> bool:
+            # Beside every name that is there already, or on another line than it.
             return all(
                 left + width < start or end < left or abs(line - other) > 13
                 for start, end, other in taken
@@ -213,6 +224,7 @@ def _bounds(values: Sequence[float]) -> tuple[float, float]:
     """Lowest and highest value with a margin; from zero where the lowest lies near it."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
+    # [1.6, 9.1] → (0, 9.4), and [7.0, 9.1] → (6.9, 9.2)
     margin = 0.04 * (high - low) or 0.5
     start = 0.0 if 0 <= low <= 0.35 * high else low - margin
     return start, high + margin

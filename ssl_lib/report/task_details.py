@@ -25,11 +25,13 @@ from ssl_lib.report.markup import (
     number,
     paragraph,
     percent,
+    spaced,
     table,
     tag,
 )
 from ssl_lib.report.svg import Mark, Row, cloud, interval_chart
 
+Rows = list[list[Any]]
 POSITIONS = {
     "determined": "deterministic positions",
     "all": "all positions",
@@ -123,6 +125,7 @@ def similarity(inputs: Inputs) -> Html:
 def _multiplied_amounts(found: Mapping[str, Any]) -> Html:
     """Mean cosine of sentences with the same one after its amount was multiplied, by factor."""
     rows = []
+    # {"factor": 10.0, "graded": 0.0114, "before": 0.91, "after": 0.357}
     for row in found["rows"]:
         means = [number(row[key]) for key in ("graded", "before", "after")]
         rows.append([f"× {row['factor']:g}", *means])
@@ -141,7 +144,7 @@ def _multiplied_amounts(found: Mapping[str, Any]) -> Html:
 def next_tokens(inputs: Inputs) -> Html:
     """Next tokens beyond the deterministic positions, and any held-out text of the corpus."""
     detail = inputs.detail("next_token_prediction")
-    rows: list[list[Any]] = []
+    rows: Rows = []
 
     def add(title: str, n: Any, tree: Any, metric: str = "accuracy") -> None:
         if tree:
@@ -173,8 +176,10 @@ def roles(inputs: Inputs) -> Html:
     classes, matrix = detail.get("classes") or [], detail.get("confusion") or []
     if not classes or not matrix:
         return absent("report/evaluation.json holds no confusion matrix of roles.")
+    # matrix[i][j]: how many numbers of role i were predicted to have role j
     right = sum(counts[i] for i, counts in enumerate(matrix))
-    asked = sum(map(sum, matrix))
+    totals = [sum(counts) for counts in matrix]
+    asked = sum(totals)
     share = percent(right / max(1, asked))
     result = inputs.task("token_classification")
     ends = interval_text(result.after_ci95, result.metric)
@@ -194,7 +199,7 @@ def roles(inputs: Inputs) -> Html:
 
 def confusion_table(classes: Sequence[str], matrix: Sequence[Sequence[int]], model: str) -> Html:
     """Counts; a cell is as dark as its share of the row, mistakes in another color."""
-    names = [one.replace("_", " ") for one in classes]
+    names = [spaced(one) for one in classes]
     rows = []
     for i, counts in enumerate(matrix):
         total = sum(counts)

@@ -31,6 +31,7 @@ from ssl_lib.report.markup import (
     percent,
     score,
     short,
+    spaced,
     table,
     tag,
     with_interval,
@@ -86,22 +87,27 @@ def external(inputs: Inputs) -> Html:
 def methods(result: Result) -> list[Method]:
     """The randomly initialised twin, the trained model, then baselines: those with a result."""
     found = []
+    tree = result.tree
     if result.before is not None:
-        ends, ahead = result.before_ci95, result.difference_ci95
+        ends = result.before_ci95
+        ahead = result.difference_ci95
         found.append(Method("Random init.", result.before, ends, ahead, "before"))
     if result.after is not None:
         found.append(Method("Trained", result.after, result.after_ci95, None, "after"))
-    for key, value in (result.tree.get("baselines") or {}).items():
+    # "baselines": {"char_cnn": 0.81}, "baselines_ci95": {"char_cnn": [0.78, 0.84]}, and
+    # "over_baselines_ci95": the interval of the trained model's result less the baseline's.
+    for key, value in (tree.get("baselines") or {}).items():
         if known(value):
-            ends = at(result.tree, "baselines_ci95", key)
-            ahead = at(result.tree, "over_baselines_ci95", key)
+            ends = at(tree, "baselines_ci95", key)
+            ahead = at(tree, "over_baselines_ci95", key)
             found.append(Method(name(key), value, ends, ahead, "plain"))
     return found
 
 
 def method_block(title: str, result: Result, bar: float | None, words: str = "") -> Html:
     """A drawing and a table of every method; `bar` is a result to reach, `words` stand above."""
-    metric, found = result.metric, methods(result)
+    metric = result.metric
+    found = methods(result)
     caption = f"{title}: {metric_name(metric)}, n = {count(result.n)}"
     drawn = None
     if found:
@@ -127,7 +133,8 @@ def method_block(title: str, result: Result, bar: float | None, words: str = "")
 
 def _method_chart(caption: str, found: Sequence[Method], metric: str, bar: float | None) -> Html:
     """One row a method, from zero or the lowest end to the highest possible value."""
-    rows, ends = [], []
+    rows = []
+    ends = []
     for method in found:
         interval = method.interval if is_interval(method.interval) else None
         ends += [method.value, *(interval or ())]
@@ -137,6 +144,7 @@ def _method_chart(caption: str, found: Sequence[Method], metric: str, bar: float
     # "Tense: accuracy, n = 77; Random init. 31.0%, Trained 72.0%" is what a screen reader says.
     values = [f"{row.label} {row.shown}" for row in rows]
     title = f"{caption}; {', '.join(values)}"
+    # Shares and correlations end at 1; bits per byte and errors have no highest value.
     high = 1.05 * max(ends)
     if is_share(metric) or metric == "spearman":
         high = 1.0
@@ -194,8 +202,10 @@ def examples(inputs: Inputs) -> Html:
     pairs = inputs.detail("semantic_similarity").get("examples") or []
     if pairs:
         rows = []
+        # {"first": "The bridge is 2 km long.", "second": …, "score": 1.0, "cosine": 0.94}
         for pair in pairs:
-            target, cosine = number(pair["score"], 2), number(pair["cosine"], 2)
+            target = number(pair["score"], 2)
+            cosine = number(pair["cosine"], 2)
             rows.append([pair["first"], pair["second"], target, cosine])
         caption = "Pairs ranked most nearly by their target similarity, then those ranked least so"
         parts.append(tag("h3", "Semantic similarity"))
@@ -218,6 +228,7 @@ def examples(inputs: Inputs) -> Html:
 
 def choice_example(item: Mapping[str, Any]) -> Html:
     """A four-choice item: the prompt with what was chosen, then the answer and the others."""
+    # {"prompt": "2 and 3 is", "choices": [" 5.", " 6."], "answer": 0, "chosen": 1, "family": …}
     choices, answer, chosen = item["choices"], item["answer"], item["chosen"]
     right = answer == chosen
     verdict = "right"
@@ -232,8 +243,9 @@ def choice_example(item: Mapping[str, Any]) -> Html:
 
 def role_example(item: Mapping[str, Any]) -> Html:
     """A number in its sentence, its role and the one that was predicted."""
-    role = item["role"].replace("_", " ")
-    predicted = item["predicted"].replace("_", " ")
+    # {"text": "In 1999 the team …", "span": [3, 7], "role": "year", "predicted": "year"}
+    role = spaced(item["role"])
+    predicted = spaced(item["predicted"])
     right = role == predicted
     about = f"{role}: right" if right else f"{role}, taken for {predicted}"
     return _example(right, marked(item["text"], [item["span"]]), about)
@@ -241,6 +253,7 @@ def role_example(item: Mapping[str, Any]) -> Html:
 
 def next_token_example(item: Mapping[str, Any]) -> Html:
     """A document with the deterministic tokens that were missed."""
+    # {"text": "Half of 8 is 4.", "missed": [[13, 14]], "positions": 1}: spans of characters
     missed, positions = item["missed"], item["positions"]
     if missed:
         about = f"{len(missed)} of {positions} deterministic tokens missed"
@@ -280,6 +293,7 @@ def marked(text: str, spans: Sequence[Sequence[int]]) -> Html:
 
 
 def _example(right: bool, text: Html, about: str) -> Html:
+    # <li class="wrong"><p>… is <mark>6.</mark></p><p class="what">✗ addition: wrong, …</p></li>
     sign, class_ = ("✓", "right") if right else ("✗", "wrong")
     below = paragraph(f"{sign} {about}", class_="what")
     return tag("li", paragraph(text), below, class_=class_)
