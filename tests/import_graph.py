@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+NAMED = re.compile(r"([a-z_]+(?:\.[a-z_]+)*)(?:\.[A-Z]\w*|:\w+)")
 
 
 def modules() -> dict[str, Path]:
@@ -27,6 +29,8 @@ def imports_of(module: str) -> frozenset[str]:
 
 def _imports_of(module: str) -> Iterator[str]:
     known = modules()
+    is_package = known[module].name == "__init__.py"
+    package = module if is_package else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(known[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
@@ -34,21 +38,51 @@ def _imports_of(module: str) -> Iterator[str]:
             for alias in node.names:  # `from ssl_lib.numbers import scale` means a module
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in known else node.module
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # Registries name what is imported later: "denoising.DenoisingAutoencoder" of their
+            # own package, "ssl_lib.corpus:build_corpus" or "ssl_lib.numbers.finder" of any.
+            if found := NAMED.fullmatch(node.value):
+                yield from {found[1], f"{package}.{found[1]}"} & known.keys()
+            elif node.value.startswith("ssl_lib.") and node.value in known:
+                yield node.value
 
 
-def reached_from(module: str) -> set[str]:
-    """The module and all modules of ssl_lib that it needs, at once or at last.
+def reached_from(module: str) -> dict[str, str]:
+    """The module and all that it needs, at once or at last, each with one that imports it.
 
-    Where a module needs one of a package, it needs the package's `__init__` too. Names in strings,
-    such as those of the registry of objectives, are not seen.
+    Where a module of a package is needed, the package's `__init__` is too.
     """
-    known, found, left = modules(), set(), [module]
+    known = modules()
+    found, left = {module: ""}, [module]
     while left:
-        one = left.pop()
-        if one in known and one not in found and one != "ssl_lib":
-            found.add(one)
-            left += [*imports_of(one), one.rpartition(".")[0]]
+        importer = left.pop()
+        for one in (*sorted(imports_of(importer)), importer.rpartition(".")[0]):
+            if one in known and one not in found and one != "ssl_lib":
+                found[one] = importer
+                left.append(one)
     return found
+
+
+def code_of(module: str) -> dict[str, str]:
+    """What a stage that begins in a module depends on, as `dvc.yaml` lists it, each with the reason.
+
+    A file at the top of ssl_lib by its path; a folder of ssl_lib by the one file that is needed of
+    it, and by itself if more are. An `__init__` that holds nothing but a docstring counts for none,
+    and ssl_lib/config counts not at all: settings count through `params`.
+    """
+    files: dict[str, dict[str, str]] = {}
+    for one, importer in reached_from(module).items():
+        path = modules()[one]
+        only_docstring = path.name == "__init__.py" and len(ast.parse(path.read_text()).body) < 2
+        if package_of(one) != "config" and not only_docstring:
+            reason = f"{importer} imports {one}" if importer else f"it begins in {one}"
+            place = path.relative_to(ROOT).as_posix()
+            files.setdefault(package_of(one), {})[place] = reason
+    listed = {}
+    for package, found in files.items():
+        place = next(iter(found)) if len(found) == 1 else f"ssl_lib/{package}"
+        listed[place] = next(iter(found.values()))
+    return listed
 
 
 def package_of(module: str) -> str:
