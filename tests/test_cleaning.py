@@ -35,7 +35,8 @@ TEXTS = st.text(
         st.characters(), st.sampled_from("\r\n\t \x00\x0b\x0c\x85\x7f\u0301\ufeff.!?。é\ud800")
     )
 )
-WORDS = "time of the market rose fell sharply after rain in spring while people bought bread milk and paper".split()  # noqa: SIM905
+WORDS = """time of the market rose fell sharply after rain in spring while people bought bread milk
+    and paper""".split()
 
 
 @given(TEXTS)
@@ -117,8 +118,14 @@ def test_pairs_at_the_threshold_are_proposed(threshold: float) -> None:
 
 
 def test_one_sum_is_not_another_inside_different_documents(tmp_path: Path) -> None:
-    first = "The sum of 2 + 3 is 5. The shop opened at noon and sold 17 loaves before the rain began to fall on the square."
-    second = "The sum of 2 + 4 is 6. A train of 12 coaches left the old station, and nobody saw where its driver had gone."
+    first = (
+        "The sum of 2 + 3 is 5. The shop opened at noon and sold 17 loaves before the rain began "
+    )
+    first += "to fall on the square."
+    second = (
+        "The sum of 2 + 4 is 6. A train of 12 coaches left the old station, and nobody saw where "
+    )
+    second += "its driver had gone."
     assert (
         marks(tmp_path, ["The sum of 2 + 3 is 5.", "The sum of 2 + 4 is 6.", first, second])
         == [KEPT] * 4
@@ -147,7 +154,7 @@ def test_no_near_duplicates_are_left_and_none_is_marked_without_one(
     sets = [shingle_set(normalized(text)) for text in texts]
     close = [[jaccard(a, b) >= threshold for b in sets] for a in sets]
     kept = [place for place, mark in enumerate(marked) if mark == KEPT]
-    # By design a pair exactly at the threshold is missed once in a thousand times; higher up, hardly ever.
+    # By design a pair exactly at the threshold is missed once in a thousand times.
     missed = [
         (a, b)
         for a in kept

@@ -1,4 +1,4 @@
-"""The whole stage: what it writes, that it repeats, balances, separates the splits, and loses nothing when it fails."""
+"""The whole stage: it repeats, balances, separates the splits, and loses nothing when it fails."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from ssl_lib.corpus import build_corpus
 from ssl_lib.corpus.candidates import domain_quotas
 from ssl_lib.corpus.cleaning import normalized
 from ssl_lib.corpus.duplicates import jaccard, shingle_set
+from ssl_lib.corpus.readers import GENERATOR_PACKAGES
 from ssl_lib.corpus.sources import CorpusError
 from ssl_lib.errors import UserError
 from ssl_lib.files import LockedError, output_lock
 
 SPLITS = ("train", "validation", "test")
-WORDS = "time market rose fell sharply after rain spring people bought bread milk paper river stone glass".split()  # noqa: SIM905
+WORDS = """time market rose fell sharply after rain spring people bought bread milk paper river
+    stone glass""".split()
 
 
 def essays(count: int, seed: int, words: int = 50) -> list[str]:
@@ -342,14 +344,26 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
         code = (
             "import sys; from pathlib import Path; from ssl_lib.config import parse_settings\n"
             "from ssl_lib.corpus import build_corpus\n"
-            "build_corpus(parse_settings({'corpus': {'sources': [{'path': sys.argv[2]}]}}), Path(sys.argv[1]))\n"
-            "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+            "settings = parse_settings({'corpus': {'sources': [{'path': sys.argv[2]}]}})\n"
+            "build_corpus(settings, Path(sys.argv[1]))\n"
+            "lines = open('/proc/self/status')\n"
+            "print(next(line.split()[1] for line in lines if line.startswith('VmHWM')))"
         )
         run = subprocess.run(
             [sys.executable, "-c", code, root, path], capture_output=True, text=True, check=True
         )
         peaks.append(int(run.stdout))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_the_generators_version_covers_all_code_that_it_runs() -> None:
+    code = (
+        "import sys; from ssl_lib.synthetic.generator import generate; list(generate(0, 20))\n"
+        "print(*(name for name in sys.modules if name.startswith('ssl_lib.')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    packages = {name.split(".")[1] for name in run.stdout.split()}
+    assert packages - {"errors"} == set(GENERATOR_PACKAGES)
 
 
 def test_errors_are_user_errors() -> None:

@@ -1,4 +1,4 @@
-"""Laws of the evaluation items: one right choice, nothing to guess by, nothing that training saw."""
+"""Laws of evaluation items: one right choice, nothing to guess by, nothing that training saw."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ FACTORS = {
 }
 WORDS = re.findall(
     r"\w+",
-    """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen""",
+    """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+    fifteen sixteen seventeen eighteen nineteen""",
 )
 TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
@@ -301,7 +301,7 @@ def test_role_documents_are_balanced_and_hold_out_templates_and_units() -> None:
 
 
 def test_no_role_is_told_by_the_number_alone() -> None:
-    """The most frequent role of each exact numeral is right less than 60% of the time on other documents."""
+    """The most frequent role of each exact numeral is right less than 60% of the time elsewhere."""
     by_text: dict[str, Counter[str]] = {}
     for document in role_documents(3000, 1, "train"):
         for number in document.numbers:

@@ -1,4 +1,4 @@
-"""Every format and place gives the same documents; every mistake is one sentence that names its place."""
+"""Every format and place gives the same documents; every mistake is named with its place."""
 
 from __future__ import annotations
 
@@ -171,9 +171,8 @@ def test_folders_and_globs_take_known_files_by_name(tmp_path: Path) -> None:
 def test_memory_urls_are_read_alone_by_glob_and_by_folder(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     try:
-        memory.pipe(
-            {"/box/a.txt": b"one", "/box/b.txt.gz": gzip.compress(b"two", mtime=0), "/box/c.bin": b"\0"}
-        )
+        two = gzip.compress(b"two", mtime=0)
+        memory.pipe({"/box/a.txt": b"one", "/box/b.txt.gz": two, "/box/c.bin": b"\0"})
         write_parquet(tmp_path / "x.parquet", [{"text": "three"}])
         memory.pipe("/box/d.parquet", (tmp_path / "x.parquet").read_bytes())
         assert read(Source(path="memory://box/b.txt.gz"), tmp_path) == ["two"]

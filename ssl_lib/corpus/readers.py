@@ -31,6 +31,7 @@ from ssl_lib.corpus.sources import (
     reading,
 )
 
+GENERATOR_PACKAGES = ("numbers", "synthetic")  # what runs when built-in documents are made
 _BATCH_CHARACTERS = 1 << 18
 _BATCH_DOCUMENTS = 1000
 # Measured, of one process; for choosing between one and two.
@@ -132,7 +133,7 @@ class SourceReader:
 def generator_version() -> str:
     """SHA-256 of what the built-in documents depend on besides the seed: the generator's code."""
     digest = hashlib.sha256()
-    for package in ("synthetic", "numbers"):
+    for package in GENERATOR_PACKAGES:
         for path in sorted((Path(__file__).parents[1] / package).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
