@@ -291,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (argparse itself exits with 2 on wrong usage)."""
     options = build_parser().parse_args(arguments)
     try:
+        # Without this, a missing package would be found after minutes of work.
         if options.extra:
             require_extra(options.extra)
         options.function(options)

@@ -258,6 +258,19 @@ def test_a_fifth_task_of_the_registry_is_on_the_page_and_the_picture(
     assert write_pictures(inputs, tmp_path)
 
 
+def test_a_task_outside_the_downstream_table_is_among_before_and_after(
+    full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task("tense", "Tense of verbs", "nats", "nats", higher_is_better=False, section="text")
+    monkeypatch.setitem(TASKS, "tense", task)
+    result = summary("nats", 2.5, 1.25, 77) | {"higher_is_better": False}
+    inputs = read_inputs(full)
+    shown = replace(inputs, evaluation=inputs.evaluation | {"tense": result})
+    text = Reader(render_page(Settings(), shown, "now")).text
+    assert "Tense of verbs: nats, n = 77" in text
+    assert "Tense of verbs: nats" not in Reader(render_page(Settings(), inputs, "now")).text
+
+
 def test_a_task_that_the_registry_does_not_know_is_shown_by_its_key(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from ssl_lib.evaluation.tasks import downstream_tasks
+from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.files import sha256_of
 
 Tree = dict[str, Any]
 Table = list[dict[str, str]]
 Content = TypeVar("Content", Tree, Table)
 Interval = Sequence[float]
+# Tasks outside the downstream table that numbers.py and task_details.py show.
+OWN_PARTS = ("number_prediction", "probes", "held_out_text")
 
 
 def known(value: Any) -> TypeGuard[float]:
@@ -126,6 +128,16 @@ class Inputs:
         names = [task.name for task in downstream_tasks()]
         ordered = dict.fromkeys([*names, *trees])
         return {name: Result.of(trees[name]) for name in ordered if trees.get(name)}
+
+    def further(self) -> dict[str, Result]:
+        """Results of the registry's other tasks, but those that have a part of the page."""
+        found = {}
+        for name, task in TASKS.items():
+            tree = self.evaluation.get(name) or self.details.get(name)
+            result = Result.of(tree, task.metric)
+            if task.section != "downstream" and name not in OWN_PARTS and known(result.after):
+                found[name] = result
+        return found
 
     def task(self, name: str) -> Result:
         """The result of a downstream task, without values where it was not measured."""

@@ -54,8 +54,8 @@ class Method(NamedTuple):
 
 
 def downstream(inputs: Inputs) -> Html:
-    """The downstream tasks, one after the other."""
-    results = inputs.downstream()
+    """The downstream tasks, then others without a part of their own, one after the other."""
+    results = inputs.downstream() | inputs.further()
     if not results:
         return absent("metrics/evaluation.json holds no downstream tasks.")
     words = (
