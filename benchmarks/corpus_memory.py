@@ -1,10 +1,11 @@
-"""Peak memory of the stages `corpus` and `tokenize` on a small and on a large corpus of the same text.
+"""Peak memory of the stages `corpus` and `tokenize` on a small and a large corpus of one text.
 
     python -P benchmarks/corpus_memory.py FILE.jsonl --megabytes 100 1000
 
-FILE holds one JSON object with a text a line. Its texts are repeated with other digits and their words in another
-order, so that no two documents are alike, until the corpus is large enough; each stage runs in a process of its own,
-in a temporary folder, and its peak resident memory is printed (Linux), with the largest ratio over the smallest corpus.
+FILE holds one JSON object with a text a line. Its texts are repeated with other digits and their
+words in another order, so that no two documents are alike, until the corpus is large enough; each
+stage runs in a process of its own, in a temporary folder, and its peak resident memory is printed
+(Linux), with the ratio of the largest to the smallest corpus.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import itertools
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -25,35 +27,36 @@ STAGES = ("corpus", "tokenize")
 DIGIT = re.compile("[0-9]")
 
 
-def changed(text: str, draw: random.Random) -> str:
+def changed(text: str, generator: random.Random) -> str:
     """The text with other digits and its words in another order."""
     words = text.split(" ")
-    draw.shuffle(words)
-    return DIGIT.sub(lambda match: str(draw.randint(1, 9)), " ".join(words))
+    generator.shuffle(words)
+    return DIGIT.sub(lambda match: str(generator.randint(1, 9)), " ".join(words))
 
 
 def documents(texts: list[str], size: int) -> Iterator[str]:
     """Changed texts that together have about `size` bytes."""
-    draw = random.Random(0)
+    generator = random.Random(0)
     written = 0
     for text in itertools.cycle(texts):
         if written >= size:
             return
-        document = changed(text, draw)
+        document = changed(text, generator)
         written += len(document.encode())
         yield document
 
 
 def run_stage(stage: str, root: Path, overrides: list[str]) -> tuple[float, float]:
-    """Peak resident memory in MB and seconds of one stage in a process of its own, its workers included.
+    """Peak resident memory in MB and seconds of one stage in a process of its own.
 
-    Sampled ten times a second: the kernel's own figure for a child begins with the memory of its parent.
+    Its workers count too.
     """
     command = [sys.executable, "-m", "ssl_lib", stage, "--params", "params.yaml"]
+    for override in overrides:
+        command += ["--set", override]
     start, peak = time.perf_counter(), 0.0
-    process = subprocess.Popen(
-        [*command, *(word for each in overrides for word in ("--set", each))], cwd=root
-    )
+    process = subprocess.Popen(command, cwd=root)
+    # Sampled: the kernel's own peak of a child begins with the memory of its parent.
     while process.poll() is None:
         peak = max(peak, sum(resident(pid) for pid in family(process.pid)))
         time.sleep(0.1)
@@ -74,12 +77,14 @@ def family(pid: int) -> Iterator[int]:
 
 
 def resident(pid: int) -> float:
-    """Resident memory in MB, a share of what is shared with other processes; 0 if the process has ended."""
+    """Resident memory in MB, with a share of what processes share; 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+    # "Pss:              12345 kB"
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("Pss:")]
+    return sizes[0] / 1024 if sizes else 0.0
 
 
 def measure(
@@ -88,22 +93,17 @@ def measure(
     """Peak memory of each stage by its name, printed as it becomes known."""
     root = scratch / str(megabytes)
     root.mkdir()
-    (root / "params.yaml").write_text(
-        Path("params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
-    )
+    shutil.copy("params.yaml", root)
     with (root / "corpus.jsonl").open("w", encoding="utf-8") as file:
         for text in documents(texts, megabytes * 1_000_000):
             file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    source = (
-        'corpus.sources=[{path: corpus.jsonl, domain: "", weight: 1.0, field: text, documents: 0}]'
-    )
+    source = "{path: corpus.jsonl, domain: '', weight: 1.0, field: text, documents: 0}"
     peaks = {}
     for stage in STAGES:
-        peaks[stage], seconds = run_stage(stage, root, [source, *overrides])
-        print(
-            f"{megabytes:>6} MB, {stage:<9} peak {peaks[stage]:7.0f} MB, {seconds:6.0f} s",
-            flush=True,
-        )
+        peak, seconds = run_stage(stage, root, [f"corpus.sources=[{source}]", *overrides])
+        peaks[stage] = peak
+        line = f"{megabytes:>6} MB, {stage:<9} peak {peak:7.0f} MB, {seconds:6.0f} s"
+        print(line, flush=True)
     return peaks
 
 
@@ -116,15 +116,13 @@ def main() -> None:
     options = parser.parse_args()
     with options.file.open(encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
+    peaks = []
     with TemporaryDirectory() as scratch:
-        peaks = [
-            measure(texts, size, Path(scratch), options.overrides)
-            for size in sorted(options.megabytes)
-        ]
+        for megabytes in sorted(options.megabytes):
+            peaks.append(measure(texts, megabytes, Path(scratch), options.overrides))
     for stage in STAGES:
-        print(
-            f"{stage}: {peaks[-1][stage] / peaks[0][stage]:.2f} times the peak of the smallest corpus"
-        )
+        ratio = peaks[-1][stage] / peaks[0][stage]
+        print(f"{stage}: {ratio:.2f} times the peak of the smallest corpus")
 
 
 if __name__ == "__main__":

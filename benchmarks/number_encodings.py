@@ -2,9 +2,10 @@
 
     python benchmarks/number_encodings.py --steps 300 --seeds 2 --results comparison.jsonl
 
-Reads data/raw (run `dvc repro corpus` first), tokenizes it once for each grouping, and prints a Markdown table over
-the seeds: bits per byte of the held-out text, error of the next number's value in decades, share of right exponents.
-Every finished run is one line of the results file; a second start goes on after the last one.
+Reads data/raw (run `dvc repro corpus` first), tokenizes it once for each grouping, and prints a
+Markdown table over the seeds: bits per byte of the held-out text, error of the next number's value
+in orders of magnitude (log10), share of right exponents. Every finished run is one line of the
+results file; a second start goes on after the last one.
 """
 
 from __future__ import annotations
@@ -57,33 +58,34 @@ class Choice(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Of one run: bits per byte, mean error in decades, share of right exponents among all numbers."""
+    """Of one run: bits per byte, mean error in log10, share of right exponents of all numbers."""
 
     bits_per_byte: float
-    decades: float
+    log10_error: float
     right_exponent: float
 
 
 def choices(default: Settings) -> list[Choice]:
-    """All pairs of embedding and head at the default grouping, then the other groupings at the default pair."""
-    tokens, head = default.tokens.digits, default.objectives.numerical.value_head
+    """All pairs of embedding and head at the default grouping of digits, then other groupings."""
+    digits = default.tokens.digits
     pairs = itertools.product(get_args(NumberEmbedding), get_args(ValueHead))
-    groupings = (digits for digits in get_args(Digits) if digits not in (tokens, *SAME_AS))
-    return [
-        *(Choice(embedding, head, tokens) for embedding, head in pairs),
-        *(Choice(default.model.number_embedding, head, digits) for digits in groupings),
-    ]
+    found = [Choice(embedding, head, digits) for embedding, head in pairs]
+    embedding, head = default.model.number_embedding, default.objectives.numerical.value_head
+    for other in get_args(Digits):
+        if other not in (digits, *SAME_AS):
+            found.append(Choice(embedding, head, other))
+    return found
 
 
 def one_run(settings: Settings, numbers: NextNumbers, folder: Path) -> Outcome:
-    """Train once on the tokens in `folder` and judge the model on held-out text."""
+    """Train once on the tokens in `folder` and evaluate the model on held-out text."""
     encoding, corpora, _ = open_corpora(settings, folder)
     result = fit(settings, encoding, corpora, NullRun())
     predicted = forecasts(Predictor(settings, encoding, result.objectives), numbers.prompts)
+    # 340 and 512 have the same exponent, 2; zero and negative numbers have none and are not right.
     positive = (numbers.values > 0) & (predicted.point > 0)
-    same = np.floor(np.log10(predicted.point[positive])) == np.floor(
-        np.log10(numbers.values[positive])
-    )
+    exponents = np.floor(np.log10(numbers.values[positive]))
+    same = np.floor(np.log10(predicted.point[positive])) == exponents
     nats = result.progress.validation[-1]["losses"]["ntp"]["loss"]
     meta = corpora.validation.store.meta
     bits = nats / math.log(2) * meta["tokens"] / meta["text_bytes"]
@@ -105,12 +107,13 @@ def settings_of(choice: Choice, seed: int, steps: int, overrides: list[str]) -> 
 
 
 def read_results(path: Path) -> dict[tuple[str, ...], Outcome]:
-    """Outcomes of the runs that have finished, by choice, seed and steps; a line that a kill cut off does not count."""
+    """Outcomes of the runs that have finished, by choice, seed, steps and overrides."""
     found = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except ValueError:  # cut off when the process was killed
             continue
         found[tuple(row["run"])] = Outcome(*row["outcome"])
     return found
@@ -119,7 +122,7 @@ def read_results(path: Path) -> dict[tuple[str, ...], Outcome]:
 def finished(
     options: argparse.Namespace, runs: Iterable[tuple[Choice, int]]
 ) -> Iterator[tuple[Choice, int, Outcome]]:
-    """Every run with its outcome, from the results file or, if it is not there, trained now and written to it."""
+    """Every run with its outcome, from the results file, or trained now and written to it."""
     known = read_results(options.results)
     numbers = next_numbers(next_token_documents(150, 11, "validation"), 600, 11)
     with TemporaryDirectory() as scratch:
@@ -129,10 +132,8 @@ def finished(
             folder = Path(scratch) / digits
             (folder / "data").mkdir(parents=True)
             (folder / "data" / "raw").symlink_to((options.root / "data" / "raw").resolve())
-            tokenize(
-                settings_of(Choice("none", "mixture", digits), 0, options.steps, options.overrides),
-                folder,
-            )
+            choice = Choice("none", "mixture", digits)
+            tokenize(settings_of(choice, 0, options.steps, options.overrides), folder)
             return folder
 
         for choice, seed in runs:
@@ -159,22 +160,17 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    runs = [
-        (choice, seed)
-        for choice in choices(load_settings("params.yaml"))
-        for seed in range(options.seeds)
-    ]
-    print(
-        "| number_embedding | value_head | digits | bits per byte | error (decades) | right exponent |",
-        flush=True,
-    )
-    print("|---|---|---|---|---|---|", flush=True)
-    for choice, rows in itertools.groupby(finished(options, runs), key=lambda row: row[0]):
-        columns = zip(*(outcome for _, _, outcome in rows), strict=True)
-        cells = (
-            f"{np.mean(column):.3f} ({min(column):.3f}-{max(column):.3f})" for column in columns
-        )
-        print(f"| {' | '.join(choice)} | {' | '.join(cells)} |", flush=True)
+    compared = choices(load_settings("params.yaml"))
+    runs = itertools.product(compared, range(options.seeds))
+    head = ["number_embedding", "value_head", "digits", "bits per byte", "log10 error"]
+    print(f"| {' | '.join(head)} | right exponent |\n|---|---|---|---|---|---|", flush=True)
+    for choice, found in itertools.groupby(finished(options, runs), key=lambda run: run[0]):
+        # One column of each outcome over the seeds: mean (lowest-highest).
+        columns = zip(*(outcome for _, _, outcome in found), strict=True)
+        cells = []
+        for column in columns:
+            cells.append(f"{np.mean(column):.3f} ({min(column):.3f}-{max(column):.3f})")
+        print(f"| {' | '.join([*choice, *cells])} |", flush=True)
 
 
 if __name__ == "__main__":
