@@ -1,7 +1,8 @@
-"""The stages of `dvc.yaml` as a Prefect flow: `python -m flows.pipeline` runs them in DVC's order, a task each.
+"""The stages of `dvc.yaml` as a Prefect flow: `python -m flows.pipeline` runs them, a task each.
 
-Every task is `dvc repro -s STAGE` in a process of its own, so that `dvc.lock` is true whoever started the run, and DVC
-alone decides what has to run again. Prefect adds the schedule, retries, one run at a time, the log and the artifacts.
+Every task is `dvc repro -s STAGE` in a process of its own, so that `dvc.lock` is true whoever
+started the run, and DVC alone decides what has to run again. Prefect adds the schedule, retries,
+one run at a time, the log and the artifacts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from prefect.cache_policies import NO_CACHE
 
 RETRIES = int(os.environ.get("SSL_LIB_RETRIES", "1"))
 RETRY_SECONDS = 10
-ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
+ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
+UI = "http://127.0.0.1:5000"
 
 
 class StageError(RuntimeError):
@@ -28,37 +30,38 @@ class StageError(RuntimeError):
 
 
 def stage_order(root: Path) -> list[str]:
-    """Names of all stages, each after those that it depends on."""
+    """Names of all stages of the project `root`, each after those that it depends on."""
     import networkx as nx
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
+        # DVC's arrows go from a stage to those that it needs; data under `dvc add` has no name.
         ordered = reversed(list(nx.topological_sort(repo.index.graph)))
-        return [stage.name for stage in ordered if getattr(stage, "name", None)]
+        names = [getattr(stage, "name", None) for stage in ordered]
+    return [name for name in names if name]
 
 
 def reproduce(root: Path, stage: str, force: bool = False) -> None:
-    """Run one stage if something it depends on has changed, its output in the task's log. Raises StageError."""
+    """Run one stage if something that it depends on has changed, its output in the task's log.
+
+    Raises StageError.
+    """
     log = get_run_logger()
-    command = [
-        sys.executable,
-        "-m",
-        "dvc",
-        "repro",
-        "--single-item",
-        stage,
-        *(["--force"] if force else []),
-    ]
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    if force:
+        command.append("--force")
+    # The stages call `python`, which must be the one that runs this.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = os.environ | ENVIRONMENT | {"PATH": path, "PYTHONUNBUFFERED": "1"}
-    pipes: dict[str, Any] = {
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "text": True,
-        "errors": "replace",
-    }
-    with subprocess.Popen(command, cwd=root, env=environment, **pipes) as process:
-        assert process.stdout is not None
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=os.environ | ENVIRONMENT | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None  # it is a pipe
         for line in process.stdout:
             if text := line.rstrip():
                 log.info(text)
@@ -81,7 +84,7 @@ def run_stage(root: Path, stage: str, force: bool = False) -> None:
 
 @flow(name="ssl-lib-pipeline", log_prints=True)
 def pipeline(root: str | None = None, force: bool = False) -> list[str]:
-    """Run every stage, then publish the figures. `root` is the project (default: the current folder).
+    """Run every stage, then publish the metrics. `root` is the project (default: this folder).
 
     Returns the names of the stages in the order in which they ran.
     """
@@ -94,24 +97,25 @@ def pipeline(root: str | None = None, force: bool = False) -> list[str]:
 
 
 def publish(root: Path) -> None:
-    """Artifacts of this run: a table of the figures, a link to the report, the MLflow run."""
+    """Artifacts of this run: a table of the metrics, a link to the report, the MLflow run."""
     rows = [row for path in sorted(root.glob("metrics/*.json")) for row in metric_rows(path)]
     if rows:
-        create_table_artifact(rows, key="metrics", description="Figures of metrics/*.json")
+        create_table_artifact(rows, key="metrics", description="Metrics of metrics/*.json")
     report = root / "report" / "index.html"
     if report.exists():
-        create_link_artifact(
-            report.as_uri(), key="report", link_text="Report", description=f"The page {report}"
-        )
+        told = f"The page {report}"  # a browser does not follow a file:// link from a server's page
+        create_link_artifact(report.as_uri(), key="report", link_text="Report", description=told)
     run_file = root / "model" / "run.json"
     if run_file.exists():
-        create_markdown_artifact(
-            run_markdown(json.loads(run_file.read_text(encoding="utf-8"))), key="mlflow-run"
-        )
+        run = json.loads(run_file.read_text(encoding="utf-8"))
+        create_markdown_artifact(run_markdown(run), key="mlflow-run")
 
 
 def metric_rows(path: Path) -> list[dict[str, Any]]:
-    """Numbers of a metrics file, one row for each dotted key."""
+    """Numbers of a metrics file, one row for each dotted key.
+
+    `{"losses": {"mlm": 0.5}}` → `[{"file": …, "metric": "losses.mlm", "value": 0.5}]`
+    """
     rows: list[dict[str, Any]] = []
 
     def walk(node: Any, key: str) -> None:
@@ -128,10 +132,13 @@ def metric_rows(path: Path) -> list[dict[str, Any]]:
 
 def run_markdown(run: dict[str, str]) -> str:
     """Where the run of the model is: a link on a server, else the command that shows it."""
-    uri, page = run["tracking_uri"], f"#/experiments/{run['experiment_id']}/runs/{run['run_id']}"
+    run_id, uri = run["run_id"], run["tracking_uri"]
+    if not run_id:  # trained without MLflow
+        return "The run of this model was not recorded."
+    page = f"#/experiments/{run['experiment_id']}/runs/{run_id}"
     if uri.startswith("http"):
-        return f"[MLflow run {run['run_id']}]({uri.rstrip('/')}/{page})"
-    return f"MLflow run `{run['run_id']}`: start `ssl-lib ui`, then open [its page](http://127.0.0.1:5000/{page})."
+        return f"[MLflow run {run_id}]({uri.rstrip('/')}/{page})"
+    return f"MLflow run `{run_id}`: start `ssl-lib ui`, then open [its page]({UI}/{page})."
 
 
 def main() -> None:

@@ -246,3 +246,4 @@ def test_link_to_a_run_leads_to_the_server_or_names_the_command() -> None:
     run = {"run_id": "r", "experiment_id": "1", "tracking_uri": "http://host:5000/"}
     assert "(http://host:5000/#/experiments/1/runs/r)" in run_markdown(run)
     assert "ssl-lib ui" in run_markdown(run | {"tracking_uri": "sqlite:////a/mlflow.db"})
+    assert "not recorded" in run_markdown(dict.fromkeys(run, ""))
