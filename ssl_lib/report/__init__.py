@@ -7,7 +7,7 @@ guide.py          the headline, and the guide's two tables beside ours
 learning.py       loss curves, tuning, transfer between objectives
 tasks.py          each task, and each file of one's own, with every method; examples
 task_details.py   families of reasoning, pairs by similarity, next tokens, confusion of roles
-numbers.py        number line, calibration, probes, nearest neighbors
+numbers.py        number line, calibration, probes, nearest neighbours
 provenance.py     contamination, corpus, settings, commit, time, hardware
 inputs.py         the files that a run leaves, those that are missing told by name
 number_line.py    numbers as the encoder sees them, computed from a model

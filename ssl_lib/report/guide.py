@@ -31,6 +31,7 @@ from ssl_lib.report.markup import (
     small,
     table,
     tag,
+    whole_percent,
 )
 
 TITLE = "Self-Supervised Learning for Numerical Token Prediction"
@@ -197,7 +198,7 @@ def _tile(task: str, result: Result) -> Html:
         change = gain(result.gain, metric)
         bar = mark_of_task(task, 1)
         if bar is not None:
-            change += f", guide {percent(bar, 0)}"
+            change += f", guide {whole_percent(bar)}"
     # <div class="tile"><h3>…</h3><p class="big">89.1%</p><p>87.1–91.1, n = 1,000</p>…
     lines = [f"{ends}, n = {count(result.n)}", f"from {before} ({before_ends})", change]
     if verdict != NO_MARK:
@@ -220,7 +221,7 @@ def guide_tasks(inputs: Inputs) -> Html:
         # Task, verdict, n; ours before, after and gain; the guide's before and after; verdict.
         row = [title, verdict_of_task(task, result).mark(), count(result.n)]
         row += [before_cell(result), after_cell(result), gain_cell(result)]
-        row += [percent(mark_of_task(task, which), 0) for which in (0, 1)]
+        row += [whole_percent(mark_of_task(task, which)) for which in (0, 1)]
         row.append(verdict_of_twin(result).mark())
         rows.append(row)
     head = ["Task", "Guide's result", "n", "Ours before", "after", "gain"]
@@ -254,7 +255,7 @@ def guide_losses(inputs: Inputs) -> Html:
         row += [number(before), number(after), reduction]
         if objective in LOSSES:
             guide_before, guide_after, guide_reduction = LOSSES[objective]
-            row += [number(guide_before, 1), number(guide_after, 1), percent(guide_reduction, 0)]
+            row += [number(guide_before, 1), number(guide_after, 1), whole_percent(guide_reduction)]
         else:
             row += [NONE, NONE, NONE]
         rows.append(row)

@@ -34,6 +34,7 @@ METRICS = {
     "rmse": "RMSE",
     "error_decades": "error, orders of magnitude",
 }
+Rows = list[list[Any]]  # the cells of a table
 SHARES = ("accuracy", "exact_match")  # and the metric of every task whose unit is %
 
 
@@ -94,6 +95,11 @@ def count(value: Any) -> str:
 def percent(value: Any, digits: int = 1) -> str:
     """A share as a percentage: 0.8912 → 89.1%."""
     return number(100 * value, digits) + "%" if known(value) else NONE
+
+
+def whole_percent(value: Any) -> str:
+    """A share as a whole percentage: 0.4 → 40%."""
+    return percent(value, 0)
 
 
 def short(value: Any, digits: int = 4) -> str:

@@ -1,6 +1,6 @@
 """Numbers as the shared encoder sees them: a plane through their states, nearest neighbours.
 
-Start at `write_number_line`. Shapes: N numbers, M numbers whose neighbors are listed, D width.
+Start at `write_number_line`. Shapes: N numbers, M numbers whose neighbours are listed, D width.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class NumberReader(Protocol):
 
 
 def write_number_line(before: NumberReader, after: NumberReader, folder: Path) -> dict[str, Any]:
-    """Write the number line of both models, and the trained one's neighbors, to number_line.json.
+    """Write the number line of both models, and the trained one's neighbours, to number_line.json.
 
     Returns what was written: that of `number_line(after)`, with `untrained` and `neighbours`.
     """

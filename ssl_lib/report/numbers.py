@@ -1,4 +1,4 @@
-"""What the model knows of numbers: number line, calibration, probes, nearest neighbors."""
+"""What the model knows of numbers: number line, calibration, probes, nearest neighbours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ssl_lib.report.inputs import Inputs, Result, at, is_interval, known, number
 from ssl_lib.report.markup import (
     NONE,
     Html,
+    Rows,
     absent,
     after_cell,
     before_cell,
@@ -29,10 +30,10 @@ from ssl_lib.report.markup import (
     small,
     table,
     tag,
+    whole_percent,
     with_interval,
 )
 from ssl_lib.report.svg import Mark, Series, line_chart, scatter
-from ssl_lib.report.task_details import Rows, whole_percent
 
 MODELS = {
     "before": "Random init.",
@@ -43,12 +44,12 @@ STYLES = {"marginal": "plain", "before": "before", "after": "after"}
 LABELS = {1e-3: "0.001", 1.0: "1", 1e3: "1,000", 1e6: "1 million", 1e9: "1 billion"}
 # Key of the measure, key of its interval, words, metric. Errors are differences of log10.
 MEASURES = (
-    ("mean_error_decades", "mean_error_ci95", "Mean error, orders of magnitude", "decades"),
-    ("median_error_decades", "median_error_ci95", "Median error, orders of magnitude", "decades"),
+    ("mean_error_decades", "mean_error_ci95", "Mean error, orders of magnitude", "log10"),
+    ("median_error_decades", "median_error_ci95", "Median error, orders of magnitude", "log10"),
     ("exponent_accuracy", "exponent_accuracy_ci95", "Right power of ten, of numbers above zero",
      "accuracy"),
     ("within_1_percent", "within_1_percent_ci95", "Within 1%", "accuracy"),
-    ("crps_decades", "crps_ci95", "CRPS, orders of magnitude", "decades"),
+    ("crps_decades", "crps_ci95", "CRPS, orders of magnitude", "log10"),
 )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def number_line_figure(line: Mapping[str, Any], model: str) -> Html:
         about += " · rank correlation of the first component with the value "
         about += number(correlation, 2)
     if explained:
-        about += f" · the plane holds {percent(sum(explained), 0)} of the variance"
+        about += f" · the plane holds {whole_percent(sum(explained))} of the variance"
     below = paragraph(line["label"]) if line.get("label") else None
     title = f"Number line, {model.lower()}{about}"
     drawn = scatter(title, [tuple(point) for point in points], weights, labels)
@@ -139,7 +140,7 @@ def coverage_chart(group: Mapping[str, Any], kind: str) -> Html:
         held = at(group, "after", "coverage", level)
         if is_interval(interval) and known(held):
             errors.append((float(level), Mark(held, interval, "after")))
-            ends.append(f"{percent(float(level), 0)} interval holds {percent(held)}")
+            ends.append(f"{whole_percent(float(level))} interval holds {percent(held)}")
     title = f"Nominal against observed coverage, {kind}: {', '.join(ends)}"
     unit_range = (0.0, 1.0)
     drawn = line_chart(
@@ -162,7 +163,7 @@ def prediction_table(group: Mapping[str, Any], kind: str) -> Html:
             row.append(with_interval(value, interval, metric))
         rows.append(row)
     for level in ("0.5", "0.9"):
-        row = [f"Share inside the {percent(float(level), 0)} interval"]
+        row = [f"Share inside the {whole_percent(float(level))} interval"]
         for model in models:
             held = at(group, model, "coverage", level)
             interval = at(group, model, "coverage_ci95", level)

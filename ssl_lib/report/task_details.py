@@ -9,6 +9,7 @@ from ssl_lib.report.inputs import Inputs, Result, at
 from ssl_lib.report.markup import (
     Cell,
     Html,
+    Rows,
     absent,
     after_cell,
     before_cell,
@@ -28,10 +29,10 @@ from ssl_lib.report.markup import (
     spaced,
     table,
     tag,
+    whole_percent,
 )
 from ssl_lib.report.svg import Mark, Row, cloud, interval_chart
 
-Rows = list[list[Any]]
 POSITIONS = {
     "determined": "deterministic positions",
     "all": "all positions",
@@ -90,7 +91,7 @@ def _family_chart(families: Mapping[str, Any], detail: Mapping[str, Any]) -> Htm
         for one, style in ((longer, "plain hollow"), (result, "after")):
             if one.after is not None:
                 marks.append(Mark(one.after, one.after_ci95, style))
-        rows.append(Row(name(family), marks, percent(result.after, 0)))
+        rows.append(Row(name(family), marks, whole_percent(result.after)))
     values = [f"{row.label} {row.shown}" for row in rows]
     title = f"Numerical reasoning by family, trained model: {', '.join(values)}"
     return interval_chart(title, rows, (0.0, 1.0), whole_percent)
@@ -212,8 +213,3 @@ def confusion_table(classes: Sequence[str], matrix: Sequence[Sequence[int]], mod
         rows.append((names[i], [*cells, count(total)]))
     caption = f"{model}: true role down, predicted role across, counts of numbers"
     return heat_map(caption, "True role", [*names, "n"], rows)
-
-
-def whole_percent(value: float) -> str:
-    """0.4 → 40%."""
-    return percent(value, 0)

@@ -34,6 +34,7 @@ from ssl_lib.report.markup import (
     spaced,
     table,
     tag,
+    whole_percent,
     with_interval,
 )
 from ssl_lib.report.svg import Mark, Row, interval_chart
@@ -150,7 +151,7 @@ def _method_chart(caption: str, found: Sequence[Method], metric: str, bar: float
         high = 1.0
 
     def tick(value: float) -> str:
-        return percent(value, 0) if is_share(metric) else number(value, 1)
+        return whole_percent(value) if is_share(metric) else number(value, 1)
 
     return interval_chart(title, rows, (min(0.0, *ends), high), tick, bar)
 
