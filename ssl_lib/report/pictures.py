@@ -166,7 +166,9 @@ def _name_rows(picture: Figure, axes: Axes, keys: Sequence[str]) -> None:
     # Every row has drawn its own "before" and "after".
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    legend = picture.legend(once.values(), once.keys(), loc="outside lower center", ncols=3)
+    legend = picture.legend(
+        once.values(), once.keys(), loc="outside lower center", ncols=3, fontsize=8
+    )
     legend.set_frame_on(False)
 
 
