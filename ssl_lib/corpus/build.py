@@ -74,13 +74,9 @@ def build_corpus(settings: Settings, root: Path, executor: Executor | None = Non
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise CorpusError(
-                f"{target}: the disk is full; free about four times the size of the text"
-            ) from None
+            raise CorpusError(f"{target}: the disk is full; free four times the text") from None
         except BrokenExecutor:
-            raise CorpusError(
-                f"{target}: a process that prepared documents was ended; check the free memory"
-            ) from None
+            raise CorpusError(f"{target}: a worker process died; check the free memory") from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

@@ -152,11 +152,9 @@ def domain_quotas(sizes: dict[str, int], maximum_share: float) -> dict[str, floa
     if not sizes:
         return {}
     if maximum_share * len(ordered) < 1 - 1e-9:
-        least = f"at least {1 / max(1, len(ordered)):.3g}"
-        raise CorpusError(
-            f"corpus.maximum_domain_share: {maximum_share} cannot hold "
-            f"with {len(ordered)} domains; set {least}"
-        )
+        cannot = f"{maximum_share} cannot hold with {len(ordered)} domains"
+        least = 1 / max(1, len(ordered))
+        raise CorpusError(f"corpus.maximum_domain_share: {cannot}; set at least {least:.3g}")
     cap, cut = float(ordered[0]), 0
     while cap > maximum_share * sum(min(size, cap) for size in ordered) * (1 + 1e-9):
         # with `cut` domains at the cap and the others whole, the cap is its share of them all

@@ -45,12 +45,11 @@ class Labels(NamedTuple):
 
     def between(self, start: int, end: int) -> Labels:
         """Labels of a piece of the text: those that lie wholly in it, counted from its start."""
-        numbers = [each for each in self.numbers if start <= each[0] and each[1] <= end]
-        certain = [each for each in self.deterministic if start <= each[0] and each[1] <= end]
-        return Labels(
-            tuple((first - start, last - start, role) for first, last, role in numbers),
-            tuple((first - start, last - start) for first, last in certain),
+        numbers = (
+            (a - start, b - start, role) for a, b, role in self.numbers if start <= a < b <= end
         )
+        spans = ((a - start, b - start) for a, b in self.deterministic if start <= a < b <= end)
+        return Labels(tuple(numbers), tuple(spans))
 
 
 class RawDocument(NamedTuple):
@@ -162,9 +161,9 @@ def _pieces_of(document: RawDocument, settings: CorpusSettings) -> Iterator[Piec
         yield "empty"
         return
     key = normalized(text)
+    weights = [source.weight for source in settings.sources]
     # the source with the largest weight is kept whole
-    largest = max(source.weight for source in settings.sources)
-    keep = settings.sources[document.source].weight / largest
+    keep = weights[document.source] / max(weights)
     if keep < 1.0 and stable_share(key, "weight") >= keep:
         yield "weight"
         return
@@ -173,7 +172,9 @@ def _pieces_of(document: RawDocument, settings: CorpusSettings) -> Iterator[Piec
         if end - start < settings.minimum_characters:
             yield "too_short"
         else:
-            labels = document.labels and document.labels.between(start, end)
+            labels = document.labels
+            if labels and end - start < len(text):
+                labels = labels.between(start, end)
             yield Piece(text[start:end], SPLITS.index(split), document, labels)
 
 

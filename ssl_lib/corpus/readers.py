@@ -201,13 +201,9 @@ def _jsonl(stream: BufferedIOBase, name: str, fields: list[str], key: str) -> It
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-            raise CorpusError(
-                f"{place}: is not valid JSON ({reason}); fix or remove the line"
-            ) from None
+            raise CorpusError(f"{place}: is not JSON ({reason}); fix or remove the line") from None
         if not isinstance(record, dict):
-            raise CorpusError(
-                f"{place}: is {_type_name(record)}, not a JSON object with a field of text"
-            )
+            raise CorpusError(f"{place}: is {_type_name(record)}, not an object with a text")
         yield _joined(record, fields, place, key)
 
 
@@ -219,10 +215,8 @@ def _csv(stream: BufferedIOBase, name: str, fields: list[str], key: str) -> Iter
         for row in reader:
             place = f"{name}, line {reader.line_num}"
             if row and len(row) != len(header):
-                raise CorpusError(
-                    f"{place}: has {len(row)} columns, the header {len(header)}; "
-                    "quote texts with commas"
-                )
+                found = f"has {len(row)} columns, the header {len(header)}"
+                raise CorpusError(f"{place}: {found}; quote texts with commas")
             if row:
                 yield _joined(dict(zip(header, row, strict=True)), fields, place, key)
     except csv.Error as error:
@@ -246,9 +240,7 @@ def _parquet(path: Path, name: str, fields: list[str], key: str) -> Iterator[str
                     yield _joined(record, fields, f"{name}, row {row}", key)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CorpusError(
-            f"{name}: is not a readable Parquet file ({reason}); write or fetch it again"
-        ) from None
+        raise CorpusError(f"{name}: is no Parquet file ({reason}); write it again") from None
 
 
 def _lines(stream: BufferedIOBase, name: str) -> Iterator[str]:
@@ -265,17 +257,13 @@ def _joined(record: dict[str, Any], fields: list[str], place: str, key: str) -> 
     values = []
     for field in fields:
         if field not in record:
-            found = ", ".join(map(repr, record)) or "none"
-            raise CorpusError(
-                f"{place}: has no field {field!r}; "
-                f"its fields are {found}; set {key}.field to one with text"
-            )
+            found = f"its fields are {', '.join(map(repr, record)) or 'none'}"
+            advice = f"set {key}.field to one with text"
+            raise CorpusError(f"{place}: has no field {field!r}; {found}; {advice}")
         value = record[field]
         if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
-            raise CorpusError(
-                f"{place}: field {field!r} holds {_type_name(value)}, not text; "
-                f"correct {key}.field or the data"
-            )
+            found = f"field {field!r} holds {_type_name(value)}, not text"
+            raise CorpusError(f"{place}: {found}; correct {key}.field or the data")
         if value is not None and value != "":
             values.append(str(value))
     return "\n".join(values)
@@ -287,6 +275,5 @@ def _type_name(value: Any) -> str:
 
 
 def _not_utf8(name: str, line: int) -> CorpusError:
-    return CorpusError(
-        f"{name}, line {line}: is not UTF-8 text; convert the file (iconv does) or remove the line"
-    )
+    advice = "convert the file (iconv does) or remove the line"
+    return CorpusError(f"{name}, line {line}: is not UTF-8 text; {advice}")

@@ -78,19 +78,14 @@ class Digest:
 
 
 def find_files(source: Source, key: str, root: Path) -> list[SourceFile]:
-    """All files of a source, by name; `key` is the source's dotted key.
-
-    Raises CorpusError if there is none.
-    """
+    """All files of a source, by name; raises CorpusError, with its dotted key, if there is none."""
     if "://" in source.path:
         found = _remote_files(source.path, key)
     else:
         found = _local_files(source.path, key, root)
     if not found:
-        raise CorpusError(
-            f"{key}.path: no file matches {source.path}; "
-            f"a folder or glob must hold files of the kinds {_KNOWN}"
-        )
+        needed = f"a folder or glob must hold files of the kinds {_KNOWN}"
+        raise CorpusError(f"{key}.path: no file matches {source.path}; {needed}")
     return sorted(found, key=lambda file: file.name)
 
 
@@ -105,9 +100,7 @@ def _local_files(pattern: str, key: str, root: Path) -> list[SourceFile]:
             names += [os.path.join(place, name) for name in inside if not name.startswith(".")]
     elif path.exists():
         if _format_of(pattern) is None:
-            raise CorpusError(
-                f"{key}.path: {pattern} is of an unknown kind; the kinds are {_KNOWN}"
-            )
+            raise CorpusError(f"{key}.path: {pattern} is of no known kind; these are {_KNOWN}")
         names = [pattern]
     else:
         matches = glob.glob(pattern, root_dir=root, recursive=True)
@@ -127,9 +120,7 @@ def _remote_files(url: str, key: str) -> list[SourceFile]:
 
             filesystem, path = url_to_fs(url)
         except ImportError as error:
-            raise CorpusError(
-                f"{key}.path: {url} needs a package that is not installed: {error}"
-            ) from None
+            raise CorpusError(f"{key}.path: {url} needs a missing package: {error}") from None
         except ValueError as error:
             raise CorpusError(f"{key}.path: {url} cannot be read: {error}") from None
         # ? and [ belong to web addresses, and are patterns elsewhere
@@ -149,7 +140,6 @@ def _remote_files(url: str, key: str) -> list[SourceFile]:
 def _format_of(name: str) -> tuple[str, str] | None:
     """Format and compression by a file's name: "a/b.csv.gz" → ("csv", ".gz"); None if unknown."""
     plain = urlsplit(name).path if "://" in name else name
-    # "a/b.csv.gz" → "a/b.csv", ".gz"
     stem, suffix = os.path.splitext(plain.lower())
     compression = ""
     if suffix in COMPRESSIONS:

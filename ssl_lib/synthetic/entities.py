@@ -36,7 +36,7 @@ NAMES = {  # of one kind each: first and second parts
     "team": (PLACE_TAILS[:6], TEAM_TAILS[:4]),
     "rival": (PLACE_TAILS[6:], TEAM_TAILS[4:]),
 }
-SYLLABLES = (  # of nonce words: one of each row, or of the first and the last
+SYLLABLES = (  # of nonce words: one of each list, or of the first and the last
     """bel dar fen gor hal kes lum mar nor pel quin ras sel tor ulm vem wes yor zan brin cor dun
     esk""".split(),
     "a e i o u en al or is un".split(),
