@@ -1,4 +1,4 @@
-"""Subsets of the objectives: which are meant, that they are trained once, and what the transfer matrix says."""
+"""Subsets of the objectives: which are meant, how they are trained, what the matrix says."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evaluating import pair_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_lib.cli import main
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.errors import UserError
-from ssl_lib.evaluation.alone import subset_settings, train_subset
-from ssl_lib.evaluation.examination import AskedOnce, examination
-from ssl_lib.experiments.ablation import Finished, ablate, chosen_subsets, label_of
-from ssl_lib.experiments.transfer import summarise
+from ssl_lib.evaluation.data import EvaluationData
+from ssl_lib.evaluation.tasks import downstream_tasks
+from ssl_lib.experiments.ablation import Finished, ablate, study_key
+from ssl_lib.experiments.subsets import (
+    chosen_subsets,
+    evaluator,
+    label_of,
+    subset_settings,
+    train_subset,
+)
+from ssl_lib.experiments.transfer import summarize
 from ssl_lib.predictor import Predictor
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.encodings import encoding
@@ -49,12 +57,7 @@ SETTINGS = Settings().replaced(
     }
 )
 LABELS = ["ntp", "mlm", "mlm+ntp"]
-TASKS = {
-    "token_classification",
-    "numerical_reasoning",
-    "semantic_similarity",
-    "next_token_prediction",
-}
+TASKS = {task.name for task in downstream_tasks()}
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +147,7 @@ def test_only_the_subset_is_trained_with_the_weights_it_has(
     assert own.training.steps == settings.training.steps
 
 
-def test_every_model_is_judged_on_what_it_was_trained_for(found: dict[str, Any]) -> None:
+def test_every_model_is_evaluated_on_what_it_was_trained_for(found: dict[str, Any]) -> None:
     assert found["subsets"] == ["ntp", "mlm", "mlm+ntp"]
     assert {name: set(row) for name, row in found["losses"].items()} == {
         "ntp": {"ntp"}, "mlm": {"mlm"}, "mlm+ntp": {"mlm", "ntp"},
@@ -175,19 +178,19 @@ def test_figures_are_means_over_seeds_and_relative_to_the_objective_alone(
 def test_a_model_of_the_ablation_is_the_one_that_training_gives(
     found: dict[str, Any], root: Path
 ) -> None:
-    chosen = encoding(root / "data" / "tokenized" / "encoding.json")
-    model = train_subset(["mlm", "ntp"], SETTINGS.replaced({"seed": 1}), root, chosen, NullRun())
-    judged = examination(SETTINGS, root).judge(model, ["mlm", "ntp"])
+    model = train_subset(["mlm", "ntp"], SETTINGS.replaced({"seed": 1}), root, NullRun())
+    evaluated = evaluator(SETTINGS, root).evaluate(model, ["mlm", "ntp"])
     (row,) = (row for row in found["runs"] if (row["subset"], row["seed"]) == ("mlm+ntp", 1))
-    assert judged["losses"] == pytest.approx(row["losses"], rel=1e-6)
-    assert judged["downstream"] == pytest.approx(row["downstream"], abs=1e-6)
+    assert evaluated["losses"] == pytest.approx(row["losses"], rel=1e-6)
+    assert evaluated["downstream"] == pytest.approx(row["downstream"], abs=1e-6)
 
 
 def test_views_of_held_out_rows_do_not_depend_on_what_was_trained(root: Path) -> None:
     chosen = encoding(root / "data" / "tokenized" / "encoding.json")
     untrained = Predictor.untrained(SETTINGS, chosen)
-    exam = examination(SETTINGS, root)
-    alone, all_of_them = exam.judge(untrained, ["numerical"]), exam.judge(untrained, OBJECTIVES)
+    asked = evaluator(SETTINGS, root)
+    alone = asked.evaluate(untrained, ["numerical"])
+    all_of_them = asked.evaluate(untrained, OBJECTIVES)
     assert alone["losses"]["numerical"] == all_of_them["losses"]["numerical"]
     assert set(all_of_them["parts"]) == set(OBJECTIVES)
 
@@ -260,10 +263,8 @@ def test_what_was_trained_is_not_trained_again_and_a_torn_line_is(
 
 
 def test_other_settings_have_a_file_of_their_own(root: Path, found: dict[str, Any]) -> None:
-    from ssl_lib.experiments.ablation import _key
-
     keys = {
-        _key(SETTINGS.replaced(values), root)
+        study_key(SETTINGS.replaced(values), root)
         for values in (
             {},
             {"training.steps": 9},
@@ -272,7 +273,7 @@ def test_other_settings_have_a_file_of_their_own(root: Path, found: dict[str, An
         )
     }
     assert len(keys) == 4
-    assert f"{_key(SETTINGS, root)}.jsonl" == finished_file(root).name
+    assert f"{study_key(SETTINGS, root)}.jsonl" == finished_file(root).name
 
 
 def test_a_file_of_finished_models_survives_what_a_kill_leaves(tmp_path: Path) -> None:
@@ -284,10 +285,10 @@ def test_a_file_of_finished_models_survives_what_a_kill_leaves(tmp_path: Path) -
     for cut in range(0, len(content) + 1, 5):
         finished.path.write_text(content[:cut], encoding="utf-8")
         whole = Finished(finished.path)
-        assert list(whole.rows.values()) == rows[: len(whole.rows)]
-        assert len(whole.rows) >= content[:cut].count("\n")
+        assert list(whole.results.values()) == rows[: len(whole.results)]
+        assert len(whole.results) >= content[:cut].count("\n")
         whole.add({"subset": "ntp", "seed": 0})
-        assert ("ntp", 0) in Finished(finished.path).rows
+        assert ("ntp", 0) in Finished(finished.path).results
 
 
 def test_a_loss_that_is_not_above_zero_has_no_ratio() -> None:
@@ -301,30 +302,18 @@ def test_a_loss_that_is_not_above_zero_has_no_ratio() -> None:
         }
         for label, loss, others in (("numerical", -0.5, {}), ("all", 0.25, {"mlm": 2.0}))
     ]
-    found = summarise(rows, ["numerical", "all"], SETTINGS)
+    found = summarize(rows, ["numerical", "all"], SETTINGS)
     assert found["relative"] == {"numerical": {}, "all": {}}
     assert found["losses"]["all"] == {"numerical": 0.25, "mlm": 2.0}
 
 
-class Counting:
-    """A judged model that counts its answers."""
-
-    encoding = None
-
-    def __init__(self) -> None:
-        self.answers = 0
-
-    def embed(self, texts: list[str]) -> int:
-        self.answers += 1
-        return self.answers
-
-
-def test_a_question_is_answered_once() -> None:
-    counting = Counting()
-    model = AskedOnce(counting)
-    assert [model.embed(["a"]), model.embed(["a"]), model.embed(["b"]), model.embed(["a"])] == [
-        1,
-        1,
-        2,
-        1,
-    ]
+def test_a_model_alone_has_the_estimates_that_it_has_in_a_comparison(root: Path) -> None:
+    """The same items, the same answers, the same estimate to the bit."""
+    asked = evaluator(SETTINGS, root)
+    chosen = encoding(root / "data" / "tokenized" / "encoding.json")
+    model = Predictor.untrained(SETTINGS, chosen)
+    found = asked.evaluate(model, ["mlm"])["downstream"]
+    data = EvaluationData.open(SETTINGS, root, chosen).without_baselines()
+    for name in ("semantic_similarity", "next_token_prediction"):
+        result = asked.tasks[name].run(pair_of(model, model), data, asked.items[name])
+        assert result.before == result.after == found[name]

@@ -73,12 +73,26 @@ def test_ngram_probabilities_of_all_followers_sum_to_one(encoding: tiktoken.Enco
 
 
 def test_ngram_guess_is_the_most_frequent_follower(encoding: tiktoken.Encoding) -> None:
-    model = count_ngrams(_training(encoding), encoding)
-    correct = model.correct(encoding, "The sum of 3 and 5 is 8.")
-    ids = encode(encoding, "The sum of 3 and 5 is 8.")
+    model, text = count_ngrams(_training(encoding), encoding), "The sum of 3 and 5 is 8."
+    ids = encode(encoding, text)
+    correct = model.guesses(ids) == np.array(ids)
     assert correct[:2].all()
     assert len(correct) == len(ids)
-    assert not count_ngrams(_training(encoding), encoding, order=1).correct(encoding, "zzz").any()
+    (predicted,) = model.next_token_ranks([text])
+    assert predicted.correct.tolist() == correct[1:].tolist()
+    assert predicted.nll == pytest.approx(-model.log_probabilities(ids)[1:])
+    rest = [text[start:end] for start, end in predicted.spans]
+    assert "".join(rest) == text[predicted.spans[0, 0] :]
+    nothing = encode(encoding, "zzz")
+    unigrams = count_ngrams(_training(encoding), encoding, order=1)
+    assert not (unigrams.guesses(nothing) == np.array(nothing)).any()
+
+
+def test_likelihood_of_a_continuation_is_that_of_its_tokens(encoding: tiktoken.Encoding) -> None:
+    model = count_ngrams(_training(encoding), encoding)
+    ids, start = encode(encoding, "The sum of 3 and 5 is 8."), len(encode(encoding, "The sum of"))
+    (nats,) = model.log_likelihoods(["The sum of"], [" 3 and 5 is 8."])
+    assert nats == pytest.approx(model.log_probabilities(ids)[start:].sum())
 
 
 def test_majority_is_the_most_frequent_training_label_and_of_equals_the_first() -> None:

@@ -1,4 +1,4 @@
-"""External tasks: every format is read, asked and counted, what training has seen is left out, mistakes are told."""
+"""External files: every format is read and asked, what training has seen is left out."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import tiktoken
+from evaluating import evaluation_data, pair_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_lib.config import Settings, SettingsError, parse_settings
-from ssl_lib.evaluation.asked import Ground
-from ssl_lib.evaluation.baselines import count_ngrams
-from ssl_lib.evaluation.external import evaluate_external, evenly, read_external
-from ssl_lib.evaluation.protocol import Contest
+from ssl_lib.evaluation.base import ModelPair
+from ssl_lib.evaluation.comparison import TaskResult
+from ssl_lib.evaluation.external import evaluate_external, evenly, external_metrics, read_external
 from ssl_lib.evaluation.readers import EvaluationFileError, read_numeracy, read_texts
-from ssl_lib.evaluation.statistics import TaskResult
 from ssl_lib.predictor import Predictor
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
 
 PLACES = ("Oslo", "Rome", "Paris", "Lima", "Cairo", "Delhi")
 
@@ -35,13 +34,17 @@ def _conll(count: int, first: int = 0) -> str:
 
 def write_files(folder: Path) -> list[dict[str, Any]]:
     """One small file of each format, and the settings that name them."""
-    lists = [{"numbers": [n, n + 3, n + 1], "max_text": f"Max of {n} {n + 3} {n + 1} ?", "max_ans": str(n + 3),
-              "min_text": f"Min of {n} {n + 3} {n + 1} ?", "min_ans": str(n)} for n in range(30, 50)]  # fmt: skip
+    lists = [
+        {"numbers": [n, n + 3, n + 1], "max_ans": str(n + 3), "min_ans": str(n),
+         "max_text": f"Max of {n} {n + 3} {n + 1} ?", "min_text": f"Min of {n} {n + 3} {n + 1} ?"}
+        for n in range(30, 50)
+    ]  # fmt: skip
     words = [
         {"text": f"What is number {n} ?", "label": str(n), "magnitude": 2} for n in range(40, 60)
     ]
     questions = [
-        {"question": f"On day {n} some {n * 7 + 100} men in {n * 3 + 900} boats ate {n + 50}. How many?",
+        {"question": f"On day {n} some {n * 7 + 100} men in {n * 3 + 900} boats ate {n + 50}. "
+                     "How many?",
          "answer": f"Worked out.\n#### {n + 2}"} for n in range(20)
     ]  # fmt: skip
     sts = "".join(f"{n % 6}.0\tThere are {n} men.\tThere are {n + n % 5} men.\n" for n in range(30))
@@ -74,40 +77,26 @@ def _settings(external: list[dict[str, Any]], items: int = 24) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def contest(encoding: tiktoken.Encoding, settings: Settings) -> Contest:
+def pair(encoding: tiktoken.Encoding, settings: Settings) -> ModelPair:
     models = [Predictor.untrained(settings.replaced({"seed": seed}), encoding) for seed in (0, 1)]
-    return Contest(*models, seed=0, bootstrap_samples=100)
-
-
-def _ground(encoding: tiktoken.Encoding, texts: list[str]) -> Ground:
-    end = special_ids(encoding).end
-    tokens = np.array(
-        [token for text in texts for token in [*encode(encoding, text), end]], dtype=np.uint32
-    )
-    return Ground(tokens, np.ones(1), texts, [])
+    return pair_of(*models)
 
 
 def _evaluated(
-    contest: Contest, chosen: Settings, root: Path, training: list[str]
+    pair: ModelPair, chosen: Settings, root: Path, training: list[str]
 ) -> dict[str, TaskResult]:
-    encoding = contest.after.encoding
-    ground = _ground(encoding, training)
-    ngrams = {"ngram_counts": count_ngrams(ground.training_tokens, encoding)}
-    return evaluate_external(
-        contest, read_external(chosen.evaluation, root, 0), ground, ngrams, baselines=True
-    )
+    data = evaluation_data(pair.after.encoding, training, settings=chosen.evaluation)
+    return evaluate_external(pair, read_external(chosen.evaluation, root, 0), data)
 
 
 def test_every_format_is_asked_with_intervals_and_baselines(
-    contest: Contest, tmp_path: Path
+    pair: ModelPair, tmp_path: Path
 ) -> None:
-    results = _evaluated(
-        contest, _settings(write_files(tmp_path)), tmp_path, ["Nothing of the kind."]
-    )
+    results = _evaluated(pair, _settings(write_files(tmp_path)), tmp_path, ["Nothing of the kind."])
     metrics = {name: result.metric for name, result in results.items()}
     assert metrics == {
-        "roles": "accuracy", "lists": "accuracy", "words": "exact_match", "gsm": "exact_match", "sts": "spearman",
-        "semeval": "spearman", "text": "bits_per_byte",
+        "roles": "accuracy", "lists": "accuracy", "words": "exact_match", "gsm": "exact_match",
+        "sts": "spearman", "semeval": "spearman", "text": "bits_per_byte",
     }  # fmt: skip
     for name, result in results.items():
         assert result.ci95[0] <= result.after <= result.ci95[1], name
@@ -124,17 +113,20 @@ def test_every_format_is_asked_with_intervals_and_baselines(
     assert results["lists"].details["exact_match"]["n"] == 24
     assert results["words"].details["four_choice"]["n"] == 20
     assert results["text"].n == 3
+    found = external_metrics(results["words"])
+    assert {"four_choice", "path", "of", "contamination", "before", "baselines"} <= set(found)
+    assert "accuracy" in external_metrics(results["text"])
 
 
-def test_what_training_has_seen_is_counted_and_left_out(contest: Contest, tmp_path: Path) -> None:
+def test_what_training_has_seen_is_counted_and_left_out(pair: ModelPair, tmp_path: Path) -> None:
     chosen = _settings([one for one in write_files(tmp_path) if one["name"] in ("gsm", "roles")])
     asked = read_external(chosen.evaluation, tmp_path, 0)
     planted = [asked[1].texts[3], f"So it is. {asked[1].texts[7]} Yes.", asked[0].texts[2]]
-    results = _evaluated(contest, chosen, tmp_path, planted)
+    results = _evaluated(pair, chosen, tmp_path, planted)
     gsm, roles = (results[name].details["file"] for name in ("gsm", "roles"))
     assert gsm["contamination"]["contaminated"] == 2
     assert gsm["asked"] == results["gsm"].n == 18
-    long_enough = len(encode(contest.after.encoding, planted[2])) >= 13
+    long_enough = len(encode(pair.after.encoding, planted[2])) >= 13
     assert roles["contamination"]["contaminated"] == int(long_enough)
 
 
@@ -212,7 +204,7 @@ def test_wrong_settings_are_one_sentence(change: dict[str, Any], message: str) -
         _settings([right, right])
 
 
-def test_unusable_files_are_named(contest: Contest, tmp_path: Path) -> None:
+def test_unusable_files_are_named(pair: ModelPair, tmp_path: Path) -> None:
     task = {"name": "a", "task": "token_classification", "path": "a.conll"}
     with pytest.raises(EvaluationFileError, match=r"a\.conll: cannot be read"):
         read_external(_settings([task]).evaluation, tmp_path, 0)
@@ -221,10 +213,10 @@ def test_unusable_files_are_named(contest: Contest, tmp_path: Path) -> None:
         read_external(_settings([task]).evaluation, tmp_path, 0)
     (tmp_path / "a.conll").write_text("\n".join(f"w{n}\tO\n" for n in range(20)), encoding="utf-8")
     with pytest.raises(EvaluationFileError, match="at least two classes"):
-        _evaluated(contest, _settings([task]), tmp_path, ["x"])
+        _evaluated(pair, _settings([task]), tmp_path, ["x"])
     with pytest.raises(EvaluationFileError, match="label is not the one outside"):
-        _evaluated(contest, _settings([task | {"outside": "O"}]), tmp_path, ["x"])
+        _evaluated(pair, _settings([task | {"outside": "O"}]), tmp_path, ["x"])
     (tmp_path / "one.tsv").write_text("1.0\ta\tb\n", encoding="utf-8")
     pairs = {"name": "b", "task": "semantic_similarity", "path": "one.tsv"}
     with pytest.raises(EvaluationFileError, match="at least two items"):
-        _evaluated(contest, _settings([pairs]), tmp_path, ["x"])
+        _evaluated(pair, _settings([pairs]), tmp_path, ["x"])

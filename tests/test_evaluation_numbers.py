@@ -1,85 +1,91 @@
-"""Number prediction and the probes of numbers: proper scores, honest coverage, and probes that find what is there."""
+"""Number prediction and probes of numbers: proper scores, honest coverage, probes that find."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import reference
+import tiktoken
 import torch
+from evaluating import evaluation_data, pair_of
 from scipy.stats import norm
 
 from ssl_lib.evaluation import probes
+from ssl_lib.evaluation.comparison import Resampling
 from ssl_lib.evaluation.number_prediction import (
     INTERVALS,
     LEVELS,
-    Forecast,
+    Forecasts,
     NextNumbers,
+    NumberPrediction,
     absolute_error,
     covered,
     crps,
-    evaluate_number_prediction,
     measures,
     next_numbers,
-    to_decades,
 )
 from ssl_lib.evaluation.probes import (
     LIST,
     METRICS,
-    NEIGHBOUR_SHARE,
-    draw_rows,
-    evaluate_probes,
+    NEIGHBOR_SHARE,
+    Lists,
+    NumberProbes,
+    Plan,
+    draw_lists,
     plain_features,
     probe_scores,
 )
-from ssl_lib.evaluation.protocol import Contest
-from ssl_lib.numbers.scale import RESOLUTION
+from ssl_lib.evaluation.tasks import TASKS
+from ssl_lib.numbers.scale import RESOLUTION, to_scale
 from ssl_lib.synthetic.items import next_token_documents
 
 
-def _from_decades(scaled: np.ndarray) -> np.ndarray:
+def _from_scale(scaled: np.ndarray) -> np.ndarray:
     return np.sign(scaled) * (10.0 ** np.abs(scaled) - 1.0) * RESOLUTION
 
 
-def _normal_forecast(mean: float, spread: float, count: int) -> Forecast:
-    quantiles = _from_decades(norm.ppf(LEVELS, mean, spread))
-    return Forecast(np.full(count, _from_decades(np.array(mean))), np.tile(quantiles, (count, 1)))
+def _normal_forecasts(mean: float, spread: float, count: int) -> Forecasts:
+    quantiles = _from_scale(norm.ppf(LEVELS, mean, spread))
+    return Forecasts(np.full(count, _from_scale(np.array(mean))), np.tile(quantiles, (count, 1)))
 
 
-def test_crps_is_near_the_closed_form_of_a_normal_forecast() -> None:
+def test_crps_is_near_the_closed_form_of_a_normal_forecasts() -> None:
     truth = np.random.default_rng(0).normal(3.0, 0.5, 4000)
-    scores = crps(_normal_forecast(3.0, 0.5, 4000), _from_decades(truth))
+    scores = crps(_normal_forecasts(3.0, 0.5, 4000), _from_scale(truth))
     z = (truth - 3.0) / 0.5
     exact = 0.5 * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
     assert scores.mean() == pytest.approx(exact.mean(), rel=0.02)
 
 
 def test_crps_prefers_the_true_spread_and_a_sure_right_forecast_scores_zero() -> None:
-    values = _from_decades(np.random.default_rng(1).normal(3.0, 0.5, 4000))
+    values = _from_scale(np.random.default_rng(1).normal(3.0, 0.5, 4000))
     honest, boastful, timid = (
-        crps(_normal_forecast(3.0, s, 4000), values).mean() for s in (0.5, 0.1, 2.0)
+        crps(_normal_forecasts(3.0, s, 4000), values).mean() for s in (0.5, 0.1, 2.0)
     )
     assert honest < boastful
     assert honest < timid
-    sure = Forecast(values, np.tile(values[:, None], (1, len(LEVELS))))
+    sure = Forecasts(values, np.tile(values[:, None], (1, len(LEVELS))))
     assert crps(sure, values).max() == 0.0
     assert covered(sure, values, 0.5).all()
 
 
 def test_coverage_of_a_true_forecast_is_its_level() -> None:
-    values = _from_decades(np.random.default_rng(2).normal(3.0, 0.5, 8000))
+    values = _from_scale(np.random.default_rng(2).normal(3.0, 0.5, 8000))
     for interval in INTERVALS:
-        assert covered(_normal_forecast(3.0, 0.5, 8000), values, interval).mean() == pytest.approx(
+        assert covered(_normal_forecasts(3.0, 0.5, 8000), values, interval).mean() == pytest.approx(
             interval, abs=0.02
         )
 
 
-def test_decades_are_signed_and_defined_at_zero() -> None:
-    assert to_decades([0.0, 0.09, -0.09, 99.99]).tolist() == pytest.approx([0.0, 1.0, -1.0, 4.0])
+def test_the_scale_is_signed_and_defined_at_zero() -> None:
+    values = np.array([0.0, 0.09, -0.09, 99.99])
+    assert to_scale(values).tolist() == pytest.approx([0.0, 1.0, -1.0, 4.0])
     assert absolute_error(
-        _normal_forecast(4.0, 1.0, 1), np.array([-99.99])
+        _normal_forecasts(4.0, 1.0, 1), np.array([-99.99])
     ).tolist() == pytest.approx([8.0])
 
 
@@ -118,12 +124,14 @@ class Reader(Constant):
         ]
 
 
-def test_number_prediction_of_a_knowing_and_a_constant_model() -> None:
+def test_number_prediction_of_a_knowing_and_a_constant_model(
+    encoding: tiktoken.Encoding,
+) -> None:
     numbers = next_numbers(next_token_documents(60, 0, "test"), 150, seed=0)
     reader = Reader(dict(zip(numbers.prompts, numbers.values, strict=True)))
-    result = evaluate_number_prediction(
-        Contest(Constant(100.0), reader, 0, 200), numbers, numbers.values
-    )
+    task = NumberPrediction(TASKS["number_prediction"])
+    data = replace(evaluation_data(encoding), training_values=numbers.values)
+    result = task.run(pair_of(Constant(100.0), reader, samples=200), data, numbers)
     assert result.after == 0.0 < result.baselines["marginal"]
     assert not result.higher_is_better
     row = result.details["determined"]["after"]
@@ -154,7 +162,7 @@ def test_every_measure_equals_a_loop_over_the_numbers() -> None:
     quantiles = np.sort(generator.normal(50, 400, (8, len(LEVELS))), axis=1)
     numbers = NextNumbers(["x "] * 8, values, ["1"] * 8, np.ones(8, dtype=bool), np.arange(8))
     found = measures(
-        Forecast(points, quantiles), numbers, np.ones(8, dtype=bool), Contest(None, None, 0, 100)
+        Forecasts(points, quantiles), numbers, np.ones(8, dtype=bool), Resampling(100, seed=0)
     )
     slow = reference.number_measures(
         values.tolist(), points.tolist(), quantiles.tolist(), LEVELS, RESOLUTION
@@ -170,16 +178,16 @@ def test_every_measure_equals_a_loop_over_the_numbers() -> None:
 @pytest.mark.parametrize("count", [20, 200, 3000])
 def test_lists_hold_five_different_integers_half_of_them_neighbours(count: int) -> None:
     integers = np.random.default_rng(0).permutation(10 * count)[:count]
-    rows = draw_rows("list_maximum", integers, 400, np.random.default_rng(1))
-    assert rows.indices.shape == (400, LIST)
-    assert all(len(set(row)) == LIST for row in rows.indices.tolist())
-    assert np.isin(rows.indices, integers).all()
+    lists = draw_lists("list_maximum", integers, 400, np.random.default_rng(1))
+    assert lists.indices.shape == (400, LIST)
+    assert all(len(set(row)) == LIST for row in lists.indices.tolist())
+    assert np.isin(lists.indices, integers).all()
     assert (
-        rows.indices[np.arange(400), rows.targets.astype(int)] == rows.indices.max(axis=1)
+        lists.indices[np.arange(400), lists.targets.astype(int)] == lists.indices.max(axis=1)
     ).all()
     if count == 3000:
-        spread = np.ptp(np.searchsorted(np.sort(integers), rows.indices), axis=1)
-        assert 0.4 < (spread < NEIGHBOUR_SHARE * count).mean() < 0.6
+        spread = np.ptp(np.searchsorted(np.sort(integers), lists.indices), axis=1)
+        assert 0.4 < (spread < NEIGHBOR_SHARE * count).mean() < 0.6
 
 
 def test_probes_find_a_value_that_is_there_and_none_in_noise() -> None:
@@ -211,20 +219,18 @@ def test_scores_of_batched_probes_equal_one_network_asked_row_by_row(task: str) 
         for name, width in (("a", 3), ("b", 5))
     }
     splits = [np.split(np.random.default_rng(s).permutation(30), [24])[0] for s in range(2)]
-    tables = probes._standardised(features, splits)
+    tables = probes.standardized(features, splits)
     network = probes.Members(4, 5 * (1 if task == "list_maximum" else probes.TERMS[task]), seed=3)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(
                 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
             )
-    rows = [draw_rows(task, np.arange(30), 7, generator) for _ in splits]
+    lists = [draw_lists(task, np.arange(30), 7, generator) for _ in splits]
     with torch.no_grad():
-        fast = (
-            probes._scores(network, tables, probes._stacked(rows), task, centre=14.5, scale=9.0)
-            .double()
-            .numpy()
-        )
+        fast = probes.member_scores(network, tables, Lists.stacked(lists), task).double().numpy()
+    terms = probes.TERMS[task]
+    center, scale = terms * 29 / 2, 30 * np.sqrt(terms / 12)
     for member in range(4):
         model, seed = divmod(member, 2)
         weights = [
@@ -235,19 +241,19 @@ def test_scores_of_batched_probes_equal_one_network_asked_row_by_row(task: str) 
         slow = reference.probe_scores(
             weights,
             table,
-            rows[seed].indices.tolist(),
-            rows[seed].targets.tolist(),
+            lists[seed].indices.tolist(),
+            lists[seed].targets.tolist(),
             task,
-            14.5,
-            9.0,
+            center,
+            scale,
         )
         assert fast[member] == pytest.approx(slow, rel=1e-3, abs=1e-3)
 
 
-def test_standardised_tables_use_the_training_integers_of_each_seed_alone() -> None:
+def test_standardized_tables_use_the_training_integers_of_each_seed_alone() -> None:
     table = np.random.default_rng(0).normal(3.0, 2.0, (20, 4)).astype(np.float32)
     first, second = np.arange(15), np.arange(5, 20)
-    tables = probes._standardised({"a": table}, [first, second])
+    tables = probes.standardized({"a": table}, [first, second])
     for seed, rows in enumerate((first, second)):
         assert tables[0, seed, rows].mean(dim=0).abs().max() < 1e-5
         assert (tables[0, seed, rows].std(dim=0, correction=0) - 1).abs().max() < 1e-4
@@ -275,8 +281,11 @@ class Digits:
         return [States(table[int(text)][None], np.array([[0, len(text)]])) for text in texts]
 
 
-def test_probe_results_name_task_and_range_with_the_paper_beside_them() -> None:
-    results = evaluate_probes(Contest(Digits(), Digits(), 0, 100), seeds=2, ranges=(100,), steps=10)
+def test_probe_results_name_task_and_range_with_the_paper_beside_them(
+    encoding: tiktoken.Encoding,
+) -> None:
+    task, plan = NumberProbes(TASKS["probes"]), Plan(ranges=(100,), seeds=2, steps=10)
+    results = task.results(pair_of(Digits(), Digits()), evaluation_data(encoding), plan)
     assert set(results) == {"list_maximum/100", "decoding/100", "addition/100"}
     result = results["decoding/100"]
     assert result.before == result.after == result.baselines["digits"]

@@ -7,19 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from test_evaluation_external import write_files
 
-from ssl_lib.config import Settings
+from ssl_lib.config import Settings, SettingsError
 from ssl_lib.errors import UserError
-from ssl_lib.evaluation.alone import objectives_alone, subset_settings
-from ssl_lib.evaluation.asked import Ground, draw
-from ssl_lib.evaluation.figures import figures
-from ssl_lib.evaluation.protocol import Contest
-from ssl_lib.evaluation.semantic_similarity import evaluate_pairs
-from ssl_lib.evaluation.stage import RawTexts
-from ssl_lib.evaluation.statistics import TaskResult
+from ssl_lib.evaluation.data import RawTexts
+from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.predictor import Predictor
 from ssl_lib.report import evaluate
 from ssl_lib.synthetic.generator import generate
@@ -52,12 +46,7 @@ SETTINGS = Settings().replaced(
         ],
     }
 )
-TASKS = {
-    "token_classification",
-    "numerical_reasoning",
-    "semantic_similarity",
-    "next_token_prediction",
-}
+DOWNSTREAM = {task.name for task in downstream_tasks()}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +113,7 @@ def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[st
     written = json.loads((root / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
     assert set(written["losses"]) == {"mlm", "ntp", "contrastive", "denoising", "numerical"}
     assert all({"before", "after", "reduction"} <= set(row) for row in written["losses"].values())
-    assert set(written["downstream"]) == TASKS
+    assert set(written["downstream"]) == DOWNSTREAM
     for row in written["downstream"].values():
         assert {
             "metric",
@@ -160,7 +149,7 @@ def test_nothing_asked_is_stated_in_training(metrics: dict[str, Any]) -> None:
     contamination = metrics["contamination"]
     assert contamination["numerical_reasoning"]["stated_in_training"] == 0
     assert contamination["held_out_documents"]["texts"] == 60
-    assert set(contamination) == TASKS | {"held_out_documents"}
+    assert set(contamination) == DOWNSTREAM | {"held_out_documents"}
 
 
 def test_an_untrained_model_is_told_from_its_twin_by_no_task(metrics: dict[str, Any]) -> None:
@@ -173,13 +162,13 @@ def test_an_untrained_model_is_told_from_its_twin_by_no_task(metrics: dict[str, 
 def test_plot_and_report_are_written(root: Path, metrics: dict[str, Any]) -> None:
     with (root / "plots" / "downstream.csv").open(encoding="utf-8", newline="") as file:
         rows = {(row["item"].replace(" ", "_"), row["who"]): row for row in csv.DictReader(file)}
-    assert {task for task, _ in rows} == TASKS
+    assert {task for task, _ in rows} == DOWNSTREAM
     for task, expected in metrics["downstream"].items():
         trained = rows[task, "trained"]
         found = [float(trained[key]) for key in ("value", "low", "high")]
         assert found == pytest.approx([expected["after"], *expected["ci95"]], abs=1e-6)
     details = json.loads((root / "report" / "evaluation.json").read_text(encoding="utf-8"))
-    assert TASKS | {"number_prediction", "probes", "contamination", "losses"} <= set(details)
+    assert set(TASKS) | {"contamination", "losses"} <= set(details)
     assert len(details["token_classification"]["details"]["confusion"]) == 9
     assert len(details["probes"]) == 9
     assert "<html" in (root / "report" / "index.html").read_text(encoding="utf-8")
@@ -195,56 +184,9 @@ def test_a_run_in_the_store_holds_the_figures(root: Path, metrics: dict[str, Any
         ]
 
 
-def test_an_objective_alone_reads_all_rows_and_stands_before_the_joint_model(root: Path) -> None:
-    lone = {
-        "training.steps": 3,
-        "training.sequences": 2,
-        "training.validation_sequences": 4,
-        "training.warmup_steps": 1,
-    }
-    off = {f"objectives.{name}.weight": 0.0 for name in ("ntp", "contrastive", "denoising")}
-    settings = SETTINGS.replaced(
-        lone | off | {"evaluation.items": 20, "evaluation.probe_items": 40}
-    )
-    chosen = encoding(root / "data" / "tokenized" / "encoding.json")
-    twin, joint = (
-        Predictor.untrained(settings.replaced({"seed": seed}), chosen) for seed in (0, 5)
-    )
-    contest = Contest(twin, joint, seed=0, bootstrap_samples=100)
-    assert subset_settings(["mlm"], settings).objectives.mlm.batch_fraction == 1.0
-    asked = draw(settings.evaluation, 0, Ground(np.zeros(0), np.zeros(0), [], []))
-    found = dict(objectives_alone(contest, asked, settings, root))
-    assert set(found) == {"mlm", "numerical"}
-    pairs = evaluate_pairs(Contest(twin, joint, 0, 100), asked.pairs)
-    for results in found.values():
-        assert set(results) == TASKS
-        assert results["semantic_similarity"].after == pairs.after
-        assert results["semantic_similarity"].details["points"] != pairs.details["points"], (
-            "the twin's own cosines"
-        )
-        assert results["token_classification"].baselines == {}
-    row = figures(found["mlm"] | _rest(found))["downstream"]
-    for objective, results in found.items():
-        assert (
-            row["semantic_similarity"]["baselines"][f"{objective}_alone"]
-            == results["semantic_similarity"].before
-        )
-        ahead = row["semantic_similarity"]["over_baselines_ci95"][f"{objective}_alone"]
-        assert ahead == results["semantic_similarity"].difference_ci95
-
-
-def _rest(alone: dict[str, Any]) -> dict[str, Any]:
-    """What `figures` wants beside the four tasks."""
-    number = TaskResult(
-        "error_decades", 1.0, 1.0, (0.0, 2.0), (0.0, 2.0), 1, {"all": {"after": {}}}
-    )
-    return {
-        "losses": {},
-        "number_prediction": number,
-        "probes": {},
-        "contamination": {},
-        "objectives_alone": alone,
-    }
+def test_an_objective_alone_is_a_study_of_its_own() -> None:
+    with pytest.raises(SettingsError, match=r"evaluation\.baselines: .*`ssl-lib ablate`"):
+        Settings().replaced({"evaluation.baselines": "full"})
 
 
 def test_missing_texts_are_one_sentence(tmp_path: Path) -> None:

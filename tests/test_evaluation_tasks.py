@@ -1,4 +1,4 @@
-"""The tasks, asked of models whose answers are known: one always right, one that lies, one that knows nothing."""
+"""The tasks, asked of models whose answers are known: one is right, one lies, one knows nothing."""
 
 from __future__ import annotations
 
@@ -10,30 +10,36 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tiktoken
+from evaluating import evaluation_data, pair_of, run
 
-from ssl_lib.evaluation.asked import spread_items
-from ssl_lib.evaluation.baselines import count_ngrams
-from ssl_lib.evaluation.next_token import evaluate_any_text, evaluate_next_token
+from ssl_lib.config import EvaluationSettings
+from ssl_lib.evaluation.base import ModelPair, inside
+from ssl_lib.evaluation.comparison import TaskResult
+from ssl_lib.evaluation.held_out_text import HeldOutText
+from ssl_lib.evaluation.next_token_prediction import NextTokenPrediction
 from ssl_lib.evaluation.numerical_reasoning import (
+    FourChoice,
+    GeneratedChoice,
+    NumericalReasoning,
+    Questions,
     bare,
     credits,
-    evaluate_choices,
-    evaluate_questions,
+    spread_items,
 )
-from ssl_lib.evaluation.protocol import Contest, inside
 from ssl_lib.evaluation.readers import Question, TaggedSentence
-from ssl_lib.evaluation.semantic_similarity import cosines, evaluate_pairs, multiplied
-from ssl_lib.evaluation.statistics import TaskResult
+from ssl_lib.evaluation.semantic_similarity import SentencePairs, cosines, multiplied
+from ssl_lib.evaluation.tasks import TASKS
 from ssl_lib.evaluation.token_classification import (
+    ProbeItems,
+    SpanClassification,
     confusion,
-    evaluate_spans,
     from_documents,
     from_sentences,
     macro_f1,
     run_probe,
     span_features,
 )
-from ssl_lib.numbers.similarity import amount_similarity
+from ssl_lib.numbers import amount_similarity
 from ssl_lib.synthetic.items import (
     MULTIPLES,
     ChoiceItem,
@@ -43,7 +49,12 @@ from ssl_lib.synthetic.items import (
     role_documents,
     similarity_pairs,
 )
-from ssl_lib.tokens.encodings import encode, special_ids, train_encoding
+from ssl_lib.tokens.encodings import encode, train_encoding
+
+REASONING = TASKS["numerical_reasoning"]
+NEXT_TOKEN = NextTokenPrediction(TASKS["next_token_prediction"])
+SIMILARITY = SentencePairs(TASKS["semantic_similarity"])
+HELD_OUT = HeldOutText(TASKS["held_out_text"])
 
 
 class Found(NamedTuple):
@@ -57,7 +68,7 @@ class Found(NamedTuple):
 
 @dataclass
 class KnownAnswers:
-    """A model made of a book of right answers; `truth` says how it uses it: 1 tells them, -1 lies, 0 shrugs."""
+    """A model made of right answers; `truth` says how it uses them: 1 tells, -1 lies, 0 shrugs."""
 
     encoding: tiktoken.Encoding
     truth: int
@@ -73,7 +84,8 @@ class KnownAnswers:
         return [self._found(text) for text in texts]
 
     def next_token_ranks(self, texts: Sequence[str]) -> list[Found]:
-        return [self._found(text) for text in texts]
+        found = [self._found(text) for text in texts]
+        return [Found(*(part[1:] for part in one)) for one in found]
 
     def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> np.ndarray:
         pairs = zip(prompts, continuations, strict=True)
@@ -102,9 +114,9 @@ def encoding() -> tiktoken.Encoding:
     return train_encoding([d.text for d in next_token_documents(60, 0, "train")], 1400, "right3")
 
 
-def _contest(encoding: tiktoken.Encoding, before: int, after: int, **book: dict) -> Contest:
+def _pair(encoding: tiktoken.Encoding, before: int, after: int, **book: dict) -> ModelPair:
     models = (KnownAnswers(encoding, before, **book), KnownAnswers(encoding, after, **book))
-    return Contest(*models, seed=0, bootstrap_samples=200)
+    return pair_of(*models, samples=200)
 
 
 def test_perfect_lying_and_ignorant_models_reason_at_one_zero_and_chance(
@@ -112,7 +124,7 @@ def test_perfect_lying_and_ignorant_models_reason_at_one_zero_and_chance(
 ) -> None:
     items = spread_items(90, 0)
     book = {item.prompt: item.choices[item.answer] for item in items}
-    result = evaluate_choices(_contest(encoding, -1, 1, answers=book), items)
+    result = run(GeneratedChoice(REASONING), _pair(encoding, -1, 1, answers=book), items)
     assert (result.before, result.after, result.n) == (0.0, 1.0, 90)
     assert result.details["exact_match"]["after"] == 1.0
     assert result.details["exact_match"]["before"] == 0.0
@@ -120,9 +132,8 @@ def test_perfect_lying_and_ignorant_models_reason_at_one_zero_and_chance(
         row["after"] == 1.0 and row["n"] == 10 for row in result.details["families"].values()
     )
     assert result.ci95[0] > result.before_ci95[1]
-    assert evaluate_choices(_contest(encoding, 0, 0, answers=book), items).after == pytest.approx(
-        0.25
-    )
+    ignorant = run(FourChoice(REASONING), _pair(encoding, 0, 0, answers=book), items)
+    assert ignorant.after == pytest.approx(0.25)
 
 
 def test_every_choice_is_scored_in_the_place_of_its_item(encoding: tiktoken.Encoding) -> None:
@@ -131,7 +142,7 @@ def test_every_choice_is_scored_in_the_place_of_its_item(encoding: tiktoken.Enco
         for length in (9, 2, 30, 7)
     ]
     book = {item.prompt: item.choices[item.answer] for item in items}
-    result = evaluate_choices(_contest(encoding, -1, 1, answers=book), items)
+    result = run(FourChoice(REASONING), _pair(encoding, -1, 1, answers=book), items)
     assert result.after == 1.0
     assert all(row["chosen"] == row["answer"] for row in result.details["examples"])
 
@@ -158,21 +169,26 @@ def test_credit_of_ties_and_of_nan() -> None:
 
 def test_counts_of_ngrams_and_positions_are_beside_the_model(encoding: tiktoken.Encoding) -> None:
     items = spread_items(18, 0)
-    end = special_ids(encoding).end
-    told = [[*encode(encoding, item.prompt + item.choices[item.answer]), end] for item in items] * 3
-    counts = count_ngrams(np.concatenate(told), encoding)
-    result = evaluate_choices(_contest(encoding, 0, 0), items, [2, 2, 1], {"ngram_counts": counts})
+    told = [item.prompt + item.choices[item.answer] for item in items] * 3
+    settings = EvaluationSettings(items=20, baselines="quick")
+    data = evaluation_data(encoding, told, settings=settings)
+    result = NumericalReasoning(REASONING).run(_pair(encoding, 0, 0), data, items)
     assert result.baselines["ngram_counts"] > 0.8
-    assert result.baselines["majority_position"] == np.mean([item.answer == 2 for item in items])
+    others = [item.answer for item in spread_items(20, 0, "validation")]
+    place = max(range(4), key=others.count)
+    assert others.count(place) > 20 / 4
+    assert result.baselines["majority_position"] == np.mean([i.answer == place for i in items])
     assert result.baselines["chance"] == 0.25
+    assert set(result.details["extrapolation"]["baselines"]) == {"chance"}
 
 
 def test_exact_match_of_questions_ignores_the_full_stop_and_separators(
     encoding: tiktoken.Encoding,
 ) -> None:
-    contest = _contest(encoding, 0, 1, answers={"q It is": " 1,012."})
-    result = evaluate_questions(contest, [Question("q", "1012")], cue=" It is")
+    pair = _pair(encoding, 0, 1, answers={"q It is": " 1,012."})
+    result = run(Questions(REASONING, cue=" It is"), pair, [Question("q", "1012")])
     assert result.after == 1.0
+    assert result.metric == "exact_match"
     assert result.details["answers"] == [
         {"question": "q It is", "answer": "1012", "said": " 1,012"}
     ]
@@ -188,7 +204,8 @@ def test_questions_have_four_choices_and_copied_numbers_beside_them(
         Question("Which", "none"),
     ]
     book = {question: f" {answer}." for question, answer in questions}
-    result = evaluate_questions(_contest(encoding, 0, 1, answers=book), questions)
+    task, pair = Questions(REASONING), _pair(encoding, 0, 1, answers=book)
+    result = task.run(pair, evaluation_data(encoding), questions)
     assert (result.after, result.n) == (1.0, 3)
     assert result.baselines == {
         "last_number": pytest.approx(1 / 3),
@@ -196,13 +213,15 @@ def test_questions_have_four_choices_and_copied_numbers_beside_them(
     }
     assert result.details["four_choice"]["after"] == 1.0
     assert result.details["four_choice"]["n"] == 2
-    assert evaluate_questions(_contest(encoding, 0, 1), questions, baselines=False).baselines == {}
+    assert result.details["four_choice"]["metric"] == "accuracy"
+    assert run(task, _pair(encoding, 0, 1), questions).baselines == {}
 
 
 def test_similarity_of_a_model_whose_cosine_is_the_score(encoding: tiktoken.Encoding) -> None:
     pairs = [SimilarityPair(f"a{i}", f"b{i}", i / 50) for i in range(50)]
-    angles = {pair.second: 1.0 - pair.score for pair in pairs}
-    result = evaluate_pairs(_contest(encoding, 0, 1, angles=angles), pairs)
+    angles = {one.second: 1.0 - one.score for one in pairs}
+    pair = _pair(encoding, 0, 1, angles=angles)
+    result = SIMILARITY.run(pair, evaluation_data(encoding), pairs)
     assert result.after == pytest.approx(1.0)
     assert result.before == 0.0
     assert set(result.baselines) == {"bag_of_tokens", "tfidf_words", "tfidf_characters"}
@@ -210,7 +229,7 @@ def test_similarity_of_a_model_whose_cosine_is_the_score(encoding: tiktoken.Enco
 
 def test_the_pictured_pairs_are_of_every_kind(encoding: tiktoken.Encoding) -> None:
     pairs = similarity_pairs(1000, 0, "test")  # every third says the same in other words
-    points = evaluate_pairs(_contest(encoding, 0, 1), pairs, baselines=False).details["points"]
+    points = run(SIMILARITY, _pair(encoding, 0, 1), pairs).details["points"]
     assert len(points) == 400
     assert 0.2 < np.mean([score == 1.0 for score, _, _ in points]) < 0.45
 
@@ -218,14 +237,14 @@ def test_the_pictured_pairs_are_of_every_kind(encoding: tiktoken.Encoding) -> No
 def test_ten_times_an_amount_must_be_farther_than_a_little_more(
     encoding: tiktoken.Encoding,
 ) -> None:
-    """A model of which half the sentences turn with the amount's logarithm, and half with its decimals alone."""
+    """Half the sentences turn with the amount's logarithm, and half with its decimals alone."""
     sentences = multiplied_sentences(40, 0, "test")
     angles = {}
     for index, versions in enumerate(sentences):
         for multiple, text in zip(MULTIPLES, versions, strict=True):
             turn = math.log10(multiple)
             angles[text] = turn / 2 if index % 2 else turn % 1.0
-    found = multiplied(_contest(encoding, 0, 1, angles=angles), sentences)
+    found = multiplied(_pair(encoding, 0, 1, angles=angles), sentences)
     assert found["sentences"] == 40
     assert found["tenfold_farther"] == [0.0, 0.5]
     rows = {row["factor"]: row for row in found["rows"]}
@@ -243,7 +262,7 @@ def test_cosines_do_not_depend_on_the_order_of_the_pairs(encoding: tiktoken.Enco
 
 def test_next_token_of_a_perfect_and_an_ignorant_model(encoding: tiktoken.Encoding) -> None:
     documents = next_token_documents(20, 0, "test")
-    result = evaluate_next_token(_contest(encoding, 0, 1), documents, {})
+    result = run(NEXT_TOKEN, _pair(encoding, 0, 1), documents)
     assert (result.before, result.after) == (0.0, 1.0)
     assert result.n == result.details["positions"]["determined"] > 20
     assert result.details["positions"]["all"] > result.details["positions"]["numbers"] > 0
@@ -256,22 +275,24 @@ def test_next_token_of_a_perfect_and_an_ignorant_model(encoding: tiktoken.Encodi
 
 def test_bits_per_byte_of_one_bit_a_token(encoding: tiktoken.Encoding) -> None:
     text = "The sum of 2 and 3 is 5."
+    ids = encode(encoding, text)
+    predicted = text.encode()[len(encoding.decode_single_token_bytes(ids[0])) :]
     result = _any_text(encoding, [text, text])
-    assert result.before == pytest.approx(len(encode(encoding, text)) / len(text.encode()))
+    assert result.before == pytest.approx((len(ids) - 1) / len(predicted))
     assert result.after == 0.0
     assert not result.higher_is_better
 
 
 def test_counts_of_ngrams_give_the_bits_of_the_same_tokens(encoding: tiktoken.Encoding) -> None:
     texts = ["The sum of 2 and 3 is 5.", "It was 12% in 1999."]
-    counts = count_ngrams(
-        np.array(encode(encoding, texts[0]) * 3, dtype=np.int64), encoding, order=2
-    )
-    result = evaluate_any_text(_contest(encoding, 0, 1), texts, {"ngram_counts": counts})
-    nats = -sum(counts.log_probabilities(encode(encoding, text)).sum() for text in texts)
-    assert result.baselines["ngram_counts"] == pytest.approx(
-        nats / np.log(2) / sum(map(len, texts))
-    )
+    data = evaluation_data(encoding, [texts[0]] * 3)
+    result = HELD_OUT.run(_pair(encoding, 0, 1), data, texts)
+    counts = data.ngrams["ngram_counts"]
+    encoded = [encode(encoding, text) for text in texts]
+    nats = -sum(counts.log_probabilities(ids)[1:].sum() for ids in encoded)
+    firsts = sum(len(encoding.decode_single_token_bytes(ids[0])) for ids in encoded)
+    size = sum(map(len, texts)) - firsts
+    assert result.baselines["ngram_counts"] == pytest.approx(nats / np.log(2) / size)
     assert result.over_baselines_ci95["ngram_counts"][1] < 0
     numbers = [
         sum(bool(set(range(*span)) & set(digits)) for span in spans)
@@ -290,7 +311,7 @@ def _digits(encoding: tiktoken.Encoding, texts: list[str]) -> list[tuple[list, l
 
 
 def _any_text(encoding: tiktoken.Encoding, texts: list[str]) -> TaskResult:
-    return evaluate_any_text(_contest(encoding, 0, 1), texts, {})
+    return run(HELD_OUT, _pair(encoding, 0, 1), texts)
 
 
 def test_inside_ignores_the_space_before_a_token_and_nothing_else() -> None:
@@ -316,8 +337,9 @@ def test_probe_of_informative_states_is_right_and_of_constant_ones_at_majority(
     }
     book = _role_book([document for part in parts.values() for document in part])
     spans = {split: from_documents(documents) for split, documents in parts.items()}
-    contest = _contest(encoding, 0, 1, labels=book)
-    result = evaluate_spans(contest, spans["train"], spans["validation"], spans["test"])
+    task = SpanClassification(TASKS["token_classification"])
+    pair = _pair(encoding, 0, 1, labels=book)
+    result = task.run(pair, evaluation_data(encoding), ProbeItems(**spans))
     assert result.after > 0.9
     assert result.before == result.baselines["majority"] < 0.4
     matrix = np.array(result.details["confusion"])
@@ -328,11 +350,11 @@ def test_probe_of_informative_states_is_right_and_of_constant_ones_at_majority(
 def test_constant_features_give_the_majority_and_one_class_is_refused() -> None:
     labels = np.array(["a"] * 6 + ["b"] * 4)
     features = {name: np.ones((10, 3), np.float32) for name in ("train", "validation", "test")}
-    probe = run_probe(features, {"train": labels, "validation": labels}, seed=0)
+    probe = run_probe(features, {"train": labels, "validation": labels})
     assert set(probe.predicted.tolist()) == {"a"}
     assert probe.validation_accuracy == 0.6
     with pytest.raises(ValueError, match="two classes"):
-        run_probe(features, {"train": labels[:6].repeat(2)[:10], "validation": labels}, seed=0)
+        run_probe(features, {"train": labels[:6].repeat(2)[:10], "validation": labels})
 
 
 def test_span_feature_is_the_mean_of_its_own_tokens_alone(encoding: tiktoken.Encoding) -> None:

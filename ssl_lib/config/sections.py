@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # Ranges of values; an error names the range: "training.steps: input should be greater than or equal
 # to 1, got 0".
@@ -304,11 +304,20 @@ class EvaluationSettings(Section):
     probe_items: Annotated[int, Field(ge=20)] = Field(
         2000, description="labeled examples for the probes"
     )
-    baselines: Literal["none", "quick", "full"] = Field("quick", description="none, quick or full")
+    baselines: Literal["none", "quick"] = Field("quick", description="none or quick")
     seeds: Positive = Field(3, description="of the probes")
     external: list[ExternalTask] = Field(
         [], description="files of your own, judged like the rest; docs/evaluation.md"
     )
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _full_is_a_study(cls, value: object) -> object:
+        if value == "full":
+            raise ValueError(
+                "each objective is trained alone by `ssl-lib ablate` now; write none or quick"
+            )
+        return value
 
     @model_validator(mode="after")
     def _different_names(self) -> EvaluationSettings:

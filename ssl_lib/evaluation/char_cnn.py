@@ -1,12 +1,13 @@
-"""A small convolutional network over characters, trained from scratch on the probe's own training items: a
-supervised baseline.
+"""A supervised baseline: a small convolutional network over characters.
+
+It is trained from scratch on the probe's own training items.
 
 Legend: N items, L characters of a window, H channels, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-WINDOW = (
-    32  # characters on either side of the number's start; the number itself begins in the middle
-)
+WINDOW = 32  # characters on either side of the number's start, which stands in the middle
 CHANNELS = 48
 EPOCHS = 6
-ROWS = 64
+ITEMS = 64  # of one step
 LEARNING_RATE = 3e-3
 ALPHABET = 128  # ASCII; everything else is one symbol
 
 
 class CharCnn(nn.Module):
-    """Two convolutions, then the mean over the number's characters beside the maximum over the window."""
+    """Two convolutions; the mean over the number's characters, the maximum over the window."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -42,15 +41,19 @@ class CharCnn(nn.Module):
         hidden_NHL = torch.relu(self.second(hidden_NHL))
         mask_N1L = inside_NL.unsqueeze(1).float()
         number_NH = (hidden_NHL * mask_N1L).sum(2) / mask_N1L.sum(2).clamp_min(1.0)
-        return self.head(torch.cat([number_NH, hidden_NHL.amax(2)], dim=1))
+        logits: Tensor = self.head(torch.cat([number_NH, hidden_NHL.amax(2)], dim=1))
+        return logits
 
 
 def char_cnn_labels(
-    items: dict[str, list[tuple[str, int, int]]], labels: dict[str, NDArray[Any]], seed: int
+    items: Mapping[str, Sequence[tuple[str, int, int]]],
+    labels: Mapping[str, NDArray[Any]],
+    seed: int,
 ) -> NDArray[Any]:
-    """Labels that the network gives to the test items (text, start, end), from the epoch best on validation."""
+    """Labels [N] of the test items (text, start, end), from the epoch best on validation."""
     classes, target_N = np.unique(labels["train"], return_inverse=True)
-    inputs = {name: _windows(rows) for name, rows in items.items()}
+    inputs = {name: windows(found) for name, found in items.items()}
+    targets_N = torch.from_numpy(target_N)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -58,45 +61,48 @@ def char_cnn_labels(
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     best, predicted = -1.0, np.empty(0, dtype=labels["train"].dtype)
     for _ in range(EPOCHS):
-        _train_epoch(model, optimizer, inputs["train"], torch.from_numpy(target_N), generator)
-        accuracy = float(
-            np.mean(classes[_predict(model, inputs["validation"])] == labels["validation"])
-        )
+        _train_epoch(model, optimizer, inputs["train"], targets_N, generator)
+        chosen = classes[_predict(model, inputs["validation"])]
+        accuracy = float(np.mean(chosen == labels["validation"]))
         if accuracy > best:
             best, predicted = accuracy, classes[_predict(model, inputs["test"])]
     return predicted
+
+
+def windows(items: Sequence[tuple[str, int, int]]) -> tuple[Tensor, Tensor]:
+    """Character codes and masks of the numbers, both [N, 2 * WINDOW]; 0 is padding."""
+    characters_NL = np.zeros((len(items), 2 * WINDOW), dtype=np.int64)
+    inside_NL = np.zeros_like(characters_NL)
+    for place, (text, start, end) in enumerate(items):
+        first = max(0, start - WINDOW)
+        # four bytes a character, so that the codes can be read as numbers
+        content = text[first : start + WINDOW].encode("utf-32-le", "surrogatepass")
+        codes = np.frombuffer(content, dtype=np.uint32)
+        offset = WINDOW - (start - first)
+        characters_NL[place, offset : offset + len(codes)] = np.minimum(codes, ALPHABET)
+        inside_NL[place, WINDOW : min(WINDOW + end - start, 2 * WINDOW)] = 1
+    return torch.from_numpy(characters_NL), torch.from_numpy(inside_NL)
 
 
 def _train_epoch(
     model: CharCnn,
     optimizer: torch.optim.Optimizer,
     inputs: tuple[Tensor, Tensor],
-    target_N: Tensor,
+    targets_N: Tensor,
     generator: torch.Generator,
 ) -> None:
-    for rows in torch.randperm(len(target_N), generator=generator).split(ROWS):
-        loss = nn.functional.cross_entropy(model(inputs[0][rows], inputs[1][rows]), target_N[rows])
+    order = torch.randperm(len(targets_N), generator=generator)
+    for chosen in torch.split(order, ITEMS):
+        logits = model(inputs[0][chosen], inputs[1][chosen])
+        loss = nn.functional.cross_entropy(logits, targets_N[chosen])
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
         optimizer.step()
 
 
 @torch.no_grad()
 def _predict(model: CharCnn, inputs: tuple[Tensor, Tensor]) -> NDArray[np.int64]:
-    blocks = zip(inputs[0].split(512), inputs[1].split(512), strict=True)
-    return torch.cat([model(characters, inside).argmax(1) for characters, inside in blocks]).numpy()
-
-
-def _windows(items: Sequence[tuple[str, int, int]]) -> tuple[Tensor, Tensor]:
-    """Character codes and number masks, both [N, 2 * WINDOW]; 0 is padding."""
-    characters_NL = np.zeros((len(items), 2 * WINDOW), dtype=np.int64)
-    inside_NL = np.zeros_like(characters_NL)
-    for row, (text, start, end) in enumerate(items):
-        first = max(0, start - WINDOW)
-        codes = np.frombuffer(
-            text[first : start + WINDOW].encode("utf-32-le", "surrogatepass"), dtype=np.uint32
-        )
-        offset = WINDOW - (start - first)
-        characters_NL[row, offset : offset + len(codes)] = np.minimum(codes, ALPHABET)
-        inside_NL[row, WINDOW : min(WINDOW + end - start, 2 * WINDOW)] = 1
-    return torch.from_numpy(characters_NL), torch.from_numpy(inside_NL)
+    """Places of the classes [N]; 512 items at a time, which bounds memory."""
+    blocks = zip(torch.split(inputs[0], 512), torch.split(inputs[1], 512), strict=True)
+    found = [model(characters, inside).argmax(1) for characters, inside in blocks]
+    return torch.cat(found).numpy()

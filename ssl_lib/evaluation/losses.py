@@ -1,32 +1,32 @@
-"""Held-out losses of the trained model and of its untrained twin, on the same rows with the same views.
+"""Held-out losses of two models, on the same sequences with the same views.
 
-The rows are packed from documents that share no 13-gram of tokens with training text.
+The sequences are packed from documents that share no 13-gram of tokens with training text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedRows
-from ssl_lib.config import Settings
 from ssl_lib.errors import UserError
-from ssl_lib.objectives.held_out import held_out_batches
-from ssl_lib.objectives.held_out import held_out_losses as losses_of
+from ssl_lib.objectives.held_out import held_out_batches, held_out_losses
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.store import TokenStore
 
-NTXENT_PARTS = (
-    "token",
-    "document",
-)  # of the contrastive loss: what the guide's formula has; the rest is graded similarity
+# of the contrastive loss: what the guide's formula has; the rest is soft-label similarity
+NTXENT_PARTS = ("token", "document")
 
 
-class ChosenRows(PackedRows):
-    """Rows packed from some documents of a store alone, in the order given. Raises UserError for less than a row."""
+class ChosenDocuments(PackedRows):
+    """Sequences packed from some documents of a store alone, in the order given.
+
+    Raises UserError for less than one sequence.
+    """
 
     def __init__(self, store: TokenStore, context: int, chosen: NDArray[np.int64]) -> None:
         super().__init__(store, context, seed=0, shuffle=False)
@@ -34,61 +34,63 @@ class ChosenRows(PackedRows):
         self.rows_per_epoch = int(self.lengths[chosen].sum()) // context
         if self.rows_per_epoch < 1:
             raise UserError(
-                f"the {len(chosen)} held-out documents hold less than one row of model.context_length = {context} tokens; "
+                f"the {len(chosen)} held-out documents hold less than one sequence of "
+                f"model.context_length = {context} tokens; "
                 "raise corpus.test_share or lower model.context_length"
             )
 
-    def _draw_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def _draw_order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return self.chosen, np.concatenate([[0], np.cumsum(self.lengths[self.chosen])])
 
 
-def held_out_losses(
-    after: Predictor,
-    before: Predictor,
-    store: TokenStore,
-    unseen: Sequence[int],
-    settings: Settings,
-) -> dict[str, dict[str, Any]]:
-    """`{objective: {"before", "after", "reduction", "parts": {part: {"before", "after"}}}}`, nats; reduction as a
-    share of before.
+def chosen_batches(
+    store: TokenStore, context: int, unseen: Sequence[int], count: int
+) -> list[Batch]:
+    """At most `count` sequences of the documents at these places, always the same."""
+    chosen = np.array(unseen, dtype=np.int64)
+    return held_out_batches(ChosenDocuments(store, context, chosen), count)
 
-    `unseen` are the documents of the store that the rows are packed from. The figure of `contrastive` is NT-Xent over
-    tokens and sentences; its graded parts stand in `parts`, all in `total`.
-    The contrastive loss of both models is taken at the same fixed temperature.
+
+def losses_of(model: Predictor, batches: Sequence[Batch]) -> dict[str, dict[str, float]]:
+    """Loss in nats of every objective (`loss`) and of its parts.
+
+    All objectives make the views together, so that these are the same whatever the model was
+    trained with.
     """
-    rows = ChosenRows(store, after.context_length, np.array(unseen, dtype=np.int64))
-    batches = held_out_batches(rows, settings.evaluation.loss_sequences)
-    first, last = (
-        losses_of(list(model.objectives.values()), batches, model.placement)
-        for model in (before, after)
-    )
-    compared = {name: _compared(first[name], last[name]) for name in last}
+    return held_out_losses(list(model.objectives.values()), batches, model.placement)
+
+
+def compare_losses(
+    before: Predictor, after: Predictor, batches: Sequence[Batch]
+) -> dict[str, dict[str, Any]]:
+    """By objective `before`, `after`, `reduction` as a share of before, and the same of `parts`.
+
+    The contrastive row is NT-Xent over tokens and sentences, so that it compares with the guide's;
+    its other parts stand in `parts`, and the whole objective in `total`. Both models are measured
+    at the same fixed temperature.
+    """
+    first, last = losses_of(before, batches), losses_of(after, batches)
+    compared: dict[str, dict[str, Any]] = {}
+    for name, values in last.items():
+        parts = {
+            part: {"before": first[name][part], "after": value}
+            for part, value in values.items()
+            if part != "loss"
+        }
+        compared[name] = _reduced(first[name]["loss"], values["loss"]) | {"parts": parts}
     weights = after.objectives["contrastive"].part_weights()
-    compared["contrastive"] |= _ntxent(compared["contrastive"], weights)
+    contrastive = compared["contrastive"]
+    total = {key: contrastive[key] for key in ("before", "after", "reduction")}
+    ntxent = (_ntxent(contrastive["parts"], weights, when) for when in ("before", "after"))
+    compared["contrastive"] = contrastive | _reduced(*ntxent) | {"total": total}
     return compared
 
 
-def _ntxent(contrastive: dict[str, Any], weights: dict[str, float]) -> dict[str, Any]:
-    """NT-Xent alone as the contrastive figure, so that it compares with the guide's; the whole objective as `total`."""
-    before, after = (
-        sum(weights[part] * contrastive["parts"][part][when] for part in NTXENT_PARTS)
-        for when in ("before", "after")
-    )
-    total = {key: contrastive[key] for key in ("before", "after", "reduction")}
+def _ntxent(parts: Mapping[str, Any], weights: Mapping[str, float], when: str) -> float:
+    """The weighted parts of NT-Xent alone."""
+    return sum(weights[part] * float(parts[part][when]) for part in NTXENT_PARTS)
+
+
+def _reduced(before: float, after: float) -> dict[str, float]:
     reduction = 1.0 - after / before if before else 0.0
-    return {"before": before, "after": after, "reduction": reduction, "total": total}
-
-
-def _compared(before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
-    parts = {
-        part: {"before": before[part], "after": value}
-        for part, value in after.items()
-        if part != "loss"
-    }
-    reduction = 1.0 - after["loss"] / before["loss"] if before["loss"] else 0.0
-    return {
-        "before": before["loss"],
-        "after": after["loss"],
-        "reduction": reduction,
-        "parts": parts,
-    }
+    return {"before": before, "after": after, "reduction": reduction}

@@ -1,6 +1,7 @@
-"""The figures as tables for DVC's plots, drawn by the templates in `.dvc/plots`.
+"""The metrics as tables for DVC's plots, drawn by the templates in `.dvc/plots`.
 
-Tables of estimates are long: one row for each item and each method, with the ends of its 95% interval (empty: none).
+Tables of estimates are long: one row for each item and each method, with the ends of its 95%
+interval (empty: none).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from typing import Any
+
+Row = tuple[Any, ...]
 
 ESTIMATES = ("item", "who", "value", "low", "high", "n")
 UNTRAINED, TRAINED = "untrained twin", "trained"
@@ -20,49 +23,46 @@ APART = {
 
 def plot_tables(metrics: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, str]:
     """CSV text by name of the plot; a table without data has its header alone."""
-    return {
-        "downstream": _csv(ESTIMATES, _downstream(metrics["downstream"])),
-        "reasoning": _csv(ESTIMATES, _reasoning(details["numerical_reasoning"]["details"])),
-        "calibration": _csv(
-            ("numbers", "who", "promised", "observed"),
-            _calibration(details["number_prediction"]["details"]),
-        ),
-        "confusion": _csv(
-            ("actual", "predicted"), _confusion(details["token_classification"]["details"])
-        ),
+    reasoning, numbers, roles = (
+        details[name]["details"]
+        for name in ("numerical_reasoning", "number_prediction", "token_classification")
+    )
+    tables = {
+        "downstream": (ESTIMATES, _downstream(metrics["downstream"])),
+        "reasoning": (ESTIMATES, _reasoning(reasoning)),
+        "calibration": (("numbers", "who", "promised", "observed"), _calibration(numbers)),
+        "confusion": (("actual", "predicted"), _confusion(roles)),
     }
+    return {name: _csv(columns, rows) for name, (columns, rows) in tables.items()}
 
 
-def _downstream(tasks: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _downstream(tasks: Mapping[str, Any]) -> Iterator[Row]:
     for task, row in tasks.items():
-        yield _estimate(task, UNTRAINED, row["before"], row["before_ci95"], row["n"])
-        yield _estimate(task, TRAINED, row["after"], row["ci95"], row["n"])
+        yield from _both(task, row)
         for name, value in row["baselines"].items():
-            yield _estimate(
-                task, name.replace("_", " "), value, row["baselines_ci95"].get(name), row["n"]
-            )
+            interval = row["baselines_ci95"].get(name)
+            yield _estimate(task, name.replace("_", " "), value, interval, row["n"])
 
 
-def _reasoning(detail: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _reasoning(detail: Mapping[str, Any]) -> Iterator[Row]:
     for family, row in detail["families"].items():
-        yield _estimate(family, UNTRAINED, row["before"], row["before_ci95"], row["n"])
-        yield _estimate(family, TRAINED, row["after"], row["ci95"], row["n"])
+        yield from _both(family, row)
     for key, who in APART.items():
         for family, row in detail[key]["families"].items():
             yield _estimate(family, who, row["after"], row["ci95"], row["n"])
 
 
-def _calibration(detail: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _calibration(detail: Mapping[str, Any]) -> Iterator[Row]:
     names = {"before": UNTRAINED, "after": TRAINED, "marginal": "training numbers"}
     for numbers in ("all", "determined", "free"):
+        group = detail.get(numbers, {})
         for who, name in names.items():
-            for promised, observed in (
-                detail.get(numbers, {}).get(who, {}).get("coverage", {}).items()
-            ):
+            coverage = group.get(who, {}).get("coverage", {})
+            for promised, observed in coverage.items():
                 yield numbers, name, promised, f"{observed:.6f}"
 
 
-def _confusion(detail: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _confusion(detail: Mapping[str, Any]) -> Iterator[Row]:
     """One row for each number that was asked, as DVC counts them itself."""
     classes = detail["classes"]
     for true, counts in zip(classes, detail["confusion"], strict=True):
@@ -70,17 +70,19 @@ def _confusion(detail: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
             yield from [(true, named)] * count
 
 
-def _estimate(item: str, who: str, value: float, interval: Any, n: int) -> tuple[Any, ...]:
-    low, high = interval or (None, None)
-    return (
-        item.replace("_", " "),
-        who,
-        *("" if one is None else f"{one:.6f}" for one in (value, low, high)),
-        n,
-    )
+def _both(item: str, row: Mapping[str, Any]) -> Iterator[Row]:
+    """The two models on one item."""
+    yield _estimate(item, UNTRAINED, row["before"], row["before_ci95"], row["n"])
+    yield _estimate(item, TRAINED, row["after"], row["ci95"], row["n"])
 
 
-def _csv(columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+def _estimate(item: str, who: str, value: float, interval: Any, n: int) -> Row:
+    numbers = (value, *(interval or (None, None)))
+    written = ("" if one is None else f"{one:.6f}" for one in numbers)
+    return (item.replace("_", " "), who, *written, n)
+
+
+def _csv(columns: Row, rows: Iterable[Row]) -> str:
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -1,15 +1,16 @@
-"""Probes of the numbers themselves, after Wallace et al. 2019: list maximum, decoding, addition, on ranges 100,
-1,000 and 10,000.
+"""Probes of the numbers themselves, after Wallace et al. 2019.
 
-Each integer is embedded alone, once, by the frozen model (mean of the bidirectional states of its tokens); integers
-are split 80/20, so that no probe has seen a test integer. Half of the lists hold near neighbours. A probe is a
-small network, the same for every model and seed; all of them are trained side by side, as one batched network whose
-members share nothing but the data of their seed. Two sources of features that no text has trained stand beside the
-models: the digits themselves, one-hot, and random convolutions over them. Where the protocol differs from the
-paper: the list maximum's scorer is a network on each number instead of a bidirectional LSTM over the list, and
-training takes a fixed number of steps.
+List maximum, decoding and addition, on integers below 100, 1,000 and 10,000. Each integer is
+embedded alone, once, by the frozen model (mean of the bidirectional states of its tokens); integers
+are split 80/20, so that no probe has seen a test integer. Half of the lists hold near neighbors. A
+probe is a small network, the same for every model and seed; all of them are trained side by side,
+as one batched network whose members share nothing but the data of their seed. Two sources of
+features that no text has trained stand beside the models: the digits themselves, one-hot, and
+random convolutions over them. Where the protocol differs from the paper: the list maximum's scorer
+is a network on each number instead of a bidirectional LSTM over the list, and training takes a
+fixed number of steps.
 
-Legend: M models, S seeds, P = M * S members, I integers, B rows, L numbers of a list, D width, H hidden.
+Legend: M models, S seeds, P = M * S members, I integers, B lists, L numbers of a list, D width.
 """
 
 from __future__ import annotations
@@ -23,24 +24,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_lib.evaluation.protocol import Contest, Judged
-from ssl_lib.evaluation.statistics import Paired, TaskResult, lower_is_better, paired_medians
+from ssl_lib.evaluation.base import EvaluatedModel, EvaluationTask, ModelPair
+from ssl_lib.evaluation.comparison import Scores, TaskResult, compare
+from ssl_lib.evaluation.data import EvaluationData
+from ssl_lib.evaluation.statistics import Floats
+
+Features = NDArray[np.float32]
+Integers = NDArray[np.int64]
 
 RANGES = (100, 1_000, 10_000)
 LIST = 5
 TRAIN_SHARE = 0.8
 NEAR_SHARE = 0.5
-NEIGHBOURS = 15  # near neighbours are drawn from this many consecutive integers of the split, or
-NEIGHBOUR_SHARE = 0.02  # from this share of them if that is more
+NEIGHBORS = 15  # near neighbors are drawn from this many consecutive integers of the split, or
+NEIGHBOR_SHARE = 0.02  # from this share of them if that is more
 HIDDEN = 64
 STEPS = 400
-ROWS = 64
-TEST_ROWS = 500
+LISTS = 64  # of one step
+TEST_LISTS = 500
 LEARNING_RATE = 1e-2  # better than 3e-3 and 2e-2 on the digits alone; never tried on a model
 PAPER = {  # Wallace et al. 2019, tables 2 and 3, as given in this project's references
     "list_maximum": {
-        "BERT": (0.95, 0.62, 0.52), "ELMo": (0.98, 0.88, 0.76), "char-CNN": (0.97, 0.93, 0.88), "untrained CNN":
-        (0.97, 0.87, 0.84),
+        "BERT": (0.95, 0.62, 0.52), "ELMo": (0.98, 0.88, 0.76), "char-CNN": (0.97, 0.93, 0.88),
+        "untrained CNN": (0.97, 0.87, 0.84),
     },
     "decoding": {"BERT": (3.2, 29.0, 432.0), "char-CNN": (2.5, 4.9, 11.6)},
     "addition": {"BERT": (4.6, 67.8, 455.0), "char-CNN": (1.2, 7.8, 15.1)},
@@ -49,47 +55,103 @@ METRICS = {"list_maximum": "accuracy", "decoding": "rmse", "addition": "rmse"}
 TERMS = {"list_maximum": LIST, "decoding": 1, "addition": 2}
 
 
-class Rows(NamedTuple):
-    """Indices of integers [S, B, L] and what to say about them [S, B]: a position of the list, or a value."""
+class Lists(NamedTuple):
+    """Indices of integers [S, B, L], and the place of the largest or the value they make [S, B]."""
 
-    indices: NDArray[np.int64]
-    targets: NDArray[np.float64]
+    indices: Integers
+    targets: Floats
+
+    @classmethod
+    def stacked(cls, seeds: Sequence[Lists]) -> Lists:
+        """Those of all seeds together."""
+        return cls(
+            np.stack([one.indices for one in seeds]), np.stack([one.targets for one in seeds])
+        )
 
 
-def evaluate_probes(
-    contest: Contest, seeds: int, ranges: Sequence[int] = RANGES, steps: int = STEPS
-) -> dict[str, TaskResult]:
-    """One result a task and range, under `task/range`: medians over seeds, items resampled inside each seed.
+class Plan(NamedTuple):
+    """Ranges of integers, how many seeds, and steps of training."""
 
-    Accuracy for the list maximum; for the others the root mean squared error, of which less is better.
+    ranges: Sequence[int]
+    seeds: int
+    steps: int
+
+
+class NumberProbes(EvaluationTask[Plan, Features]):
+    """One result a probe and range, under `probe/range`: medians over seeds.
+
+    Accuracy for the list maximum; for the others the root mean squared error, of which less is
+    better. Items are resampled inside each seed.
     """
-    top = max(ranges)
-    features = {
-        "before": number_features(contest.before, top),
-        "after": number_features(contest.after, top),
-    }
-    features |= plain_features(top)
-    results = {}
-    for limit in ranges:
-        for task in METRICS:
+
+    checked = False
+
+    def items(self, data: EvaluationData) -> Plan:
+        """All ranges; fewer steps where the other probes have fewer items."""
+        steps = min(STEPS, max(20, data.settings.probe_items // 4))
+        return Plan(RANGES, data.settings.seeds, steps)
+
+    def answer(self, model: EvaluatedModel, items: Plan) -> Features:
+        """Features [I, D] of the integers from 0, each embedded as a text of its own."""
+        texts = [str(number) for number in range(max(items.ranges))]
+        found = model.token_states(texts)
+        return np.stack([np.asarray(one.states, dtype=np.float32).mean(axis=0) for one in found])
+
+    def results(self, pair: ModelPair, data: EvaluationData, items: Plan) -> dict[str, TaskResult]:
+        """Train the probes of all models and seeds side by side, one probe and range at a time."""
+        features = {
+            "before": self.answer(pair.before, items),
+            "after": self.answer(pair.after, items),
+            **plain_features(max(items.ranges)),
+        }
+        seed, found = pair.resampling.seed, {}
+        for limit in items.ranges:
             tables = {name: table[:limit] for name, table in features.items()}
-            results[f"{task}/{limit}"] = _result(
-                contest, task, limit, probe_scores(tables, task, contest.seed, seeds, steps)
-            )
-    return results
+            for probe in METRICS:
+                scores = probe_scores(tables, probe, seed, items.seeds, items.steps)
+                found[f"{probe}/{limit}"] = self._result(pair, probe, limit, scores)
+        return found
+
+    def metrics(self, results: Mapping[str, TaskResult]) -> dict[str, Any]:
+        """Each summary, with the paper's values and how far the seeds lie apart."""
+        rows = {}
+        for name, result in results.items():
+            seeds = result.details["seeds"]
+            spread = {who: [min(values), max(values)] for who, values in seeds.items()}
+            paper = result.details.get("paper", {})
+            rows[name] = result.summary() | {"paper": paper, "spread": spread}
+        return {self.task.name: rows}
+
+    def _result(
+        self, pair: ModelPair, probe: str, limit: int, found: Mapping[str, Floats]
+    ) -> TaskResult:
+        """The comparison of one probe and range, with the paper's values."""
+        rooted = METRICS[probe] == "rmse"
+        scores: dict[str, Scores | float] = {
+            who: Scores(values_SB, square_root=rooted) for who, values_SB in found.items()
+        }
+        means = {who: values_SB.mean(axis=1) for who, values_SB in found.items()}
+        if rooted:
+            means = {who: np.sqrt(means_S) for who, means_S in means.items()}
+        details: dict[str, Any] = {
+            "seeds": {who: means_S.tolist() for who, means_S in means.items()},
+            "test_integers": limit - int(TRAIN_SHARE * limit),
+        }
+        if limit in RANGES:
+            place = RANGES.index(limit)
+            details["paper"] = {name: values[place] for name, values in PAPER[probe].items()}
+        # what always saying the middle, or a random place of the list, reaches
+        scores["constant"] = _scale(probe, limit) if rooted else 1 / LIST
+        task = self.task._replace(metric=METRICS[probe], higher_is_better=not rooted)
+        return compare(task, scores, pair.resampling, details)
 
 
-def number_features(model: Judged, limit: int) -> NDArray[np.float32]:
-    """Features [I, D] of the integers 0 to limit - 1, each embedded as a text of its own."""
-    states = model.token_states([str(number) for number in range(limit)])
-    return np.stack([np.asarray(found.states, dtype=np.float32).mean(axis=0) for found in states])
-
-
-def plain_features(limit: int, channels: int = 32, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Features that no text has trained: right-aligned digits, one-hot, and random convolutions over the same."""
+def plain_features(limit: int, channels: int = 32, seed: int = 0) -> dict[str, Features]:
+    """Features that no text has trained: aligned digits, and random convolutions over them."""
     places = len(str(limit - 1))
+    written = [f"{number:>{places}}" for number in range(limit)]
     codes_IL = np.array(
-        [[int(d) if d != " " else 10 for d in f"{n:>{places}}"] for n in range(limit)]
+        [[10 if digit == " " else int(digit) for digit in text] for text in written]
     )
     digits_ILC = np.eye(11, dtype=np.float32)[codes_IL]
     with torch.random.fork_rng(devices=[]):
@@ -104,173 +166,146 @@ def plain_features(limit: int, channels: int = 32, seed: int = 0) -> dict[str, N
 
 
 def probe_scores(
-    features: Mapping[str, NDArray[np.float32]], task: str, seed: int, seeds: int, steps: int
-) -> dict[str, NDArray[np.float64]]:
+    features: Mapping[str, Features], probe: str, seed: int, seeds: int, steps: int
+) -> dict[str, Floats]:
     """Hits or squared errors [S, B] on the test integers, by model."""
     limit = len(next(iter(features.values())))
     generators = [np.random.default_rng([seed, limit, s]) for s in range(seeds)]
     splits = [np.split(g.permutation(limit), [int(TRAIN_SHARE * limit)]) for g in generators]
-    tables = _standardised(features, [train for train, _ in splits])
-    test = _stacked(
-        [
-            draw_rows(task, held_out, TEST_ROWS, g)
-            for (_, held_out), g in zip(splits, generators, strict=True)
-        ]
-    )
-    centre, scale = TERMS[task] * (limit - 1) / 2, limit * np.sqrt(TERMS[task] / 12)
-    network = Members(
-        len(features) * seeds,
-        tables.shape[-1] * (1 if task == "list_maximum" else TERMS[task]),
-        seed,
-    )
+    train, held_out = ([split[part] for split in splits] for part in (0, 1))
+    tables = standardized(features, train)
+    test = _drawn(probe, held_out, TEST_LISTS, generators)
+    terms = 1 if probe == "list_maximum" else TERMS[probe]
+    network = Members(len(features) * seeds, tables.shape[-1] * terms, seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        rows = _stacked(
-            [
-                draw_rows(task, train, ROWS, g)
-                for (train, _), g in zip(splits, generators, strict=True)
-            ]
-        )
-        loss = _losses(network, tables, rows, task, centre, scale).mean(dim=1).sum()
+        lists = _drawn(probe, train, LISTS, generators)
+        loss = _losses(network, tables, lists, probe).mean(dim=1).sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        scores_PB = _scores(network, tables, test, task, centre, scale).double().numpy()
-    return dict(zip(features, scores_PB.reshape(len(features), seeds, -1), strict=True))
+        scores_PB = member_scores(network, tables, test, probe).double().numpy()
+    by_model = scores_PB.reshape(len(features), seeds, -1)
+    return dict(zip(features, by_model, strict=True))
 
 
-def draw_rows(
-    task: str, integers: NDArray[np.int64], count: int, generator: np.random.Generator
-) -> Rows:
-    """Random rows over the given integers; half of the lists hold near neighbours, and none repeats a number."""
-    if task != "list_maximum":
-        indices_BL = generator.choice(integers, size=(count, TERMS[task]))
-        return Rows(indices_BL, indices_BL.sum(axis=1).astype(np.float64))
+def draw_lists(probe: str, integers: Integers, count: int, generator: np.random.Generator) -> Lists:
+    """Random lists of the given integers, [B, L], and what to say about them [B].
+
+    For the list maximum half of the lists hold near neighbors, and none repeats a number.
+    """
+    if probe != "list_maximum":
+        indices_BL = generator.choice(integers, size=(count, TERMS[probe]))
+        return Lists(indices_BL, indices_BL.sum(axis=1).astype(np.float64))
     ordered = np.sort(integers)
-    close = min(len(ordered), max(NEIGHBOURS, int(NEIGHBOUR_SHARE * len(ordered))))
+    close = min(len(ordered), max(NEIGHBORS, int(NEIGHBOR_SHARE * len(ordered))))
+    # a list is drawn from a window of the ordered integers: a narrow one, or all of them
     width_B = np.where(generator.random(count) < NEAR_SHARE, close, len(ordered))
     first_B = (generator.random(count) * (len(ordered) - width_B + 1)).astype(np.int64)
     places_BL = (generator.random((count, LIST)) * width_B[:, None]).astype(np.int64)
     repeated_B = (np.diff(np.sort(places_BL, axis=1), axis=1) == 0).any(axis=1)
-    for row in np.flatnonzero(repeated_B):
-        places_BL[row] = generator.choice(width_B[row], size=LIST, replace=False)
+    for place in np.flatnonzero(repeated_B):
+        places_BL[place] = generator.choice(width_B[place], size=LIST, replace=False)
     indices_BL = ordered[first_B[:, None] + places_BL]
-    return Rows(indices_BL, indices_BL.argmax(axis=1).astype(np.float64))
+    return Lists(indices_BL, indices_BL.argmax(axis=1).astype(np.float64))
 
 
 class Members(nn.Module):
-    """P independent networks of three layers, evaluated together; each starts from the same weights as its peers."""
+    """P independent networks of three layers, evaluated together, with equal initial weights."""
 
     def __init__(self, members: int, width: int, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        sizes = (width, HIDDEN, HIDDEN, 1)
-        initial = [
-            torch.randn(1, a, b, generator=generator) * (2 / a) ** 0.5 for a, b in pairwise(sizes)
-        ]
-        self.weights = nn.ParameterList(weight.repeat(members, 1, 1) for weight in initial)
-        self.biases = nn.ParameterList(torch.zeros(members, 1, b) for b in sizes[1:])
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for a, b in pairwise((width, HIDDEN, HIDDEN, 1)):
+            initial = torch.randn(1, a, b, generator=generator) * (2 / a) ** 0.5
+            self.weights.append(nn.Parameter(initial.repeat(members, 1, 1)))
+            self.biases.append(nn.Parameter(torch.zeros(members, 1, b)))
 
     def forward(self, inputs_PBD: Tensor) -> Tensor:
-        """One output a row, [P, B]."""
+        """One output a list, [P, B]."""
         hidden = inputs_PBD
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = torch.baddbmm(bias, torch.relu(hidden) if layer else hidden, weight)
         return hidden.squeeze(2)
 
 
-def _outputs(network: Members, tables_MSID: Tensor, rows: Rows, task: str) -> Tensor:
-    """Outputs [P, B], or [P, B, L] for lists. The gather is one over a flat table: slices by seed would be copied."""
-    models, seeds, integers, width = tables_MSID.shape
-    indices_SBL = torch.from_numpy(rows.indices)
-    firsts_P = torch.arange(models * seeds) * integers
-    places_PN = firsts_P[:, None] + indices_SBL.flatten(1).repeat(models, 1)
-    chosen_PND = (
-        tables_MSID.view(-1, width)
-        .index_select(0, places_PN.flatten())
-        .view(*places_PN.shape, width)
-    )
-    rows_in, terms = indices_SBL.shape[1:]
-    if task == "list_maximum":
-        return network(chosen_PND).view(-1, rows_in, terms)
-    return network(chosen_PND.view(-1, rows_in, terms * width))
-
-
-def _losses(
-    network: Members, tables_MSID: Tensor, rows: Rows, task: str, centre: float, scale: float
-) -> Tensor:
-    """Loss [P, B]: cross-entropy over the list, or squared error of the standardised value."""
-    outputs = _outputs(network, tables_MSID, rows, task)
-    targets_PB = torch.from_numpy(rows.targets).repeat(tables_MSID.shape[0], 1)
-    if task == "list_maximum":
-        return nn.functional.cross_entropy(
-            outputs.transpose(1, 2), targets_PB.long(), reduction="none"
-        )
-    return (outputs - ((targets_PB - centre) / scale).float()).square()
-
-
-def _scores(
-    network: Members, tables_MSID: Tensor, rows: Rows, task: str, centre: float, scale: float
-) -> Tensor:
-    """Hits, or squared errors in units of the numbers, [P, B]."""
-    outputs = _outputs(network, tables_MSID, rows, task)
-    targets_PB = torch.from_numpy(rows.targets).repeat(tables_MSID.shape[0], 1)
-    if task == "list_maximum":
+def member_scores(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) -> Tensor:
+    """Hits, or squared errors of the values themselves, [P, B]."""
+    outputs = _outputs(network, tables_MSID, lists, probe)
+    targets_PB = torch.from_numpy(lists.targets).repeat(tables_MSID.shape[0], 1)
+    if probe == "list_maximum":
         return outputs.argmax(dim=2) == targets_PB.long()
-    return (outputs.double() * scale + centre - targets_PB).square()
+    limit = tables_MSID.shape[2]
+    values_PB = outputs.double() * _scale(probe, limit) + _center(probe, limit)
+    return (values_PB - targets_PB).square()
 
 
-def _standardised(
-    features: Mapping[str, NDArray[np.float32]], training: Sequence[NDArray[np.int64]]
-) -> Tensor:
-    """Tables [M, S, I, D]: mean 0 and deviation 1 over the seed's training integers, zeros up to the widest model."""
+def standardized(features: Mapping[str, Features], training: Sequence[Integers]) -> Tensor:
+    """Tables [M, S, I, D] with mean 0 and deviation 1 over the seed's training integers.
+
+    Models narrower than the widest have zeros behind.
+    """
     width = max(table.shape[1] for table in features.values())
-    tables = torch.zeros(len(features), len(training), len(next(iter(features.values()))), width)
+    integers = len(next(iter(features.values())))
+    tables = torch.zeros(len(features), len(training), integers, width)
     for m, table in enumerate(features.values()):
-        for s, rows in enumerate(training):
-            centred = (table - table[rows].mean(axis=0)) / np.maximum(table[rows].std(axis=0), 1e-4)
-            tables[m, s, :, : table.shape[1]] = torch.from_numpy(np.clip(centred, -10.0, 10.0))
+        for s, known in enumerate(training):
+            deviation_D = np.maximum(table[known].std(axis=0), 1e-4)
+            centered = (table - table[known].mean(axis=0)) / deviation_D
+            tables[m, s, :, : table.shape[1]] = torch.from_numpy(np.clip(centered, -10.0, 10.0))
     return tables
 
 
-def _stacked(rows: Sequence[Rows]) -> Rows:
-    return Rows(np.stack([r.indices for r in rows]), np.stack([r.targets for r in rows]))
+def _drawn(
+    probe: str,
+    integers: Sequence[Integers],
+    count: int,
+    generators: Sequence[np.random.Generator],
+) -> Lists:
+    """Lists [S, B, L] of the integers of every seed."""
+    pairs = zip(integers, generators, strict=True)
+    return Lists.stacked([draw_lists(probe, own, count, generator) for own, generator in pairs])
 
 
-def _result(
-    contest: Contest, task: str, limit: int, scores: dict[str, NDArray[np.float64]]
-) -> TaskResult:
-    rooted = METRICS[task] == "rmse"
-    estimate = paired_medians(
-        scores["before"],
-        scores["after"],
-        contest.bootstrap_samples,
-        contest.seed,
-        square_root=rooted,
-    )
-    by_seed = {name: _of_seeds(values, rooted) for name, values in scores.items()}
-    details: dict[str, Any] = {"seeds": by_seed, "test_integers": limit - int(TRAIN_SHARE * limit)}
-    if limit in RANGES:
-        details["paper"] = {name: row[RANGES.index(limit)] for name, row in PAPER[task].items()}
-    baselines: dict[str, Paired | float] = {
-        name: paired_medians(
-            scores[name],
-            scores["after"],
-            contest.bootstrap_samples,
-            contest.seed,
-            square_root=rooted,
-        )
-        for name in scores
-        if name not in ("before", "after")
-    }
-    baselines["constant"] = 1 / LIST if not rooted else float(limit * np.sqrt(TERMS[task] / 12))
-    result = estimate.result(METRICS[task], int(scores["after"].size), details, baselines)
-    return lower_is_better(result) if rooted else result
+def _outputs(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) -> Tensor:
+    """Outputs [P, B], or [P, B, L] for the list maximum."""
+    models, seeds, integers, width = tables_MSID.shape
+    indices_SBL = torch.from_numpy(lists.indices)
+    _, count, terms = indices_SBL.shape
+    # one gather over a flat table: slices by seed would be copied
+    firsts_P = torch.arange(models * seeds) * integers
+    places_PN = firsts_P[:, None] + indices_SBL.flatten(1).repeat(models, 1)
+    chosen_ND = tables_MSID.view(-1, width).index_select(0, places_PN.flatten())
+    chosen_PND = chosen_ND.view(*places_PN.shape, width)
+    outputs: Tensor
+    if probe == "list_maximum":
+        outputs = network(chosen_PND).view(-1, count, terms)
+    else:
+        outputs = network(chosen_PND.view(-1, count, terms * width))
+    return outputs
 
 
-def _of_seeds(scores_SB: NDArray[np.float64], rooted: bool) -> list[float]:
-    means_S = scores_SB.mean(axis=1)
-    return (np.sqrt(means_S) if rooted else means_S).tolist()
+def _losses(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) -> Tensor:
+    """Loss [P, B]: cross-entropy over the list, or squared error of the standardized value."""
+    outputs = _outputs(network, tables_MSID, lists, probe)
+    targets_PB = torch.from_numpy(lists.targets).repeat(tables_MSID.shape[0], 1)
+    if probe == "list_maximum":
+        scores_PLB = outputs.transpose(1, 2)
+        return nn.functional.cross_entropy(scores_PLB, targets_PB.long(), reduction="none")
+    limit = tables_MSID.shape[2]
+    standard_PB = (targets_PB - _center(probe, limit)) / _scale(probe, limit)
+    return (outputs - standard_PB.float()).square()
+
+
+def _center(probe: str, limit: int) -> float:
+    """Mean of the sum of the terms, each even over 0 to limit - 1."""
+    return TERMS[probe] * (limit - 1) / 2
+
+
+def _scale(probe: str, limit: int) -> float:
+    """Standard deviation of the same sum."""
+    return float(limit * np.sqrt(TERMS[probe] / 12))

@@ -6,19 +6,24 @@ Nothing but the standard library is imported here, so that all of them can read 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import importlib
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from ssl_lib.evaluation.base import EvaluationTask
 
 
 class Task(NamedTuple):
     """What is known of a task before it is asked.
 
-    `metric` is what its result is called in the files, `unit` what stands behind a value on the
-    page: `%` for shares, nothing for a correlation. `section` is `downstream` for what stands in
-    the table of downstream tasks and in the mean that chooses the champion. `guide` are the
-    guide's marks before and after training, where it has any.
+    `home` is the file of this folder and the class in it. `metric` is what its result is called in
+    the files, `unit` what stands behind a value on the page: `%` for shares, nothing for a
+    correlation. `section` is `downstream` for what stands in the table of downstream tasks and in
+    the mean that chooses the champion. `guide` are the guide's marks before and after training,
+    where it has any.
     """
 
-    name: str
+    home: str
     title: str
     metric: str
     unit: str
@@ -26,20 +31,35 @@ class Task(NamedTuple):
     section: Literal["downstream", "text", "numbers"] = "downstream"
     guide: tuple[float, float] | None = None
 
+    @property
+    def name(self) -> str:
+        """What the task is called in files and settings: as its file."""
+        return self.home.partition(".")[0]
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Task("token_classification", "Token classification", "accuracy", "%", guide=(0.85, 0.92)),
-        Task("numerical_reasoning", "Numerical reasoning", "accuracy", "%", guide=(0.70, 0.88)),
-        Task("semantic_similarity", "Semantic similarity", "spearman", "", guide=(0.78, 0.89)),
-        Task("next_token_prediction", "Next-token prediction", "accuracy", "%", guide=(0.60, 0.95)),
-        Task("held_out_text", "Held-out text", "bits_per_byte", "bits per byte", False, "text"),
-        Task("number_prediction", "Number prediction", "error_decades", "orders of magnitude",
-             False, "numbers"),
-        Task("probes", "Probes of numbers", "accuracy", "%", section="numbers"),
-    )
-}  # fmt: skip
+    def load(self) -> EvaluationTask[Any, Any]:
+        """The task itself, ready to be asked."""
+        module, _, kind = self.home.partition(".")
+        found = getattr(importlib.import_module(f"ssl_lib.evaluation.{module}"), kind)
+        task: EvaluationTask[Any, Any] = found(self)
+        return task
+
+
+LINES = (
+    Task("token_classification.TokenClassification", "Token classification",
+         "accuracy", "%", guide=(0.85, 0.92)),
+    Task("numerical_reasoning.NumericalReasoning", "Numerical reasoning",
+         "accuracy", "%", guide=(0.70, 0.88)),
+    Task("semantic_similarity.SemanticSimilarity", "Semantic similarity",
+         "spearman", "", guide=(0.78, 0.89)),
+    Task("next_token_prediction.NextTokenPrediction", "Next-token prediction",
+         "accuracy", "%", guide=(0.60, 0.95)),
+    Task("number_prediction.NumberPrediction", "Number prediction",
+         "error_decades", "orders of magnitude", higher_is_better=False, section="numbers"),
+    Task("probes.NumberProbes", "Probes of numbers", "accuracy", "%", section="numbers"),
+    Task("held_out_text.HeldOutText", "Held-out text",
+         "bits_per_byte", "bits per byte", higher_is_better=False, section="text"),
+)  # fmt: skip
+TASKS: dict[str, Task] = {task.name: task for task in LINES}
 
 
 def downstream_tasks() -> tuple[Task, ...]:

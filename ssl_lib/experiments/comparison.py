@@ -1,8 +1,9 @@
-"""Runs side by side: downstream tasks, losses and bits per byte, differences from the first run with intervals.
+"""`ssl-lib compare`: runs side by side, with intervals for their differences from the first run.
 
-A run's intervals come from resampling its own items. The interval of a difference between two runs takes them as
-independent (`independent_difference`). Runs that answered the same items vary together, so that it is mostly wider than
-a paired interval would be. Of runs that differ in their seed alone, mean and range are given too.
+Downstream tasks, losses and bits per byte. A run's intervals come from resampling its own items.
+The interval of a difference between two runs takes them as independent (`independent_difference`).
+Runs that answered the same items vary together, so that it is mostly wider than a paired interval
+would be. Of runs that differ in their seed alone, mean and range are given too.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.statistics import independent_difference
+from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
+from ssl_lib.tracking.reading import StoredRun, read_runs
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ssl_lib.tracking.reading import StoredRun
-
 PREFIX = "evaluation."
-COLOURS = ("#6b7280", "#1f5f8b", "#86651f", "#23693c", "#a3322a", "#6a4c93")
+COLORS = ("#6b7280", "#1f5f8b", "#86651f", "#23693c", "#a3322a", "#6a4c93")
 
 
 class ComparisonError(UserError):
@@ -30,20 +32,29 @@ class ComparisonError(UserError):
 
 
 class Estimate(NamedTuple):
-    """A figure with its 95% interval; None where the run has recorded none."""
+    """A value with its 95% interval; None where the run has recorded none."""
 
     value: float
     low: float | None
     high: float | None
 
-    def bounded(self) -> bool:
-        """Has it an interval?"""
-        return self.low is not None and self.high is not None
+    def bounded(self) -> tuple[float, float, float] | None:
+        """Value and interval, if it has one."""
+        if self.low is None or self.high is None:
+            return None
+        return self.value, self.low, self.high
+
+    def text(self, sign: str = "") -> str:
+        """The value, and its interval in brackets; with sign "+" both are signed."""
+        shown = f"{self.value:{sign}.4f}"
+        if bounded := self.bounded():
+            shown += f" ({bounded[1]:{sign}.4f} to {bounded[2]:{sign}.4f})"
+        return shown
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure in every run. `differences` are from the first run; None where a run lacks the figure."""
+    """One metric in every run. `differences` are from the first run; None where a run lacks it."""
 
     key: str
     higher_is_better: bool
@@ -61,17 +72,15 @@ class Comparison:
     settings: dict[str, list[str | None]]
 
     def over_seeds(self) -> dict[str, Estimate]:
-        """Mean, lowest and highest value of each measure if the runs differ in their seed alone; else nothing."""
+        """Mean, lowest and highest value if the runs differ in their seed alone; else nothing."""
         if set(self.settings) != {"seed"}:
             return {}
-        found = {
-            row.key: [one.value for one in row.values if one is not None] for row in self.measures
-        }
-        return {
-            key: Estimate(sum(row) / len(row), min(row), max(row))
-            for key, row in found.items()
-            if row
-        }
+        found = {}
+        for measure in self.measures:
+            values = [one.value for one in measure.values if one is not None]
+            mean = sum(values) / len(values)
+            found[measure.key] = Estimate(mean, min(values), max(values))
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists and dicts, for `--json`."""
@@ -79,22 +88,20 @@ class Comparison:
         for measure in measures:
             for key in ("values", "differences"):
                 measure[key] = [None if one is None else one._asdict() for one in measure[key]]
-        spread = {key: one._asdict() for key, one in self.over_seeds().items()}
         return {
             "runs": self.runs,
             "measures": measures,
             "settings": self.settings,
-            "over_seeds": spread,
+            "over_seeds": {key: one._asdict() for key, one in self.over_seeds().items()},
         }
 
 
 def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
-    """Compare evaluated runs, each told by id, beginning of an id, or name; the first one is the reference.
+    """Compare evaluated runs, each told by id, beginning of an id, or name; the first is reference.
 
-    Raises ComparisonError for fewer than two runs or a run without evaluation, TrackingError for an unknown run.
+    Raises ComparisonError for fewer than two runs or a run without evaluation, TrackingError for an
+    unknown run.
     """
-    from ssl_lib.tracking.reading import read_runs
-
     if len(runs) < 2:
         raise ComparisonError(
             f"compare needs at least two runs, got {len(runs)}; see names and ids with `ssl-lib ui`"
@@ -103,13 +110,21 @@ def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
     for run in stored:
         if not any(key.startswith(PREFIX) for key in run.metrics):
             raise ComparisonError(
-                f"run {run.name} ({run.run_id}) has not been evaluated; run `ssl-lib evaluate` after it"
+                f"run {run.name} ({run.run_id}) has not been evaluated; "
+                "run `ssl-lib evaluate` after it"
             )
-    return Comparison([_described(run) for run in stored], _measures(stored), _differing(stored))
+    kept = ("run_id", "name", "status", "started", "commit")
+    described = [{key: asdict(run)[key] for key in kept} for run in stored]
+    differing: dict[str, list[str | None]] = {}
+    for key in sorted({key for run in stored for key in run.params}):
+        values = [run.params.get(key) for run in stored]
+        if len(set(values)) > 1:
+            differing[key] = values
+    return Comparison(described, _measures(stored), differing)
 
 
 def show(comparison: Comparison) -> None:
-    """Print the table of figures and that of the settings that differ."""
+    """Print the table of metrics and that of the settings that differ."""
     from rich.console import Console
     from rich.table import Table
 
@@ -135,7 +150,10 @@ def show(comparison: Comparison) -> None:
 
 
 def draw(comparison: Comparison, path: Path) -> Path:
-    """Downstream tasks, and differences from the first run, with 95% intervals; PNG, SVG or PDF by the file's name."""
+    """Downstream tasks, and differences from the first run, with 95% intervals.
+
+    PNG, SVG or PDF by the file's name; raises ComparisonError for another one.
+    """
     picture = _picture(comparison)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -148,140 +166,104 @@ def draw(comparison: Comparison, path: Path) -> Path:
 
 
 def difference(first: Estimate | None, other: Estimate | None) -> Estimate | None:
-    """other - first, taken as independent; without an interval where one of them has none."""
+    """The other less the first, taken as independent.
+
+    It has no interval where one of them has none.
+    """
     if first is None or other is None:
         return None
-    value = other.value - first.value
-    if not (first.bounded() and other.bounded()):
-        return Estimate(value, None, None)
-    return Estimate(value, *independent_difference(first, other))
+    bounds = first.bounded(), other.bounded()
+    if bounds[0] is None or bounds[1] is None:
+        return Estimate(other.value - first.value, None, None)
+    return Estimate(other.value - first.value, *independent_difference(bounds[0], bounds[1]))
 
 
 def _measures(stored: Sequence[StoredRun]) -> list[Measure]:
-    known = {key for run in stored for key in run.metrics}
-    tasks = sorted({key.split(".")[2] for key in known if key.startswith(f"{PREFIX}downstream.")})
+    """Every metric that a run has recorded, the downstream tasks first."""
+    reasoning = ("extrapolation", "reserved_wordings", "exact_match")
+    numbers = TASKS["number_prediction"]
+    # the key in the store, the one that is shown, and whether more is better
     rows = [
-        _measure(stored, f"{PREFIX}downstream.{task}", f"downstream.{task}", True) for task in tasks
+        (f"downstream.{task.name}", f"downstream.{task.name}", task.higher_is_better)
+        for task in downstream_tasks()
     ]
-    for key in ("extrapolation", "reserved_wordings", "exact_match"):
-        rows.append(_measure(stored, PREFIX + key, f"numerical_reasoning.{key}", True))
-    rows += [
-        _measure(stored, f"{PREFIX}losses.{name}", f"losses.{name}", False) for name in OBJECTIVES
-    ]
-    rows.append(_measure(stored, f"{PREFIX}bits_per_byte", "bits_per_byte", False))
-    rows.append(
-        _measure(stored, f"{PREFIX}number_prediction", "number_prediction.error_decades", False)
-    )
-    return [row for row in rows if any(value is not None for value in row.values)]
-
-
-def _measure(stored: Sequence[StoredRun], prefix: str, key: str, higher_is_better: bool) -> Measure:
-    values = [_estimate(run, prefix) for run in stored]
-    counts = [run.metrics.get(f"{prefix}.n") for run in stored]
-    return Measure(
-        key=key,
-        higher_is_better=higher_is_better,
-        n=[None if one is None else int(one) for one in counts],
-        values=values,
-        differences=[difference(values[0], value) for value in values],
-    )
+    rows += [(key, f"numerical_reasoning.{key}", True) for key in reasoning]
+    rows += [(f"losses.{name}", f"losses.{name}", False) for name in OBJECTIVES]
+    rows.append(("bits_per_byte", "bits_per_byte", False))
+    rows.append((numbers.name, f"{numbers.name}.{numbers.metric}", numbers.higher_is_better))
+    measures = []
+    for stored_key, shown, higher_is_better in rows:
+        prefix = PREFIX + stored_key
+        values = [_estimate(run, prefix) for run in stored]
+        if all(value is None for value in values):
+            continue
+        counts = [run.metrics.get(f"{prefix}.n") for run in stored]
+        whole = [None if count is None else int(count) for count in counts]
+        differences = [difference(values[0], value) for value in values]
+        measures.append(Measure(shown, higher_is_better, whole, values, differences))
+    return measures
 
 
 def _estimate(run: StoredRun, prefix: str) -> Estimate | None:
     value = run.metrics.get(f"{prefix}.after")
     if value is None:
         return None
-    return Estimate(
-        value, run.metrics.get(f"{prefix}.ci95.low"), run.metrics.get(f"{prefix}.ci95.high")
-    )
-
-
-def _described(run: StoredRun) -> dict[str, Any]:
-    chosen = ("run_id", "name", "status", "started", "commit")
-    return {key: value for key, value in asdict(run).items() if key in chosen}
-
-
-def _differing(stored: Sequence[StoredRun]) -> dict[str, list[str | None]]:
-    keys = sorted({key for run in stored for key in run.params})
-    values = {key: [run.params.get(key) for run in stored] for key in keys}
-    return {key: row for key, row in values.items() if len(set(row)) > 1}
+    ends = (run.metrics.get(f"{prefix}.ci95.{end}") for end in ("low", "high"))
+    return Estimate(value, *ends)
 
 
 def _cells(measure: Measure) -> list[str]:
-    counts = {one for one in measure.n if one is not None}
-    cells = [
-        measure.key,
-        "/".join(f"{one:,}" for one in sorted(counts)) or "–",
-        _written(measure.values[0]),
-    ]
-    for value, change in zip(measure.values[1:], measure.differences[1:], strict=True):
-        cells.append(
-            f"{_written(value)}\n{_written(change, signed=True)}{_verdict(measure, change)}"
-        )
+    """A row of the table: key, n, the first run, and the others with their differences from it."""
+    counts = sorted({count for count in measure.n if count is not None})
+    cells = [measure.key, "/".join(f"{count:,}" for count in counts) or "–"]
+    pairs = zip(measure.values, measure.differences, strict=True)
+    for place, (value, change) in enumerate(pairs):
+        shown = value.text() if value else "–"
+        if place:
+            shown += f"\n{change.text('+') if change else '–'}"
+        bounded = change.bounded() if change else None
+        if place and bounded:
+            _, low, high = bounded
+            better = (bounded[0] > 0) == measure.higher_is_better
+            verdict = "better" if better else "worse"
+            shown += " no clear difference" if low <= 0 <= high else f" {verdict}"
+        cells.append(shown)
     return cells
 
 
-def _written(estimate: Estimate | None, signed: bool = False) -> str:
-    if estimate is None:
-        return "–"
-    sign = "+" if signed else ""
-    if not estimate.bounded():
-        return f"{estimate.value:{sign}.4f}"
-    return f"{estimate.value:{sign}.4f} ({estimate.low:{sign}.4f} to {estimate.high:{sign}.4f})"
-
-
-def _verdict(measure: Measure, change: Estimate | None) -> str:
-    if change is None or not change.bounded():
-        return ""
-    if change.low <= 0 <= change.high:
-        return " no clear difference"
-    return " better" if (change.value > 0) == measure.higher_is_better else " worse"
-
-
 def _picture(comparison: Comparison) -> Figure:
-    """Two panels side by side: the figures of all runs, and how far each lies from the first run."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Two panels side by side: all runs, and how far each lies from the first run."""
+    from ssl_lib.report.pictures import blank, plain_axes
 
-    rows = [measure for measure in comparison.measures if measure.higher_is_better]
-    picture = Figure(
-        figsize=(11, 1.4 + 0.3 * (len(comparison.runs) + 1) * max(1, len(rows))),
-        layout="constrained",
-    )
-    FigureCanvasAgg(picture)
-    figures, differences = picture.subplots(1, 2, sharey=True)
-    for number, run in enumerate(comparison.runs):
-        label, colour = f"{run['name']} {run['run_id'][:6]}", COLOURS[number % len(COLOURS)]
-        shift = 0.8 * ((number + 0.5) / len(comparison.runs) - 0.5)
-        _marks(figures, [row.values[number] for row in rows], shift, colour, label)
+    measures = [measure for measure in comparison.measures if measure.higher_is_better]
+    runs = comparison.runs
+    picture = blank(11, 1.4 + 0.3 * (len(runs) + 1) * max(1, len(measures)))
+    values, differences = picture.subplots(1, 2, sharey=True)
+    plain_axes(values, "Trained models on held-out items, 95% intervals")
+    plain_axes(differences, "Difference from the first run")
+    for number, run in enumerate(runs):
+        label, color = f"{run['name']} {run['run_id'][:6]}", COLORS[number % len(COLORS)]
+        # the runs of one measure stand below each other, within 0.8 of the way to the next
+        shift = 0.8 * ((number + 0.5) / len(runs) - 0.5)
+        _draw_run(values, [one.values[number] for one in measures], shift, color, label)
         if number:
-            _marks(differences, [row.differences[number] for row in rows], shift, colour, None)
-    figures.set_yticks(
-        range(len(rows)), [row.key.partition(".")[2].replace("_", " ") for row in rows], fontsize=8
-    )
-    figures.invert_yaxis()
-    figures.set_title("Trained models on held-out items, 95% intervals", loc="left", fontsize=10)
+            changes = [one.differences[number] for one in measures]
+            _draw_run(differences, changes, shift, color, None)
+    names = [measure.key.partition(".")[2].replace("_", " ") for measure in measures]
+    values.set_yticks(range(len(measures)), names, fontsize=8)
+    values.invert_yaxis()
     differences.axvline(0.0, color="#20242a", lw=0.8)
-    differences.set_title("Difference from the first run", loc="left", fontsize=10)
-    for axes in (figures, differences):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="x", color="#e5e2dc", linewidth=0.8)
     picture.legend(fontsize=8, frameon=False, loc="outside lower left", ncols=3)
     return picture
 
 
-def _marks(
-    axes: Any, found: Sequence[Estimate | None], shift: float, colour: str, label: str | None
+def _draw_run(
+    axes: Axes, found: Sequence[Estimate | None], shift: float, color: str, label: str | None
 ) -> None:
-    places = [(place + shift, one) for place, one in enumerate(found) if one is not None]
-    axes.plot(
-        [one.value for _, one in places],
-        [place for place, _ in places],
-        "o",
-        ms=5,
-        color=colour,
-        label=label,
-    )
-    for place, one in places:
-        if one.bounded():
-            axes.plot([one.low, one.high], [place, place], color=colour, lw=1.6)
+    """A point for each estimate, with a line for its interval."""
+    heights = [place + shift for place, one in enumerate(found) if one is not None]
+    known = [one for one in found if one is not None]
+    axes.plot([one.value for one in known], heights, "o", ms=5, color=color, label=label)
+    for height, one in zip(heights, known, strict=True):
+        if bounded := one.bounded():
+            axes.plot(bounded[1:], [height, height], color=color, lw=1.6)

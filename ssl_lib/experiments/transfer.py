@@ -1,180 +1,182 @@
-"""The transfer matrix of an ablation: which objectives help which, as figures, table and picture."""
+"""What an ablation found: which objectives help which, as results, tables and a picture."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.evaluation.tasks import TASKS
+from ssl_lib.files import write_atomically
 
-Rows = Sequence[Mapping[str, Any]]
-Table = dict[str, dict[str, float]]
+Results = Sequence[Mapping[str, Any]]
+Values = dict[str, dict[str, float]]  # by subset, then by objective or task
 TITLES = {"losses": "held-out loss", "downstream": "downstream"}
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+FARTHEST_PERCENT = 10.0  # change of a loss at either end of the colors
 
 
-def summarise(rows: Rows, subsets: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """What `ablation/results.json` holds: by subset, means over the seeds of held-out `losses` in nats and of
-    `downstream` results, their sample standard `deviation`, and losses `relative` to the objective alone.
+def summarize(results: Results, subsets: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """What `ablation/results.json` holds, by subset.
 
-    A relative loss is the mean over the seeds of loss / loss of the objective alone with the same seed; it stands
-    only where that one was trained too and both losses are above 0, as a density's need not be.
+    Means over the seeds of held-out `losses` in nats and of `downstream` results, their sample
+    standard `deviation`, and losses `relative` to the objective alone: the mean over the seeds of
+    loss / loss of the objective alone with the same seed. It stands only where that one was trained
+    too and both losses are above 0, as a density's need not be.
     """
-    training = settings.training
-    tokens = (
-        training.steps * training.sequences * training.accumulate * settings.model.context_length
-    )
-    relative: Table = {}
+    losses, relative, downstream, deviation = Values(), Values(), Values(), Values()
     for subset in subsets:
-        pairs = {name: _ratios(rows, subset, name) for name in _keys(rows, subset, "losses")}
-        relative[subset] = {name: fmean(ratios) for name, ratios in pairs.items() if ratios}
-    deviation: Table = {
-        subset: _each(rows, subset, "losses", _spread) | _each(rows, subset, "downstream", _spread)
-        for subset in subsets
-    }
+        own = [result for result in results if result["subset"] == subset]
+        losses[subset] = _each(own, "losses", fmean)
+        downstream[subset] = _each(own, "downstream", fmean)
+        deviation[subset] = _each(own, "losses", _spread) | _each(own, "downstream", _spread)
+        relative[subset] = {}
+        for name in losses[subset]:
+            if ratios := _ratios(results, own, name):
+                relative[subset][name] = fmean(ratios)
+    training = settings.training
+    sequences = training.steps * training.sequences * training.accumulate
     return {
         "steps": training.steps,
-        "tokens": tokens,
-        "seeds": sorted({row["seed"] for row in rows}),
-        "seconds": round(sum(sum(row["seconds"].values()) for row in rows), 1),
+        "tokens": sequences * settings.model.context_length,
+        "seeds": sorted({result["seed"] for result in results}),
+        "seconds": round(sum(sum(result["seconds"].values()) for result in results), 1),
         "subsets": list(subsets),
-        "losses": {subset: _each(rows, subset, "losses", fmean) for subset in subsets},
+        "losses": losses,
         "relative": relative,
-        "downstream": {subset: _each(rows, subset, "downstream", fmean) for subset in subsets},
+        "downstream": downstream,
         "deviation": deviation,
-        "runs": list(rows),
+        "runs": list(results),
     }
 
 
 def show(found: Mapping[str, Any]) -> None:
-    """Two tables on the terminal: losses relative to the objective alone, and the downstream results."""
+    """Two tables on the terminal: relative losses, and the downstream results."""
     from rich.console import Console
-    from rich.table import Table as RichTable
+    from rich.table import Table
 
     console, seeds = Console(), len(found["seeds"])
-    cells = {"losses": _loss_cell, "downstream": _result_cell}
-    for kind, cell in cells.items():
+    for kind, title in TITLES.items():
         names = columns(found, kind)
-        table = RichTable(TITLES[kind], *(name.replace("_", "\n") for name in names))
+        table = Table(title, *(name.replace("_", "\n") for name in names))
         for subset in found["subsets"]:
-            table.add_row(subset, *(cell(found, subset, name) for name in names))
+            cells = [_cell(found, kind, subset, name) for name in names]
+            table.add_row(subset, *cells)
         console.print(table)
-    console.print(
-        f"{found['steps']} steps, {found['tokens']:,} tokens each, {seeds} {'seed' if seeds == 1 else 'seeds'}; losses "
-        "as shares of the loss of the objective trained alone, in nats where it was not"
-        + (f"; {PLUS_MINUS} is the standard deviation over the seeds" if seeds > 1 else "")
-    )
+    words = f"{seeds} {'seed' if seeds == 1 else 'seeds'}; losses as shares of the loss of the "
+    words += "objective trained alone, in nats where it was not"
+    if seeds > 1:
+        words += f"; {PLUS_MINUS} is the standard deviation over the seeds"
+    console.print(f"{found['steps']} steps, {found['tokens']:,} tokens each, {words}")
+
+
+def write_files(found: Mapping[str, Any], folder: Path) -> None:
+    """`results.json`, `transfer.csv` and `transfer.png`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["subset", "kind", "name", "mean", "deviation", "relative_to_alone"])
+    for kind in TITLES:
+        for subset, values in found[kind].items():
+            relative = found["relative"][subset] if kind == "losses" else {}
+            for name, value in values.items():
+                spread = found["deviation"][subset][name]
+                writer.writerow([subset, kind, name, value, spread, relative.get(name, "")])
+    write_atomically(folder / "results.json", json.dumps(found, indent=2) + "\n")
+    write_atomically(folder / "transfer.csv", text.getvalue())
+    draw(found, folder / "transfer.png")
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
-    """Two heat maps: change of each held-out loss against the objective alone (blue: lower), and downstream results."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Two heat maps: change of each held-out loss against the objective alone, and results.
 
-    subsets, tasks = found["subsets"], columns(found, "downstream")
-    objectives = [
-        name
-        for name in columns(found, "losses")
-        if any(name in row for row in found["relative"].values())
-    ]
-    picture = Figure(figsize=(11.5, 1.8 + 0.32 * len(subsets)), layout="constrained")
-    FigureCanvasAgg(picture)
+    Blue is lower for the losses. Each task has a scale of its own.
+    """
+    from ssl_lib.report.pictures import blank, heat_map
+
+    subsets, relative = found["subsets"], found["relative"]
+    compared = {name for values in relative.values() for name in values}
+    objectives = [name for name in columns(found, "losses") if name in compared]
+    tasks = columns(found, "downstream")
+    picture = blank(11.5, 1.8 + 0.32 * len(subsets))
     left, right = picture.subplots(1, 2)
-    changes = [
-        [100 * (found["relative"][row].get(name, math.nan) - 1) for name in objectives]
-        for row in subsets
-    ]
-    _heat(left, changes, objectives, subsets, "{:+.1f}", "RdBu_r", 10.0)
     left.set_title("Held-out loss against the objective alone, %", loc="left", fontsize=10)
-    results = [[found["downstream"][row].get(name, math.nan) for name in tasks] for row in subsets]
-    _heat(
-        right,
-        results,
-        [name.replace("_", "\n") for name in tasks],
-        subsets,
-        "{:.3f}",
-        "Blues",
-        None,
-    )
     right.set_title("Downstream results", loc="left", fontsize=10)
+    # [subset][objective]: 0.5 is no change
+    changes = [
+        [100 * (relative[s].get(name, math.nan) - 1) for name in objectives] for s in subsets
+    ]
+    shares = [[0.5 + change / (2 * FARTHEST_PERCENT) for change in row] for row in changes]
+    if objectives:
+        heat_map(left, shares, _texts(changes, "{:+.1f}"), objectives, subsets, colors="RdBu_r")
+    else:
+        left.set_axis_off()  # no objective was trained alone
+    results = [[found["downstream"][s].get(name, math.nan) for name in tasks] for s in subsets]
+    names = [name.replace("_", "\n") for name in tasks]
+    heat_map(right, _scaled(results), _texts(results, "{:.3f}"), names, subsets)
     picture.savefig(path, dpi=150)
 
 
 def columns(found: Mapping[str, Any], kind: str) -> list[str]:
-    """Names that occur in any row: objectives in their order, tasks in theirs."""
-    names = dict.fromkeys(name for row in found[kind].values() for name in row)
-    return [name for name in OBJECTIVES if name in names] if kind == "losses" else list(names)
+    """Names that occur in any subset: objectives in their order, tasks in that of the registry."""
+    names = {name for values in found[kind].values() for name in values}
+    known = OBJECTIVES if kind == "losses" else tuple(TASKS)
+    return [name for name in known if name in names] + sorted(names - set(known))
 
 
-def _keys(rows: Rows, subset: str, kind: str) -> list[str]:
-    return list(
-        dict.fromkeys(name for row in rows if row["subset"] == subset for name in row[kind])
-    )
-
-
-def _each(rows: Rows, subset: str, kind: str, figure: Any) -> dict[str, float]:
-    own = [row for row in rows if row["subset"] == subset]
-    return {name: figure([row[kind][name] for row in own]) for name in _keys(rows, subset, kind)}
+def _each(own: Results, kind: str, summary: Callable[[Sequence[float]], float]) -> dict[str, float]:
+    """A summary over the seeds of every loss or downstream result."""
+    names = dict.fromkeys(name for result in own for name in result[kind])
+    return {name: summary([result[kind][name] for result in own]) for name in names}
 
 
 def _spread(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def _ratios(rows: Rows, subset: str, name: str) -> list[float]:
-    alone = {row["seed"]: row["losses"][name] for row in rows if list(row["losses"]) == [name]}
-    own = {row["seed"]: row["losses"][name] for row in rows if row["subset"] == subset}
-    return [loss / alone[seed] for seed, loss in own.items() if min(loss, alone.get(seed, 0.0)) > 0]
+def _ratios(results: Results, own: Results, name: str) -> list[float]:
+    """By seed, the loss over that of the objective alone."""
+    alone = {
+        result["seed"]: result["losses"][name]
+        for result in results
+        if list(result["losses"]) == [name]
+    }
+    ratios = []
+    for result in own:
+        loss, baseline = result["losses"][name], alone.get(result["seed"], 0.0)
+        if min(loss, baseline) > 0:
+            ratios.append(loss / baseline)
+    return ratios
 
 
-def _loss_cell(found: Mapping[str, Any], subset: str, name: str) -> str:
-    if name in found["relative"][subset]:
-        return f"{found['relative'][subset][name]:.3f}"
-    return f"{found['losses'][subset][name]:.3f} nats" if name in found["losses"][subset] else "–"
+def _cell(found: Mapping[str, Any], kind: str, subset: str, name: str) -> str:
+    """What a table of the terminal shows of one loss or task."""
+    value = found[kind][subset].get(name)
+    if value is None:
+        return "–"
+    if kind == "losses":
+        relative = found["relative"][subset].get(name)
+        return f"{value:.3f} nats" if relative is None else f"{relative:.3f}"
+    spread = f" {PLUS_MINUS} {found['deviation'][subset][name]:.3f}"
+    return f"{value:.3f}{spread if len(found['seeds']) > 1 else ''}"
 
 
-def _result_cell(found: Mapping[str, Any], subset: str, name: str) -> str:
-    value = found["downstream"][subset].get(name, math.nan)
-    return f"{value:.3f}" + (
-        f" {PLUS_MINUS} {found['deviation'][subset][name]:.3f}" if len(found["seeds"]) > 1 else ""
-    )
+def _texts(values: Sequence[Sequence[float]], form: str) -> list[list[str]]:
+    return [[form.format(value) if math.isfinite(value) else "" for value in row] for row in values]
 
 
-def _heat(
-    axes: Any,
-    rows: Sequence[Sequence[float]],
-    names: Sequence[str],
-    subsets: Sequence[str],
-    form: str,
-    colours: str,
-    reach: float | None,
-) -> None:
-    """`reach` is the value at either end of the colours; without it every column has its own scale."""
-    if not names:
-        axes.set_axis_off()
-        return
-    limits = [
-        (-reach, reach) if reach else _limits([row[j] for row in rows]) for j in range(len(names))
-    ]
-    shares = [
-        [
-            (value - low) / (high - low) if high > low else 0.5
-            for value, (low, high) in zip(row, limits, strict=True)
-        ]
-        for row in rows
-    ]
-    axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="auto", alpha=0.6)
-    axes.set_xticks(range(len(names)), names, fontsize=8)
-    axes.set_yticks(range(len(subsets)), subsets, fontsize=8)
-    for i, row in enumerate(rows):
-        for j, value in enumerate(row):
-            if math.isfinite(value):
-                axes.text(j, i, form.format(value), ha="center", va="center", fontsize=7)
-
-
-def _limits(values: Sequence[float]) -> tuple[float, float]:
-    finite = [value for value in values if math.isfinite(value)] or [0.0]
-    return min(finite), max(finite)
+def _scaled(values: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Every column from 0 for its lowest to 1 for its highest value."""
+    shares = [[0.5] * len(row) for row in values]
+    for j in range(len(values[0])):
+        finite = [row[j] for row in values if math.isfinite(row[j])]
+        low, high = min(finite, default=0.0), max(finite, default=0.0)
+        for i, row in enumerate(values):
+            if high > low:
+                shares[i][j] = (row[j] - low) / (high - low)
+    return shares

@@ -1,36 +1,45 @@
-"""Stage `tune`: Optuna over loss weights, temperature, learning rates, and what else `tuning.search` names. The only
-module that imports optuna.
+"""Stage `tune`: Optuna over loss weights, temperature, learning rates, and what else is named.
 
-A trial is a short run. Its value is the mean over objectives of held-out loss after / before, taken without weights
-and at a fixed
-temperature, so that neither a zero weight nor a soft temperature can win by itself. The first trial is the settings as
-they are;
-another one is used only if it is better by `tuning.margin`.
+`tuning.search` names what is searched. This is the only module that imports optuna.
+
+A trial is a short run. Its value is the mean over objectives of held-out loss after / before, taken
+without weights and at a fixed temperature, so that neither a zero weight nor a soft temperature can
+win by itself. The first trial is the settings as they are; another one is used only if it is better
+by `tuning.margin`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import logging
 import math
 import shutil
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
 from ssl_lib.config import BEST_VALUES, OBJECTIVES, Settings
 from ssl_lib.files import replace_folder
+from ssl_lib.progress import progress_bar
+from ssl_lib.tracking import start_run
+from ssl_lib.training.checkpoint import run_key
+from ssl_lib.training.fit import fit
+from ssl_lib.training.stage import open_corpora
+from ssl_lib.training.trainer import DivergedError
 
 if TYPE_CHECKING:
-    import optuna
     from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
     from ssl_lib.tracking import NullRun, Run
 
-RANGE = 2.0  # short runs favour what learns fast at first, so the search stays near the settings
-HIGHEST = 10.0  # what config.py allows for rates and the temperature
+RANGE = 2.0  # short runs favor what learns fast at first, so the search stays near the settings
+HIGHEST = 10.0  # what the settings allow for rates and the temperature
 SEARCHED = {  # what each name in `tuning.search` stands for
     "weights": [f"objectives.{name}.weight" for name in OBJECTIVES if name != "ntp"],
     "weight_ends": [f"objectives.{name}.weight_end" for name in OBJECTIVES if name != "ntp"],
@@ -43,105 +52,77 @@ SEARCHED = {  # what each name in `tuning.search` stands for
     "mode_embedding": ["model.mode_embedding"],
 }
 PRUNE_AFTER = 3  # trials before the median is worth something
-_log = logging.getLogger(__name__)
+HEADER = "# Values that `train` uses in place of those in params.yaml; {} means none was better.\n"
 
 
 def tune(settings: Settings, root: Path) -> dict[str, Any]:
-    """Run the trials and write `tuning/best.yaml` and `tuning/trials.csv`; returns the chosen values (empty: the
-    settings as they are).
+    """Run the trials and write `tuning/best.yaml` and `tuning/trials.csv`.
+
+    Returns the chosen values; none are chosen where the settings as they are do as well.
     """
-    import optuna
-
-    from ssl_lib.tracking import start_run
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    chosen: dict[str, Any] = {}
     study = create_study(settings, root)
     with start_run(settings, root, "tune") as run:
         run.log_params(settings.model_dump(include={"seed", "tuning", "model"}))
         if "://" not in settings.tuning.storage:
             reap_dead_trials(study)
-        remaining = settings.tuning.trials - len(finished(study))
-        if remaining > 0:
-            if not study.trials:
-                study.enqueue_trial(current_values(settings))
-            study.optimize(
-                _objective(settings, root, run), n_trials=remaining, callbacks=[_progress(settings)]
-            )
+        _run_trials(study, settings, root, run)
         chosen = choose(study, settings)
         if completed(study):
-            run.log(
-                {"best_score": study.best_value, "used_tuned_values": float(bool(chosen))}, step=0
-            )
+            used = float(bool(chosen))
+            run.log({"best_score": study.best_value, "used_tuned_values": used}, step=0)
         _write(study, chosen, root)
         run.log_artifact(root / "tuning")
     return chosen
 
 
 def create_study(settings: Settings, root: Path) -> optuna.Study:
-    """The study in `tuning.storage` (any Optuna URL, for several machines), or in memory; trials of equal settings are
-    shared.
+    """The study in `tuning.storage`, or in memory; trials of equal settings are shared.
+
+    Nothing stands for memory, a URL for a database (for several machines), a path for a file.
     """
-    import optuna
-
-    from ssl_lib.training.checkpoint import run_key
-
-    sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=4)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER)
-    storage = _storage(settings.tuning.storage, root)
-    name = f"ssl-lib-{run_key(settings, settings.tuning.model_dump_json())}"
+    url = settings.tuning.storage
+    storage: optuna.storages.BaseStorage | None = None
+    if "://" in url:
+        retry = optuna.storages.RetryFailedTrialCallback(max_retry=1)
+        storage = optuna.storages.RDBStorage(
+            url, heartbeat_interval=60, failed_trial_callback=retry
+        )
+    elif url:
+        path = root / url
+        path.parent.mkdir(parents=True, exist_ok=True)
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     return optuna.create_study(
         storage=storage,
-        sampler=sampler,
-        pruner=pruner,
-        study_name=name,
+        sampler=optuna.samplers.TPESampler(
+            seed=settings.seed, multivariate=True, n_startup_trials=4
+        ),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER),
+        study_name=f"ssl-lib-{run_key(settings, settings.tuning.model_dump_json())}",
         load_if_exists=True,
         direction="minimize",
     )
 
 
-def _storage(url: str, root: Path) -> Any:
-    """Nothing for in memory, an RDB for a URL, Optuna's journal file for a path."""
-    import optuna
-
-    if not url:
-        return None
-    if "://" in url:
-        return optuna.storages.RDBStorage(
-            url,
-            heartbeat_interval=60,
-            failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
-        )
-    path = root / url
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
-
-
 def reap_dead_trials(study: optuna.Study) -> None:
     """Fail trials that a killed process has left running, and queue their values again.
 
-    For a storage that one machine uses; a database has a heartbeat for it (see `_storage`).
+    For a storage that one machine uses; a database has a heartbeat for it (see `create_study`).
     """
-    import optuna
-
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
 
 
-def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that count: complete or pruned."""
-    import optuna
-
-    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    return study.get_trials(deepcopy=False, states=states)
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return list(study.get_trials(deepcopy=False, states=states))
 
 
-def completed(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+def completed(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that ran to their end, in their order."""
-    import optuna
-
-    return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
 def current_values(settings: Settings) -> dict[str, Any]:
@@ -152,107 +133,28 @@ def current_values(settings: Settings) -> dict[str, Any]:
 def search_space(settings: Settings) -> dict[str, BaseDistribution]:
     """Dotted key and distribution of all that `tuning.search` names.
 
-    Positive numbers: logarithmic, within a factor of RANGE of the settings; a weight of 0 stays 0. The weight of `ntp`
-    stays as it is where it is not 0: only ratios of weights matter.
+    Positive numbers: logarithmic, within a factor of RANGE of the settings; a weight of 0 stays 0.
+    The weight of `ntp` stays as it is where it is not 0: only ratios of weights matter. What
+    belongs to an objective that is not trained is left out.
     """
-    from optuna.distributions import CategoricalDistribution, IntDistribution
-
     space: dict[str, BaseDistribution] = {}
     for key in (key for name in settings.tuning.search for key in SEARCHED[name]):
+        section, name, *_ = key.split(".")
+        value = _value_at(settings, key)
         if key == "model.mode_specific_layers":
-            shared = int(settings.training.gradient_cosine_every_steps > 0)  # layers that it needs
+            # gradients are compared on a layer that all modes share
+            shared = int(settings.training.gradient_cosine_every_steps > 0)
             space[key] = IntDistribution(0, settings.model.layers - shared)
         elif key == "model.mode_embedding":
             space[key] = CategoricalDistribution((False, True))
-        elif (value := _value_at(settings, key)) and not _left_out(settings, key):
-            space[key] = _around(value, 1.0 if key.endswith(".batch_fraction") else HIGHEST)
+        elif value and not (section == "objectives" and name not in settings.trained()):
+            highest = 1.0 if key.endswith(".batch_fraction") else HIGHEST
+            space[key] = FloatDistribution(value / RANGE, min(value * RANGE, highest), log=True)
     return space
-
-
-def _around(value: float, highest: float) -> BaseDistribution:
-    from optuna.distributions import FloatDistribution
-
-    return FloatDistribution(value / RANGE, min(value * RANGE, highest), log=True)
-
-
-def _value_at(settings: Settings, key: str) -> Any:
-    node: Any = settings
-    for part in key.split("."):
-        node = getattr(node, part)
-    return node
-
-
-def _left_out(settings: Settings, key: str) -> bool:
-    """Whether the key belongs to an objective that is not trained."""
-    section, name, *_ = key.split(".")
-    return section == "objectives" and name not in settings.trained()
-
-
-def choose(study: optuna.Study, settings: Settings) -> dict[str, Any]:
-    """Values of the best trial, or nothing if it is not better than the first trial, the settings themselves, by the
-    margin.
-    """
-    start = next((trial.value for trial in completed(study)), None)
-    if start is None:
-        return {}
-    if study.best_value < start * (1.0 - settings.tuning.margin):
-        return dict(study.best_params)
-    return {}
-
-
-def _objective(
-    settings: Settings, root: Path, run: Run | NullRun
-) -> Callable[[optuna.Trial], float]:
-    """One trial: a short run with proposed values, pruned at its validations."""
-    from ssl_lib.training.fit import fit
-    from ssl_lib.training.stage import open_corpora
-    from ssl_lib.training.trainer import DivergedError
-
-    encoding, corpora, _ = open_corpora(settings, root)
-    steps = settings.tuning.steps
-    plan = {
-        "training.steps": steps,
-        "training.validate_every_steps": max(1, steps // 2),
-        "training.warmup_steps": min(settings.training.warmup_steps, steps // 4),
-        "training.curriculum_steps": math.ceil(
-            settings.training.curriculum_steps * steps / settings.training.steps
-        ),
-    }
-
-    def value(trial: optuna.Trial) -> float:
-        """The best score of one short run, smaller being better."""
-        import optuna
-
-        proposed = propose(trial, search_space(settings))
-        with run.child(f"trial-{trial.number}") as child:
-            child.log_params(proposed)
-            try:
-                result = fit(
-                    settings.replaced(plan | proposed),
-                    encoding,
-                    corpora,
-                    child,
-                    on_validation=_reporter(trial),
-                )
-            except (optuna.TrialPruned, DivergedError) as stop:
-                child.set_tags(
-                    {"state": "diverged" if isinstance(stop, DivergedError) else "pruned"}
-                )
-                pruned = True
-            else:
-                child.log({"score": result.progress.best_score}, steps)
-                pruned = False
-        if pruned:
-            raise optuna.TrialPruned
-        return result.progress.best_score
-
-    return value
 
 
 def propose(trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
     """A value from each distribution."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     proposed: dict[str, Any] = {}
     for key, distribution in space.items():
         if isinstance(distribution, FloatDistribution):
@@ -264,50 +166,95 @@ def propose(trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> dict[
     return proposed
 
 
-def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
-    def report(step: int, score: float) -> None:
-        """Tell Optuna the score of a validation; raises TrialPruned where the trial is not worth its time."""
-        import optuna
+def choose(study: optuna.Study, settings: Settings) -> dict[str, Any]:
+    """Values of the best trial, or nothing if it does not beat the first one by the margin.
 
-        trial.report(score, step)
-        if trial.should_prune():
-            raise optuna.TrialPruned
+    The first trial that ran to its end is the settings themselves.
+    """
+    start = next((trial.value for trial in completed(study)), None)
+    if start is None or study.best_value >= start * (1.0 - settings.tuning.margin):
+        return {}
+    return dict(study.best_params)
 
-    return report
 
+def _run_trials(study: optuna.Study, settings: Settings, root: Path, run: Run | NullRun) -> None:
+    """Short runs with proposed values, pruned at their validations, until there are enough."""
+    total, steps = settings.tuning.trials, settings.tuning.steps
+    done = len(finished(study))
+    if done >= total:
+        return
+    if not study.trials:
+        study.enqueue_trial(current_values(settings))
+    encoding, corpora, _ = open_corpora(settings, root)
+    curriculum = settings.training.curriculum_steps * steps / settings.training.steps
+    shortened = settings.replaced(
+        {
+            "training.steps": steps,
+            "training.validate_every_steps": max(1, steps // 2),
+            "training.warmup_steps": min(settings.training.warmup_steps, steps // 4),
+            "training.curriculum_steps": math.ceil(curriculum),
+        }
+    )
 
-def _progress(settings: Settings) -> Callable[[optuna.Study, optuna.trial.FrozenTrial], None]:
-    def show(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        if sys.stderr.isatty():
+    def score(trial: optuna.Trial) -> float:
+        """The best score of one short run, smaller being better. Raises TrialPruned."""
+
+        def report(step: int, found: float) -> None:
+            trial.report(found, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        proposed = propose(trial, search_space(settings))
+        with run.child(f"trial-{trial.number}") as child:
+            child.log_params(proposed)
+            own = shortened.replaced(proposed)
+            try:
+                result = fit(own, encoding, corpora, child, on_validation=report)
+            except optuna.TrialPruned:
+                state = "pruned"
+            except DivergedError:
+                state = "diverged"
+            else:
+                child.log({"score": result.progress.best_score}, steps)
+                return result.progress.best_score
+            child.set_tags({"state": state})
+        raise optuna.TrialPruned
+
+    with progress_bar("tune", "trials", total, done) as bar:
+
+        def advance(study: optuna.Study, trial: FrozenTrial) -> None:
             state = "pruned" if trial.value is None else f"score {trial.value:.4f}"
-            print(f"trial {trial.number + 1} of {settings.tuning.trials}: {state}", file=sys.stderr)
+            bar.advance(text=f"trial {trial.number + 1}: {state}")
 
-    return show
+        study.optimize(score, n_trials=total - done, callbacks=[advance])
+
+
+def _value_at(settings: Settings, key: str) -> Any:
+    node: Any = settings
+    for part in key.split("."):
+        node = getattr(node, part)
+    return node
 
 
 def _write(study: optuna.Study, chosen: dict[str, Any], root: Path) -> None:
+    """The folder `tuning/`, whole or as it was before."""
     from ruamel.yaml import YAML
 
     scratch = root / ".tuning.tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(chosen, text)
-    header = "# Values that `train` uses in place of those in params.yaml; {} means that none was better.\n"
-    (scratch / Path(BEST_VALUES).name).write_text(header + text.getvalue(), encoding="utf-8")
-    (scratch / "trials.csv").write_text(_trial_table(study), encoding="utf-8")
-    replace_folder(scratch, root / "tuning")
-
-
-def _trial_table(study: optuna.Study) -> str:
-    """Every trial as CSV: number, state, score, seconds, values. More rows for a view cost more seconds."""
+    best = io.StringIO()
+    YAML(typ="safe", pure=True).dump(chosen, best)
+    (scratch / Path(BEST_VALUES).name).write_text(HEADER + best.getvalue(), encoding="utf-8")
+    # every trial as CSV: number, state, score, seconds, values
     keys = sorted({key for trial in study.trials for key in trial.params})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["trial", "state", "score", "seconds", *keys])
     for trial in study.trials:
         score = "" if trial.value is None else f"{trial.value:.6f}"
         seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
         values = (trial.params.get(key, "") for key in keys)
         writer.writerow([trial.number, trial.state.name.lower(), score, seconds, *values])
-    return text.getvalue()
+    (scratch / "trials.csv").write_text(table.getvalue(), encoding="utf-8")
+    replace_folder(scratch, root / "tuning")

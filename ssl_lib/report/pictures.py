@@ -66,10 +66,11 @@ def heat_map(
     slant: float = 0.0,
 ) -> None:
     """Cells colored by their share (0 to 1) with a text in each; column names may slant."""
-    axes.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
+    image = axes.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
     for i, row in enumerate(texts):
         for j, text in enumerate(row):
-            color = "white" if shares[i][j] > 0.6 else "black"
+            red, green, blue, _ = image.cmap(shares[i][j])
+            color = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"
             axes.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
     axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=slant)
     if slant:
