@@ -14,15 +14,15 @@ import tiktoken
 import torch
 from torch import Tensor
 
-from ssl_lib.batches.padded import PaddedRows, padded_rows, token_spans
+from ssl_lib.batches.datasets import PaddedSequences, padded_sequences, token_spans
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import Placement, place
 from ssl_lib.model.layers import normalise
 from ssl_lib.numbers import Number, find_numbers
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.model_folder import ModelError, read_model, save_model
-from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.objectives.numerical import NumberPrediction, number_prediction, scale_points
+from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.encodings import encode, special_ids
 
 MASK = "[MASK]"
@@ -274,7 +274,10 @@ class Predictor:
         with torch.no_grad():
             encoded = [encode(self.encoding, text) for text in texts]
             pieces = [
-                [ids[start : start + self.context_length] for start in range(0, len(ids), self.context_length)]
+                [
+                    ids[start : start + self.context_length]
+                    for start in range(0, len(ids), self.context_length)
+                ]
                 for ids in encoded
             ]
             rows = [piece for group in pieces for piece in group]
@@ -294,10 +297,13 @@ class Predictor:
         ids = encode(self.encoding, text)
         if not ids:
             raise ModelError("an empty text has no embedding; leave it out")
-        return [ids[start : start + self.context_length] for start in range(0, len(ids), self.context_length)]
+        return [
+            ids[start : start + self.context_length]
+            for start in range(0, len(ids), self.context_length)
+        ]
 
-    def _padded(self, rows: Sequence[Sequence[int]]) -> Iterator[PaddedRows]:
-        return padded_rows(rows, self.special.padding, self.placement.device)
+    def _padded(self, rows: Sequence[Sequence[int]]) -> Iterator[PaddedSequences]:
+        return padded_sequences(rows, self.special.padding, self.placement.device)
 
     def _hidden(
         self, ids: Tensor, documents: Tensor, causal: bool, every_layer: bool = False
@@ -400,7 +406,11 @@ class Predictor:
 
     def _window_starts(self, length: int) -> list[int]:
         half = self.context_length // 2
-        return [0, *range(half, max(half, length - half), half)] if length > self.context_length else [0]
+        return (
+            [0, *range(half, max(half, length - half), half)]
+            if length > self.context_length
+            else [0]
+        )
 
     def _check_length(self, ids: Sequence[int]) -> None:
         if len(ids) > self.context_length:

@@ -9,7 +9,7 @@ import tiktoken
 import torch
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.synthetic.generator import generate
@@ -86,15 +86,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def rows(tokenized: Tokenized) -> PackedRows:
+def rows(tokenized: Tokenized) -> PackedSequences:
     """Packed rows of the tiny corpus."""
-    return PackedRows(tokenized, CONTEXT, seed=3)
+    return PackedSequences(tokenized, CONTEXT, seed=3)
 
 
 @pytest.fixture(scope="session")
-def batch(rows: PackedRows) -> Batch:
+def batch(rows: PackedSequences) -> Batch:
     """Six packed rows with numbers at a quarter of their positions at least, as most of the corpus has."""
-    steps = (rows.batch(step, 6) for step in range(rows.rows_per_epoch // 6))
+    steps = (rows.batch(step, 6) for step in range(rows.sequences_per_epoch // 6))
     return next(batch for batch in steps if (batch.number_BT >= 0).float().mean() >= 0.25)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import tiktoken
 import torch
 
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import OBJECTIVES, Settings, parse_settings
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.alignment import tokenize_texts
@@ -75,7 +75,7 @@ def curve(
     with torch.no_grad():
         for parameter in trainer.groups[0].parameters():
             parameter.mul_(1.0 + jitter * torch.randn(parameter.shape))
-    rows = PackedRows(tokenize_texts(encoding, texts()), CONTEXT, seed=2)
+    rows = PackedSequences(tokenize_texts(encoding, texts()), CONTEXT, seed=2)
     steps = (
         trainer.train_step(rows.batch(step, settings.training.sequences)) for step in range(STEPS)
     )

@@ -332,14 +332,14 @@ def muon_step(
     return weight * (1.0 - rate * decay) - rate * factor * update, buffer
 
 
-def units_by_text(
+def groups_by_text(
     tokens: Sequence[str],
     documents: Sequence[int],
     numbers: Sequence[int],
     words: bool,
     whole_numbers: bool,
 ) -> list[int]:
-    """Unit of every token of one row: those of one word (letters that touch) or of one number share theirs."""
+    """Group of every token of one row: those of one word (letters that touch) or of one number share theirs."""
     found: list[int] = []
     for index, token in enumerate(tokens):
         before = tokens[index - 1] if index else ""
@@ -351,7 +351,7 @@ def units_by_text(
     return found
 
 
-def hardness_loop(counts: Sequence[int]) -> list[float]:
+def token_difficulty_loop(counts: Sequence[int]) -> list[float]:
     """For each id, the share of all tokens that are more common, half of those as common as it included."""
     found = []
     for own in counts:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tiktoken
 import torch
 
-from ssl_lib.batches.alterations import TENFOLD_SHARE, altered_view
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
+from ssl_lib.batches.rewriting import TENFOLD_SHARE, hard_negative_view
 from ssl_lib.batches.views import View, sentence_ids_BT
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers import find_numbers
@@ -24,7 +24,7 @@ def _batch(encoding: tiktoken.Encoding) -> Batch:
 
 
 def _altered(trunk: Trunk, batch: Batch) -> View:
-    return altered_view(batch, trunk.vocabulary, len(TEXTS), torch.Generator().manual_seed(4))
+    return hard_negative_view(batch, trunk.vocabulary, len(TEXTS), torch.Generator().manual_seed(4))
 
 
 def _values(encoding: tiktoken.Encoding, batch: Batch, ids_BT: torch.Tensor) -> list[float]:
@@ -61,7 +61,7 @@ def test_a_tenth_of_the_changes_leave_the_digits_as_they_are(
     trunk: Trunk, encoding: tiktoken.Encoding
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["The tank holds 47 litres."] * 600))
-    view = altered_view(batch, trunk.vocabulary, 600, torch.Generator().manual_seed(6))
+    view = hard_negative_view(batch, trunk.vocabulary, 600, torch.Generator().manual_seed(6))
     tenfold = _values(encoding, batch, view.ids_RT).count(470)
     assert (
         abs(tenfold - 600 * TENFOLD_SHARE / 2) < 4 * (600 * TENFOLD_SHARE / 2) ** 0.5
@@ -69,7 +69,7 @@ def test_a_tenth_of_the_changes_leave_the_digits_as_they_are(
 
 
 def test_a_sentence_changes_in_one_position(trunk: Trunk, batch: Batch) -> None:
-    view = altered_view(
+    view = hard_negative_view(
         batch, trunk.vocabulary, len(batch.token_ids_BT), torch.Generator().manual_seed(5)
     )
     changed_BT = view.ids_RT != torch.where(

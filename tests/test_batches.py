@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from reference import pack, spans_by_bytes
 
 from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, number_starts_BT
-from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
-from ssl_lib.batches.padded import padded_rows, token_spans
+from ssl_lib.batches.datasets import (
+    PackedSequences,
+    SelfSupervisedTextDataset,
+    padded_batch,
+    padded_sequences,
+    token_spans,
+)
 from ssl_lib.errors import UserError
 from ssl_lib.numbers import FORMS, find_numbers
 from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, tokenize_texts
@@ -34,9 +39,9 @@ def same(first: Batch, second: Batch) -> bool:
 
 
 def test_rows_in_order_are_the_documents_laid_end_to_end(tokenized: Tokenized) -> None:
-    rows = PackedRows(tokenized, 32, seed=0, shuffle=False)
+    rows = PackedSequences(tokenized, 32, seed=0, shuffle=False)
     expected = pack(documents_of(tokenized), 32)
-    assert rows.rows_per_epoch == len(expected)
+    assert rows.sequences_per_epoch == len(expected)
     got = rows.batch(0, len(expected))
     assert got.token_ids_BT.tolist() == [[token for _, token in row] for row in expected]
     assert got.document_ids_BT.tolist() == [[document for document, _ in row] for row in expected]
@@ -46,8 +51,8 @@ def test_rows_in_order_are_the_documents_laid_end_to_end(tokenized: Tokenized) -
 def test_an_epoch_reads_every_document_once_in_an_order_of_its_own(
     tokenized: Tokenized, epoch: int
 ) -> None:
-    rows = PackedRows(tokenized, 32, seed=5)
-    got = rows.batch(epoch, rows.rows_per_epoch)
+    rows = PackedSequences(tokenized, 32, seed=5)
+    got = rows.batch(epoch, rows.sequences_per_epoch)
     stream = got.document_ids_BT.flatten().tolist()
     order = [
         document
@@ -61,20 +66,20 @@ def test_an_epoch_reads_every_document_once_in_an_order_of_its_own(
     assert got.token_ids_BT.flatten().tolist() == expected
     assert sum(len(documents_of(tokenized)[document]) for document in missing) < 32
     assert order != sorted(order)
-    following = rows.batch(epoch + 1, rows.rows_per_epoch)
+    following = rows.batch(epoch + 1, rows.sequences_per_epoch)
     assert not torch.equal(following.token_ids_BT, got.token_ids_BT)
 
 
 def test_a_batch_needs_no_history(tokenized: Tokenized) -> None:
-    used = PackedRows(tokenized, 32, seed=5)
+    used = PackedSequences(tokenized, 32, seed=5)
     for step in range(40):
         used.batch(step, 3)
     for step in (39, 0, 17):
-        assert same(used.batch(step, 3), PackedRows(tokenized, 32, seed=5).batch(step, 3))
+        assert same(used.batch(step, 3), PackedSequences(tokenized, 32, seed=5).batch(step, 3))
 
 
 def test_another_seed_gives_another_order(tokenized: Tokenized) -> None:
-    first, second = (PackedRows(tokenized, 32, seed=seed).batch(0, 8) for seed in (0, 1))
+    first, second = (PackedSequences(tokenized, 32, seed=seed).batch(0, 8) for seed in (0, 1))
     assert not torch.equal(first.token_ids_BT, second.token_ids_BT)
 
 
@@ -82,7 +87,7 @@ def test_another_seed_gives_another_order(tokenized: Tokenized) -> None:
 def test_processes_share_the_rows_of_a_step_without_overlap(
     tokenized: Tokenized, world: int
 ) -> None:
-    rows = PackedRows(tokenized, 32, seed=5)
+    rows = PackedSequences(tokenized, 32, seed=5)
     whole = rows.batch(4, 2 * world)
     shares = [rows.batch(4, 2, rank, world) for rank in range(world)]
     assert same(whole, Batch(*(torch.cat(tensors) for tensors in zip(*shares, strict=True))))
@@ -90,11 +95,11 @@ def test_processes_share_the_rows_of_a_step_without_overlap(
 
 def test_a_corpus_shorter_than_a_row_is_refused(encoding: tiktoken.Encoding) -> None:
     with pytest.raises(UserError, match=r"fewer than one sequence of model\.context_length = 4096"):
-        PackedRows(tokenize_texts(encoding, ["Two words."]), 4096, seed=0)
+        PackedSequences(tokenize_texts(encoding, ["Two words."]), 4096, seed=0)
 
 
 def test_every_token_of_a_number_has_its_value_form_and_type(tokenized: Tokenized) -> None:
-    batch = PackedRows(tokenized, 32, seed=0, shuffle=False).batch(0, 20)
+    batch = PackedSequences(tokenized, 32, seed=0, shuffle=False).batch(0, 20)
     numbers_at: dict[int, list[int]] = {}
     for index, (start, end, *_) in enumerate(tokenized.numbers.tolist()):
         for position in range(start, end):
@@ -131,7 +136,7 @@ def test_a_number_that_the_row_cuts_starts_again_in_the_next_row() -> None:
     stored = Tokenized(
         np.arange(16, dtype=np.uint16), np.array([0, 16]), numbers, np.zeros(16, dtype=np.uint8)
     )  # fmt: skip
-    batch = PackedRows(stored, 8, seed=0).batch(0, 2)
+    batch = PackedSequences(stored, 8, seed=0).batch(0, 2)
     assert number_starts_BT(batch).nonzero().tolist() == [[0, 6], [1, 0]]
     assert batch.values_BT[1].nan_to_num(0).tolist() == [42.0, 42.0, 0, 0, 0, 0, 0, 0]
 
@@ -145,7 +150,7 @@ def test_neighbouring_numbers_start_apart(encoding: tiktoken.Encoding) -> None:
 def test_text_dataset_collates_and_keeps_every_token(
     encoding: tiktoken.Encoding, texts: list[str]
 ) -> None:
-    dataset = SelfSupervisedTextDataset(texts, encoding, context=24)
+    dataset = SelfSupervisedTextDataset(texts, encoding, context_length=24)
     loader = torch.utils.data.DataLoader(dataset, batch_size=5)
     end = special_ids(encoding).end
     kept: dict[int, list[int]] = {}
@@ -177,7 +182,7 @@ def test_padded_batch_cuts_at_the_context_and_pads_to_the_longest(
     texts = ["Ten plus two is twelve, and 3 + 4 is 7.", "Hi."]
     whole, cut = (
         padded_batch(tokenize_texts(encoding, texts)),
-        padded_batch(tokenize_texts(encoding, texts), context=5),
+        padded_batch(tokenize_texts(encoding, texts), context_length=5),
     )
     end = special_ids(encoding).end
     for row, text in enumerate(texts):
@@ -191,7 +196,7 @@ def test_padded_batch_cuts_at_the_context_and_pads_to_the_longest(
 @given(st.lists(st.lists(st.integers(0, 99), max_size=30), min_size=1, max_size=30))
 def test_padded_rows_bring_every_row_once_and_unchanged(rows: list[list[int]]) -> None:
     seen: dict[int, list[int]] = {}
-    for part in padded_rows(rows, padding=100, device=torch.device("cpu")):
+    for part in padded_sequences(rows, padding=100, device=torch.device("cpu")):
         for line, index in enumerate(part.indices):
             assert index not in seen
             real = part.documents[line] != PADDING_DOCUMENT
@@ -202,7 +207,7 @@ def test_padded_rows_bring_every_row_once_and_unchanged(rows: list[list[int]]) -
 
 def test_padded_rows_stay_within_the_tokens_at_once() -> None:
     rows = [[1] * length for length in (4000, 3000, 5000, 10, 9000)]
-    for part in padded_rows(rows, padding=0, device=torch.device("cpu")):
+    for part in padded_sequences(rows, padding=0, device=torch.device("cpu")):
         assert part.ids.numel() <= 8192 or len(part.indices) == 1
 
 

@@ -21,8 +21,8 @@ from reference import (
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch, number_index_BT
-from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.equivalents import EquivalentView
+from ssl_lib.batches.datasets import PackedSequences, padded_batch
+from ssl_lib.batches.rewriting import EquivalentFormView
 from ssl_lib.config import ContrastiveSettings, Settings
 from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
@@ -69,8 +69,8 @@ def test_token_loss_is_the_mean_over_all_pairs_of_views(
 ) -> None:
     encoder = encoder_of(trunk, views=views, effective_batch=12)
     prepared, hidden = prepared_with_states(encoder, batch)
-    names = ["masked", "noised", "masked_2", "noised_2"][:views]
-    assert [name for name in prepared.views if "masked" in name or "noised" in name] == names
+    names = ["masked", "corrupted", "masked_2", "corrupted_2"][:views]
+    assert [name for name in prepared.views if "masked" in name or "corrupted" in name] == names
     token = prepared.selected["contrastive"]["token"]
     states = [hidden[name].reshape(-1, 32)[token["positions"]] for name in names]
     projected = [unit_length(encoder.token_projection(state)) for state in states]
@@ -102,13 +102,13 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(
                 )
             )
         )
-        for at, name in enumerate(("masked", "noised"))
+        for at, name in enumerate(("masked", "corrupted"))
     ]
     owners = batch.document_ids_BT.flatten()[document["first"]].tolist()
     assert 1 < len(set(owners)) < count
     fast = encoder.loss_sums(hidden, prepared.selected["contrastive"])["document"]
     assert_same_loss_and_gradients(
-        fast, ntxent_loop(*views, 0.07, owners), [hidden["masked"], hidden["noised"]]
+        fast, ntxent_loop(*views, 0.07, owners), [hidden["masked"], hidden["corrupted"]]
     )
 
 
@@ -136,17 +136,16 @@ def test_paraphrased_quantities_are_held_to_one_magnitude(encoding: tiktoken.Enc
 def test_further_views_are_drawn_anew(trunk: Trunk, batch: Batch) -> None:
     views = ObjectiveGroup([encoder_of(trunk, views=4)]).prepare(batch, seeded()).views
     assert not torch.equal(views["masked"].ids_RT, views["masked_2"].ids_RT)
-    assert not torch.equal(views["noised"].ids_RT, views["noised_2"].ids_RT)
+    assert not torch.equal(views["corrupted"].ids_RT, views["corrupted_2"].ids_RT)
     assert (views["masked_2"].ids_RT == trunk.vocabulary.special.mask).any()
-    assert (views["noised_2"].ids_RT == trunk.vocabulary.special.noise).any()
+    assert (views["corrupted_2"].ids_RT == trunk.vocabulary.special.noise).any()
 
 
 def test_parts_that_are_not_asked_for_leave_the_others_as_they_are(
     trunk: Trunk, encoding: tiktoken.Encoding, batch: Batch
 ) -> None:
     plain, full = (
-        encoder_of(trunk, encoding, effective_batch=999, **changed)
-        for changed in ({}, EXTRA_PARTS)
+        encoder_of(trunk, encoding, effective_batch=999, **changed) for changed in ({}, EXTRA_PARTS)
     )
     full.load_state_dict(plain.state_dict(), strict=False)
     (prepared, hidden), (fuller, more_hidden) = (
@@ -173,20 +172,22 @@ def test_type_loss_equals_the_loop_over_both_views(trunk: Trunk, batch: Batch) -
     prepared, hidden = prepared_with_states(encoder, batch)
     chosen = prepared.selected["contrastive"]
     positions = chosen["token"]["positions"].tolist()
-    states = [hidden[name][at // 32, at % 32] for name in ("masked", "noised") for at in positions]
+    states = [
+        hidden[name][at // 32, at % 32] for name in ("masked", "corrupted") for at in positions
+    ]
     items = torch.stack([unit_length(encoder.type_projection(state)) for state in states])
     types = [int(batch.types_BT.flatten()[at]) for at in positions] * 2
     assert len(set(types)) > 1
     fast = encoder.loss_sums(hidden, chosen)["type"]
     assert chosen["type"].count == 60
-    inputs = [hidden["masked"], hidden["noised"], encoder.type_projection.weight]
+    inputs = [hidden["masked"], hidden["corrupted"], encoder.type_projection.weight]
     assert_same_loss_and_gradients(fast, supervised_loop(items, types, 0.07), inputs)
 
 
 def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(
     trunk: Trunk, encoding: tiktoken.Encoding, tokenized: Tokenized
 ) -> None:
-    batch = PackedRows(tokenized, 64, seed=3).batch(0, 12)
+    batch = PackedSequences(tokenized, 64, seed=3).batch(0, 12)
     encoder = encoder_of(trunk, encoding, equivalent_weight=1.0, effective_batch=8)
     prepared, hidden = prepared_with_states(encoder, batch)
     view, index = prepared.views["equivalent"], number_index_BT(batch)
@@ -194,7 +195,7 @@ def test_loss_of_equivalent_forms_in_the_objective_equals_the_loop(
         prepared.views["hard_negative"].ids_RT,
         prepared.selected["contrastive"]["equivalent"],
     )
-    assert isinstance(view, EquivalentView)
+    assert isinstance(view, EquivalentFormView)
     assert chosen.count == 16
     numbers = [int(index[chosen["span"] == place].unique()) for place in range(8)]
     assert len(set(numbers)) == 8
@@ -240,7 +241,7 @@ def test_equivalent_forms_need_an_encoding() -> None:
 
 @pytest.mark.parametrize("learned", [True, False])
 def test_a_learned_temperature_multiplies_similarities_by_a_hundred_at_most(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, learned: bool
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, learned: bool
 ) -> None:
     changed = {f"{CONTRAST}.learned_temperature": learned, f"{CONTRAST}.temperature": 0.002}
     trainer = trainer_of(settings.replaced(changed), encoding)
@@ -251,7 +252,7 @@ def test_a_learned_temperature_multiplies_similarities_by_a_hundred_at_most(
 
 
 def test_a_learned_temperature_moves(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced({f"{CONTRAST}.learned_temperature": True}), encoding)
     for step in range(2):

@@ -10,14 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from reference import hardness_loop
+from reference import token_difficulty_loop
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
-from ssl_lib.batches.choosing import Chance, choose
-from ssl_lib.batches.curriculum import STRENGTH, Curriculum, Emphasis, hardness
-from ssl_lib.batches.datasets import PackedRows
-from ssl_lib.batches.masking import masked_view
-from ssl_lib.batches.noising import noised_view
+from ssl_lib.batches.corruption import choose, corrupted_view, masked_view
+from ssl_lib.batches.curriculum import STRENGTH, Curriculum, SamplingWeights, token_difficulty
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.batches.views import candidates_N
 from ssl_lib.config import DenoisingSettings, MlmSettings, Settings
 from ssl_lib.errors import UserError
@@ -40,25 +38,27 @@ def known(encoding: tiktoken.Encoding) -> VocabularyTable:
 
 
 @pytest.fixture(scope="module")
-def counts(rows: PackedRows, encoding: tiktoken.Encoding) -> torch.Tensor:
+def counts(rows: PackedSequences, encoding: tiktoken.Encoding) -> torch.Tensor:
     return rows.token_counts(encoding.n_vocab)
 
 
 @budget(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any))
-def test_hardness_is_the_share_of_more_common_tokens(counts: list[int]) -> None:
-    assert hardness(torch.tensor(counts)).tolist() == pytest.approx(hardness_loop(counts))
+def test_difficulty_is_the_share_of_more_common_tokens(counts: list[int]) -> None:
+    assert token_difficulty(torch.tensor(counts)).tolist() == pytest.approx(
+        token_difficulty_loop(counts)
+    )
 
 
 def test_a_curriculum_needs_tokens_and_steps() -> None:
     with pytest.raises(ValueError, match="at least one token"):
-        hardness(torch.zeros(4, dtype=torch.int64))
+        token_difficulty(torch.zeros(4, dtype=torch.int64))
     with pytest.raises(ValueError, match="at least one step"):
         Curriculum(torch.ones(4, dtype=torch.int64), 0)
 
 
 def test_counts_are_those_of_the_store(
-    rows: PackedRows, counts: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    rows: PackedSequences, counts: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = rows.store.tokens.tolist()
     assert counts.tolist() == [tokens.count(token) for token in range(len(counts))]
@@ -66,9 +66,9 @@ def test_counts_are_those_of_the_store(
     assert torch.equal(rows.token_counts(len(counts)), counts)
 
 
-def test_difficulty_rises_in_a_straight_line_and_stays() -> None:
+def test_progress_rises_in_a_straight_line_and_stays() -> None:
     curriculum = Curriculum(torch.arange(5), 4)
-    assert [curriculum.at(step).difficulty for step in range(7)] == [
+    assert [curriculum.at(step).progress for step in range(7)] == [
         0.0,
         0.25,
         0.5,
@@ -84,29 +84,29 @@ def test_draws_follow_the_weights() -> None:
     one = Batch(*(torch.arange(3)[None] for _ in range(6)))._replace(
         number_BT=torch.full((1, 3), NO_NUMBER)
     )
-    emphasis = Emphasis(torch.tensor([0.0, 0.25, 0.5], dtype=torch.float64), 1.0)
+    sampling = SamplingWeights(torch.tensor([0.0, 0.25, 0.5], dtype=torch.float64), 1.0)
     generator, times = seeded(), torch.zeros(3)
     for _ in range(4000):
-        times[choose(torch.arange(3), 1, one, Chance(generator, emphasis))] += 1
+        times[choose(torch.arange(3), 1, generator, sampling.log_weights_N(one))] += 1
     weights = torch.tensor([1.0, math.exp(STRENGTH / 4), math.exp(STRENGTH / 2)])
     torch.testing.assert_close(times / 4000, weights / weights.sum(), rtol=0, atol=0.03)
 
 
-@pytest.mark.parametrize(("unit", "least"), [("token", 0.1), ("word", 0.05), ("span", 0.01)])
+@pytest.mark.parametrize(("granularity", "least"), [("token", 0.1), ("word", 0.05), ("span", 0.01)])
 def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
-    batch: Batch, known: VocabularyTable, counts: torch.Tensor, unit: str, least: float
+    batch: Batch, known: VocabularyTable, counts: torch.Tensor, granularity: str, least: float
 ) -> None:
-    chosen = MlmSettings(batch_fraction=1.0, granularity=unit)
+    chosen = MlmSettings(batch_fraction=1.0, granularity=granularity)
     wanted = round(chosen.mask_rate * int(candidates_N(batch, known).sum()))
     hard, numeric = [], []
-    for difficulty in (0.0, 0.5, 1.0):
-        emphasis = Emphasis(hardness(counts), difficulty)
-        views = [masked_view(batch, known, chosen, seeded(seed), emphasis) for seed in range(30)]
-        assert {len(view.scored_S) for view in views} == {wanted}
-        hard.append(torch.cat([emphasis.hardness_V[view.targets_S] for view in views]).mean())
+    for progress in (0.0, 0.5, 1.0):
+        sampling = SamplingWeights(token_difficulty(counts), progress)
+        views = [masked_view(batch, known, chosen, seeded(seed), sampling) for seed in range(30)]
+        assert {len(view.target_positions_S) for view in views} == {wanted}
+        hard.append(torch.cat([sampling.difficulty_V[view.targets_S] for view in views]).mean())
         numeric.append(
             torch.cat(
-                [batch.number_BT.flatten()[view.scored_S] != NO_NUMBER for view in views]
+                [batch.number_BT.flatten()[view.target_positions_S] != NO_NUMBER for view in views]
             ).float()
         )
     numeric = [float(share.mean()) for share in numeric]
@@ -117,35 +117,38 @@ def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
 def test_noise_goes_from_common_tokens_to_numbers(
     batch: Batch, known: VocabularyTable, counts: torch.Tensor
 ) -> None:
-    def numeric(difficulty: float) -> float:
-        emphasis = Emphasis(hardness(counts), difficulty)
+    def numeric(progress: float) -> float:
+        sampling = SamplingWeights(token_difficulty(counts), progress)
         views = [
-            noised_view(batch, known, DenoisingSettings(batch_fraction=1.0), seeded(seed), emphasis)
+            corrupted_view(
+                batch, known, DenoisingSettings(batch_fraction=1.0), seeded(seed), sampling
+            )
             for seed in range(30)
         ]
         shares = [
-            (batch.number_BT.flatten()[view.scored_S] != NO_NUMBER).float().mean() for view in views
+            (batch.number_BT.flatten()[view.target_positions_S] != NO_NUMBER).float().mean()
+            for view in views
         ]
         return float(torch.stack(shares).mean())
 
     assert numeric(0.0) + 0.1 < numeric(0.5) < numeric(1.0) - 0.1
 
 
-@pytest.mark.parametrize("unit", ["token", "word", "span"])
+@pytest.mark.parametrize("granularity", ["token", "word", "span"])
 def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
-    batch: Batch, known: VocabularyTable, counts: torch.Tensor, unit: str
+    batch: Batch, known: VocabularyTable, counts: torch.Tensor, granularity: str
 ) -> None:
     gaps = DenoisingSettings(batch_fraction=1.0, deletion_share=0.3, infill_share=0.3)
     for maker, chosen in (
-        (masked_view, MlmSettings(batch_fraction=1.0, granularity=unit)),
-        (noised_view, gaps),
+        (masked_view, MlmSettings(batch_fraction=1.0, granularity=granularity)),
+        (corrupted_view, gaps),
     ):
         seen = []
-        for first, difficulty in ((4, 0.2), (4, 0.2), (9, 0.2), (4, 0.9)):
+        for first, progress in ((4, 0.2), (4, 0.2), (9, 0.2), (4, 0.9)):
             torch.manual_seed(len(seen))
-            emphasis = Emphasis(hardness(counts), difficulty)
+            sampling = SamplingWeights(token_difficulty(counts), progress)
             views = [
-                maker(batch, known, chosen, seeded(first + more), emphasis).ids_RT
+                maker(batch, known, chosen, seeded(first + more), sampling).ids_RT
                 for more in range(5)
             ]
             seen.append(torch.stack(views))  # one draw of a few spans may be the same by chance
@@ -157,13 +160,13 @@ def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
 def test_the_middle_of_the_curriculum_is_as_good_as_none(
     batch: Batch, known: VocabularyTable, counts: torch.Tensor
 ) -> None:
-    emphasis = Emphasis(hardness(counts), 0.5)
-    assert not emphasis.log_weights_N(batch).any()
+    sampling = SamplingWeights(token_difficulty(counts), 0.5)
+    assert not sampling.log_weights_N(batch).any()
 
 
 def views_of(trainer: SelfSupervisedTrainer, batch: Batch, step: int) -> list[int]:
     trainer.steps_done = step
-    return trainer.prepare([batch])[0][0].views["masked"].scored_S.tolist()
+    return trainer.prepare([batch])[0][0].views["masked"].target_positions_S.tolist()
 
 
 def test_a_step_knows_its_views_from_its_index(
@@ -196,7 +199,7 @@ def test_a_curriculum_without_counts_is_refused(
 
 
 def test_training_counts_the_tokens_of_its_corpus_and_follows_the_curriculum(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     class Silent:
         def log(self, metrics: dict[str, float], step: int) -> None:

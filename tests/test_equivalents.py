@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from ssl_lib.batches.alterations import clean_view
 from ssl_lib.batches.batch import Batch, number_index_BT
-from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.equivalents import EquivalentView, equivalent_view
+from ssl_lib.batches.datasets import PackedSequences, padded_batch
+from ssl_lib.batches.rewriting import EquivalentFormView, anchor_view, equivalent_form_view
 from ssl_lib.numbers import equivalent_forms, find_numbers
 from ssl_lib.numbers.writing import spell
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
@@ -84,8 +83,8 @@ LONG = "No figures here, " * 20  # makes room in the row above
 
 def equivalent(
     encoding: tiktoken.Encoding, vocabulary: VocabularyTable, batch: Batch, seed: int = 0
-) -> EquivalentView:
-    return equivalent_view(batch, vocabulary, encoding, len(batch.token_ids_BT), seeded(seed))
+) -> EquivalentFormView:
+    return equivalent_form_view(batch, vocabulary, encoding, len(batch.token_ids_BT), seeded(seed))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -144,7 +143,7 @@ def test_the_equivalent_view_marks_each_rewritten_number_whole(
 def test_rows_of_the_equivalent_view_keep_what_stands_between_the_numbers_up_to_their_cut(
     encoding: tiktoken.Encoding, vocabulary: VocabularyTable, tokenized: Tokenized
 ) -> None:
-    batch = PackedRows(tokenized, 64, seed=3).batch(0, 12)
+    batch = PackedSequences(tokenized, 64, seed=3).batch(0, 12)
     view, index_BT = equivalent(encoding, vocabulary, batch), number_index_BT(batch)
     assert view.ids_RT.shape == batch.token_ids_BT.shape
     cut = 0
@@ -191,6 +190,6 @@ def test_rows_without_numbers_or_without_tokens_have_an_equivalent_view(
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["no figures in here.", "nor there, we say."]))
     view = equivalent(encoding, vocabulary, batch)
-    clean = clean_view(batch, vocabulary, 2)
+    clean = anchor_view(batch, vocabulary, 2)
     assert torch.equal(view.ids_RT, clean.ids_RT)
     assert bool((view.number_RT == -1).all())

@@ -14,7 +14,7 @@ import pytest
 import tiktoken
 import torch
 
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.held_out import held_out_batches, held_out_losses, relative_score
@@ -42,7 +42,8 @@ class Notes:
 
 def corpora_of(tokenized: Tokenized) -> Corpora:
     return Corpora(
-        PackedRows(tokenized, 32, seed=3), PackedRows(tokenized, 32, seed=3, shuffle=False)
+        PackedSequences(tokenized, 32, seed=3),
+        PackedSequences(tokenized, 32, seed=3, shuffle=False),
     )
 
 
@@ -328,7 +329,7 @@ def test_held_out_rows_are_as_many_as_asked_and_all_different(
 ) -> None:
     rows = corpora_of(tokenized).validation
     batches = held_out_batches(rows, count)
-    assert sum(len(batch.token_ids_BT) for batch in batches) == min(count, rows.rows_per_epoch)
+    assert sum(len(batch.token_ids_BT) for batch in batches) == min(count, rows.sequences_per_epoch)
     ids = torch.cat([batch.token_ids_BT for batch in batches])
     assert torch.equal(ids, rows.batch(0, len(ids)).token_ids_BT)
 

@@ -17,7 +17,7 @@ from contrasting import (
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.base import unit_length
@@ -127,7 +127,7 @@ def test_negatives_of_two_processes_are_those_of_one_with_the_whole_batch(
     settings: Settings,
     encoding: tiktoken.Encoding,
     encoding_file: Path,
-    rows: PackedRows,
+    rows: PackedSequences,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "encoding.json").write_bytes(encoding_file.read_bytes())

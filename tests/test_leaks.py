@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.masking import masked_view
-from ssl_lib.batches.noising import noised_view
+from ssl_lib.batches.corruption import corrupted_view, masked_view
+from ssl_lib.batches.datasets import PackedSequences, padded_batch
 from ssl_lib.batches.views import View
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
@@ -131,7 +130,7 @@ def test_documents_of_a_row_do_not_see_one_another(
 
 def random_rows(seed: int, digits: str) -> Batch:
     texts = [document.text for document in generate(seed=seed % 50, documents=8)]
-    return PackedRows(tokenize_texts(encoding_with(digits), texts), 24, seed=seed).batch(
+    return PackedSequences(tokenize_texts(encoding_with(digits), texts), 24, seed=seed).batch(
         seed % 5, 3
     )
 
@@ -173,9 +172,13 @@ def test_masked_and_noised_tokens_change_no_feature_of_their_view(
             MlmSettings(batch_fraction=1.0, mask_rate=0.4, granularity="word"),
             known.special.mask,
         ),
-        (noised_view, DenoisingSettings(batch_fraction=1.0, noise_rate=0.5), known.special.noise),
         (
-            noised_view,
+            corrupted_view,
+            DenoisingSettings(batch_fraction=1.0, noise_rate=0.5),
+            known.special.noise,
+        ),
+        (
+            corrupted_view,
             DenoisingSettings(
                 batch_fraction=1.0, noise_rate=0.4, deletion_share=0.5, infill_share=0.5
             ),
@@ -189,7 +192,7 @@ def test_masked_and_noised_tokens_change_no_feature_of_their_view(
         other = maker(other_batch, known, chosen, torch.Generator().manual_seed(seed))
         assert not torch.equal(other.targets_S, view.targets_S)
         assert torch.equal(other.ids_RT, view.ids_RT)
-        assert torch.equal(other.scored_S, view.scored_S)
+        assert torch.equal(other.target_positions_S, view.target_positions_S)
         assert torch.equal(other.document_ids_RT, view.document_ids_RT)
         with torch.no_grad():
             bidirectional = torch.zeros(len(view.ids_RT), dtype=torch.bool)

@@ -8,19 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from reference import units_by_text
+from reference import groups_by_text
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
-from ssl_lib.batches.choosing import LONGEST_SPAN, spans, units
-from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.corruption import LONGEST_SPAN, masked_view, span_groups, token_groups
+from ssl_lib.batches.datasets import PackedSequences, padded_batch
 from ssl_lib.batches.views import candidates_N
 from ssl_lib.config import MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.vocabulary import VocabularyTable
 
-UNITS = ("token", "word", "span")
+GRANULARITIES = ("token", "word", "span")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -39,15 +38,15 @@ def positions_of(batch: Batch, known: VocabularyTable) -> torch.Tensor:
 def words_of(
     encoding: tiktoken.Encoding, known: VocabularyTable, text: str, whole_numbers: bool = True
 ) -> list[str]:
-    """The text cut into the units that are masked together, spaces left out."""
+    """The text cut into the groups that are masked together, spaces left out."""
     batch = padded_batch(tokenize_texts(encoding, [text]))
     positions = positions_of(batch, known)
     parts: dict[int, bytes] = {}
-    for position, unit in zip(
-        positions.tolist(), units(positions, batch, known, whole_numbers, True), strict=True
+    for position, group in zip(
+        positions.tolist(), token_groups(positions, batch, known, whole_numbers, True), strict=True
     ):
         entry = encoding.decode_single_token_bytes(int(batch.token_ids_BT.flatten()[position]))
-        parts[int(unit)] = parts.get(int(unit), b"") + entry
+        parts[int(group)] = parts.get(int(group), b"") + entry
     return [part.decode().strip() for part in parts.values() if part.strip()]
 
 
@@ -63,13 +62,13 @@ def words_of(
         ("xylophone(zygote)quartz", "xylophone ( zygote ) quartz"),
     ],
 )
-def test_a_unit_is_a_word_or_a_number(
+def test_a_group_is_a_word_or_a_number(
     encoding: tiktoken.Encoding, known: VocabularyTable, text: str, expected: str
 ) -> None:
     assert words_of(encoding, known, text) == expected.split()
 
 
-def test_without_whole_numbers_digit_groups_are_units_of_their_own(
+def test_without_whole_numbers_digit_groups_stand_on_their_own(
     encoding: tiktoken.Encoding, known: VocabularyTable
 ) -> None:
     found = words_of(encoding, known, "It cost 1,234 then", whole_numbers=False)
@@ -78,7 +77,7 @@ def test_without_whole_numbers_digit_groups_are_units_of_their_own(
 
 @pytest.mark.parametrize("words", [True, False])
 @pytest.mark.parametrize("whole_numbers", [True, False])
-def test_units_equal_those_read_off_the_text(
+def test_groups_equal_those_read_off_the_text(
     batch: Batch,
     encoding: tiktoken.Encoding,
     known: VocabularyTable,
@@ -90,15 +89,15 @@ def test_units_equal_those_read_off_the_text(
         one = Batch(*(tensor[row : row + 1] for tensor in batch))
         kept = positions_of(one, known)
         tokens = [encoding.decode([int(one.token_ids_BT[0, index])]) for index in kept]
-        slow = units_by_text(
+        slow = groups_by_text(
             tokens,
             one.document_ids_BT[0, kept].tolist(),
             one.number_BT[0, kept].tolist(),
             words,
             whole_numbers,
         )
-        fast = units(kept, one, known, whole_numbers, words).tolist()
-        assert [fast.index(unit) for unit in fast] == slow
+        fast = token_groups(kept, one, known, whole_numbers, words).tolist()
+        assert [fast.index(group) for group in fast] == slow
         together += len(slow) - len(set(slow))
     assert (together > 0) == (words or whole_numbers)
 
@@ -109,55 +108,57 @@ def test_units_equal_those_read_off_the_text(
     st.floats(0.0, 1.0),
     st.integers(1, 5),
     st.booleans(),
-    st.sampled_from(UNITS),
+    st.sampled_from(GRANULARITIES),
 )
-def test_masking_is_exact_and_cuts_one_unit_at_most(
+def test_masking_is_exact_and_cuts_one_group_at_most(
     tokenized: Tokenized,
     known: VocabularyTable,
     seed: int,
     rate: float,
     rows: int,
     whole_numbers: bool,
-    unit: str,
+    granularity: str,
 ) -> None:
-    batch = PackedRows(tokenized, 16, seed=seed % 97).batch(seed % 11, rows)
+    batch = PackedSequences(tokenized, 16, seed=seed % 97).batch(seed % 11, rows)
     positions = positions_of(batch, known)
     chosen = MlmSettings(
-        batch_fraction=1.0, mask_rate=rate, whole_numbers=whole_numbers, granularity=unit
+        batch_fraction=1.0, mask_rate=rate, whole_numbers=whole_numbers, granularity=granularity
     )
     view = masked_view(batch, known, chosen, seeded(seed))
-    scored = set(view.scored_S.tolist())
-    assert len(view.scored_S) == len(scored) == round(rate * len(positions))
+    scored = set(view.target_positions_S.tolist())
+    assert len(view.target_positions_S) == len(scored) == round(rate * len(positions))
     assert scored <= set(positions.tolist())
-    unit_C = units(positions, batch, known, whole_numbers, words=unit != "token").tolist()
+    group_C = token_groups(
+        positions, batch, known, whole_numbers, words=granularity != "token"
+    ).tolist()
     hidden: dict[int, list[bool]] = {}
-    for position, index in zip(positions.tolist(), unit_C, strict=True):
+    for position, index in zip(positions.tolist(), group_C, strict=True):
         hidden.setdefault(index, []).append(position in scored)
     cut = [members for members in hidden.values() if any(members) and not all(members)]
     assert len(cut) <= 1
-    if cut and unit != "span":  # nothing smaller is left
+    if cut and granularity != "span":  # nothing smaller is left
         assert min(len(members) for members in hidden.values() if not all(members)) > 1
 
 
-@pytest.mark.parametrize("unit", ["token", "word"])
+@pytest.mark.parametrize("granularity", ["token", "word"])
 def test_a_number_is_cut_only_where_nothing_else_is_left(
-    encoding: tiktoken.Encoding, known: VocabularyTable, unit: str
+    encoding: tiktoken.Encoding, known: VocabularyTable, granularity: str
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["1,234,567 unquestionablyzygote 7,654,321"]))
-    chosen = MlmSettings(batch_fraction=1.0, mask_rate=0.3, granularity=unit)
+    chosen = MlmSettings(batch_fraction=1.0, mask_rate=0.3, granularity=granularity)
     numbers = batch.number_BT.flatten()
     for seed in range(20):
-        scored = masked_view(batch, known, chosen, seeded(seed)).scored_S
+        scored = masked_view(batch, known, chosen, seeded(seed)).target_positions_S
         for number in {int(index) for index in numbers} - {NO_NUMBER}:
             inside = int((numbers[scored] == number).sum())
             assert inside in (0, int((numbers == number).sum()))
 
 
-def run_lengths(units_C: torch.Tensor, words_C: torch.Tensor) -> list[int]:
+def run_lengths(groups_C: torch.Tensor, words_C: torch.Tensor) -> list[int]:
     """Words in each span."""
     found: dict[int, set[int]] = {}
-    for unit, word in zip(units_C.tolist(), words_C.tolist(), strict=True):
-        found.setdefault(unit, set()).add(word)
+    for group, word in zip(groups_C.tolist(), words_C.tolist(), strict=True):
+        found.setdefault(group, set()).add(word)
     return [len(words) for words in found.values()]
 
 
@@ -166,7 +167,7 @@ def test_lengths_of_spans_are_geometric(mean: float) -> None:
     long = Batch(*(torch.zeros(1, 20_000, dtype=torch.int64) for _ in range(6)))
     words = torch.arange(20_000)
     lengths = torch.tensor(
-        run_lengths(spans(words, words, long, mean, seeded(3)), words), dtype=torch.float64
+        run_lengths(span_groups(words, words, long, mean, seeded(3)), words), dtype=torch.float64
     )
     stop = 1.0 / mean
     expected = sum(stop * (1 - stop) ** (length - 1) * length for length in range(1, LONGEST_SPAN))
@@ -181,12 +182,12 @@ def test_spans_hold_whole_words_and_end_with_their_document(
     batch: Batch, known: VocabularyTable, seed: int
 ) -> None:
     positions = positions_of(batch, known)
-    words = units(positions, batch, known, True, True)
-    found = spans(positions, words, batch, 5.0, seeded(seed))
+    words = token_groups(positions, batch, known, True, True)
+    found = span_groups(positions, words, batch, 5.0, seeded(seed))
     documents = batch.document_ids_BT.flatten()[positions]
-    for unit in found.unique():
-        members = positions[found == unit]
-        assert len(documents[found == unit].unique()) == 1
+    for group in found.unique():
+        members = positions[found == group]
+        assert len(documents[found == group].unique()) == 1
         assert len((members // 32).unique()) == 1
         assert torch.equal(members, torch.arange(int(members[0]), int(members[-1]) + 1))
     for word in words.unique():
@@ -194,12 +195,12 @@ def test_spans_hold_whole_words_and_end_with_their_document(
 
 
 def test_spans_hide_longer_runs_than_tokens(batch: Batch, known: VocabularyTable) -> None:
-    def runs(unit: str) -> float:
+    def runs(granularity: str) -> float:
         total = 0
         for seed in range(20):
             scored = masked_view(
-                batch, known, MlmSettings(batch_fraction=1.0, granularity=unit), seeded(seed)
-            ).scored_S
+                batch, known, MlmSettings(batch_fraction=1.0, granularity=granularity), seeded(seed)
+            ).target_positions_S
             total += 1 + int((scored.diff() > 1).sum())
         return total
 

@@ -24,7 +24,7 @@ from reference import (
 )
 from torch import Tensor
 
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import Placement
@@ -65,7 +65,7 @@ def averaged(encoder: ContrastiveTokenEncoder) -> dict[str, Tensor]:
 
 
 def test_momentum_weights_are_an_exponential_moving_average_of_the_weights(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive")
     encoder = encoder_in(trainer)
@@ -81,7 +81,7 @@ def test_momentum_weights_are_an_exponential_moving_average_of_the_weights(
 
 @pytest.mark.parametrize("gaps", [0.0, 0.5])
 def test_loss_and_queue_are_those_of_keys_made_one_by_one(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, gaps: float
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, gaps: float
 ) -> None:
     chosen = settings.replaced(MOMENTUM | {"objectives.denoising.deletion_share": gaps})
     trainer = trainer_of(chosen, encoding, "contrastive", "denoising")
@@ -90,7 +90,7 @@ def test_loss_and_queue_are_those_of_keys_made_one_by_one(
         batch = rows.batch(step, 3)
         views = trainer.prepare([batch])
         prepared = views[0][0]
-        token, view = prepared.selected["contrastive"]["token"], prepared.views["noised"]
+        token, view = prepared.selected["contrastive"]["token"], prepared.views["corrupted"]
         assert (view.source_N is not None) == (gaps > 0)
         copies = encoder.momentum_encoder.copies
         with torch.no_grad():
@@ -126,7 +126,7 @@ def test_loss_and_queue_are_those_of_keys_made_one_by_one(
 
 
 def test_sentences_wait_in_a_queue_of_their_own(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding)
     batch = rows.batch(0, 3)
@@ -145,7 +145,7 @@ def assert_same_state(first: dict[str, Tensor], second: dict[str, Tensor]) -> No
 
 
 def test_a_resumed_run_with_momentum_goes_on_bit_for_bit(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     chosen = settings.replaced(MOMENTUM | {f"{CONTRAST}.learned_temperature": True})
     whole, half = (
@@ -166,7 +166,7 @@ def test_a_resumed_run_with_momentum_goes_on_bit_for_bit(
 
 
 def test_a_pass_that_is_repeated_within_a_step_adds_no_keys_twice(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     once, twice = (trainer_of(settings.replaced(MOMENTUM), encoding) for _ in range(2))
     for trainer, passes in ((once, 0), (twice, 2)):
@@ -179,7 +179,7 @@ def test_a_pass_that_is_repeated_within_a_step_adds_no_keys_twice(
 
 
 def test_comparing_gradients_between_steps_adds_no_keys(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     plain, compared = (
         trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive") for _ in range(2)
@@ -191,7 +191,7 @@ def test_comparing_gradients_between_steps_adds_no_keys(
 
 
 def test_a_step_that_diverges_leaves_momentum_encoder_and_queue_alone(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding)
     trainer.train_step(rows.batch(0, 3))
@@ -218,7 +218,7 @@ def test_no_optimiser_holds_the_momentum_encoder(
 
 
 def test_the_model_on_disk_has_no_momentum_encoder(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, tmp_path: Path
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, tmp_path: Path
 ) -> None:
     chosen = settings.replaced(MOMENTUM)
     torch.manual_seed(0)
@@ -236,7 +236,7 @@ def test_the_model_on_disk_has_no_momentum_encoder(
 
 
 def test_held_out_losses_need_neither_momentum_encoder_nor_queue(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     plain, averaging = (
         trainer_of(settings.replaced(changed), encoding) for changed in ({}, MOMENTUM)
@@ -252,7 +252,7 @@ def test_held_out_losses_need_neither_momentum_encoder_nor_queue(
 
 
 def test_two_trunks_with_momentum_train_side_by_side(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     chosen = settings.replaced(MOMENTUM)
     torch.manual_seed(0)

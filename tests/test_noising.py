@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 from reference import close_gaps_loop
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
-from ssl_lib.batches.datasets import PackedRows, padded_batch
-from ssl_lib.batches.gaps import LONGEST_GAP, close_gaps, lay_gaps
-from ssl_lib.batches.noising import noised_view
+from ssl_lib.batches.corruption import (
+    LONGEST_DELETION,
+    corrupted_view,
+    plan_deletions,
+    remove_deleted,
+)
+from ssl_lib.batches.datasets import PackedSequences, padded_batch
 from ssl_lib.batches.views import View, candidates_N, in_clean_order, padded_ids
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, SettingsError, parse_settings
 from ssl_lib.model.trunk import Trunk, TrunkShape
@@ -50,7 +54,7 @@ def known(encoding: tiktoken.Encoding) -> VocabularyTable:
 @pytest.fixture(scope="module")
 def padded(encoding: tiktoken.Encoding, texts: list[str]) -> Batch:
     return padded_batch(
-        tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context=48
+        tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context_length=48
     )
 
 
@@ -71,18 +75,24 @@ def test_gaps_equal_those_of_a_reader_from_left_to_right(
     ids = torch.arange(100, 100 + 2 * WIDTH).view(2, WIDTH)
     documents = torch.tensor(borders).view(2, WIDTH).long().cumsum(1)
     deleted, infilled = (torch.tensor([fate == kind for fate in fates]) for kind in "di")
-    gaps = lay_gaps(plain_batch(ids, documents), deleted, infilled)
-    scored_S = (deleted | infilled).nonzero()[:, 0]
+    gaps = plan_deletions(plain_batch(ids, documents), deleted, infilled)
+    target_positions_S = (deleted | infilled).nonzero()[:, 0]
     view_N = ids.flatten().masked_fill(gaps.noise_N, NOISE)
-    view = close_gaps(
-        View(view_N.view_as(ids), documents, False, scored_S, ids.flatten()[scored_S]),
+    view = remove_deleted(
+        View(
+            view_N.view_as(ids),
+            documents,
+            False,
+            target_positions_S,
+            ids.flatten()[target_positions_S],
+        ),
         gaps,
         PADDING,
     )
     assert view.source_N is not None
-    assert view.after_S is not None
-    by_whom = zip(view.scored_S.tolist(), view.after_S.tolist(), strict=True)
-    rebuilders = dict(zip(scored_S.tolist(), by_whom, strict=True))
+    assert view.offsets_S is not None
+    by_whom = zip(view.target_positions_S.tolist(), view.offsets_S.tolist(), strict=True)
+    rebuilders = dict(zip(target_positions_S.tolist(), by_whom, strict=True))
     for row in range(2):
         here = slice(row * WIDTH, (row + 1) * WIDTH)
         slow = close_gaps_loop(
@@ -90,7 +100,7 @@ def test_gaps_equal_those_of_a_reader_from_left_to_right(
             documents[row].tolist(),
             deleted[here].tolist(),
             infilled[here].tolist(),
-            LONGEST_GAP,
+            LONGEST_DELETION,
         )
         kept = [NOISE if token is None else token for token in slow.tokens]
         assert view.ids_RT[row].tolist() == kept + [PADDING] * (WIDTH - len(kept))
@@ -121,7 +131,7 @@ def test_what_did_not_go_is_found_where_the_view_says(
     clean_N = padded_ids(padded, known).flatten()
     width = padded.token_ids_BT.shape[1]
     for seed in range(4):
-        view = noised_view(padded, known, mixed(rate, **MIXTURES[mixture]), seeded(seed))
+        view = corrupted_view(padded, known, mixed(rate, **MIXTURES[mixture]), seeded(seed))
         assert view.source_N is not None
         stays = view.source_N >= 0
         touched = torch.zeros_like(stays)
@@ -139,12 +149,12 @@ def test_what_did_not_go_is_found_where_the_view_says(
 
 def _clean_positions(view: View) -> torch.Tensor:
     """The clean positions whose tokens are to be rebuilt, from the view alone."""
-    assert view.after_S is not None
-    return view.scored_S + view.after_S
+    assert view.offsets_S is not None
+    return view.target_positions_S + view.offsets_S
 
 
 def test_states_are_handed_out_by_clean_position(padded: Batch, known: VocabularyTable) -> None:
-    view = noised_view(padded, known, mixed(0.5, **MIXTURES["both"]), seeded(1))
+    view = corrupted_view(padded, known, mixed(0.5, **MIXTURES["both"]), seeded(1))
     assert view.source_N is not None
     states = view.ids_RT[..., None].float().expand(-1, -1, 3)
     back = in_clean_order(states, view.source_N)
@@ -161,7 +171,7 @@ def test_states_are_handed_out_by_clean_position(padded: Batch, known: Vocabular
 def test_targets_are_the_clean_tokens_of_what_was_touched(
     padded: Batch, known: VocabularyTable, mixture: str
 ) -> None:
-    view = noised_view(padded, known, mixed(0.5, **MIXTURES[mixture]), seeded(1))
+    view = corrupted_view(padded, known, mixed(0.5, **MIXTURES[mixture]), seeded(1))
     positions = _clean_positions(view)
     assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[positions])
     assert len(positions.unique()) == len(positions)
@@ -175,13 +185,13 @@ def test_targets_are_the_clean_tokens_of_what_was_touched(
 def test_exactly_the_asked_share_is_noised(
     tokenized: Tokenized, known: VocabularyTable, seed: int, rate: float, mixture: str
 ) -> None:
-    batch = PackedRows(tokenized, 16, seed=seed % 97).batch(seed % 11, 3)
-    view = noised_view(batch, known, mixed(rate, **MIXTURES[mixture]), seeded(seed))
-    assert len(view.scored_S) == round(rate * int(candidates_N(batch, known).sum()))
+    batch = PackedSequences(tokenized, 16, seed=seed % 97).batch(seed % 11, 3)
+    view = corrupted_view(batch, known, mixed(rate, **MIXTURES[mixture]), seeded(seed))
+    assert len(view.target_positions_S) == round(rate * int(candidates_N(batch, known).sum()))
 
 
 def test_special_tokens_and_padding_never_go(padded: Batch, known: VocabularyTable) -> None:
-    view = noised_view(padded, known, mixed(1.0, **MIXTURES["both"]), seeded(0))
+    view = corrupted_view(padded, known, mixed(1.0, **MIXTURES["both"]), seeded(0))
     ends = padded.real_BT & (padded.token_ids_BT == known.special.end)
     assert int((view.ids_RT == known.special.end).sum()) == int(ends.sum()) > 0
     assert torch.equal(view.ids_RT == known.special.padding, view.document_ids_RT < 0)
@@ -192,7 +202,7 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
 ) -> None:
     gone, several = 0, 0
     for seed in range(10):
-        view = noised_view(batch, known, mixed(0.3, infill_share=1.0), seeded(seed))
+        view = corrupted_view(batch, known, mixed(0.3, infill_share=1.0), seeded(seed))
         touched = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
         touched[_clean_positions(view)] = True
         for row in range(len(batch.token_ids_BT)):
@@ -202,7 +212,7 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
                 several += len(chosen) > 1 and bool(chosen.all())
         noise = view.ids_RT == known.special.noise
         gone += int((view.source_N < 0).sum())
-        assert int(noise.sum()) + int((view.source_N < 0).sum()) == len(view.scored_S)
+        assert int(noise.sum()) + int((view.source_N < 0).sum()) == len(view.target_positions_S)
     assert gone > 20
     assert several > 5
 
@@ -210,7 +220,7 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
 def test_deletion_shows_no_noise_token_where_something_stands_before(
     batch: Batch, known: VocabularyTable
 ) -> None:
-    view = noised_view(batch, known, mixed(0.15, deletion_share=1.0), seeded(3))
+    view = corrupted_view(batch, known, mixed(0.15, deletion_share=1.0), seeded(3))
     assert view.source_N is not None
     begins = torch.ones_like(batch.document_ids_BT, dtype=torch.bool)
     begins[:, 1:] = batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1]
@@ -225,7 +235,7 @@ def test_contrastive_pairs_are_of_tokens_that_stand_in_both_views(
     denoising = DenoisingAutoencoder(trunk=trunk, settings=mixed(0.6, **MIXTURES["both"]))
     contrastive = ContrastiveTokenEncoder(trunk=trunk)
     prepared = ObjectiveGroup([contrastive, denoising]).prepare(padded, seeded())
-    present = prepared.views["noised"].present_RT()
+    present = prepared.views["corrupted"].present_RT()
     assert not bool(present.all())
     token, document = (prepared.selected["contrastive"][part] for part in ("token", "document"))
     assert bool(present.flatten()[token["positions"]].all())
@@ -243,17 +253,17 @@ def test_keys_of_the_momentum_encoder_are_those_of_the_clean_positions(
     prepared = ObjectiveGroup([contrastive, denoising]).prepare(padded, seeded())
     chosen = prepared.selected["contrastive"]
     keys, _ = contrastive.momentum_encoder(chosen)["token"]
-    states = states_at(run_trunk(trunk, prepared.views)["noised"], chosen["token"]["positions"])
-    assert int(prepared.views["noised"].source_N.min()) == -1
+    states = states_at(run_trunk(trunk, prepared.views)["corrupted"], chosen["token"]["positions"])
+    assert int(prepared.views["corrupted"].source_N.min()) == -1
     torch.testing.assert_close(
         keys.vectors, unit_length(contrastive.token_projection(states)), rtol=0, atol=1e-5
     )
 
 
 def test_without_gaps_nothing_moves(batch: Batch, known: VocabularyTable) -> None:
-    view = noised_view(batch, known, DenoisingSettings(batch_fraction=1.0), seeded(0))
+    view = corrupted_view(batch, known, DenoisingSettings(batch_fraction=1.0), seeded(0))
     assert view.source_N is None
-    assert view.after_S is None
+    assert view.offsets_S is None
     assert torch.equal(view.document_ids_RT, batch.document_ids_BT)
 
 
@@ -262,8 +272,17 @@ def test_a_view_with_gaps_is_a_function_of_batch_and_generator(
     padded: Batch, known: VocabularyTable, mixture: str
 ) -> None:
     chosen = mixed(0.4, **MIXTURES[mixture])
-    first, second, third = (noised_view(padded, known, chosen, seeded(seed)) for seed in (4, 4, 5))
-    for name in ("ids_RT", "document_ids_RT", "scored_S", "targets_S", "source_N", "after_S"):
+    first, second, third = (
+        corrupted_view(padded, known, chosen, seeded(seed)) for seed in (4, 4, 5)
+    )
+    for name in (
+        "ids_RT",
+        "document_ids_RT",
+        "target_positions_S",
+        "targets_S",
+        "source_N",
+        "offsets_S",
+    ):
         assert torch.equal(getattr(first, name), getattr(second, name))
     assert not torch.equal(first.ids_RT, third.ids_RT)
 

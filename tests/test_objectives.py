@@ -185,7 +185,7 @@ def clean(batch: Batch, positions: Tensor, shift: int = 0) -> Tensor:
 def test_mlm_loss_equals_the_loop_over_masked_positions(trunk: Trunk, batch: Batch) -> None:
     objective = MaskedLanguageModel(trunk=trunk)
     prepared, hidden = prepared_with_states(objective, batch)
-    scored = prepared.views["masked"].scored_S
+    scored = prepared.views["masked"].target_positions_S
     states = torch.stack(
         [objective.head(hidden["masked"][index // 32, index % 32]) for index in scored.tolist()]
     )
@@ -203,9 +203,9 @@ def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(
 ) -> None:
     settings = NtpSettings(label_smoothing=0.1, z_loss=0.01, number_weight=4.0)
     objective = NextTokenPredictor(trunk=trunk, settings=settings).train(training)
-    batch = batch.first_rows(2)
+    batch = batch.first(2)
     prepared, hidden = prepared_with_states(objective, batch)
-    scored = prepared.views["causal"].scored_S
+    scored = prepared.views["causal"].target_positions_S
     extra = (0.1, 0.01) if training else (0.0, 0.0)
     states = torch.stack([hidden["causal"][index // 32, index % 32] for index in scored.tolist()])
     targets, matrix = clean(batch, scored, 1), trunk.vocabulary_matrix()
@@ -226,9 +226,12 @@ def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -
         trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, loss=kind)
     )
     prepared, hidden = prepared_with_states(objective, batch)
-    scored = prepared.views["noised"].scored_S
+    scored = prepared.views["corrupted"].target_positions_S
     states = torch.stack(
-        [objective.rebuild(hidden["noised"][index // 32, index % 32]) for index in scored.tolist()]
+        [
+            objective.rebuild(hidden["corrupted"][index // 32, index % 32])
+            for index in scored.tolist()
+        ]
     )
     matrix, targets = trunk.vocabulary_matrix(), clean(batch, scored)
     if kind == "ce":
@@ -239,7 +242,7 @@ def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -
             slow = slow + ((state - normalise(matrix[target].detach())) ** 2).mean()
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert_same_loss_and_gradients(
-        fast, slow, [hidden["noised"], *objective.to_latent.parameters()]
+        fast, slow, [hidden["corrupted"], *objective.to_latent.parameters()]
     )
 
 
@@ -252,20 +255,22 @@ def test_denoising_loss_with_gaps_equals_the_loop(trunk: Trunk, batch: Batch) ->
         trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, **GAPS)
     )
     prepared, hidden = prepared_with_states(objective, batch)
-    view = prepared.views["noised"]
-    assert view.after_S is not None
-    assert len(view.after_S.unique()) > 2
+    view = prepared.views["corrupted"]
+    assert view.offsets_S is not None
+    assert len(view.offsets_S.unique()) > 2
     states = []
-    for position, after in zip(view.scored_S.tolist(), view.after_S.tolist(), strict=True):
+    for position, after in zip(
+        view.target_positions_S.tolist(), view.offsets_S.tolist(), strict=True
+    ):
         latent = (
-            objective.to_latent(hidden["noised"][position // 32, position % 32])
+            objective.to_latent(hidden["corrupted"][position // 32, position % 32])
             + objective.after.weight[after]
         )
         states.append(objective.decoder(latent))
     slow = cross_entropy_loop(torch.stack(states), trunk.vocabulary_matrix(), view.targets_S)
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert prepared.counts() == {"denoising": {"denoising": len(states)}}
-    weights = [hidden["noised"], objective.after.weight, *objective.to_latent.parameters()]
+    weights = [hidden["corrupted"], objective.after.weight, *objective.to_latent.parameters()]
     assert_same_loss_and_gradients(fast, slow, weights)
 
 
@@ -289,8 +294,8 @@ def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
         settings=DenoisingSettings(batch_fraction=1.0, mode="document", loss=kind, **gaps),
     )
     prepared, hidden = prepared_with_states(objective, batch)
-    present = prepared.views["noised"].present_RT().tolist()
-    found = document_states_loop(hidden["noised"], batch.document_ids_BT.tolist(), present)
+    present = prepared.views["corrupted"].present_RT().tolist()
+    found = document_states_loop(hidden["corrupted"], batch.document_ids_BT.tolist(), present)
     states = [
         objective.decoder(torch.cat([objective.to_latent(mean), places_at(place)]))
         for *_, mean, place in found
@@ -305,7 +310,7 @@ def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert prepared.counts() == {"denoising": {"denoising": int(batch.real_BT.sum())}}
     assert_same_loss_and_gradients(
-        fast, slow, [hidden["noised"], *objective.to_latent.parameters()]
+        fast, slow, [hidden["corrupted"], *objective.to_latent.parameters()]
     )
 
 
@@ -400,7 +405,7 @@ def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:
     for part, view, shift, head in (
         ("type", "masked", 0, objective.type_head), ("next_type", "causal", 1, objective.next_type_head)
     ):  # fmt: skip
-        positions = prepared.views[view].scored_S.tolist()
+        positions = prepared.views[view].target_positions_S.tolist()
         slow = -sum(
             head(hidden[view][at // 32, at % 32]).log_softmax(-1)[types[at + shift]]
             for at in positions
@@ -409,7 +414,7 @@ def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:
         assert_same_loss_and_gradients(fast[part], slow, [hidden[view], head.weight])
     before = [
         at
-        for at in prepared.views["causal"].scored_S.tolist()
+        for at in prepared.views["causal"].target_positions_S.tolist()
         if numbers[at + 1] >= 0 and numbers[at] != numbers[at + 1] and math.isfinite(values[at + 1])
     ]
     states = torch.stack([hidden["causal"][at // 32, at % 32] for at in before])

@@ -9,7 +9,7 @@ import tiktoken
 import torch
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import Settings
 from ssl_lib.objectives.registry import REGISTRY, build_objectives
 from ssl_lib.training.trainer import SelfSupervisedTrainer
@@ -60,7 +60,7 @@ def shares_left(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_objective_alone_learns_one_batch(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, mode: str
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, mode: str
 ) -> None:
     name, values = MODES[mode]
     chosen = settings.replaced(
@@ -72,7 +72,7 @@ def test_each_objective_alone_learns_one_batch(
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["in place", "gaps"])
 def test_all_objectives_together_learn_one_batch(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows, gaps: bool
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, gaps: bool
 ) -> None:
     missing = {f"objectives.denoising.{kind}_share": 0.4 * gaps for kind in ("deletion", "infill")}
     settings = settings.replaced(TOGETHER | missing)

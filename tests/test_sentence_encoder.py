@@ -13,8 +13,8 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from reference import magnitude_of, sentence_vectors_loop
 
+from ssl_lib.batches.corruption import corrupted_view
 from ssl_lib.batches.datasets import padded_batch
-from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import View
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
@@ -205,7 +205,7 @@ def test_a_view_knows_the_values_that_it_shows_at_their_clean_positions(
         tokenize_texts(encoding, ["The sum of 12,345.5 and 67 is 12,412.5 in all of 98 cases."] * 8)
     )
     settings = DenoisingSettings(batch_fraction=1.0, noise_rate=0.4, **kinds)
-    view = noised_view(batch, trunk.vocabulary, settings, seeded(5))
+    view = corrupted_view(batch, trunk.vocabulary, settings, seeded(5))
     shown_RT = written_numbers(trunk, view.ids_RT, view.document_ids_RT).log10_RT
     ids_RT, at_clean_RT = numbers_in_view(trunk, view)
     width = batch.token_ids_BT.shape[1]

@@ -18,7 +18,7 @@ import math, sys, torch
 from torch.nn import functional
 from conftest import CONTEXT
 from test_config import leaves, yaml
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.objectives.registry import build_objectives
@@ -34,7 +34,7 @@ assert dict(leaves(yaml(folder / "params.yaml"))) == dict(leaves(Settings().mode
 assert OBJECTIVES[-1] == "replaced" and "objectives.replaced.weight" in search_space(Settings())
 texts = [document.text for document in generate(seed=7, documents=60)]
 encoding = train_encoding(texts, 1440, "right3")
-rows = PackedRows(tokenize_texts(encoding, texts), CONTEXT, seed=3)
+rows = PackedSequences(tokenize_texts(encoding, texts), CONTEXT, seed=3)
 settings = Settings().replaced({
     "model.layers": 1, "model.width": 32, "model.heads": 2, "model.context_length": CONTEXT, "training.steps": 60,
     "training.warmup_steps": 5, "training.validate_every_steps": 60, "training.validation_sequences": 16,
@@ -51,10 +51,10 @@ batch = rows.batch(0, 4)
 assert torch.equal(again(batch.token_ids_BT), result.objectives["replaced"](batch.token_ids_BT))
 
 alone = build_objectives(settings, encoding)["replaced"]
-view = alone.view_makers()["noised"](batch, torch.Generator().manual_seed(1))
-selection = alone.select(batch, {"noised": view}, torch.Generator())
+view = alone.view_makers()["corrupted"](batch, torch.Generator().manual_seed(1))
+selection = alone.select(batch, {"corrupted": view}, torch.Generator())
 hidden = alone.trunk(view.ids_RT, view.document_ids_RT, torch.zeros(4, dtype=torch.bool))
-fast = alone.loss_sums({"noised": hidden}, selection)["replaced"]
+fast = alone.loss_sums({"corrupted": hidden}, selection)["replaced"]
 slow, count = 0.0, 0
 for row in range(4):
     for place in range(CONTEXT):

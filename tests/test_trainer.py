@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows, SelfSupervisedTextDataset, padded_batch
+from ssl_lib.batches.datasets import PackedSequences, SelfSupervisedTextDataset, padded_batch
 from ssl_lib.config import NumberEmbedding, Settings, TrainingSettings, ValueHead
 from ssl_lib.errors import UserError
 from ssl_lib.model.devices import Placement
@@ -102,7 +102,7 @@ def merged(batches: Sequence[Batch]) -> Batch:
 def uneven(encoding: tiktoken.Encoding, texts: list[str]) -> list[Batch]:
     """Four micro-batches of different size, with different amounts of padding and of numbers."""
     whole = padded_batch(
-        tokenize_texts(encoding, ["No figures.", "Hm.", "Well, no.", *texts[:7]]), context=32
+        tokenize_texts(encoding, ["No figures.", "Hm.", "Well, no.", *texts[:7]]), context_length=32
     )
     return [
         Batch(*(tensor[rows] for tensor in whole))
@@ -132,7 +132,7 @@ def test_losses_of_micro_batches_are_those_of_one_large_batch(
 
 
 def test_contrastive_micro_batches_are_averaged_by_their_anchors(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     batches = [rows.batch(0, 2), rows.batch(1, 5)]
     chosen = settings.replaced({"training.clip_norm": 1e9})
@@ -267,7 +267,7 @@ def test_a_step_is_a_function_of_its_state_alone(
 
 
 def test_a_loaded_state_goes_on_bit_for_bit(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedRows
+    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
 ) -> None:
     whole, half = (trainer_of(settings, encoding, tuple(REGISTRY)) for _ in range(2))
     for step in range(3):
@@ -463,7 +463,7 @@ def test_columns_of_padding_change_nothing(
 ) -> None:
     texts = ["It rose by 12 to 15 in May.", "No.", "So 3 + 4 = 7."]
     narrow, wide = (
-        default_collate([*SelfSupervisedTextDataset(texts, encoding, context=width)])
+        default_collate([*SelfSupervisedTextDataset(texts, encoding, context_length=width)])
         for width in (47, context)
     )
     assert torch.equal(

@@ -8,9 +8,8 @@ import tiktoken
 import torch
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
+from ssl_lib.batches.corruption import corrupted_view, masked_view
 from ssl_lib.batches.datasets import padded_batch
-from ssl_lib.batches.masking import masked_view
-from ssl_lib.batches.noising import noised_view
 from ssl_lib.batches.views import View, causal_view, sentence_ids_BT
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
@@ -36,7 +35,7 @@ def only(kind: str, rate: float = 0.15) -> DenoisingSettings:
 def same(first: View, second: View) -> bool:
     return all(
         torch.equal(getattr(first, name), getattr(second, name))
-        for name in ("ids_RT", "document_ids_RT", "scored_S", "targets_S")
+        for name in ("ids_RT", "document_ids_RT", "target_positions_S", "targets_S")
     )
 
 
@@ -62,7 +61,7 @@ def known(encoding: tiktoken.Encoding) -> VocabularyTable:
 def padded(encoding: tiktoken.Encoding, texts: list[str]) -> Batch:
     """Rows with padding and with end-of-document tokens inside."""
     return padded_batch(
-        tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context=48
+        tokenize_texts(encoding, ["Of 1,234 only 56.", "Hm.", *texts[:10]]), context_length=48
     )
 
 
@@ -78,7 +77,10 @@ def test_causal_view_scores_every_position_that_its_document_continues(
         if padded.document_ids_BT[row, column + 1] >= 0
         and padded.document_ids_BT[row, column] == padded.document_ids_BT[row, column + 1]
     ]
-    assert list(zip(view.scored_S.tolist(), view.targets_S.tolist(), strict=True)) == expected
+    assert (
+        list(zip(view.target_positions_S.tolist(), view.targets_S.tolist(), strict=True))
+        == expected
+    )
     assert view.causal
     assert torch.equal(view.ids_RT[padded.real_BT], padded.token_ids_BT[padded.real_BT])
 
@@ -88,14 +90,17 @@ def test_causal_view_does_not_score_across_documents_of_a_packed_row(
 ) -> None:
     view = causal_view(batch, known)
     documents = batch.document_ids_BT.flatten()
-    assert torch.equal(documents[view.scored_S], documents[view.scored_S + 1])
-    assert bool((view.scored_S % 32 != 31).all())
+    assert torch.equal(documents[view.target_positions_S], documents[view.target_positions_S + 1])
+    assert bool((view.target_positions_S % 32 != 31).all())
     borders = int((batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1]).sum())
     assert borders > 0
-    assert len(view.scored_S) == batch.token_ids_BT.numel() - len(batch.token_ids_BT) - borders
+    assert (
+        len(view.target_positions_S)
+        == batch.token_ids_BT.numel() - len(batch.token_ids_BT) - borders
+    )
 
 
-@pytest.mark.parametrize("maker", [masked_view, noised_view])
+@pytest.mark.parametrize("maker", [masked_view, corrupted_view])
 def test_a_view_is_a_function_of_batch_and_generator(
     padded: Batch, known: VocabularyTable, maker: object
 ) -> None:
@@ -138,9 +143,9 @@ def test_exactly_the_asked_share_of_candidates_is_masked(
             MlmSettings(batch_fraction=1.0, mask_rate=rate, whole_numbers=whole_numbers),
             seeded(seed),
         )
-        assert len(view.scored_S) == round(rate * len(allowed))
-        assert len(set(view.scored_S.tolist())) == len(view.scored_S)
-        assert set(view.scored_S.tolist()) <= set(allowed)
+        assert len(view.target_positions_S) == round(rate * len(allowed))
+        assert len(set(view.target_positions_S.tolist())) == len(view.target_positions_S)
+        assert set(view.target_positions_S.tolist()) <= set(allowed)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,7 @@ def test_shares_of_masked_random_and_kept_are_exact(
         random_token_share=random_share,
     )
     view = masked_view(batch, known, chosen, seeded(0))
-    seen_S, scored = view.ids_RT.flatten()[view.scored_S], len(view.scored_S)
+    seen_S, scored = view.ids_RT.flatten()[view.target_positions_S], len(view.target_positions_S)
     masks = int((seen_S == known.special.mask).sum())
     kept = int((seen_S == view.targets_S).sum())
     replaced = round(random_share * scored)
@@ -167,7 +172,7 @@ def test_shares_of_masked_random_and_kept_are_exact(
     assert scored - masks - replaced <= kept <= scored - masks - replaced + same
     assert bool(((seen_S < known.ordinary) | (seen_S == known.special.mask)).all())
     open_N = batch.token_ids_BT.flatten().clone()
-    open_N[view.scored_S] = -1  # what is hidden gives no random token
+    open_N[view.target_positions_S] = -1  # what is hidden gives no random token
     assert (
         int((~torch.isin(seen_S, open_N) & (seen_S != known.special.mask)).sum())
         <= scored - masks - replaced
@@ -179,9 +184,9 @@ def test_masking_leaves_everything_else_as_it_was_and_keeps_clean_targets(
     padded: Batch, known: VocabularyTable
 ) -> None:
     view = masked_view(padded, known, MlmSettings(batch_fraction=1.0, mask_rate=0.3), seeded(0))
-    assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[view.scored_S])
+    assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[view.target_positions_S])
     untouched = torch.ones(padded.token_ids_BT.numel(), dtype=torch.bool)
-    untouched[view.scored_S] = False
+    untouched[view.target_positions_S] = False
     untouched &= padded.real_BT.flatten()
     assert torch.equal(view.ids_RT.flatten()[untouched], padded.token_ids_BT.flatten()[untouched])
     assert bool((view.ids_RT[~padded.real_BT] == known.special.padding).all())
@@ -194,7 +199,7 @@ def test_numbers_are_masked_whole_or_not_at_all(
 ) -> None:
     view = masked_view(batch, known, MlmSettings(batch_fraction=1.0, mask_rate=0.3), seeded(seed))
     scored = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
-    scored[view.scored_S] = True
+    scored[view.target_positions_S] = True
     scored = scored.view_as(batch.token_ids_BT)
     several = 0
     for row in range(len(batch.token_ids_BT)):
@@ -212,7 +217,7 @@ def test_without_whole_numbers_some_number_is_masked_in_part(
         batch, known, MlmSettings(batch_fraction=1.0, mask_rate=0.5, whole_numbers=False), seeded(0)
     )
     scored = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
-    scored[view.scored_S] = True
+    scored[view.target_positions_S] = True
     scored = scored.view_as(batch.token_ids_BT)
     groups = [
         scored[row, batch.number_BT[row] == number]
@@ -228,7 +233,9 @@ def test_every_candidate_is_masked_about_equally_often(
     times = torch.zeros(batch.token_ids_BT.numel())
     for seed in range(300):
         times[
-            masked_view(batch, known, MlmSettings(batch_fraction=1.0), seeded(seed)).scored_S
+            masked_view(
+                batch, known, MlmSettings(batch_fraction=1.0), seeded(seed)
+            ).target_positions_S
         ] += 1
     shares = times[candidates(batch, encoding)] / 300
     assert float(shares.min()) > 0.03
@@ -240,11 +247,11 @@ def test_every_candidate_is_masked_about_equally_often(
 def test_the_share_of_rows_takes_the_first_rows(batch: Batch, known: VocabularyTable) -> None:
     for maker, chosen in (
         (masked_view, MlmSettings(batch_fraction=0.5)),
-        (noised_view, DenoisingSettings(batch_fraction=0.5)),
+        (corrupted_view, DenoisingSettings(batch_fraction=0.5)),
     ):
         view = maker(batch, known, chosen, seeded(0))
         assert torch.equal(view.document_ids_RT, batch.document_ids_BT[:3])
-        assert int(view.scored_S.max()) < 3 * 32
+        assert int(view.target_positions_S.max()) < 3 * 32
 
 
 @pytest.mark.parametrize("kind", [*KINDS_OF_NOISE, "mixture"])
@@ -256,13 +263,13 @@ def test_noise_touches_only_what_is_scored_and_targets_are_clean(
         if kind == "mixture"
         else only(kind, 0.4)
     )
-    view = noised_view(padded, known, chosen, seeded(1))
+    view = corrupted_view(padded, known, chosen, seeded(1))
     clean_N = torch.where(padded.real_BT, padded.token_ids_BT, known.special.padding).flatten()
     changed = (view.ids_RT.flatten() != clean_N).nonzero()[:, 0].tolist()
-    assert set(changed) <= set(view.scored_S.tolist())
+    assert set(changed) <= set(view.target_positions_S.tolist())
     assert changed
-    assert torch.equal(view.targets_S, clean_N[view.scored_S])
-    assert view.scored_S.tolist() == sorted(set(view.scored_S.tolist()))
+    assert torch.equal(view.targets_S, clean_N[view.target_positions_S])
+    assert view.target_positions_S.tolist() == sorted(set(view.target_positions_S.tolist()))
 
 
 @pytest.mark.parametrize("kind", ["noise_token_share", "random_token_share", "digit_share"])
@@ -270,25 +277,25 @@ def test_exactly_the_asked_share_is_noised(
     padded: Batch, known: VocabularyTable, encoding: tiktoken.Encoding, kind: str
 ) -> None:
     allowed = candidates(padded, encoding)
-    view = noised_view(padded, known, only(kind), seeded(2))
-    assert len(view.scored_S) == round(0.15 * len(allowed))
-    assert set(view.scored_S.tolist()) <= set(allowed)
+    view = corrupted_view(padded, known, only(kind), seeded(2))
+    assert len(view.target_positions_S) == round(0.15 * len(allowed))
+    assert set(view.target_positions_S.tolist()) <= set(allowed)
 
 
 def test_noise_token_stands_wherever_it_was_asked(padded: Batch, known: VocabularyTable) -> None:
-    view = noised_view(padded, known, only("noise_token_share"), seeded(2))
+    view = corrupted_view(padded, known, only("noise_token_share"), seeded(2))
     assert (view.ids_RT.flatten() == known.special.noise).nonzero()[
         :, 0
-    ].tolist() == view.scored_S.tolist()
+    ].tolist() == view.target_positions_S.tolist()
 
 
 def test_shuffling_swaps_neighbours_of_one_document(
     batch: Batch, known: VocabularyTable, encoding: tiktoken.Encoding
 ) -> None:
-    view = noised_view(batch, known, only("shuffle_share", 0.6), seeded(2))
+    view = corrupted_view(batch, known, only("shuffle_share", 0.6), seeded(2))
     clean, seen = batch.token_ids_BT.flatten().tolist(), view.ids_RT.flatten().tolist()
     documents, allowed = batch.document_ids_BT.flatten().tolist(), set(candidates(batch, encoding))
-    scored = view.scored_S.tolist()
+    scored = view.target_positions_S.tolist()
     assert len(scored) % 2 == 0
     assert len(scored) > 20
     for first, second in zip(scored[::2], scored[1::2], strict=True):
@@ -301,15 +308,15 @@ def test_shuffling_swaps_neighbours_of_one_document(
 
 
 def test_changed_digits_are_as_many_as_before(batch: Batch, known: VocabularyTable) -> None:
-    view = noised_view(batch, known, only("digit_share", 0.5), seeded(2))
+    view = corrupted_view(batch, known, only("digit_share", 0.5), seeded(2))
     digits_before, digits_after = (
         torch.from_numpy(known.digits)[ids]
-        for ids in (view.targets_S, view.ids_RT.flatten()[view.scored_S])
+        for ids in (view.targets_S, view.ids_RT.flatten()[view.target_positions_S])
     )
     numeric = digits_before > 0
     assert int(numeric.sum()) > 5
     assert torch.equal(digits_after[numeric], digits_before[numeric])
-    differs = view.ids_RT.flatten()[view.scored_S] != view.targets_S
+    differs = view.ids_RT.flatten()[view.target_positions_S] != view.targets_S
     assert float(differs[numeric].float().mean()) > 0.5
 
 
@@ -320,7 +327,7 @@ def test_no_view_ever_shows_a_special_token_it_should_not(
         masked = masked_view(
             padded, known, MlmSettings(batch_fraction=1.0, mask_rate=0.8), seeded(seed)
         ).ids_RT
-        noised = noised_view(
+        noised = corrupted_view(
             padded, known, DenoisingSettings(batch_fraction=1.0, noise_rate=0.8), seeded(seed)
         ).ids_RT
         ends = padded.real_BT & (padded.token_ids_BT == known.special.end)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import OBJECTIVES, Settings, SettingsError, TrainingSettings
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.alignment import Tokenized
@@ -215,7 +215,8 @@ def run(
     scratch: Path | None = None,
 ) -> FitResult:
     corpora = Corpora(
-        PackedRows(tokenized, 32, seed=3), PackedRows(tokenized, 32, seed=3, shuffle=False)
+        PackedSequences(tokenized, 32, seed=3),
+        PackedSequences(tokenized, 32, seed=3, shuffle=False),
     )
     return fit(settings, encoding, corpora, notes, scratch)
 

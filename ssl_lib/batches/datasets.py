@@ -1,126 +1,189 @@
-"""Where batches come from: packed rows of a token store, or texts given in memory.
+"""Where batches come from: packed sequences of a token store, or texts given in memory.
 
-Shapes: B rows, T positions.
+Shapes: B sequences, T positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tiktoken
 import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
-from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, gather_rows
+from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, gather_sequences
 from ssl_lib.errors import UserError
+from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import encoding as named_encoding
-from ssl_lib.tokens.store import Tokenized, TokenStore, tokenize_texts
+from ssl_lib.tokens.store import TokenStore
 
+Ints = npt.NDArray[np.int64]
 COUNTED_AT_ONCE = 2**24  # tokens; counting makes a copy of them in 64 bits
+TOKENS_AT_ONCE = 4096  # in a padded batch
 
 
-class PackedRows:
-    """Rows of `context` tokens cut from the documents of a store, laid end to end in an order drawn anew for every
-    epoch.
+class PackedSequences:
+    """Sequences of `context_length` tokens, cut from the documents of a store laid end to end.
 
-    `batch(step, rows)` is a pure function of (seed, step): resuming needs nothing but the step. With several
-    processes, each takes
-    the rows that are its own: `rank` of `world`.
+    The order of documents is drawn anew for every epoch. `batch(step, count)` is a pure function of
+    (seed, step): resuming needs nothing but the step. Raises UserError if not even one sequence is
+    full.
     """
 
-    def __init__(self, store: TokenStore, context: int, seed: int, shuffle: bool = True) -> None:
-        self.store, self.context, self.seed, self.shuffle = store, context, seed, shuffle
+    def __init__(
+        self,
+        store: Tokenized | TokenStore,
+        context_length: int,
+        seed: int,
+        shuffle: bool = True,
+    ) -> None:
+        self.store, self.context_length = store, context_length
+        self.seed, self.shuffle = seed, shuffle
         self.lengths = np.diff(store.documents)
-        self.rows_per_epoch = int(store.documents[-1] - store.documents[0]) // context
-        if self.rows_per_epoch < 1:
+        tokens = int(store.documents[-1] - store.documents[0])
+        self.sequences_per_epoch = tokens // context_length
+        if self.sequences_per_epoch < 1:
             raise UserError(
-                f"the corpus holds {int(store.documents[-1])} tokens, fewer than one sequence of model.context_length = {context}; "
+                f"the corpus holds {tokens} tokens, fewer than one sequence of "
+                f"model.context_length = {context_length}; "
                 "add documents or lower model.context_length"
             )
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
-    def _draw_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, step: int, count: int, rank: int = 0, world: int = 1) -> Batch:
+        """The `count` sequences of process `rank` at `step`, which has `count * world` of them."""
+        first = (step * world + rank) * count
+        parts = [self._positions(index) for index in range(first, first + count)]
+        positions_BT, documents_BT = (np.stack(part) for part in zip(*parts, strict=True))
+        return gather_sequences(self.store, positions_BT, documents_BT)
+
+    def token_counts(self, size: int) -> Tensor:
+        """How often each of the ids 0 .. size - 1 stands in the store, int64 [size]."""
+        counts = np.zeros(size, dtype=np.int64)
+        for start in range(0, len(self.store.tokens), COUNTED_AT_ONCE):
+            some = self.store.tokens[start : start + COUNTED_AT_ONCE]
+            counts += np.bincount(some, minlength=size)
+        return torch.from_numpy(counts)
+
+    def _draw_order(self, epoch: int) -> tuple[Ints, Ints]:
         """Document order of an epoch and the cumulative lengths in that order."""
         order = np.arange(len(self.lengths))
         if self.shuffle:
             np.random.default_rng((self.seed, epoch)).shuffle(order)
         return order, np.concatenate([[0], np.cumsum(self.lengths[order])])
 
-    def batch(self, step: int, rows: int, rank: int = 0, world: int = 1) -> Batch:
-        """The `rows` rows of process `rank` at `step`, a step being `rows * world` rows."""
-        first = (step * world + rank) * rows
-        parts = [self._row_positions(index) for index in range(first, first + rows)]
-        positions_BT, documents_BT = (np.stack(part) for part in zip(*parts, strict=True))
-        return gather_rows(self.store, positions_BT, documents_BT)
-
-    def token_counts(self, rows: int) -> torch.Tensor:
-        """How often each of the ids 0 .. rows - 1 stands in the store, int64 [rows]."""
-        counts = np.zeros(rows, dtype=np.int64)
-        for start in range(0, len(self.store.tokens), COUNTED_AT_ONCE):
-            counts += np.bincount(
-                self.store.tokens[start : start + COUNTED_AT_ONCE], minlength=rows
-            )
-        return torch.from_numpy(counts)
-
-    def _row_positions(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        epoch, row = divmod(index, self.rows_per_epoch)
+    def _positions(self, index: int) -> tuple[Ints, Ints]:
+        """Token positions in the store and documents, [T] each, of a sequence counted from 0."""
+        epoch, place = divmod(index, self.sequences_per_epoch)
         order, borders = self._order(epoch)
-        flat_T = np.arange(row * self.context, (row + 1) * self.context)
+        flat_T = np.arange(place * self.context_length, (place + 1) * self.context_length)
         slot_T = np.searchsorted(borders, flat_T, side="right") - 1
         document_T = order[slot_T]
         return self.store.documents[document_T] + flat_T - borders[slot_T], document_T
 
 
-class SelfSupervisedTextDataset(torch.utils.data.Dataset):
-    """Unlabelled texts as rows of at most `context` tokens; a longer text gives several rows, a shorter one is padded.
+class SelfSupervisedTextDataset(Dataset[Batch]):
+    """Unlabeled texts as sequences of at most `context_length` tokens.
 
-    `tokenizer` is any `tiktoken.Encoding` or the name of one. Items are single-row `Batch`es, which torch's
-    `DataLoader` collates as
-    they are. Raises UserError if there is no text.
+    A longer text gives several sequences, a shorter one is padded. `tokenizer` is any
+    `tiktoken.Encoding` or the name of one. Items are single-sequence `Batch`es, which torch's
+    `DataLoader` collates as they are. Raises UserError if there is no text.
     """
 
     def __init__(
-        self, texts: Sequence[str], tokenizer: tiktoken.Encoding | str, context: int = 128
+        self,
+        texts: Sequence[str],
+        tokenizer: tiktoken.Encoding | str,
+        context_length: int = 128,
     ) -> None:
         if isinstance(texts, str) or not len(texts):
             raise UserError("SelfSupervisedTextDataset needs a sequence of at least one text")
         self.encoding = named_encoding(tokenizer) if isinstance(tokenizer, str) else tokenizer
-        self.context = context
+        self.context_length = context_length
         self.tokenized = tokenize_texts(self.encoding, texts)
-        self.rows = _document_rows(self.tokenized.documents, context)
+        # (document, first token, end) of every sequence: 300 tokens → 0-128, 128-256, 256-300
+        self.sequences: list[tuple[int, int, int]] = []
+        borders = self.tokenized.documents.tolist()
+        for document, (first, last) in enumerate(itertools.pairwise(borders)):
+            for start in range(first, last, context_length):
+                self.sequences.append((document, start, min(start + context_length, last)))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.sequences)
 
     def __getitem__(self, index: int) -> Batch:
-        document, start, end = self.rows[index]
-        positions_T = np.full(self.context, -1, dtype=np.int64)
+        document, start, end = self.sequences[index]
+        positions_T = np.full(self.context_length, -1, dtype=np.int64)
         positions_T[: end - start] = np.arange(start, end)
         documents_T = np.where(positions_T >= 0, document, PADDING_DOCUMENT)
-        return Batch(
-            *(
-                tensor[0]
-                for tensor in gather_rows(self.tokenized, positions_T[None], documents_T[None])
-            )
-        )
+        batch = gather_sequences(self.tokenized, positions_T[None], documents_T[None])
+        return Batch(*(tensor[0] for tensor in batch))
 
 
-def padded_batch(tokenized: Tokenized, context: int | None = None) -> Batch:
-    """One row per document of an in-memory `Tokenized`, cut at `context` tokens, padded to the longest."""
+def padded_batch(tokenized: Tokenized, context_length: int | None = None) -> Batch:
+    """One sequence for each document in memory, cut at `context_length`, padded to the longest."""
     starts, ends = tokenized.documents[:-1], tokenized.documents[1:]
-    lengths = ends - starts if context is None else np.minimum(ends - starts, context)
+    lengths = ends - starts
+    if context_length is not None:
+        lengths = np.minimum(lengths, context_length)
     columns_T = np.arange(max(int(lengths.max(initial=1)), 1))
     positions_BT = np.where(columns_T < lengths[:, None], starts[:, None] + columns_T, -1)
     documents_BT = np.broadcast_to(np.arange(len(starts))[:, None], positions_BT.shape)
-    return gather_rows(tokenized, positions_BT, documents_BT)
+    return gather_sequences(tokenized, positions_BT, documents_BT)
 
 
-def _document_rows(documents: np.ndarray, context: int) -> list[tuple[int, int, int]]:
-    """(document, first token, end) of every row."""
-    spans = zip(documents[:-1].tolist(), documents[1:].tolist(), strict=True)
-    return [
-        (document, start, min(start + context, last))
-        for document, (first, last) in enumerate(spans)
-        for start in range(first, last, context)
-    ]
+class PaddedSequences(NamedTuple):
+    """Some of the sequences: which ones, their ids and document ids [B, T] (-1 on padding)."""
+
+    indices: list[int]
+    ids: Tensor
+    documents: Tensor
+
+
+def padded_sequences(
+    sequences: Sequence[Sequence[int]], padding: int, device: torch.device
+) -> Iterator[PaddedSequences]:
+    """Sequences of similar length together, at most TOKENS_AT_ONCE tokens at once, each once."""
+    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order):
+            longest = len(sequences[order[end]])
+            if (end + 1 - start) * longest > TOKENS_AT_ONCE:
+                break
+            end += 1
+        indices = order[start:end]
+        lengths = torch.tensor([len(sequences[index]) for index in indices])
+        ids = torch.full((len(indices), max(1, int(lengths.max()))), padding)
+        for place, index in enumerate(indices):
+            ids[place, : len(sequences[index])] = torch.tensor(sequences[index], dtype=torch.int64)
+        inside = torch.arange(ids.shape[1]) < lengths[:, None]
+        documents = torch.where(inside, 0, PADDING_DOCUMENT)
+        yield PaddedSequences(indices, ids.to(device), documents.to(device))
+        start = end
+
+
+def token_spans(
+    encoding: tiktoken.Encoding, text: str, ids: Sequence[int]
+) -> npt.NDArray[np.int64]:
+    """Characters [T, 2] that each token covers, half-open.
+
+    Tokens that share the bytes of one character all cover it: "é" in two tokens → (0, 1), (0, 1).
+    """
+    entries = [encoding.decode_single_token_bytes(token) for token in ids]
+    lengths = np.array([len(entry) for entry in entries], dtype=np.int64)
+    ends = np.cumsum(lengths)
+    content = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    # Bytes 0b10...... continue a character; one more character begins behind the text.
+    begins = np.concatenate([(content & 0xC0) != 0x80, [True]])
+    character_of_byte = np.cumsum(begins) - 1
+    first = character_of_byte[np.minimum(ends - lengths, len(content))]
+    last = character_of_byte[np.maximum(ends - 1, 0)] + 1 if len(ids) else ends
+    return np.stack([first, last], axis=1)

@@ -160,7 +160,7 @@ class DenoisingSettings(ObjectiveSettings):
     )
 
     @property
-    def leaves_gaps(self) -> bool:
+    def deletes_tokens(self) -> bool:
         """Whether tokens are missing from the corrupted view."""
         return self.deletion_share > 0 or self.infill_share > 0
 

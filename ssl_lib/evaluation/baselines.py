@@ -16,7 +16,7 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
-from ssl_lib.batches.padded import token_spans
+from ssl_lib.batches.datasets import token_spans
 from ssl_lib.evaluation.contamination import window_hashes
 from ssl_lib.evaluation.statistics import Floats
 from ssl_lib.tokens.encodings import encode, special_ids

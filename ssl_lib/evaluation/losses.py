@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.errors import UserError
 from ssl_lib.objectives.held_out import held_out_batches, held_out_losses
 from ssl_lib.predictor import Predictor
@@ -22,7 +22,7 @@ from ssl_lib.tokens.store import TokenStore
 NTXENT_PARTS = ("token", "document")
 
 
-class ChosenDocuments(PackedRows):
+class ChosenDocuments(PackedSequences):
     """Sequences packed from some documents of a store alone, in the order given.
 
     Raises UserError for less than one sequence.
@@ -31,8 +31,8 @@ class ChosenDocuments(PackedRows):
     def __init__(self, store: TokenStore, context: int, chosen: NDArray[np.int64]) -> None:
         super().__init__(store, context, seed=0, shuffle=False)
         self.chosen = chosen
-        self.rows_per_epoch = int(self.lengths[chosen].sum()) // context
-        if self.rows_per_epoch < 1:
+        self.sequences_per_epoch = int(self.lengths[chosen].sum()) // context
+        if self.sequences_per_epoch < 1:
             raise UserError(
                 f"the {len(chosen)} held-out documents hold less than one sequence of "
                 f"model.context_length = {context} tokens; "

@@ -16,10 +16,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch
-from ssl_lib.batches.gaps import LONGEST_GAP, document_begins
-from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import NOISED, View, ViewMaker
+from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, document_begins
+from ssl_lib.batches.corruption import LONGEST_DELETION, corrupted_view
+from ssl_lib.batches.views import CORRUPTED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.layers import normalise, rotary_table
 from ssl_lib.model.trunk import Trunk
@@ -45,7 +44,7 @@ class DenoisingAutoencoder(Objective):
     """
 
     name = "denoising"
-    owns = (NOISED,)
+    owns = (CORRUPTED,)
 
     def __init__(
         self,
@@ -65,25 +64,27 @@ class DenoisingAutoencoder(Objective):
             nn.Linear(2 * width, width),
             nn.LayerNorm(width),
         )
-        gaps = self.settings.leaves_gaps and not self.by_document
-        self.after = nn.Embedding(LONGEST_GAP + 1, latent) if gaps else None
+        deletes = self.settings.deletes_tokens and not self.by_document
+        self.after = nn.Embedding(LONGEST_DELETION + 1, latent) if deletes else None
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The corrupted view."""
         vocabulary, settings = self.trunk.vocabulary, self.view_settings
-        return {NOISED: lambda batch, *chance: noised_view(batch, vocabulary, settings, *chance)}
+        return {
+            CORRUPTED: lambda batch, *chance: corrupted_view(batch, vocabulary, settings, *chance)
+        }
 
     def select(
         self, batch: Batch, views: Mapping[str, View], generator: Generator
     ) -> dict[str, Selection]:
         """The corrupted positions; with `mode: document`, all positions of all documents."""
-        view = views[NOISED]
+        view = views[CORRUPTED]
         if self.by_document:
-            return {self.name: _all_places(batch.first_rows(len(view.ids_RT)), view)}
-        tensors = {"positions": view.scored_S, "targets": view.targets_S}
-        if view.after_S is not None:
-            tensors["after"] = view.after_S
-        return {self.name: Selection(len(view.scored_S), tensors)}
+            return {self.name: _all_places(batch.first(len(view.ids_RT)), view)}
+        tensors = {"positions": view.target_positions_S, "targets": view.targets_S}
+        if view.offsets_S is not None:
+            tensors["after"] = view.offsets_S
+        return {self.name: Selection(len(view.target_positions_S), tensors)}
 
     def loss_sums(
         self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
@@ -95,10 +96,10 @@ class DenoisingAutoencoder(Objective):
         """
         chosen = selected[self.name]
         if self.by_document:
-            latent_KZ = self._latent_of_documents(hidden[NOISED], chosen["span"])
+            latent_KZ = self._latent_of_documents(hidden[CORRUPTED], chosen["span"])
             rebuilt_SD = self._at_places(latent_KZ[chosen["documents"]], chosen["places"])
         else:
-            states_SD = states_at(hidden[NOISED], chosen["positions"])
+            states_SD = states_at(hidden[CORRUPTED], chosen["positions"])
             rebuilt_SD = self.rebuild(states_SD, chosen.tensors.get("after"))
         matrix_VD = self.trunk.vocabulary_matrix()
         if self.settings.loss == "ce":

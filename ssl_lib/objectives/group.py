@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.curriculum import Emphasis
+from ssl_lib.batches.curriculum import SamplingWeights
 from ssl_lib.batches.views import View, ViewMaker, in_clean_order
 from ssl_lib.objectives.base import Objective, Selection
 
@@ -61,11 +61,11 @@ class ObjectiveGroup(nn.Module):
         self.objectives = nn.ModuleDict(self.by_name)  # the same, known to torch
 
     def prepare(
-        self, batch: Batch, generator: Generator, emphasis: Emphasis | None = None
+        self, batch: Batch, generator: Generator, sampling: SamplingWeights | None = None
     ) -> Prepared:
         """Make the views and choose the targets; nothing here depends on the weights.
 
-        `emphasis` is what the curriculum prefers to corrupt at this step; without it all positions
+        `sampling` is what the curriculum prefers to corrupt at this step; without it all positions
         are alike.
         """
         makers: dict[str, ViewMaker] = {}
@@ -73,7 +73,7 @@ class ObjectiveGroup(nn.Module):
             for name, maker in objective.view_makers().items():
                 if name in objective.owns or name not in makers:
                     makers[name] = maker
-        views = {name: maker(batch, generator, emphasis) for name, maker in makers.items()}
+        views = {name: maker(batch, generator, sampling) for name, maker in makers.items()}
         selected = {
             name: objective.select(batch, views, generator)
             for name, objective in self.by_name.items()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.model.devices import Placement
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.group import ObjectiveGroup, objective_losses, part_losses
@@ -21,9 +21,9 @@ VIEW_SEED = 20_260_203
 SEQUENCES_AT_ONCE = 32
 
 
-def held_out_batches(sequences: PackedRows, count: int) -> list[Batch]:
+def held_out_batches(sequences: PackedSequences, count: int) -> list[Batch]:
     """The first `count` sequences, or all there are, always the same, in batches of at most 32."""
-    count = min(count, sequences.rows_per_epoch)
+    count = min(count, sequences.sequences_per_epoch)
     whole = sequences.batch(0, count)
     return [
         Batch(*(tensor[start : start + SEQUENCES_AT_ONCE] for tensor in whole))

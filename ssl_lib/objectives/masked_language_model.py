@@ -11,7 +11,7 @@ from typing import Any
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.corruption import masked_view
 from ssl_lib.batches.views import MASKED, View, ViewMaker
 from ssl_lib.config import MlmSettings
 from ssl_lib.model.trunk import Trunk
@@ -45,8 +45,8 @@ class MaskedLanguageModel(Objective):
     ) -> dict[str, Selection]:
         """The masked positions and the tokens that stood there."""
         view = views[MASKED]
-        tensors = {"positions": view.scored_S, "targets": view.targets_S}
-        return {self.name: Selection(len(view.scored_S), tensors)}
+        tensors = {"positions": view.target_positions_S, "targets": view.targets_S}
+        return {self.name: Selection(len(view.target_positions_S), tensors)}
 
     def loss_sums(
         self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]

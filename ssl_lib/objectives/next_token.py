@@ -44,8 +44,8 @@ class NextTokenPredictor(Objective):
     ) -> dict[str, Selection]:
         """All positions with a successor, and that successor."""
         view = views[CAUSAL]
-        tensors = {"positions": view.scored_S, "targets": view.targets_S}
-        return {self.name: Selection(len(view.scored_S), tensors)}
+        tensors = {"positions": view.target_positions_S, "targets": view.targets_S}
+        return {self.name: Selection(len(view.target_positions_S), tensors)}
 
     def loss_sums(
         self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]

@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ssl_lib.batches.batch import Batch, number_starts_BT
-from ssl_lib.batches.masking import masked_view
+from ssl_lib.batches.corruption import masked_view
 from ssl_lib.batches.views import CAUSAL, MASKED, View, ViewMaker, causal_view
 from ssl_lib.config import MlmSettings, NumericalSettings
 from ssl_lib.model.trunk import Trunk
@@ -74,7 +74,7 @@ class NumericalPatternLearner(Objective):
 
         A number is predicted from the position before its first token, if its value is usable.
         """
-        masked_S, causal_S = views[MASKED].scored_S, views[CAUSAL].scored_S
+        masked_S, causal_S = views[MASKED].target_positions_S, views[CAUSAL].target_positions_S
         types_N, values_N = batch.types_BT.flatten(), batch.values_BT.flatten()
         begins_N = number_starts_BT(batch).flatten() & values_N.isfinite()
         before_S = causal_S[begins_N[causal_S + 1]]

@@ -13,7 +13,7 @@ import tiktoken
 import torch
 
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import place
 from ssl_lib.objectives.base import Objective
@@ -45,8 +45,8 @@ OnValidation = Callable[[int, float], None]
 class Corpora(NamedTuple):
     """Sequences to train on and sequences to validate on."""
 
-    train: PackedRows
-    validation: PackedRows
+    train: PackedSequences
+    validation: PackedSequences
 
 
 @dataclass

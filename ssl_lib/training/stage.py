@@ -14,7 +14,7 @@ from typing import Any
 import tiktoken
 import torch
 
-from ssl_lib.batches.datasets import PackedRows
+from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import Settings, with_best
 from ssl_lib.files import replace_folder, write_atomically
 from ssl_lib.model.devices import process_rank
@@ -66,8 +66,8 @@ def open_corpora(settings: Settings, root: Path) -> tuple[tiktoken.Encoding, Cor
     validation_store = TokenStore.open(folder / "validation")
     length, seed = settings.model.context_length, settings.seed
     corpora = Corpora(
-        PackedRows(train_store, length, seed),
-        PackedRows(validation_store, length, seed, shuffle=False),
+        PackedSequences(train_store, length, seed),
+        PackedSequences(validation_store, length, seed, shuffle=False),
     )
     digests = [train_store.meta["sha256"], validation_store.meta["sha256"]]
     encoding = read_encoding(str(folder / "encoding.json"))

@@ -129,11 +129,11 @@ class SelfSupervisedTrainer:
         for part in (self.seed, self.steps_done, self.placement.rank):
             seed = (seed * 6364136223846793005 + part + 1442695040888963407) % 2**63
         generator = torch.Generator().manual_seed(seed)
-        emphasis = self.curriculum.at(self.steps_done) if self.curriculum else None
+        sampling = self.curriculum.at(self.steps_done) if self.curriculum else None
         prepared: list[list[Prepared]] = []
         placed = [batch.trimmed().to(self.placement.device) for batch in batches]
         for group in self.groups:
-            prepared.append([group.prepare(batch, generator, emphasis) for batch in placed])
+            prepared.append([group.prepare(batch, generator, sampling) for batch in placed])
         return prepared
 
     def _forward_and_backward(

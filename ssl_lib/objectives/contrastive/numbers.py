@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from ssl_lib.batches.batch import Batch, number_index_BT
-from ssl_lib.batches.equivalents import EquivalentView
+from ssl_lib.batches.rewriting import EquivalentFormView
 from ssl_lib.batches.views import View
 from ssl_lib.numbers.similarity import similarity_of_orders
 from ssl_lib.objectives.base import LossTerm
@@ -73,7 +73,7 @@ def number_similarity_loss(
 
 
 def select_equivalents(
-    batch: Batch, negative: View, positive: EquivalentView, limit: int, generator: Generator
+    batch: Batch, negative: View, positive: EquivalentFormView, limit: int, generator: Generator
 ) -> Tensors:
     """Numbers that the view of equivalent forms shows in another form.
 

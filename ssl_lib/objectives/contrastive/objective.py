@@ -22,12 +22,15 @@ import tiktoken
 import torch
 from torch import Generator, Tensor, nn
 
-from ssl_lib.batches.alterations import altered_view, clean_view
 from ssl_lib.batches.batch import Batch
-from ssl_lib.batches.equivalents import EquivalentView, equivalent_view
-from ssl_lib.batches.masking import masked_view
-from ssl_lib.batches.noising import noised_view
-from ssl_lib.batches.views import MASKED, NOISED, View, ViewMaker, row_count
+from ssl_lib.batches.corruption import corrupted_view, masked_view
+from ssl_lib.batches.rewriting import (
+    EquivalentFormView,
+    anchor_view,
+    equivalent_form_view,
+    hard_negative_view,
+)
+from ssl_lib.batches.views import CORRUPTED, MASKED, View, ViewMaker, sequence_count
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings
 from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk
@@ -117,7 +120,7 @@ class ContrastiveTokenEncoder(Objective):
     @property
     def augmented(self) -> tuple[str, ...]:
         """Names of the augmented views, corrupted in two ways in turn: masked, noised, masked_2."""
-        names = [MASKED, NOISED]
+        names = [MASKED, CORRUPTED]
         for index in range(2, self.settings.views):
             names.append(f"{names[index % 2]}_{index // 2 + 1}")
         return tuple(names)
@@ -150,21 +153,21 @@ class ContrastiveTokenEncoder(Objective):
                 masking = MlmSettings(batch_fraction=fraction)
                 return lambda batch, *chance: masked_view(batch, vocabulary, masking, *chance)
             noise = DenoisingSettings(batch_fraction=fraction)
-            return lambda batch, *chance: noised_view(batch, vocabulary, noise, *chance)
+            return lambda batch, *chance: corrupted_view(batch, vocabulary, noise, *chance)
 
         # of the first two, which other objectives read too, all sequences
-        makers = {name: augmented(name, 1.0) for name in (MASKED, NOISED)}
-        makers[ANCHOR] = lambda batch, generator, emphasis: clean_view(
-            batch, vocabulary, row_count(batch, fraction)
+        makers = {name: augmented(name, 1.0) for name in (MASKED, CORRUPTED)}
+        makers[ANCHOR] = lambda batch, generator, sampling: anchor_view(
+            batch, vocabulary, sequence_count(batch, fraction)
         )
-        makers[HARD_NEGATIVE] = lambda batch, generator, emphasis: altered_view(
-            batch, vocabulary, row_count(batch, fraction), generator
+        makers[HARD_NEGATIVE] = lambda batch, generator, sampling: hard_negative_view(
+            batch, vocabulary, sequence_count(batch, fraction), generator
         )
         for name in self.augmented[2:]:
             makers[name] = augmented(name, fraction)
         if self.settings.equivalent_weight and encoding is not None:
-            makers[EQUIVALENT] = lambda batch, generator, emphasis: equivalent_view(
-                batch, vocabulary, encoding, row_count(batch, fraction), generator
+            makers[EQUIVALENT] = lambda batch, generator, sampling: equivalent_form_view(
+                batch, vocabulary, encoding, sequence_count(batch, fraction), generator
             )
         return makers
 
@@ -192,7 +195,7 @@ class ContrastiveTokenEncoder(Objective):
         """What each term compares, drawn in the order in which they stand here."""
         limit, vocabulary = self.settings.effective_batch, self.trunk.vocabulary
         augmented = [views[name] for name in self.augmented]
-        shared = batch.first_rows(min(len(view.ids_RT) for view in augmented))
+        shared = batch.first(min(len(view.ids_RT) for view in augmented))
         count = len(shared.token_ids_BT)
         present_BT = torch.stack([view.present_RT()[:count] for view in augmented]).all(0)
         token = select_tokens(shared, present_BT, vocabulary, limit, generator)
@@ -201,8 +204,8 @@ class ContrastiveTokenEncoder(Objective):
         for index, view in enumerate(augmented):
             document |= numbers_in_view(self.trunk, view).named(index)
         if self._uses_keys:
-            token |= _key_tensors(views[NOISED], count)
-        anchors = batch.first_rows(len(views[ANCHOR].ids_RT))
+            token |= _key_tensors(views[CORRUPTED], count)
+        anchors = batch.first(len(views[ANCHOR].ids_RT))
         number = select_numbers(anchors, limit, generator)
         # a query of the momentum encoder is one anchor, a pair of views is two
         each = 1 if self._uses_keys else 2
@@ -218,7 +221,7 @@ class ContrastiveTokenEncoder(Objective):
             selected["type"] = self._scored(len(token["positions"]), len(augmented), types)
         if self.settings.equivalent_weight:
             positive = views[EQUIVALENT]
-            assert isinstance(positive, EquivalentView)
+            assert isinstance(positive, EquivalentFormView)
             same = select_equivalents(anchors, views[HARD_NEGATIVE], positive, limit, generator)
             selected["equivalent"] = self._scored(len(same["values"]), 2, same)
         return selected

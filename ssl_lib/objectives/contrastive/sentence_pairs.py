@@ -158,7 +158,7 @@ def _hard_negatives(
     A changed sentence is paired with itself, and with the one that it paraphrased.
     """
     changed_M = torch.zeros(len(numbers.last_M), dtype=torch.bool, device=index_N.device)
-    at_S = index_N[negative.scored_S]
+    at_S = index_N[negative.target_positions_S]
     changed_M[at_S[at_S >= 0]] = True
     orders = []
     for ids_BT in (batch.token_ids_BT, negative.ids_RT):

@@ -1,0 +1,388 @@
+"""Corruption: which positions of a view are masked, replaced, swapped or deleted.
+
+Start at `masked_view` (Devlin et al. 2019) and `corrupted_view`, a mixture of kinds of noise
+(Vincent et al. 2010; Lewis et al. 2020). Both draw an exact number of target positions, alone or in
+groups that belong together (words, numbers, spans), from the generator that they are given.
+
+Shapes: B sequences of the batch, T positions, N = B * T flat positions, C candidates, G groups of
+them, S chosen positions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, document_begins
+from ssl_lib.batches.curriculum import SamplingWeights
+from ssl_lib.batches.views import View, candidates_N, padded_ids, sequence_count
+from ssl_lib.config import DenoisingSettings, MlmSettings
+from ssl_lib.tokens.running_values import vocabulary_tensors
+from ssl_lib.tokens.vocabulary import VocabularyTable
+
+LONGEST_SPAN = 10  # words, as in SpanBERT (Joshi et al. 2020)
+LONGEST_DELETION = 8  # tokens missing in a row
+
+
+def masked_view(
+    batch: Batch,
+    vocabulary: VocabularyTable,
+    settings: MlmSettings,
+    generator: Generator,
+    sampling: SamplingWeights | None = None,
+) -> View:
+    """Sequences with exactly round(mask_rate * candidates) positions masked.
+
+    Most get the mask token, some a random one, some keep their own. `settings.granularity` masks
+    them alone, by whole words or by spans; `sampling` is what the curriculum prefers.
+    """
+    batch = batch.first(sequence_count(batch, settings.batch_fraction))
+    ids_N = padded_ids(batch, vocabulary).flatten()
+    log_weights_N = None if sampling is None else sampling.log_weights_N(batch)
+    positions_C = candidates_N(batch, vocabulary).nonzero()[:, 0]
+    count = round(settings.mask_rate * len(positions_C))
+    words = settings.granularity != "token"
+    if words or settings.whole_numbers:
+        group_C = token_groups(positions_C, batch, vocabulary, settings.whole_numbers, words)
+        if settings.granularity == "span":
+            group_C = span_groups(positions_C, group_C, batch, settings.span_words, generator)
+        chosen_S = choose_groups(positions_C, group_C, count, batch, generator, log_weights_N)
+    else:
+        chosen_S = choose(positions_C, count, generator, log_weights_N)
+
+    masked = round(settings.mask_token_share * len(chosen_S))
+    replaced = masked + round(settings.random_token_share * len(chosen_S))
+    shuffled_S = chosen_S[_permutation(len(chosen_S), ids_N.device, generator)]
+    view_N = ids_N.clone()
+    view_N[shuffled_S[:masked]] = vocabulary.special.mask
+    random_S = shuffled_S[masked:replaced]
+    view_N[random_S] = random_ids(len(random_S), ids_N, chosen_S, vocabulary, generator)
+    ids_BT = view_N.view_as(batch.token_ids_BT)
+    return View(ids_BT, batch.document_ids_BT, False, chosen_S, ids_N[chosen_S])
+
+
+class NoisePositions(NamedTuple):
+    """Flat positions [S] of each kind of noise, no position in two of them."""
+
+    infilled: Tensor
+    noise_token: Tensor
+    random_token: Tensor
+    swapped: Tensor
+    digits: Tensor
+    deleted: Tensor
+
+
+def corrupted_view(
+    batch: Batch,
+    vocabulary: VocabularyTable,
+    settings: DenoisingSettings,
+    generator: Generator,
+    sampling: SamplingWeights | None = None,
+) -> View:
+    """Sequences with a mixture of noise on round(noise_rate * candidates) positions.
+
+    Spans infilled by one noise token, single noise tokens, random tokens, neighbors swapped, digits
+    changed, tokens deleted; targets are all that was touched. A swap touches its second token too,
+    and does not happen where another kind of noise or equal tokens forbid it.
+    """
+    batch = batch.first(sequence_count(batch, settings.batch_fraction))
+    ids_N = padded_ids(batch, vocabulary).flatten()
+    log_weights_N = None if sampling is None else sampling.log_weights_N(batch)
+    noise = _noise_positions(batch, vocabulary, settings, generator, log_weights_N)
+    unswapped_S = torch.cat(
+        [noise.infilled, noise.noise_token, noise.random_token, noise.digits, noise.deleted]
+    )
+    first_S, second_S = _swapped_pairs(noise.swapped, unswapped_S, batch, vocabulary)
+    touched_S = torch.cat([unswapped_S, first_S, second_S]).unique()
+
+    view_N = ids_N.clone()
+    view_N[first_S], view_N[second_S] = ids_N[second_S], ids_N[first_S]
+    other_S = random_ids(len(noise.digits), ids_N, touched_S, vocabulary, generator)
+    view_N[noise.digits] = _changed_digits(ids_N[noise.digits], other_S, vocabulary, generator)
+    random_S = random_ids(len(noise.random_token), ids_N, touched_S, vocabulary, generator)
+    view_N[noise.random_token] = random_S
+    view_N[noise.noise_token] = vocabulary.special.noise
+    deletions = None
+    if settings.deletes_tokens:
+        deleted_N, infilled_N = torch.zeros(2, len(ids_N), dtype=torch.bool, device=ids_N.device)
+        deleted_N[noise.deleted] = True
+        infilled_N[noise.infilled] = True
+        deletions = plan_deletions(batch, deleted_N, infilled_N)
+        view_N[deletions.noise_N] = vocabulary.special.noise
+    ids_BT = view_N.view_as(batch.token_ids_BT)
+    view = View(ids_BT, batch.document_ids_BT, False, touched_S, ids_N[touched_S])
+    if deletions is None:
+        return view
+    return remove_deleted(view, deletions, vocabulary.special.padding)
+
+
+def _noise_positions(
+    batch: Batch,
+    vocabulary: VocabularyTable,
+    settings: DenoisingSettings,
+    generator: Generator,
+    log_weights_N: Tensor | None,
+) -> NoisePositions:
+    """Infilled positions in spans of whole words, all others one by one."""
+    positions_C = candidates_N(batch, vocabulary).nonzero()[:, 0]
+    count = round(settings.noise_rate * len(positions_C))
+    shares = (
+        settings.noise_token_share,
+        settings.random_token_share,
+        settings.shuffle_share,
+        settings.digit_share,
+        settings.deletion_share,
+    )
+    share_K = torch.tensor(shares, dtype=torch.float64)
+    total = float(share_K.sum())
+    infilled = round(count * settings.infill_share / (settings.infill_share + total))
+    infilled_S = positions_C[:0]
+    if infilled:
+        group_C = token_groups(positions_C, batch, vocabulary, whole_numbers=True, words=True)
+        group_C = span_groups(positions_C, group_C, batch, settings.infill_words, generator)
+        infilled_S = choose_groups(positions_C, group_C, infilled, batch, generator, log_weights_N)
+        positions_C = positions_C[~torch.isin(positions_C, infilled_S)]
+    chosen_S = choose(positions_C, count - infilled, generator, log_weights_N)
+    chosen_S = chosen_S[_permutation(len(chosen_S), chosen_S.device, generator)]
+    # 10 positions and shares 0.4, 0.2, 0.2, 0.2, 0.0 → borders after 4, 6, 8, 10, 10 of them
+    borders = share_K.cumsum(0) / share_K.sum().clamp_min(1e-12) * len(chosen_S)
+    parts = chosen_S.tensor_split(borders.round().long()[:-1])
+    return NoisePositions(infilled_S, *parts)
+
+
+def _swapped_pairs(
+    positions_S: Tensor, taken_S: Tensor, batch: Batch, vocabulary: VocabularyTable
+) -> tuple[Tensor, Tensor]:
+    """Disjoint pairs of neighbors to swap: candidates of one document with different tokens.
+
+    Neither may be taken by another kind of noise: the swap would show the token that it hides.
+    """
+    allowed_N = candidates_N(batch, vocabulary)
+    allowed_N[taken_S] = False
+    width = batch.token_ids_BT.shape[1]
+    # Pairs begin at even places: 6 and 7 both give (6, 7), and no token is in two pairs.
+    first_S = positions_S - (positions_S % width) % 2
+    first_S = first_S[(first_S + 1) % width > 0].unique()
+    second_S = first_S + 1
+    documents_N, ids_N = batch.document_ids_BT.flatten(), batch.token_ids_BT.flatten()
+    different_S = ids_N[first_S] != ids_N[second_S]
+    together_S = documents_N[first_S] == documents_N[second_S]
+    pair_S = allowed_N[first_S] & allowed_N[second_S] & together_S & different_S
+    return first_S[pair_S], second_S[pair_S]
+
+
+def _changed_digits(
+    ids_S: Tensor, other_S: Tensor, vocabulary: VocabularyTable, generator: Generator
+) -> Tensor:
+    """Another digit group of the same length where the token is one, else that of `other_S`."""
+    changed_S = other_S.clone()
+    digits_V = vocabulary_tensors(vocabulary, ids_S.device).digits_V
+    digits_S = digits_V[ids_S]
+    for length in digits_S.unique().tolist():
+        if length > 0:
+            groups_M = (digits_V[: vocabulary.ordinary] == length).nonzero()[:, 0]
+            where_S = (digits_S == length).nonzero()[:, 0]
+            drawn_S = torch.randint(len(groups_M), (len(where_S),), generator=generator)
+            changed_S[where_S] = groups_M[drawn_S.to(ids_S.device)]
+    return changed_S
+
+
+def random_ids(
+    count: int,
+    ids_N: Tensor,
+    hidden_S: Tensor,
+    vocabulary: VocabularyTable,
+    generator: Generator,
+) -> Tensor:
+    """Ordinary token ids [count], as often as they stand in `ids_N` outside positions `hidden_S`.
+
+    Nothing in the view may tell the tokens at these. Drawn from the whole vocabulary, most would be
+    rare ones, and a rare token in clean text would look like noise; only where everything is hidden
+    are they drawn from it all the same.
+    """
+    open_N = ids_N < vocabulary.ordinary
+    open_N[hidden_S] = False
+    pool_M = ids_N[open_N]
+    if not len(pool_M):
+        pool_M = torch.arange(vocabulary.ordinary, device=ids_N.device)
+    drawn = torch.randint(len(pool_M), (count,), generator=generator)
+    return pool_M[drawn.to(ids_N.device)]
+
+
+class Deletions(NamedTuple):
+    """Flat masks of clean positions: `deleted_N` go, `noise_N` become the noise token.
+
+    `offset_N` counts how far a deleted position lies behind the one that stands for it, else 0.
+    """
+
+    deleted_N: Tensor
+    noise_N: Tensor
+    offset_N: Tensor
+
+
+def plan_deletions(batch: Batch, deleted_N: Tensor, infilled_N: Tensor) -> Deletions:
+    """What goes when these flat positions are deleted and infilled (Lewis et al. 2020, BART).
+
+    A deleted token leaves no trace; an infilled span leaves one noise token, which stands for its
+    first token. A run of missing tokens has something before it in its sequence and document, and
+    at most LONGEST_DELETION tokens: where it would not, the noise token stands in place of one of
+    them.
+    """
+    index_N = torch.arange(len(deleted_N), device=deleted_N.device)
+    begins_N = document_begins(batch.document_ids_BT).flatten()
+    before_N = torch.cat([infilled_N.new_zeros(1), infilled_N[:-1]])
+    opens_N = infilled_N & (begins_N | ~before_N)
+    missing_N = deleted_N | infilled_N & ~opens_N
+    # a b c d e with c, d, e missing: the last position that stands is b, the offsets are 1, 2, 3
+    last_N = torch.where(~missing_N | begins_N, index_N, 0).cummax(0).values
+    offset_N = (index_N - last_N) % (LONGEST_DELETION + 1)
+    stays_N = missing_N & (offset_N == 0)
+    missing_N &= ~stays_N
+    return Deletions(missing_N, opens_N | stays_N, torch.where(missing_N, offset_N, 0))
+
+
+def remove_deleted(view: View, deletions: Deletions, padding: int) -> View:
+    """The view without deleted tokens: the rest of each sequence moves up, padding follows.
+
+    The position before deleted tokens rebuilds them: position q the clean tokens at q + 1, q + 2,
+    ...
+    """
+    deleted_BT = deletions.deleted_N.view_as(view.ids_RT)
+    order_BT = deleted_BT.int().argsort(dim=1, stable=True)
+    gone_BT = deleted_BT.gather(1, order_BT)
+    place_BT = (~deleted_BT).cumsum(1) - 1
+    sequences, width = deleted_BT.shape
+    start_B1 = torch.arange(sequences, device=place_BT.device)[:, None] * width
+    offsets_S = deletions.offset_N[view.target_positions_S]
+    documents_BT = view.document_ids_RT.gather(1, order_BT)
+    return View(
+        ids_RT=view.ids_RT.gather(1, order_BT).masked_fill(gone_BT, padding),
+        document_ids_RT=documents_BT.masked_fill(gone_BT, PADDING_DOCUMENT),
+        causal=view.causal,
+        target_positions_S=view.target_positions_S - offsets_S,
+        targets_S=view.targets_S,
+        source_N=torch.where(deleted_BT, -1, place_BT + start_B1).flatten(),
+        offsets_S=offsets_S,
+    )
+
+
+def choose(
+    positions_C: Tensor, count: int, generator: Generator, log_weights_N: Tensor | None = None
+) -> Tensor:
+    """`count` of the candidates, in their order; what weighs more is drawn more readily."""
+    log_weights_C = None if log_weights_N is None else log_weights_N[positions_C]
+    order_C = _random_order(len(positions_C), log_weights_C, positions_C.device, generator)
+    return positions_C[order_C[:count]].sort().values
+
+
+def choose_groups(
+    positions_C: Tensor,
+    group_C: Tensor,
+    count: int,
+    batch: Batch,
+    generator: Generator,
+    log_weights_N: Tensor | None = None,
+) -> Tensor:
+    """`count` of the candidates, in their order, group by group; `group_C` counts groups up from 0.
+
+    Groups are taken whole as long as they fit, then single tokens make up the number. Where none
+    are left, one group is cut, a number only if there is nothing else. A group weighs as much as
+    the mean of its tokens.
+    """
+    sizes_G = torch.bincount(group_C)
+    log_weights_G = None
+    if log_weights_N is not None:
+        log_weights_G = torch.bincount(group_C, log_weights_N[positions_C]) / sizes_G
+    order_G = _random_order(len(sizes_G), log_weights_G, positions_C.device, generator)
+    # Sizes 2, 3, 1 in this order and a count of 4: the first fits, the second does not, the third
+    # is a single token, and the fourth token is cut off the second group.
+    ordered_G = sizes_G[order_G]
+    fits_G = ordered_G.cumsum(0) <= count
+    missing = count - int(ordered_G[fits_G].sum())
+    singles_G = (~fits_G & (ordered_G == 1)).nonzero()[:missing, 0]
+    fits_G[singles_G] = True
+    missing -= len(singles_G)
+    chosen_G = torch.zeros_like(sizes_G, dtype=torch.bool)
+    chosen_G[order_G[fits_G]] = True
+    chosen_C = chosen_G[group_C]
+    if missing:
+        numeric_C = batch.number_BT.flatten()[positions_C] != NO_NUMBER
+        numeric_G = torch.bincount(group_C, numeric_C.double()) > 0
+        left_G = order_G[~fits_G]
+        long_G = left_G[sizes_G[left_G] >= missing]
+        cut = long_G[numeric_G[long_G].int().argsort(stable=True)[0]]
+        chosen_C[(group_C == cut).nonzero()[:missing, 0]] = True
+    return positions_C[chosen_C]
+
+
+def token_groups(
+    positions_C: Tensor,
+    batch: Batch,
+    vocabulary: VocabularyTable,
+    whole_numbers: bool,
+    words: bool,
+) -> Tensor:
+    """Group index [C] of each candidate: tokens of one number share theirs, those of one word too.
+
+    Each of the two if asked for; every other token has its own. A group ends with its document and
+    its sequence at the latest. "the", " thermo", "dynamic", " 1", ",", "234" → 0, 1, 1, 2, 2, 2
+    """
+    together_C = torch.zeros_like(positions_C, dtype=torch.bool)
+    if whole_numbers:
+        number_C = batch.number_BT.flatten()[positions_C]
+        together_C[1:] |= (number_C[1:] == number_C[:-1]) & (number_C[1:] != NO_NUMBER)
+    if words:
+        ids_C = batch.token_ids_BT.flatten()[positions_C]
+        columns = vocabulary_tensors(vocabulary, ids_C.device)
+        together_C[1:] |= columns.word_start_V[ids_C[1:]] & columns.word_end_V[ids_C[:-1]]
+    begins_C = ~(together_C & _adjacent(positions_C, batch))
+    return begins_C.long().cumsum(0) - 1
+
+
+def span_groups(
+    positions_C: Tensor, word_C: Tensor, batch: Batch, span_words: float, generator: Generator
+) -> Tensor:
+    """Group index [C] of each candidate, the groups being spans of words (Joshi et al. 2020).
+
+    Their length is geometric with mean `span_words`, cut after LONGEST_SPAN words and at the end of
+    a document or sequence.
+    """
+    starts_C = torch.ones_like(positions_C, dtype=torch.bool)
+    starts_C[1:] = word_C[1:] != word_C[:-1]
+    drawn_C = torch.rand(len(positions_C), generator=generator) < 1.0 / span_words
+    begins_C = starts_C & drawn_C.to(starts_C.device) | ~_adjacent(positions_C, batch)
+    first_word_C = torch.where(begins_C, word_C, 0).cummax(0).values
+    begins_C |= starts_C & ((word_C - first_word_C) % LONGEST_SPAN == 0)
+    return begins_C.long().cumsum(0) - 1
+
+
+def _adjacent(positions_C: Tensor, batch: Batch) -> Tensor:
+    """True where the candidate before stands right before it in the same sequence and document."""
+    sequence_C = positions_C // batch.token_ids_BT.shape[1]
+    document_C = batch.document_ids_BT.flatten()[positions_C]
+    adjacent_C = torch.zeros_like(positions_C, dtype=torch.bool)
+    adjacent_C[1:] = positions_C[1:] == positions_C[:-1] + 1
+    adjacent_C[1:] &= sequence_C[1:] == sequence_C[:-1]
+    adjacent_C[1:] &= document_C[1:] == document_C[:-1]
+    return adjacent_C
+
+
+def _random_order(
+    count: int, log_weights: Tensor | None, device: torch.device, generator: Generator
+) -> Tensor:
+    """A random order in which what weighs more stands earlier.
+
+    This is drawing without replacement (Efraimidis and Spirakis 2006), by Gumbel noise.
+    """
+    if log_weights is None:
+        return _permutation(count, device, generator)
+    uniform = torch.rand(count, generator=generator, dtype=torch.float64)
+    exponential = -torch.log1p(-uniform)
+    gumbel = -exponential.clamp_min(1e-300).log().to(device)
+    return (log_weights + gumbel).argsort(descending=True, stable=True)
+
+
+def _permutation(count: int, device: torch.device, generator: Generator) -> Tensor:
+    return torch.randperm(count, generator=generator).to(device)
