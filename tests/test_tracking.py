@@ -26,7 +26,7 @@ from ssl_lib.tracking import (
     resume_run,
     start_run,
 )
-from ssl_lib.tracking.spool import Spool
+from ssl_lib.tracking.outbox import Outbox
 from ssl_lib.tracking.store import home_of, store_uri
 
 SETTINGS = Settings()
@@ -227,33 +227,33 @@ def test_four_processes_may_create_the_same_store(tmp_path: Path) -> None:
     assert {found.info.run_name for found in stored} == {"p0", "p1", "p2", "p3", "fifth"}
 
 
-def test_spool_is_bounded_and_survives_a_torn_line(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "run.jsonl", limit_bytes=1000)
+def test_outbox_is_bounded_and_survives_a_torn_line(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "run.jsonl", limit_bytes=1000)
     points = [
         {"kind": "metric", "key": "loss", "value": 1.0, "step": step, "time": 0}
         for step in range(100)
     ]
-    dropped = spool.append(points)
+    dropped = outbox.append(points)
     assert 0 < dropped < 100
-    assert spool.append([{"kind": "status", "value": "FINISHED", "time": 0}]) == 0
-    with spool.path.open("ab") as file:
+    assert outbox.append([{"kind": "status", "value": "FINISHED", "time": 0}]) == 0
+    with outbox.path.open("ab") as file:
         file.write(b'{"kind": "met')
     seen: list[dict] = []
-    assert spool.replay(seen.extend) == 101 - dropped
+    assert outbox.replay(seen.extend) == 101 - dropped
     assert seen[-1]["kind"] == "status"
-    assert spool.replay(seen.extend) == 0
+    assert outbox.replay(seen.extend) == 0
 
 
-def test_spool_keeps_what_could_not_be_sent(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "run.jsonl")
-    spool.append([{"kind": "tag", "key": "a", "value": "b"}])
+def test_outbox_keeps_what_could_not_be_sent(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "run.jsonl")
+    outbox.append([{"kind": "tag", "key": "a", "value": "b"}])
 
     def away(_: list[dict]) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        spool.replay(away)
-    assert spool.replay(lambda _: None) == 1
+        outbox.replay(away)
+    assert outbox.replay(lambda _: None) == 1
 
 
 class Server:
@@ -341,7 +341,7 @@ def test_server_killed_in_the_middle_loses_and_doubles_nothing(
     assert sorted(point.step for point in points) == list(range(600))
     assert following._client.get_run(run.run_id).info.status == "FINISHED"
     assert following._client.list_artifacts(run.run_id, "late")
-    assert not list((tmp_path / ".ssl_lib" / "spool").rglob("*.jsonl"))
+    assert not list((tmp_path / ".ssl_lib" / "outbox").rglob("*.jsonl"))
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.statistics import independent_difference
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
-from ssl_lib.tracking.reading import StoredRun, read_runs
+from ssl_lib.tracking import StoredRun, read_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,9 +1,17 @@
-"""MLflow, behind a small port. The only package that imports mlflow."""
+"""MLflow, behind a small port. The only package that imports mlflow.
 
-from ssl_lib.tracking.reading import StoredRun, read_runs
+It is handed files and metrics and knows nothing of models. Start in run.py.
+
+run.py          a run: an object with `log(metrics, step)`
+outbox.py       what waits for a store that is away, and how each of it is sent
+store.py        where the store is, how to reach it, what runs it holds
+registry.py     registered models: the champion, downloads, serving
+text_model.py   the stored model, as MLflow runs it by itself
+"""
+
 from ssl_lib.tracking.registry import download_model, promote, serve_model
 from ssl_lib.tracking.run import NullRun, Run, resume_run, start_run
-from ssl_lib.tracking.store import TrackingError, serve_ui
+from ssl_lib.tracking.store import StoredRun, TrackingError, read_runs, serve_ui
 
 __all__ = [
     "NullRun",

@@ -1,4 +1,4 @@
-"""The store that `tracking.uri` names: where it is, how to reach it, and MLflow's pages over it."""
+"""The store that `tracking.uri` names: where it is, how to reach it, what runs it holds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -17,6 +19,10 @@ from ssl_lib.errors import UserError, require_extra
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+    from mlflow.exceptions import MlflowException
+
+MOST_RUNS = 1000  # of an experiment that are searched for a name or the beginning of an id
 
 
 class TrackingError(UserError):
@@ -34,55 +40,25 @@ def connect(settings: Settings, root: Path) -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    # a run of the shell or of a parent process is none of ours
     os.environ.pop("MLFLOW_RUN_ID", None)
     from mlflow import MlflowClient
 
-    for name in (
-        "mlflow",
-        "alembic",
-        "urllib3.connectionpool",
-    ):  # after the import, which sets them
+    # after the import, which sets these levels
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with first_touch(root):
         return MlflowClient(tracking_uri=store_uri(settings, root))
 
 
-def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
-    """Serve MLflow's pages over the store of the settings on 127.0.0.1 until interrupted (one worker, 0.5 GB)."""
-    store = store_uri(settings, root)
-    if store.startswith("http"):
-        print(f"The runs are on a server already: open {store}")
-        return
-    client = connect(settings, root)
-    with first_touch(root):
-        find_experiment(client, settings, root)
-    hosts = "localhost:*,127.0.0.1:*"
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        store,
-        "--host",
-        "127.0.0.1",
-    ]
-    command += ["--port", str(port), "--workers", "1", "--allowed-hosts", hosts]
-    command += ["--artifacts-destination", str(home_of(root) / "mlartifacts")]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
-    status = subprocess.run(command, env=environment, cwd=home_of(root), check=False).returncode
-    if status:
-        raise TrackingError(
-            f"mlflow server ended with status {status}; is port {port} free? Choose another with --port"
-        )
-
-
 def store_uri(settings: Settings, root: Path) -> str:
-    """The setting, else MLFLOW_TRACKING_URI, else `mlflow.db` at the project root; sqlite paths become absolute."""
-    uri = (
-        settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "") or "sqlite:///mlflow.db"
-    )
+    """The setting, else MLFLOW_TRACKING_URI, else `mlflow.db` at the project's root.
+
+    Paths of SQLite files become absolute.
+    """
+    uri = settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri = uri or "sqlite:///mlflow.db"
+    # "sqlite:///mlflow.db" → "sqlite:////home/…/mlflow.db"
     relative = uri.removeprefix("sqlite:///")
     if relative != uri and not relative.startswith("/"):
         return f"sqlite:///{home_of(root) / relative}"
@@ -90,25 +66,26 @@ def store_uri(settings: Settings, root: Path) -> str:
 
 
 def home_of(root: Path) -> Path:
-    """The project itself: `dvc exp run --temp` and DVC's queue work in a copy below `.dvc/tmp/exps`, deleted later."""
+    """The project itself: DVC runs experiments in copies of it, which are deleted later.
+
+    `dvc exp run --temp` and DVC's queue make them below `.dvc/tmp/exps`.
+    """
     root = root.resolve()
+    # …/project/.dvc/tmp/exps/standalone/tmpabc → …/project
     for folder in root.parents:
-        if (
-            folder.name == "exps"
-            and folder.parent.name == "tmp"
-            and folder.parent.parent.name == ".dvc"
-        ):
-            return folder.parent.parent.parent
+        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+            return folder.parents[2]
     return root
 
 
-def spool_folder(root: Path, uri: str) -> Path:
+def outbox_folder(root: Path, uri: str) -> Path:
     """Where operations wait for the store `uri`."""
-    return home_of(root) / ".ssl_lib" / "spool" / hashlib.sha256(uri.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(uri.encode()).hexdigest()
+    return home_of(root) / ".ssl_lib" / "outbox" / digest[:12]
 
 
 def first_touch(root: Path) -> FileLock:
-    """Of four processes that create a store at the same time, one survives: they take turns."""
+    """A lock: of four processes that create a store at the same time, one survives without it."""
     folder = home_of(root) / ".ssl_lib" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / "mlflow")
@@ -119,20 +96,126 @@ def find_experiment(client: MlflowClient, settings: Settings, root: Path) -> str
     from mlflow.exceptions import MlflowException
 
     name = settings.tracking.experiment
-    if (found := client.get_experiment_by_name(name)) is None:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # a remote store keeps its artifacts where its server says
         remote = client.tracking_uri.startswith("http")
+        artifacts = None if remote else (home_of(root) / "mlartifacts").as_uri()
         try:
-            return client.create_experiment(
-                name, None if remote else (home_of(root) / "mlartifacts").as_uri()
-            )
-        except MlflowException:  # another machine was faster, if the server knows it now
-            if (found := client.get_experiment_by_name(name)) is None:
+            return str(client.create_experiment(name, artifacts))
+        except MlflowException:
+            # another machine was faster, if the server knows it now
+            found = client.get_experiment_by_name(name)
+            if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
         raise TrackingError(
-            f"tracking.experiment: {name!r} was deleted; choose another name or restore it in MLflow"
+            f"tracking.experiment: {name!r} was deleted; "
+            "choose another name or restore it in MLflow"
         )
-    return found.experiment_id
+    return str(found.experiment_id)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run of the store: what was set, and the last value of every metric.
+
+    `started` is seconds since 1970.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    started: float
+    commit: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+
+
+def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[StoredRun]:
+    """Runs by id, beginning of an id (four characters or more) or name (the newest one of it).
+
+    Raises TrackingError if there is no such run, if a beginning fits several, or if the store does
+    not answer.
+    """
+    client = connect(settings, root)
+    try:
+        with first_touch(root):
+            experiment_id = find_experiment(client, settings, root)
+        newest_first = ["attributes.start_time DESC"]
+        found = client.search_runs([experiment_id], max_results=MOST_RUNS, order_by=newest_first)
+    except failures() as error:
+        raise unusable(client.tracking_uri, error) from None
+    known: list[MlflowRun] = list(found)
+    stored = []
+    for text in wanted:
+        run = _find(client, known, text, settings)
+        stored.append(
+            StoredRun(
+                run_id=run.info.run_id,
+                name=run.info.run_name or run.info.run_id[:8],
+                status=run.info.status,
+                started=(run.info.start_time or 0) / 1000,
+                commit=run.data.tags.get("mlflow.source.git.commit", ""),
+                params=dict(run.data.params),
+                metrics=dict(run.data.metrics),
+            )
+        )
+    return stored
+
+
+def _find(client: MlflowClient, known: list[MlflowRun], text: str, settings: Settings) -> MlflowRun:
+    for run in known:
+        if text in (run.info.run_id, run.info.run_name):
+            return run
+    # the beginning of an id, as pages and logs show it: "3f2a"
+    fitting = [run for run in known if len(text) >= 4 and run.info.run_id.startswith(text)]
+    if len(fitting) > 1:
+        raise TrackingError(f"{text} is the beginning of {len(fitting)} runs; give more of the id")
+    if fitting:
+        return fitting[0]
+    try:
+        # of another experiment, or older than those that were searched
+        return client.get_run(text)
+    except failures():
+        where = f"experiment {settings.tracking.experiment!r}"
+        raise TrackingError(
+            f"{text} is no run of {where}; see names and ids with `ssl-lib ui`"
+        ) from None
+
+
+def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
+    """Serve MLflow's pages over the store on 127.0.0.1 until interrupted (one worker, 0.5 GB).
+
+    Raises TrackingError if the server cannot start.
+    """
+    store = store_uri(settings, root)
+    if store.startswith("http"):
+        print(f"The runs are on a server already: open {store}")
+        return
+    client = connect(settings, root)
+    with first_touch(root):
+        find_experiment(client, settings, root)
+    home = home_of(root)
+    print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
+    status = run_mlflow(
+        *"server --host 127.0.0.1 --workers 1 --allowed-hosts localhost:*,127.0.0.1:*".split(),
+        *("--port", str(port), "--backend-store-uri", store),
+        *("--artifacts-destination", str(home / "mlartifacts")),
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+        cwd=home,
+    )
+    if status:
+        raise TrackingError(
+            f"mlflow server ended with status {status}; "
+            f"is port {port} free? Choose another with --port"
+        )
+
+
+def run_mlflow(*words: str, cwd: Path | None = None, **environment: str) -> int:
+    """Exit status of `mlflow WORDS`, with these variables in its environment."""
+    command = [sys.executable, "-m", "mlflow", *words]
+    return subprocess.run(command, env=os.environ | environment, cwd=cwd, check=False).returncode
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -142,14 +225,22 @@ def failures() -> tuple[type[Exception], ...]:
     return (MlflowException, OSError)
 
 
+def http_status(error: MlflowException) -> int:
+    """The HTTP status that stands for an error of MLflow."""
+    status: Any = error.get_http_status_code()  # type: ignore[no-untyped-call]  # has no types
+    return int(status)
+
+
 def unusable(uri: str, error: Exception) -> TrackingError:
     """What a user is told about a store that does not answer."""
     shown = uri.rpartition("@")[2]  # without a password
     return TrackingError(
-        f"tracking.uri: {shown} cannot be used ({first_line(error)}); start that server or leave it empty"
+        f"tracking.uri: {shown} cannot be used ({first_line(error)}); "
+        "start that server or leave it empty"
     )
 
 
 def first_line(error: Exception) -> str:
     """The beginning of an error's message."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:200]
