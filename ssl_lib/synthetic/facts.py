@@ -63,7 +63,7 @@ TABLES = {
         An {name} with a sepal of {d} cm has a petal of {a} cm.
         """,
     ),
-    # columns: alcohol 0, ash 2, magnesium 4, colour 9, class 13
+    # columns: alcohol 0, ash 2, magnesium 4, color 9, class 13
     "wine": Table(
         ("wine_data.csv",),
         {"a": 0, "b": 9, "d": 4, "e": 2},

@@ -210,11 +210,11 @@ COUNTED = ("books", "chairs", "bricks", "pens")  # the things of propositions
 
 
 def draw_quantity(draw: Draw, kind: str) -> int:
-    """A quantity of the split, log-uniform, in the smallest unit of its kind, of 3 to 5 figures."""
+    """A quantity of the split, log-uniform, in the smallest unit of its kind."""
     low, high = KINDS[kind].low, KINDS[kind].high
     while True:
         value = int(low * (high / low) ** draw.random())
-        # round amounts of money: 90,000,000 // 90,000 = 1000, so to whole thousands
+        # 90,000,000 // 90,000 = 1000: amounts of money are whole thousands
         value -= value % (high // 90_000)
         if operand_split("quantity", value) == draw.split:
             return value
