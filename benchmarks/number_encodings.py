@@ -24,12 +24,8 @@ import numpy as np
 import torch
 
 from ssl_lib.config import Digits, NumberEmbedding, Settings, ValueHead, load_settings
-from ssl_lib.evaluation.number_prediction import (
-    NextNumbers,
-    absolute_error,
-    forecasts,
-    next_numbers,
-)
+from ssl_lib.evaluation.number_prediction import NextNumbers, absolute_error, next_numbers
+from ssl_lib.evaluation.tasks import TASKS
 from ssl_lib.predictor import Predictor
 from ssl_lib.synthetic.items import next_token_documents
 from ssl_lib.tokens.store import tokenize
@@ -81,7 +77,8 @@ def one_run(settings: Settings, numbers: NextNumbers, folder: Path) -> Outcome:
     """Train once on the tokens in `folder` and evaluate the model on held-out text."""
     encoding, corpora, _ = open_corpora(settings, folder)
     result = fit(settings, encoding, corpora, NullRun())
-    predicted = forecasts(Predictor(settings, encoding, result.objectives), numbers.prompts)
+    model = Predictor(settings, encoding, result.objectives)
+    predicted = TASKS["number_prediction"].load().answer(model, numbers)
     # 340 and 512 have the same exponent, 2; zero and negative numbers have none and are not right.
     positive = (numbers.values > 0) & (predicted.point > 0)
     exponents = np.floor(np.log10(numbers.values[positive]))

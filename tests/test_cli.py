@@ -20,10 +20,10 @@ import tiktoken
 from ssl_lib import cli
 from ssl_lib.config import Settings, load_settings
 from ssl_lib.files import output_lock
+from ssl_lib.objectives.model_folder import save_model
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.predictor import load
 from ssl_lib.tokens import fetch
-from ssl_lib.objectives.model_folder import save_model
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
