@@ -195,6 +195,13 @@ def test_outputs_of_stages_are_not_in_git() -> None:
         assert f"/{out}/" in ignored or f"/{Path(out).parts[0]}/" in ignored, out
 
 
+def test_continuous_integration_runs_the_tests_and_the_checks() -> None:
+    (job,) = yaml(ROOT / ".github" / "workflows" / "ci.yml")["jobs"].values()
+    assert job["steps"][-1] == {"run": ".ci/run"}
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert {"make test", "make check"} <= set(lines)
+
+
 def test_dependencies_that_break_prefect_are_capped_and_torch_is_pinned() -> None:
     import tomllib
 

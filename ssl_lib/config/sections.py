@@ -119,6 +119,7 @@ class ModelSettings(Section):
     width: Positive = Field(128, description="of the hidden states: a multiple of 2 * heads")
     heads: Positive = Field(4, description="attention heads of every layer")
     context_length: Annotated[int, Field(ge=8)] = Field(128, description="tokens in a sequence")
+    # docs/LOG.md compares the kinds at equal tokens: fourier is ahead of all others.
     number_embedding: NumberEmbedding = Field(
         "fourier",
         description="none, value, log_value, exponent_bins, fourier or place_value. "
@@ -167,6 +168,7 @@ class TrainingSettings(Section):
     learning_rate: Rate = Field(0.02, description="Muon: the matrices")
     adamw_learning_rate: Rate = Field(0.003, description="AdamW: everything else")
     weight_decay: Weight = Field(0.0, description="of Muon's matrices, decoupled")
+    # The schedule of both rates: up in a line, then down along a cosine.
     warmup_steps: NonNegative = Field(
         50, description="steps in which the learning rate rises to its highest"
     )
@@ -271,6 +273,7 @@ class ExternalTask(Section):
         "", description="CoNLL file that the probe is chosen by; empty: a part of train"
     )
     outside: str = Field("", description="label of words that are not asked, such as O")
+    # Of `Revenue NN O`, with the columns at 0 and -1: the word Revenue with the label O.
     word_column: int = Field(0, description="of CoNLL: counted from 0, or from -1 back")
     label_column: int = Field(-1, description="of CoNLL: counted from 0, or from -1 back")
     cue: str = Field("", description='what is put after each question, such as " The answer is"')
