@@ -17,7 +17,7 @@ from torch import Tensor
 from ssl_lib.batches.datasets import PaddedSequences, padded_sequences, token_spans
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import Placement, place
-from ssl_lib.model.layers import normalise
+from ssl_lib.model.layers import normalize
 from ssl_lib.numbers import Number, find_numbers
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.model_folder import ModelError, read_model, save_model
@@ -313,7 +313,7 @@ class Predictor:
             if not every_layer:
                 return self.trunk(ids, documents, causal_R).float()
             layers = self.trunk.layer_states(ids, documents, causal_R)
-            return torch.cat([normalise(hidden_RTD.float()) for hidden_RTD in layers], dim=-1)
+            return torch.cat([normalize(hidden_RTD.float()) for hidden_RTD in layers], dim=-1)
 
     def _nats(self, hidden_SD: Tensor, targets_S: Tensor) -> np.ndarray:
         """Nats [S] of tokens after the states before them; the vocabulary is seen by a few thousand at a time."""

@@ -361,13 +361,13 @@ def token_difficulty_loop(counts: Sequence[int]) -> list[float]:
     return found
 
 
-def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_R1TT: Tensor) -> Tensor:
+def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_B1TT: Tensor) -> Tensor:
     """Attention (Vaswani et al. 2017, eq. 1) by loops over rows, heads and positions; [R, H, T, K] each."""
     mixed = torch.zeros_like(value)
     for row in range(query.shape[0]):
         for head in range(query.shape[1]):
             for position in range(query.shape[2]):
-                seen = allowed_R1TT[row, 0, position].nonzero()[:, 0]
+                seen = allowed_B1TT[row, 0, position].nonzero()[:, 0]
                 scores = torch.stack(
                     [query[row, head, position] @ key[row, head, other] for other in seen]
                 )

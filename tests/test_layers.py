@@ -1,4 +1,4 @@
-"""Attention and short convolutions against their definitions, and which rows go through which layers."""
+"""Attention and short convolutions against their definitions, and which layers sequences take."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ from torch.nn import functional
 from ssl_lib.model.layers import (
     LONGEST_PLAIN,
     Attention,
+    AttentionInputs,
     ShortConvolution,
-    Surroundings,
     attend,
-    normalise,
+    attention_mask,
+    normalize,
     rotary_table,
     rotate,
+    same_document_before,
 )
-from ssl_lib.model.trunk import MODES, Trunk, TrunkShape, attention_mask, same_document_before
+from ssl_lib.model.trunk import MODES, Trunk, TrunkShape
 from tests.reference import slow_attention, slow_keys_of_the_position_before, slow_short_convolution
 
-ROWS, HEADS, POSITIONS, WIDTH = 2, 3, 9, 8
+SEQUENCES, HEADS, POSITIONS, WIDTH = 2, 3, 9, 8
 
 
 def _parts(positions: int = POSITIONS) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     return [
-        torch.randn(ROWS, HEADS, positions, WIDTH, generator=generator, requires_grad=True)
+        torch.randn(SEQUENCES, HEADS, positions, WIDTH, generator=generator, requires_grad=True)
         for _ in range(3)
     ]
 
 
 def _allowed(positions: int = POSITIONS) -> torch.Tensor:
-    """A causal row and a row of two documents."""
-    allowed_RTT = torch.ones(ROWS, positions, positions, dtype=torch.bool)
-    allowed_RTT[0] = allowed_RTT[0].tril()
-    allowed_RTT[1, :4, 4:] = allowed_RTT[1, 4:, :4] = False
-    return allowed_RTT[:, None]
+    """A causal sequence and one of two documents."""
+    allowed_BTT = torch.ones(SEQUENCES, positions, positions, dtype=torch.bool)
+    allowed_BTT[0] = allowed_BTT[0].tril()
+    allowed_BTT[1, :4, 4:] = allowed_BTT[1, 4:, :4] = False
+    return allowed_BTT[:, None]
 
 
 def test_attention_is_the_weighted_mean_of_the_allowed_values() -> None:
@@ -55,10 +57,10 @@ def test_plain_and_fused_attention_have_the_same_gradients(positions: int) -> No
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def _around(documents_RT: torch.Tensor, causal_R: torch.Tensor, width: int) -> Surroundings:
-    rotation = rotary_table(documents_RT.shape[1], width, documents_RT.device)
-    return Surroundings(
-        attention_mask(documents_RT, causal_R), rotation, same_document_before(documents_RT, 1)
+def _around(documents_BT: torch.Tensor, causal_B: torch.Tensor, width: int) -> AttentionInputs:
+    rotation = rotary_table(documents_BT.shape[1], width, documents_BT.device)
+    return AttentionInputs(
+        attention_mask(documents_BT, causal_B), rotation, same_document_before(documents_BT, 1)
     )
 
 
@@ -67,27 +69,27 @@ def test_induction_heads_see_the_key_of_the_position_before(induction_heads: int
     torch.manual_seed(0)
     attention = Attention(HEADS * WIDTH, HEADS, 2, induction_heads)
     torch.nn.init.normal_(attention.query_key_value.weight)
-    hidden_RTD, documents_RT = (
+    hidden_BTD, documents_BT = (
         torch.randn(2, POSITIONS, HEADS * WIDTH),
         torch.tensor([[0] * 9, [3] * 4 + [5] * 5]),
     )
-    around = _around(documents_RT, torch.tensor([True, False]), WIDTH)
-    projected = (hidden_RTD @ attention.query_key_value.weight.T).view(
+    around = _around(documents_BT, torch.tensor([True, False]), WIDTH)
+    projected = (hidden_BTD @ attention.query_key_value.weight.T).view(
         2, POSITIONS, 3, HEADS, WIDTH
     )
     query, key, value = projected.permute(2, 0, 3, 1, 4)
-    key = slow_keys_of_the_position_before(key, documents_RT, induction_heads)
-    query, key = (rotate(normalise(part), around.rotation) for part in (query, key))
-    mixed = slow_attention(query, key, value, around.allowed_R1TT).transpose(1, 2).flatten(2)
+    key = slow_keys_of_the_position_before(key, documents_BT, induction_heads)
+    query, key = (rotate(normalize(part), around.rotation) for part in (query, key))
+    mixed = slow_attention(query, key, value, around.allowed_B1TT).transpose(1, 2).flatten(2)
     expected = mixed @ attention.output.weight.T
-    torch.testing.assert_close(attention(hidden_RTD, around), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(attention(hidden_BTD, around), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("induction_heads", [0, 1])
 def test_an_induction_head_begins_by_looking_at_what_followed_the_same_token(
     induction_heads: int,
 ) -> None:
-    """Of twelve random tokens said twice; the values are codes of the positions, so the output is what is looked at."""
+    """Of twelve random tokens said twice; values are codes of positions, as is the output."""
     torch.manual_seed(0)
     width, tokens = 32, 12
     attention = Attention(2 * width, 2, 1, induction_heads)
@@ -114,61 +116,63 @@ def _trunk(**shape: int) -> Trunk:
     return trunk
 
 
-def _rows() -> tuple[torch.Tensor, torch.Tensor]:
-    ids_RT = torch.randint(40, (4, 12), generator=torch.Generator().manual_seed(2))
-    documents_RT = torch.zeros_like(ids_RT)
-    documents_RT[:, 7:] = 1
-    return ids_RT, documents_RT
+def _sequences() -> tuple[torch.Tensor, torch.Tensor]:
+    ids_BT = torch.randint(40, (4, 12), generator=torch.Generator().manual_seed(2))
+    documents_BT = torch.zeros_like(ids_BT)
+    documents_BT[:, 7:] = 1
+    return ids_BT, documents_BT
 
 
 def test_short_convolution_is_the_weighted_sum_of_the_positions_before() -> None:
     mix = ShortConvolution(5, 3)
     torch.nn.init.normal_(mix.weight_PD)
-    hidden_RTD, documents_RT = torch.randn(2, 9, 5), torch.tensor([[0] * 4 + [1] * 5, [3] * 9])
-    found = mix(hidden_RTD, same_document_before(documents_RT, 3))
+    hidden_BTD, documents_BT = torch.randn(2, 9, 5), torch.tensor([[0] * 4 + [1] * 5, [3] * 9])
+    found = mix(hidden_BTD, same_document_before(documents_BT, 3))
     torch.testing.assert_close(
-        found, slow_short_convolution(hidden_RTD, documents_RT, mix.weight_PD)
+        found, slow_short_convolution(hidden_BTD, documents_BT, mix.weight_PD)
     )
 
 
-def test_rows_go_through_the_private_layers_of_their_kind() -> None:
+def test_sequences_go_through_the_layers_of_their_mode() -> None:
     trunk = _trunk(mode_specific_layers=1, short_convolution=2)
-    ids_RT, documents_RT = _rows()
-    mixed = trunk(ids_RT, documents_RT, torch.tensor([True, False, True, False]))
-    for row, causal in enumerate([True, False, True, False]):
-        alone = trunk(ids_RT[row : row + 1], documents_RT[row : row + 1], torch.tensor([causal]))
-        torch.testing.assert_close(mixed[row : row + 1], alone)
+    ids_BT, documents_BT = _sequences()
+    mixed = trunk(ids_BT, documents_BT, torch.tensor([True, False, True, False]))
+    for place, causal in enumerate([True, False, True, False]):
+        alone = trunk(
+            ids_BT[place : place + 1], documents_BT[place : place + 1], torch.tensor([causal])
+        )
+        torch.testing.assert_close(mixed[place : place + 1], alone)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_private_layer_moves_the_rows_of_its_kind_alone(mode: str) -> None:
+def test_a_mode_specific_layer_moves_the_sequences_of_its_mode_alone(mode: str) -> None:
     trunk = _trunk(mode_specific_layers=1, short_convolution=2)
-    ids_RT, documents_RT = _rows()
-    causal_R = torch.tensor([True, True, False, False])
-    before = trunk(ids_RT, documents_RT, causal_R)
+    ids_BT, documents_BT = _sequences()
+    causal_B = torch.tensor([True, True, False, False])
+    before = trunk(ids_BT, documents_BT, causal_B)
     with torch.no_grad():
-        trunk.private_blocks[mode][0].feed_forward.rise.weight.mul_(2.0)
-    changed_R = (trunk(ids_RT, documents_RT, causal_R) != before).flatten(1).any(1)
-    assert changed_R.tolist() == (causal_R if mode == "causal" else ~causal_R).tolist()
+        trunk.mode_specific_blocks[mode][0].feed_forward.up_proj.weight.mul_(2.0)
+    changed_B = (trunk(ids_BT, documents_BT, causal_B) != before).flatten(1).any(1)
+    assert changed_B.tolist() == (causal_B if mode == "causal" else ~causal_B).tolist()
 
 
-@pytest.mark.parametrize("reach", [0, 3])
-def test_a_document_and_the_past_are_all_that_a_causal_row_sees(reach: int) -> None:
-    trunk = _trunk(mode_specific_layers=1, short_convolution=reach, induction_heads=1)
-    ids_RT, documents_RT = _rows()
-    causal_R = torch.ones(4, dtype=torch.bool)
-    before = trunk(ids_RT, documents_RT, causal_R)
-    other_RT = ids_RT.clone()
-    other_RT[:, 6] = (ids_RT[:, 6] + 1) % 40  # the last position of the first document
-    changed_T = (trunk(other_RT, documents_RT, causal_R) != before).any(2).any(0)
+@pytest.mark.parametrize("kernel_size", [0, 3])
+def test_a_document_and_the_past_are_all_that_a_causal_sequence_sees(kernel_size: int) -> None:
+    trunk = _trunk(mode_specific_layers=1, short_convolution=kernel_size, induction_heads=1)
+    ids_BT, documents_BT = _sequences()
+    causal_B = torch.ones(4, dtype=torch.bool)
+    before = trunk(ids_BT, documents_BT, causal_B)
+    other_BT = ids_BT.clone()
+    other_BT[:, 6] = (ids_BT[:, 6] + 1) % 40  # the last position of the first document
+    changed_T = (trunk(other_BT, documents_BT, causal_B) != before).any(2).any(0)
     assert changed_T.tolist() == [False] * 6 + [True] + [False] * 5
 
 
 def test_the_first_layer_alone_has_induction_heads() -> None:
     found = {}
-    for private in range(3):
-        trunk = _trunk(mode_specific_layers=private, induction_heads=2)
-        found[private] = [block.attention.induction_heads for block in trunk.all_blocks]
+    for specific in range(3):
+        trunk = _trunk(mode_specific_layers=specific, induction_heads=2)
+        found[specific] = [block.attention.induction_heads for block in trunk.all_blocks]
     assert found == {0: [2, 0], 1: [2, 0, 0], 2: [2, 0, 2, 0]}
 
 
@@ -177,6 +181,6 @@ def test_more_induction_heads_than_heads_are_an_error() -> None:
         _trunk(induction_heads=3)
 
 
-def test_more_private_layers_than_layers_are_an_error() -> None:
+def test_more_mode_specific_layers_than_layers_are_an_error() -> None:
     with pytest.raises(ValueError, match="mode_specific_layers must be at most layers = 2, got 3"):
         _trunk(mode_specific_layers=3)

@@ -25,7 +25,7 @@ from torch import Tensor
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
 from ssl_lib.config import DenoisingSettings, NtpSettings, NumericalSettings
-from ssl_lib.model.layers import normalise
+from ssl_lib.model.layers import normalize
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers.scale import from_scale
 from ssl_lib.objectives.base import LOGITS_AT_ONCE, Objective, Selection, vocabulary_loss
@@ -239,7 +239,7 @@ def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -
     else:
         slow = states.new_zeros(())
         for state, target in zip(states, targets.tolist(), strict=True):
-            slow = slow + ((state - normalise(matrix[target].detach())) ** 2).mean()
+            slow = slow + ((state - normalize(matrix[target].detach())) ** 2).mean()
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert_same_loss_and_gradients(
         fast, slow, [hidden["corrupted"], *objective.to_latent.parameters()]
@@ -305,7 +305,7 @@ def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
     if kind == "ce":
         slow = cross_entropy_loop(torch.stack(states), matrix, targets)
     else:
-        wanted = [normalise(matrix[target].detach()) for target in targets.tolist()]
+        wanted = [normalize(matrix[target].detach()) for target in targets.tolist()]
         slow = sum(((state - want) ** 2).mean() for state, want in zip(states, wanted, strict=True))
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert prepared.counts() == {"denoising": {"denoising": int(batch.real_BT.sum())}}

@@ -169,7 +169,7 @@ def test_states_of_every_layer_are_those_of_a_model_cut_off_there(
     (found,) = model.token_states([SHORT[0]], every_layer=True)
     ids = torch.tensor([encode(encoding, SHORT[0])])
     documents, causal = torch.zeros_like(ids), torch.tensor([False])
-    blocks = [*model.trunk.blocks, *model.trunk.private_blocks["bidirectional"]]
+    blocks = [*model.trunk.blocks, *model.trunk.mode_specific_blocks["bidirectional"]]
     slow, around = [model.trunk.embed(ids, documents, causal)], []
     hook = blocks[0].register_forward_pre_hook(lambda block, given: around.append(given[1]))
     model.trunk(ids, documents, causal)

@@ -95,7 +95,7 @@ def corrupted_view(
         [noise.infilled, noise.noise_token, noise.random_token, noise.digits, noise.deleted]
     )
     first_S, second_S = _swapped_pairs(noise.swapped, unswapped_S, batch, vocabulary)
-    touched_S = torch.cat([unswapped_S, first_S, second_S]).unique()
+    touched_S = torch.unique(torch.cat([unswapped_S, first_S, second_S]))
 
     view_N = ids_N.clone()
     view_N[first_S], view_N[second_S] = ids_N[second_S], ids_N[first_S]
@@ -164,7 +164,7 @@ def _swapped_pairs(
     width = batch.token_ids_BT.shape[1]
     # Pairs begin at even places: 6 and 7 both give (6, 7), and no token is in two pairs.
     first_S = positions_S - (positions_S % width) % 2
-    first_S = first_S[(first_S + 1) % width > 0].unique()
+    first_S = torch.unique(first_S[(first_S + 1) % width > 0])
     second_S = first_S + 1
     documents_N, ids_N = batch.document_ids_BT.flatten(), batch.token_ids_BT.flatten()
     different_S = ids_N[first_S] != ids_N[second_S]
@@ -180,7 +180,7 @@ def _changed_digits(
     changed_S = other_S.clone()
     digits_V = vocabulary_tensors(vocabulary, ids_S.device).digits_V
     digits_S = digits_V[ids_S]
-    for length in digits_S.unique().tolist():
+    for length in torch.unique(digits_S).tolist():
         if length > 0:
             groups_M = (digits_V[: vocabulary.ordinary] == length).nonzero()[:, 0]
             where_S = (digits_S == length).nonzero()[:, 0]

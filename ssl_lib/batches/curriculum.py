@@ -62,7 +62,7 @@ def token_difficulty(counts_V: Tensor) -> Tensor:
     if total < 1:
         raise ValueError("a curriculum needs the counts of at least one token")
     # counts 5, 2, 2, 0 → levels 0, 2, 5 that hold 0, 4 and 5 of the 9 tokens
-    levels_L, level_V = counts_V.unique(return_inverse=True)
+    levels_L, level_V = torch.unique(counts_V, return_inverse=True)
     tokens_L = levels_L.double() * torch.bincount(level_V, minlength=len(levels_L))
-    above_L = tokens_L.flip(0).cumsum(0).flip(0) - tokens_L / 2
+    above_L: Tensor = tokens_L.flip(0).cumsum(0).flip(0) - tokens_L / 2
     return (above_L / total)[level_V]

@@ -1,6 +1,6 @@
-"""Attention, feed-forward and rotary positions of the trunk.
+"""Attention, feed-forward and rotary positions of the encoder.
 
-Shapes: R rows, T positions, H heads, K width of a head, D width, P positions looked back.
+Shapes: B sequences, T positions, H heads, K width of a head, D width, P positions before one's own.
 """
 
 from __future__ import annotations
@@ -12,29 +12,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LONGEST_PLAIN = 512  # positions up to which attention on a processor holds all its scores in memory
+LONGEST_PLAIN = 512  # positions up to which attention on a CPU holds all its scores in memory
 
 
-class Surroundings(NamedTuple):
-    """What a position (row) may see: others (columns) by attention [R, 1, T, T], its rotation, and which of the P
-    positions before it are of its document [P, R, T, 1].
+class AttentionInputs(NamedTuple):
+    """What a position may see, beside the hidden states.
+
+    `allowed_B1TT` says which others (columns) by attention, `rotation` is the rotary table, and
+    `near_PBT1` says which of the P positions before it lie in its document.
     """
 
-    allowed_R1TT: Tensor
+    allowed_B1TT: Tensor
     rotation: tuple[Tensor, Tensor]
-    near_PRT1: Tensor
+    near_PBT1: Tensor
 
-    def of_rows(self, rows: Tensor) -> Surroundings:
-        """The same for some of the rows."""
-        return Surroundings(self.allowed_R1TT[rows], self.rotation, self.near_PRT1[:, rows])
+    def of_sequences(self, indices: Tensor) -> AttentionInputs:
+        """The same for some of the sequences."""
+        return AttentionInputs(
+            self.allowed_B1TT[indices], self.rotation, self.near_PBT1[:, indices]
+        )
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with rotary positions (Su et al. 2021) and normalised queries and keys (Henry et al.
-    2020).
+    """Multi-head self-attention with rotary positions (Su et al. 2021).
 
-    The first `induction_heads` see every key one position later and begin with keys like queries: they look for what
-    followed the same token before (Olsson et al. 2022) from the first step on.
+    Queries and keys are normalized (Henry et al. 2020). The first `induction_heads` see every key
+    one position later and begin with keys like queries: they look for what followed the same token
+    before (Olsson et al. 2022) from the first step on.
     """
 
     def __init__(self, width: int, heads: int, layers: int, induction_heads: int = 0) -> None:
@@ -44,43 +48,45 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width, bias=False)
         self.log_sharpness = nn.Parameter(torch.zeros(heads))
         nn.init.normal_(self.query_key_value.weight, std=width**-0.5)
-        query_key_value_3HKD = self.query_key_value.weight.data.view(
-            3, heads, width // heads, width
-        )
-        query_key_value_3HKD[1, :induction_heads] = query_key_value_3HKD[0, :induction_heads]
+        weight_3HKD = self.query_key_value.weight.data.view(3, heads, width // heads, width)
+        weight_3HKD[1, :induction_heads] = weight_3HKD[0, :induction_heads]
         nn.init.normal_(self.output.weight, std=(2 * layers * width) ** -0.5)
 
-    def forward(self, hidden_RTD: Tensor, around: Surroundings) -> Tensor:
-        """[R, T, D] to [R, T, D]."""
-        rows, positions, width = hidden_RTD.shape
-        split = self.query_key_value(hidden_RTD).view(
-            rows, positions, 3, self.heads, width // self.heads
-        )
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+    def forward(self, hidden_BTD: Tensor, inputs: AttentionInputs) -> Tensor:
+        """[B, T, D] to [B, T, D]."""
+        sequences, positions, width = hidden_BTD.shape
+        projected = self.query_key_value(hidden_BTD)
+        split = projected.view(sequences, positions, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each [B, H, T, K]
         if self.induction_heads:
-            later = (
-                functional.pad(key[:, : self.induction_heads, :-1], (0, 0, 1, 0))
-                * around.near_PRT1[0][:, None]
-            )
+            # These keys move one position on, except into the first position of a document.
+            later = functional.pad(key[:, : self.induction_heads, :-1], (0, 0, 1, 0))
+            later = later * inputs.near_PBT1[0][:, None]
             key = torch.cat([later, key[:, self.induction_heads :]], dim=1)
-        query, key = (
-            rotate(normalise(part), around.rotation).to(value.dtype) for part in (query, key)
-        )
+        query = rotate(normalize(query), inputs.rotation).to(value.dtype)
+        key = rotate(normalize(key), inputs.rotation).to(value.dtype)
         query = query * self.log_sharpness.exp()[:, None, None].to(query.dtype)
-        mixed_RHTK = attend(query, key, value, around.allowed_R1TT)
-        return self.output(mixed_RHTK.transpose(1, 2).reshape(rows, positions, width))
+        mixed_BHTK = attend(query, key, value, inputs.allowed_B1TT)
+        mixed_BTD = mixed_BHTK.transpose(1, 2).reshape(sequences, positions, width)
+        output_BTD: Tensor = self.output(mixed_BTD)
+        return output_BTD
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, allowed_R1TT: Tensor) -> Tensor:
-    """softmax(query @ key.T / sqrt(K)) @ value, [R, H, T, K], over the allowed positions.
+def attend(query: Tensor, key: Tensor, value: Tensor, allowed_B1TT: Tensor) -> Tensor:
+    """softmax(query @ key.T / sqrt(K)) @ value, [B, H, T, K], over the allowed positions.
 
-    The fused kernel of processors takes five times as long as three plain products on rows of 128 (docs/LOG.md).
+    On a CPU the fused kernel takes five times as long as three plain products on sequences of 128
+    tokens (docs/LOG.md).
     """
     if query.device.type != "cpu" or query.shape[-2] > LONGEST_PLAIN:
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed_R1TT)
-    bias = torch.zeros_like(allowed_R1TT, dtype=query.dtype).masked_fill_(~allowed_R1TT, -torch.inf)
-    scores_RHTT = (query * query.shape[-1] ** -0.5) @ key.mT + bias
-    return scores_RHTT.softmax(-1) @ value
+        fused: Tensor = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=allowed_B1TT
+        )
+        return fused
+    bias = torch.zeros_like(allowed_B1TT, dtype=query.dtype).masked_fill_(~allowed_B1TT, -torch.inf)
+    scores_BHTT = (query * query.shape[-1] ** -0.5) @ key.mT + bias
+    mixed_BHTK: Tensor = scores_BHTT.softmax(-1) @ value
+    return mixed_BHTK
 
 
 class FeedForward(nn.Module):
@@ -88,66 +94,78 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.rise = nn.Linear(width, 4 * width, bias=False)
-        self.fall = nn.Linear(4 * width, width, bias=False)
-        nn.init.normal_(self.rise.weight, std=width**-0.5)
-        nn.init.normal_(self.fall.weight, std=(2 * layers * 4 * width) ** -0.5)
+        self.up_proj = nn.Linear(width, 4 * width, bias=False)
+        self.down_proj = nn.Linear(4 * width, width, bias=False)
+        nn.init.normal_(self.up_proj.weight, std=width**-0.5)
+        nn.init.normal_(self.down_proj.weight, std=(2 * layers * 4 * width) ** -0.5)
 
-    def forward(self, hidden_RTD: Tensor) -> Tensor:
-        """[R, T, D] to [R, T, D]."""
-        risen = functional.relu(self.rise(hidden_RTD))
-        return self.fall(risen * risen)
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        """[B, T, D] to [B, T, D]."""
+        inner = functional.relu(self.up_proj(hidden_BTD))
+        output_BTD: Tensor = self.down_proj(inner * inner)
+        return output_BTD
 
 
 class ShortConvolution(nn.Module):
-    """Adds to every channel a weighted sum of its values at the last P positions of the document (Allen-Zhu 2025).
+    """Adds to every channel a weighted sum of its last `kernel_size` values (Allen-Zhu 2025).
 
-    The weights begin at zero. It looks backwards only, in bidirectional rows too. With P = 0 it does nothing.
+    Only those of the same document. The weights begin at zero. It looks backwards only, in
+    bidirectional sequences too. With a kernel size of 0 it does nothing.
     """
 
-    def __init__(self, width: int, reach: int) -> None:
+    def __init__(self, width: int, kernel_size: int) -> None:
         super().__init__()
-        self.weight_PD = nn.Parameter(torch.zeros(reach, width)) if reach else None
+        self.weight_PD = nn.Parameter(torch.zeros(kernel_size, width)) if kernel_size else None
 
-    def forward(self, hidden_RTD: Tensor, near_PRT1: Tensor) -> Tensor:
-        """[R, T, D] to [R, T, D]."""
+    def forward(self, hidden_BTD: Tensor, near_PBT1: Tensor) -> Tensor:
+        """[B, T, D] to [B, T, D]."""
         if self.weight_PD is None:
-            return hidden_RTD
-        mixed_RTD = hidden_RTD
-        for back, (weight_D, near_RT1) in enumerate(
-            zip(self.weight_PD, near_PRT1, strict=True), start=1
-        ):
-            before_RTD = functional.pad(hidden_RTD, (0, 0, back, 0))[:, : hidden_RTD.shape[1]]
-            mixed_RTD = mixed_RTD + before_RTD * (weight_D * near_RT1).to(hidden_RTD.dtype)
-        return mixed_RTD
+            return hidden_BTD
+        mixed_BTD = hidden_BTD
+        positions = hidden_BTD.shape[1]
+        pairs = zip(self.weight_PD, near_PBT1, strict=True)
+        for back, (weight_D, near_BT1) in enumerate(pairs, start=1):
+            before_BTD = functional.pad(hidden_BTD, (0, 0, back, 0))[:, :positions]
+            mixed_BTD = mixed_BTD + before_BTD * (weight_D * near_BT1).to(hidden_BTD.dtype)
+        return mixed_BTD
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each on the normalised residual stream, mixed with the positions just before."""
+    """Attention, then feed-forward, each added to the residual stream.
+
+    Both read the normalized stream, mixed with the positions just before.
+    """
 
     def __init__(
-        self, width: int, heads: int, layers: int, reach: int = 0, induction_heads: int = 0
+        self,
+        width: int,
+        heads: int,
+        layers: int,
+        kernel_size: int = 0,
+        induction_heads: int = 0,
     ) -> None:
         super().__init__()
         self.attention = Attention(width, heads, layers, induction_heads)
         self.feed_forward = FeedForward(width, layers)
-        self.before_attention = ShortConvolution(width, reach)
-        self.before_feed_forward = ShortConvolution(width, reach)
+        self.before_attention = ShortConvolution(width, kernel_size)
+        self.before_feed_forward = ShortConvolution(width, kernel_size)
 
-    def forward(self, hidden_RTD: Tensor, around: Surroundings) -> Tensor:
-        """[R, T, D] to [R, T, D]."""
-        mixed_RTD = self.before_attention(normalise(hidden_RTD), around.near_PRT1)
-        hidden_RTD = hidden_RTD + self.attention(mixed_RTD, around)
-        return hidden_RTD + self.feed_forward(
-            self.before_feed_forward(normalise(hidden_RTD), around.near_PRT1)
-        )
+    def forward(self, hidden_BTD: Tensor, inputs: AttentionInputs) -> Tensor:
+        """[B, T, D] to [B, T, D]."""
+        mixed_BTD = self.before_attention(normalize(hidden_BTD), inputs.near_PBT1)
+        hidden_BTD = hidden_BTD + self.attention(mixed_BTD, inputs)
+        mixed_BTD = self.before_feed_forward(normalize(hidden_BTD), inputs.near_PBT1)
+        hidden_BTD = hidden_BTD + self.feed_forward(mixed_BTD)
+        return hidden_BTD
 
 
-def normalise(hidden: Tensor) -> Tensor:
-    """Layer normalisation over the last dimension, without weights: on processors it is one kernel, root-mean-square
-    norm is seven.
+def normalize(hidden: Tensor) -> Tensor:
+    """Layer normalization over the last dimension, without weights.
+
+    On a CPU it is one kernel; root-mean-square normalization is seven.
     """
-    return functional.layer_norm(hidden, hidden.shape[-1:])
+    normalized: Tensor = functional.layer_norm(hidden, hidden.shape[-1:])
+    return normalized
 
 
 def rotary_table(positions: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -157,8 +175,28 @@ def rotary_table(positions: int, width: int, device: torch.device) -> tuple[Tens
     return angles.cos(), angles.sin()
 
 
-def rotate(part_RHTK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+def rotate(part_BHTK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Turn each pair of channels by its position's angle."""
     cosine, sine = rotation
-    first, second = part_RHTK.chunk(2, dim=-1)
+    first, second = part_BHTK.chunk(2, dim=-1)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+
+
+def attention_mask(document_ids_BT: Tensor, causal_B: Tensor) -> Tensor:
+    """[B, 1, T, T], True where a position may look: in its document, if causal only backwards."""
+    same_BTT = document_ids_BT[:, :, None] == document_ids_BT[:, None, :]
+    positions = document_ids_BT.shape[1]
+    ones_TT = torch.ones(positions, positions, dtype=torch.bool, device=document_ids_BT.device)
+    return (same_BTT & (ones_TT.tril() | ~causal_B[:, None, None]))[:, None]
+
+
+def same_document_before(document_ids_BT: Tensor, kernel_size: int) -> Tensor:
+    """[P, B, T, 1], True where the position 1, 2, ... P places before lies in the same document."""
+    # -2 is no document, not even padding
+    padded = functional.pad(document_ids_BT, (kernel_size, 0), value=-2)
+    width = document_ids_BT.shape[1]
+    same_PBT = [
+        document_ids_BT == padded[:, kernel_size - back : kernel_size - back + width]
+        for back in range(1, kernel_size + 1)
+    ]
+    return torch.stack(same_PBT)[..., None]

@@ -6,6 +6,9 @@ A model folder written before a renaming is read as if it had been written after
 from __future__ import annotations
 
 RENAMED = {
+    "feed_forward.rise": "feed_forward.up_proj",
+    "feed_forward.fall": "feed_forward.down_proj",
+    "trunk.private_blocks": "trunk.mode_specific_blocks",
     "head.inward": "head.fc1",
     "head.outward": "head.fc2",
     "sentences.units": "sentences.unit_log10",

@@ -20,7 +20,7 @@ from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, document_begins
 from ssl_lib.batches.corruption import LONGEST_DELETION, corrupted_view
 from ssl_lib.batches.views import CORRUPTED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
-from ssl_lib.model.layers import normalise, rotary_table
+from ssl_lib.model.layers import normalize, rotary_table
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import (
     Objective,
@@ -104,7 +104,7 @@ class DenoisingAutoencoder(Objective):
         matrix_VD = self.trunk.vocabulary_matrix()
         if self.settings.loss == "ce":
             return {self.name: vocabulary_loss(rebuilt_SD, matrix_VD, chosen["targets"])}
-        clean_SD = normalise(functional.embedding(chosen["targets"], matrix_VD.detach()))
+        clean_SD = normalize(functional.embedding(chosen["targets"], matrix_VD.detach()))
         return {self.name: (rebuilt_SD - clean_SD).square().mean(-1).sum()}
 
     def rebuild(self, hidden: Tensor, after: Tensor | None = None) -> Tensor:

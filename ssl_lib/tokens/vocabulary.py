@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -80,12 +80,11 @@ class VocabularyTable:
                 f"the encoding has {len(self)} entries, the model only {size}; "
                 f"make vocab_size at least {len(self)}"
             )
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        longer = {
-            name: np.pad(column, (0, size - len(self)))
-            for name, column in columns.items()
-            if isinstance(column, np.ndarray)
-        }
+        longer: dict[str, Any] = {}
+        for field in fields(self):
+            column = getattr(self, field.name)
+            if isinstance(column, np.ndarray):
+                longer[field.name] = np.pad(column, (0, size - len(self)))
         return replace(self, **longer)
 
     def digit_group_ids(self) -> npt.NDArray[np.int64]:
