@@ -146,7 +146,7 @@ def evaluated(root: Path, run: Run, after: float) -> bool:
     (root / "metrics" / "evaluation.json").write_text(
         json.dumps({"losses": {}, "downstream": tasks})
     )
-    return promote(SETTINGS, root, run.run_id)
+    return promote(SETTINGS, root, run.run_id, list(tasks))
 
 
 def test_only_a_better_model_becomes_champion_and_comes_back_by_its_names(tmp_path: Path) -> None:

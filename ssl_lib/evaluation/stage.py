@@ -115,7 +115,8 @@ def record(metrics: Tree, settings: Settings, root: Path) -> None:
         tracked.log(dict(_flat("evaluation", plain(metrics))), step=0)
         tracked.log_artifact(root / "metrics" / "evaluation.json", "evaluation")
         tracked.log_artifact(root / "report", "report")
-    promote(settings, root, run_id)
+    means = [task.name for task in downstream_tasks() if task.higher_is_better]
+    promote(settings, root, run_id, means)
 
 
 def _flat(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:

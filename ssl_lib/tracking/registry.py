@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_lib.config import Settings, load_settings
@@ -24,15 +25,15 @@ SCORE_TAG = "evaluation.downstream"
 _log = logging.getLogger(__name__)
 
 
-def promote(settings: Settings, root: Path, run_id: str) -> bool:
+def promote(settings: Settings, root: Path, run_id: str, tasks: Sequence[str]) -> bool:
     """Make the model of a run the champion, if it is better than the present one.
 
-    Better is the higher mean of `after` over the downstream tasks in `metrics/evaluation.json`.
+    Better is the higher mean of `after` over these downstream tasks of `metrics/evaluation.json`.
     Returns whether the alias moved; without a registered model, and without MLflow, it stays.
     """
     path = root / "metrics" / "evaluation.json"
-    tasks = json.loads(path.read_text(encoding="utf-8"))["downstream"]
-    results = [float(task["after"]) for task in tasks.values()]
+    downstream = json.loads(path.read_text(encoding="utf-8"))["downstream"]
+    results = [float(downstream[task]["after"]) for task in tasks]
     score = sum(results) / len(results)
     name = settings.tracking.registered_model
     try:
