@@ -62,6 +62,31 @@ class RawDocument(NamedTuple):
     split: str | None = None  # a built-in document comes with its split and labels
     labels: Labels | None = None
 
+    def cut(self, settings: CorpusSettings) -> Iterator[Piece | str]:
+        """Clean pieces of the document; instead of each that is left out, the reason."""
+        text = clean(self.text)
+        if self.labels:
+            assert text == self.text, f"labeled text must be clean: {self.text!r}"
+        if not text:
+            yield "empty"
+            return
+        key = normalized(text)
+        weights = [source.weight for source in settings.sources]
+        # the source with the largest weight is kept whole
+        keep = weights[self.source] / max(weights)
+        if keep < 1.0 and stable_share(key, "weight") >= keep:
+            yield "weight"
+            return
+        split = self.split or split_of(key, settings.validation_share, settings.test_share)
+        for start, end in pieces(text, settings.maximum_characters):
+            if end - start < settings.minimum_characters:
+                yield "too_short"
+            else:
+                labels = self.labels
+                if labels and end - start < len(text):
+                    labels = labels.between(start, end)
+                yield Piece(text[start:end], SPLITS.index(split), self, labels)
+
 
 @dataclass(frozen=True)
 class BuiltInRange:
@@ -126,7 +151,7 @@ def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepa
     result = Prepared()
     found: list[Piece] = []
     for document in documents:
-        for piece in _pieces_of(document, settings):
+        for piece in document.cut(settings):
             if isinstance(piece, str):
                 result.left_out[document.source, piece] += 1
             else:
@@ -150,32 +175,6 @@ def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepa
     keys = [band_keys(chunk, settings.near_duplicate_threshold) for chunk in chunks(texts)]
     result.near_keys = np.concatenate(keys)
     return result
-
-
-def _pieces_of(document: RawDocument, settings: CorpusSettings) -> Iterator[Piece | str]:
-    """The pieces of a document; for each that is missing, or all of it, the reason instead."""
-    text = clean(document.text)
-    if document.labels:
-        assert text == document.text, f"labeled text must be clean: {document.text!r}"
-    if not text:
-        yield "empty"
-        return
-    key = normalized(text)
-    weights = [source.weight for source in settings.sources]
-    # the source with the largest weight is kept whole
-    keep = weights[document.source] / max(weights)
-    if keep < 1.0 and stable_share(key, "weight") >= keep:
-        yield "weight"
-        return
-    split = document.split or split_of(key, settings.validation_share, settings.test_share)
-    for start, end in pieces(text, settings.maximum_characters):
-        if end - start < settings.minimum_characters:
-            yield "too_short"
-        else:
-            labels = document.labels
-            if labels and end - start < len(text):
-                labels = labels.between(start, end)
-            yield Piece(text[start:end], SPLITS.index(split), document, labels)
 
 
 def _line(record: dict[str, object]) -> bytes:

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ssl_lib.config import Settings, Source
+from ssl_lib.config import Settings
 from ssl_lib.corpus.cleaning import BuiltInRange, RawDocument, pieces
 from ssl_lib.corpus.sources import (
     BLOCK,
@@ -89,7 +89,7 @@ class SourceReader:
                 continue
             batch: list[RawDocument] = []
             characters = 0
-            for document in self._documents(place, source):
+            for document in self.documents(place):
                 batch.append(document)
                 characters += len(document.text)
                 if characters >= _BATCH_CHARACTERS or len(batch) >= _BATCH_DOCUMENTS:
@@ -98,8 +98,9 @@ class SourceReader:
             if batch:
                 yield batch
 
-    def _documents(self, place: int, source: Source) -> Iterator[RawDocument]:
+    def documents(self, place: int) -> Iterator[RawDocument]:
         """All documents of one source of files, counted in its report."""
+        source = self._sources[place]
         report = self.reports[place]
         key = f"corpus.sources.{place}"
         domain = domain_of(source)

@@ -163,10 +163,12 @@ def _fill_number(draw: Draw, slot: str, values: Values) -> None:
         case "points" | "fewer":
             low, high = (1, 9) if draw.random() < 0.4 else (10, 120)
             points = draw.between(low, high)
-            values["points"], values["fewer"] = points, draw.below(points)
+            values["points"] = points
+            values["fewer"] = draw.below(points)
         case "rank":
             if draw.random() < 0.4:
-                values["rank"], values["suffix"] = draw.pick(ORDINAL_WORDS), ""
+                values["rank"] = draw.pick(ORDINAL_WORDS)
+                values["suffix"] = ""
             else:
                 values["rank"], values["suffix"] = ordinal(draw.between(1, 99))
         case "tag":

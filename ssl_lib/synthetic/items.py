@@ -87,6 +87,7 @@ def choice_items(
 
 def _choice_item(draw: Draw, family: str, template: Template, values: Values) -> ChoiceItem:
     """The template up to its answer, and the answer among three distractors, each " 12."."""
+    # the answer is the last slot: see Template.answer_slot
     *given, asked = template.slots
     before = [f"{slot.before}{values[slot.name]}" for slot in given]
     prompt = "".join(before) + asked.before
@@ -236,6 +237,7 @@ def multiplied_sentences(count: int, seed: int, split: str = "test") -> list[tup
 
 def _names(draw: Draw) -> Values:
     entities = Entities(draw)
+    # a name that is said once has no deterministic part
     names: Values = {kind: "".join(entities.name(kind)) for kind in ("firm", "city", "person")}
     return names | {"things": draw.pick(COUNTED)}
 

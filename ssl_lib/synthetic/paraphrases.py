@@ -364,7 +364,8 @@ def state_date(entities: Entities, builder: DocumentBuilder) -> None:
         clock: Values = {"h": hour, "k": hour + 12, "m": f"{draw.below(60):02d}"}
         entities.say(builder, template, clock)
         return
-    month, year = draw.below(12), draw.between(1850, 2030)
+    month = draw.below(12)
+    year = draw.between(1850, 2030)
     day = draw.between(1, MONTH_DAYS[month])
     century, suffix = ordinal((year - 1) // 100 + 1)
     values: Values = {"d": day, "e": f"{day:02d}", "m": f"{month + 1:02d}", "month": MONTHS[month]}

@@ -164,7 +164,8 @@ def near(draw: Draw, value: int, high: int) -> int:
 def draw_progression(draw: Draw, start_limit: int = 200, step_limit: int = 25) -> tuple[int, int]:
     """Start and step of an arithmetic progression of the split."""
     while True:
-        start, step = draw.between(1, start_limit), draw.between(2, step_limit)
+        start = draw.between(1, start_limit)
+        step = draw.between(2, step_limit)
         if operand_split("sequence", start, step) == draw.split:
             return start, step
 
@@ -172,7 +173,8 @@ def draw_progression(draw: Draw, start_limit: int = 200, step_limit: int = 25) -
 def draw_geometric(draw: Draw, start_limit: int = 60) -> tuple[int, int]:
     """Start and ratio of a geometric progression of the split."""
     while True:
-        start, ratio = draw.between(1, start_limit), draw.pick((2, 2, 3, 10))
+        start = draw.between(1, start_limit)
+        ratio = draw.pick((2, 2, 3, 10))
         if operand_split("geometric", start, ratio) == draw.split:
             return start, ratio
 

@@ -94,8 +94,8 @@ def subtraction(draw: Draw, template: Template, operands: Operands) -> Values:
     """Minuend `a`, subtrahend `b`, difference `c`."""
     longer = operands == "longer"
     if longer:
-        second, difference = _long(draw), _long(draw)
-        first = second + difference
+        second = _long(draw)
+        first = second + _long(draw)
     else:
         first, second = draw_difference(draw)
     return {"a": first, "b": second, "c": first - second} | _story(draw, template, longer)
@@ -122,7 +122,8 @@ def extreme(
 def sequence(draw: Draw, template: Template, operands: Operands) -> Values:
     """Terms `x`, `y`, `z`, `v` of an arithmetic progression, the fifth `c`, step `s` and `way`."""
     if operands == "longer":
-        start, step = draw.between(1000, 9999), draw.between(26, 99)
+        start = draw.between(1000, 9999)
+        step = draw.between(26, 99)
     else:
         start, step = draw_progression(draw)
     if draw.random() >= 0.75:  # the same terms downward
@@ -133,6 +134,7 @@ def sequence(draw: Draw, template: Template, operands: Operands) -> Values:
 
 def geometric(draw: Draw, template: Template, operands: Operands) -> Values:
     """Terms `x`, `y`, `z`, `v` of a geometric progression, and its ratio `r`."""
+    # there are few starts up to 60: see Operands
     start_limit = draw.pick((99, 999)) if operands == "between" else 60
     start, ratio = draw_geometric(draw, start_limit)
     values: Values = {name: start * ratio**place for place, name in enumerate("xyzv")}
@@ -181,13 +183,15 @@ def percentage(draw: Draw, template: Template, operands: Operands) -> Values:
     """A rate `p` of a base `b`, which is `c`."""
     if operands == "between":
         while True:
-            rate, base = draw.pick(PERCENT_RATES), draw.between(1, 1000)
+            rate = draw.pick(PERCENT_RATES)
+            base = draw.between(1, 1000)
             if operand_split("percentage", rate, base) == draw.split:
                 break
         result: int | str = shortest(rate * base / 100, 2)
     else:
         if operands == "longer":
-            rate, base = draw.pick(PERCENT_RATES), 20 * draw.between(51, 499)
+            rate = draw.pick(PERCENT_RATES)
+            base = 20 * draw.between(51, 499)
         else:
             rate, base = draw.pick(percentage_facts(draw.split))
         result = rate * base // 100
