@@ -1,6 +1,10 @@
 """A pretrained model in use: embeddings, next tokens, numbers with intervals, masks, denoising.
 
-Shapes: N texts, T positions, D width, S scored positions, V vocabulary.
+Every method reads texts in pieces of at most the model's context; pieces of similar length run
+together (`_run`), so that no text depends on the others.
+
+Shapes: N texts or sequences, R sequences that run together, T positions, D width, S target
+positions, V vocabulary, Q points of the number scale.
 """
 
 from __future__ import annotations
@@ -10,39 +14,73 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tiktoken
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ssl_lib.batches.datasets import PaddedSequences, padded_sequences, token_spans
+from ssl_lib.batches.datasets import padded_sequences, token_spans
 from ssl_lib.config import Settings
-from ssl_lib.model.devices import Placement, place
+from ssl_lib.model.devices import place
 from ssl_lib.model.layers import normalize
 from ssl_lib.numbers import Number, find_numbers
 from ssl_lib.objectives.base import Objective
+from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
+from ssl_lib.objectives.denoising import DenoisingAutoencoder
+from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.model_folder import ModelError, read_model, save_model
-from ssl_lib.objectives.numerical import NumberPrediction, number_prediction, scale_points
+from ssl_lib.objectives.numerical import (
+    NumberPrediction,
+    NumericalPatternLearner,
+    number_prediction,
+    scale_points,
+)
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.encodings import encode, special_ids
 
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
 MASK = "[MASK]"
+LOGITS_AT_ONCE = 2048  # positions that meet the whole vocabulary together
+NUMBERS_AT_ONCE = 256  # texts whose distributions of numbers are tabulated together
 
 
 class TokenStates(NamedTuple):
     """Hidden states [T, D] of a text's tokens and the characters [T, 2] each of them covers."""
 
-    states: np.ndarray
-    spans: np.ndarray
+    states: Floats
+    spans: Ints
 
 
 class TokenPredictions(NamedTuple):
-    """Teacher-forced predictions of a text: whether the most probable token was right [T], its nats [T], characters
-    [T, 2].
+    """Predictions of a text's tokens, each from the true tokens before it.
+
+    Whether the most probable token was right [T], nats [T], characters [T, 2].
     """
 
-    correct: np.ndarray
-    nll: np.ndarray
-    spans: np.ndarray
+    correct: Flags
+    nll: Floats
+    spans: Ints
+
+
+class _Piece(NamedTuple):
+    """A part of a text that fits the context: which text's, its first token there, its ids."""
+
+    owner: int
+    start: int
+    ids: Sequence[int]
+
+
+class _Ran(NamedTuple):
+    """Sequences that ran together: which ones, ids and documents [R, T], states [R, T, D]."""
+
+    indices: list[int]
+    ids_RT: Tensor
+    documents_RT: Tensor
+    hidden_RTD: Tensor
 
 
 class Predictor:
@@ -51,18 +89,19 @@ class Predictor:
     def __init__(
         self, settings: Settings, encoding: tiktoken.Encoding, objectives: Mapping[str, Objective]
     ) -> None:
-        self.settings, self.encoding = settings, encoding
-        self.objectives = {name: objective.eval() for name, objective in objectives.items()}
+        self.settings = settings
+        self.encoding = encoding
         self.special = special_ids(encoding)
-        self.trunk = next(iter(self.objectives.values())).trunk
         self.context_length = settings.model.context_length
-        self.placement: Placement = place(settings.training)
-        for objective in self.objectives.values():
-            objective.to(self.placement.device)
+        self.placement = place(settings.training)
+        self.objectives: dict[str, Objective] = {}
+        for name, objective in objectives.items():
+            self.objectives[name] = objective.eval().to(self.placement.device)
+        self.trunk = next(iter(self.objectives.values())).trunk
 
     @classmethod
     def untrained(cls, settings: Settings, encoding: tiktoken.Encoding) -> Predictor:
-        """The same architecture at its random initialisation: the twin that every `before` is measured on."""
+        """The randomly initialized model of the same architecture, the `before` of all measures."""
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             return cls(settings, encoding, build_objectives(settings, encoding))
@@ -73,132 +112,130 @@ class Predictor:
         return self.trunk.width
 
     @torch.no_grad()
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit-length embeddings, float32 [N, D]; a text longer than the context is the mean of its pieces. Raises
-        ModelError for an empty text.
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Unit-length embeddings, float32 [N, D]; a long text's is the mean of its pieces'.
+
+        Raises ModelError for an empty text.
         """
-        pieces = [self._pieces(text) for text in texts]
-        rows = [piece for group in pieces for piece in group]
-        vectors = np.zeros((len(rows), self.width), dtype=np.float32)
-        for indices, ids, documents in self._padded(rows):
-            hidden = self._hidden(ids, documents, causal=False)
-            vectors[indices] = (
-                self.objectives["contrastive"].embed(hidden, ids, documents).float().cpu().numpy()
-            )
-        owners = np.repeat(np.arange(len(texts)), [len(group) for group in pieces])
-        summed = np.zeros((len(texts), self.width), dtype=np.float32)
-        np.add.at(summed, owners, vectors)
-        return summed / np.linalg.norm(summed, axis=1, keepdims=True).clip(1e-12)
+        contrastive = self.objectives["contrastive"]
+        assert isinstance(contrastive, ContrastiveTokenEncoder)
+        encoded = self._encode(texts)
+        if not all(encoded):
+            raise ModelError("an empty text has no embedding; leave it out")
+        pieces = self._pieces(encoded)
+        vectors_PD = np.zeros((len(pieces), self.width), dtype=np.float32)
+        for ran in self._run([piece.ids for piece in pieces], causal=False):
+            found_RD = contrastive.embed(ran.hidden_RTD, ran.ids_RT, ran.documents_RT)
+            vectors_PD[ran.indices] = found_RD.float().cpu().numpy()
+        sums_ND = np.zeros((len(texts), self.width), dtype=np.float32)
+        np.add.at(sums_ND, [piece.owner for piece in pieces], vectors_PD)
+        lengths_N1 = np.linalg.norm(sums_ND, axis=1, keepdims=True)
+        unit_ND: Floats = sums_ND / lengths_N1.clip(1e-12)
+        return unit_ND
 
     def token_states(self, texts: Sequence[str], every_layer: bool = False) -> list[TokenStates]:
-        """Hidden states [T, D] of every text's tokens, each seen from both sides inside its piece of at most
-        `model.context_length` tokens; with `every_layer`, those in front of the first of the L layers and behind each one side
-        by side, [T, (L + 1) * D].
+        """Hidden states [T, D] of every text's tokens, with bidirectional attention.
+
+        A token sees its piece of at most `model.context_length` tokens. With `every_layer` the
+        states in front of the first of the L layers and behind each stand side by side,
+        [T, (L + 1) * D].
         """
         return self._states(texts, causal=False, every_layer=every_layer)
 
     def causal_states(self, texts: Sequence[str]) -> list[TokenStates]:
-        """Hidden states of every text's tokens, each seeing only what stands before it."""
+        """Hidden states [T, D] of every text's tokens, each seeing only what stands before it."""
         return self._states(texts, causal=True)
 
     @torch.no_grad()
-    def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> np.ndarray:
-        """Log-likelihood of each continuation after its prompt, nats, float64 [N]; the prompt is cut on the left to
-        fit the context.
+    def log_likelihoods(
+        self, prompts: Sequence[str], continuations: Sequence[str]
+    ) -> npt.NDArray[np.float64]:
+        """Log-likelihood of each continuation after its prompt, nats, float64 [N].
+
+        The prompt is cut on the left to fit the context.
         """
-        rows, lengths = [], []
+        sequences = []
+        firsts = []
         for prompt, continuation in zip(prompts, continuations, strict=True):
-            ids, first = self._joined(prompt, continuation)
-            rows.append(ids[-self.context_length :])
-            lengths.append(min(len(ids) - first, self.context_length - 1))
-        totals = np.zeros(len(rows))
-        for indices, ids, documents in self._padded(rows):
-            counts = [lengths[index] for index in indices]
-            lines = torch.tensor(np.repeat(np.arange(len(indices)), counts), device=ids.device)
-            places = torch.tensor(
-                np.concatenate(
-                    [np.arange(len(rows[i]) - lengths[i], len(rows[i])) for i in indices]
-                ),
-                device=ids.device,
-            )
-            hidden_SD = self._hidden(ids, documents, causal=True)[lines, places - 1]
-            nats = self._nats(hidden_SD, ids[lines, places])
-            totals[np.asarray(indices)] = -np.bincount(
-                lines.cpu().numpy(), nats, minlength=len(indices)
-            )
-        return totals
+            ids = encode(self.encoding, prompt + continuation)
+            border = len(prompt.encode("utf-8", "surrogatepass"))
+            sizes = [len(self.encoding.decode_single_token_bytes(token)) for token in ids]
+            # tokens that end inside the prompt; the next one reaches into the continuation
+            inside = int(np.sum(np.cumsum(sizes) <= border))
+            cut = max(0, len(ids) - self.context_length)
+            sequences.append(ids[cut:])
+            # nothing predicts the first token of a sequence
+            firsts.append(max(inside - cut, 1))
+        sums = [nats_S.sum(dtype=np.float64) for nats_S, _ in self._score(sequences, firsts)]
+        return -np.array(sums, dtype=np.float64)
 
     @torch.no_grad()
     def next_token_ranks(self, texts: Sequence[str]) -> list[TokenPredictions]:
-        """Every token of every text but the first predicted from what stands before it, in pieces that overlap by half
-        a context.
+        """Predictions of every token of every text but the first, from what stands before it.
+
+        Pieces overlap by half a context, so that at least so much stands before each token, or all
+        of the text.
         """
-        found: list[TokenPredictions] = []
-        encoded = [encode(self.encoding, text) for text in texts]
-        windows = [
-            (owner, start)
-            for owner, ids in enumerate(encoded)
-            for start in self._window_starts(len(ids))
-        ]
-        correct = [np.zeros(len(ids), dtype=bool) for ids in encoded]
-        nats_of = [np.full(len(ids), np.nan, dtype=np.float32) for ids in encoded]
-        rows = [encoded[owner][start : start + self.context_length] for owner, start in windows]
-        for indices, ids, documents in self._padded(rows):
-            nats, right = self._next_token_scores(ids, documents)
-            for line, index in enumerate(indices):
-                owner, start = windows[index]
-                skip = 1 if start == 0 else self.context_length // 2
-                end = len(rows[index])
-                nats_of[owner][start + skip : start + end] = nats[line, skip:end]
-                correct[owner][start + skip : start + end] = right[line, skip:end]
-        for text, ids, right, nats in zip(texts, encoded, correct, nats_of, strict=True):
-            found.append(
-                TokenPredictions(right[1:], nats[1:], token_spans(self.encoding, text, ids)[1:])
-            )
-        return found
+        half = self.context_length // 2
+        encoded = self._encode(texts)
+        found = []
+        for text, ids in zip(texts, encoded, strict=True):
+            right_T = np.zeros(len(ids), dtype=bool)
+            nats_T = np.full(len(ids), np.nan, dtype=np.float32)
+            found.append(TokenPredictions(right_T, nats_T, token_spans(self.encoding, text, ids)))
+        pieces = self._pieces(encoded, overlap=half)
+        firsts = [half if piece.start else 1 for piece in pieces]
+        scored = self._score([piece.ids for piece in pieces], firsts)
+        for piece, first, (nats_S, right_S) in zip(pieces, firsts, scored, strict=True):
+            start = piece.start + first
+            part = slice(start, start + len(nats_S))
+            found[piece.owner].nll[part] = nats_S
+            found[piece.owner].correct[part] = right_S
+        return [TokenPredictions(right[1:], nats[1:], spans[1:]) for right, nats, spans in found]
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], max_tokens: int = 16, stop: str = ".") -> list[str]:
-        """Greedy continuations, up to and without `stop`, an end of document, or `max_tokens` tokens."""
-        rows = [encode(self.encoding, prompt) for prompt in prompts]
-        if not all(rows):
+        """Greedy continuations, up to and without `stop`, a document's end, `max_tokens` tokens.
+
+        Raises ModelError for an empty prompt.
+        """
+        sequences = self._encode(prompts)
+        if not all(sequences):
             raise ModelError("an empty prompt cannot be continued; give at least one word")
-        starts = [len(row) for row in rows]
-        texts = ["" for _ in rows]
-        active = list(range(len(rows)))
+        ends = [len(ids) for ids in sequences]
+        texts = [""] * len(prompts)
+        active = list(range(len(prompts)))
         for _ in range(max_tokens):
-            for index, token in zip(
-                active,
-                self._greedy([rows[index][-self.context_length :] for index in active]),
-                strict=True,
-            ):
-                rows[index].append(token)
-                texts[index] = _decoded(
-                    self.encoding,
-                    [token for token in rows[index][starts[index] :] if token != self.special.end],
-                )
-            active = [
-                index
-                for index in active
-                if rows[index][-1] != self.special.end and not _stopped(texts[index], stop)
-            ]
             if not active:
                 break
+            states_ND = self._last_states([sequences[index] for index in active])
+            parts = torch.split(states_ND, LOGITS_AT_ONCE)
+            tokens_N = torch.cat([self._logits(part).argmax(-1) for part in parts])
+            unfinished = []
+            for index, token in zip(active, tokens_N.tolist(), strict=True):
+                if token == self.special.end:
+                    continue
+                ids = sequences[index]
+                ids.append(token)
+                text = self._decode(ids[ends[index] :])
+                texts[index] = text
+                # "3." may go on as "3.5": a stop at the very end is not known to be one
+                if len(_cut_at(text, stop)) + len(stop) >= len(text):
+                    unfinished.append(index)
+            active = unfinished
         return [_cut_at(text, stop) for text in texts]
 
     @torch.no_grad()
     def predict_next(self, text: str, k: int = 5) -> list[tuple[str, float]]:
-        """The k most probable next tokens with their probabilities."""
-        hidden_D = self._last_states([text])[0]
-        probabilities_V = self._ordinary_logits(hidden_D).softmax(-1)
-        best = probabilities_V.topk(min(k, len(probabilities_V)))
-        return [
-            (_decoded(self.encoding, [token]), value)
-            for value, token in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
+        """The k most probable next tokens with their probabilities.
+
+        Raises ModelError for an empty text.
+        """
+        states_1D = self._last_states([encode(self.encoding, text)])
+        return self._most_probable(self._logits(states_1D), k)
 
     def predict_number(self, text: str) -> NumberPrediction:
-        """The value of the number that comes next: median, 90% interval and probabilities of magnitudes."""
+        """The value of the number that comes next: median, 90% interval, orders of magnitude."""
         return self.predict_numbers([text])[0]
 
     @torch.no_grad()
@@ -206,58 +243,63 @@ class Predictor:
         self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)
     ) -> list[NumberPrediction]:
         """`predict_number` of many texts, with the central intervals of the given probabilities."""
+        numerical = self.objectives["numerical"]
+        assert isinstance(numerical, NumericalPatternLearner)
         scale_Q = scale_points(self.placement.device)
         found = []
-        for start in range(0, len(texts), 256):
-            states_ND = self._before_number(texts[start : start + 256])
-            cumulative_NQ = (
-                self.objectives["numerical"].value_head.cumulative(states_ND, scale_Q).double()
-            )
-            found += [number_prediction(row_Q, scale_Q, intervals) for row_Q in cumulative_NQ]
+        for start in range(0, len(texts), NUMBERS_AT_ONCE):
+            sequences = []
+            for text in texts[start : start + NUMBERS_AT_ONCE]:
+                # up to where the first digit would stand: with the space before it, where the
+                # encoding writes that as a token of its own
+                if text and not text.endswith((" ", "$", "(")):
+                    text += " "
+                ids = encode(self.encoding, text + "1")
+                sequences.append(ids[:-1])
+            states_ND = self._last_states(sequences)
+            cumulative_NQ = numerical.value_head.cumulative(states_ND, scale_Q).double()
+            for cumulative_Q in cumulative_NQ:
+                found.append(number_prediction(cumulative_Q, scale_Q, intervals))
         return found
 
     @torch.no_grad()
     def fill_mask(self, text: str, k: int = 1) -> list[tuple[str, float]]:
-        """For each `[MASK]`, its k most probable tokens with their probabilities. Raises ModelError if there is none,
-        or too much text.
+        """For each `[MASK]`, its k most probable tokens with their probabilities.
+
+        Raises ModelError if there is none, or too much text.
         """
-        pieces = text.split(MASK)
-        if len(pieces) == 1:
+        mlm = self.objectives["mlm"]
+        assert isinstance(mlm, MaskedLanguageModel)
+        first, *others = text.split(MASK)
+        if not others:
             raise ModelError(f"the text holds no {MASK}; write {MASK} where a token is missing")
-        ids: list[int] = []
-        for index, piece in enumerate(pieces):
-            ids += ([self.special.mask] if index else []) + encode(self.encoding, piece)
-        self._check_length(ids)
-        positions = [index for index, token in enumerate(ids) if token == self.special.mask]
-        _, row, documents = next(self._padded([ids]))
-        hidden_SD = self._hidden(row, documents, causal=False)[0, positions]
-        probabilities_SV = self._ordinary(
-            self.objectives["mlm"].head(hidden_SD) @ self.trunk.vocabulary_matrix().T
-        ).softmax(-1)
-        best = probabilities_SV.topk(k)
-        pairs = zip(best.indices.flatten().tolist(), best.values.flatten().tolist(), strict=True)
-        return [(_decoded(self.encoding, [token]), value) for token, value in pairs]
+        ids = encode(self.encoding, first)
+        for piece in others:
+            ids += [self.special.mask, *encode(self.encoding, piece)]
+        (hidden_TD,) = self._whole(ids).hidden_RTD
+        masked = [index for index, token in enumerate(ids) if token == self.special.mask]
+        heads_SD = mlm.head(hidden_TD[masked])
+        return self._most_probable(self._logits(heads_SD), k)
 
     @torch.no_grad()
     def denoise(self, text: str, threshold: float = 0.5) -> str:
-        """The text with every token replaced that the decoder takes, by `threshold` at least, for another one."""
+        """The text, with other tokens where the decoder is sure of them.
+
+        A token is replaced by one whose probability is `threshold` at least. Raises ModelError for
+        too much text.
+        """
+        denoising = self.objectives["denoising"]
+        assert isinstance(denoising, DenoisingAutoencoder)
         ids = encode(self.encoding, text)
-        self._check_length(ids)
-        _, row, documents = next(self._padded([ids]))
-        logits_TV = self._ordinary(
-            self.objectives["denoising"].rebuild_sequences(
-                self._hidden(row, documents, causal=False), documents
-            )[0]
-            @ self.trunk.vocabulary_matrix().T
-        )
+        ran = self._whole(ids)
+        (rebuilt_TD,) = denoising.rebuild_sequences(ran.hidden_RTD, ran.documents_RT)
+        logits_TV = self._logits(rebuilt_TD)
         logits_TV[:, self.special.end] = -torch.inf
-        best = logits_TV.softmax(-1).max(-1)
-        sure_T = best.values >= threshold
-        rebuilt = [
-            int(new) if sure else old
-            for old, new, sure in zip(ids, best.indices, sure_T, strict=False)
-        ]
-        return _decoded(self.encoding, rebuilt)
+        probability_T, best_T = logits_TV.softmax(-1).max(-1)
+        (own_T,) = ran.ids_RT
+        chosen_T = torch.where(probability_T < threshold, own_T, best_T)
+        # an empty text ran as one position of padding
+        return self._decode(chosen_T[: len(ids)].tolist())
 
     def find_numbers(self, text: str) -> list[Number]:
         """The numbers written in a text."""
@@ -267,162 +309,149 @@ class Predictor:
         """Write model.safetensors, config.json and encoding.json: all that `load` needs."""
         save_model(folder, self.settings, self.encoding, self.objectives)
 
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encode(self.encoding, text) for text in texts]
+
+    def _pieces(self, encoded: Sequence[Sequence[int]], overlap: int = 0) -> list[_Piece]:
+        """Pieces of at most a context; an empty text has none.
+
+        Of 9 tokens and a context of 4: 0-4, 4-8, 8-9; with an overlap of 2: 0-4, 2-6, 4-8, 6-9.
+        """
+        context = self.context_length
+        pieces = []
+        for owner, ids in enumerate(encoded):
+            end = min(len(ids), 1)
+            if len(ids) > context:
+                end = len(ids) - overlap
+            for start in range(0, end, overlap or context):
+                piece = _Piece(owner, start, ids[start : start + context])
+                pieces.append(piece)
+        return pieces
+
+    def _run(
+        self, sequences: Sequence[Sequence[int]], causal: bool, every_layer: bool = False
+    ) -> Iterator[_Ran]:
+        """The trunk over all sequences, each once, those of similar length together."""
+        device = self.placement.device
+        batches = padded_sequences(sequences, self.special.padding, device)
+        for indices, ids_RT, documents_RT in batches:
+            causal_R = torch.full((len(ids_RT),), causal, device=device)
+            with self.placement.precision():
+                if every_layer:
+                    layers = self.trunk.layer_states(ids_RT, documents_RT, causal_R)
+                    normal = [normalize(states_RTD.float()) for states_RTD in layers]
+                    hidden_RTD = torch.cat(normal, dim=-1)
+                else:
+                    hidden_RTD = self.trunk(ids_RT, documents_RT, causal_R).float()
+            yield _Ran(indices, ids_RT, documents_RT, hidden_RTD)
+
+    def _whole(self, ids: Sequence[int]) -> _Ran:
+        """One sequence with bidirectional attention. Raises ModelError if it does not fit."""
+        if len(ids) > self.context_length:
+            raise ModelError(
+                f"the text has {len(ids)} tokens, the model's context is {self.context_length}; "
+                "give a shorter text"
+            )
+        return next(self._run([ids], causal=False))
+
+    @torch.no_grad()
     def _states(
         self, texts: Sequence[str], causal: bool, every_layer: bool = False
     ) -> list[TokenStates]:
-        width = self.width * (1 + self.trunk.shape.layers * every_layer)
-        with torch.no_grad():
-            encoded = [encode(self.encoding, text) for text in texts]
-            pieces = [
-                [
-                    ids[start : start + self.context_length]
-                    for start in range(0, len(ids), self.context_length)
-                ]
-                for ids in encoded
-            ]
-            rows = [piece for group in pieces for piece in group]
-            states: list[np.ndarray] = [np.zeros((0, width), dtype=np.float32)] * len(rows)
-            for indices, ids, documents in self._padded(rows):
-                hidden = self._hidden(ids, documents, causal, every_layer).cpu().numpy()
-                for line, index in enumerate(indices):
-                    states[index] = hidden[line, : len(rows[index])]
-        found, first = [], 0
-        for text, ids, group in zip(texts, encoded, pieces, strict=True):
-            own = states[first : first + len(group)] or [np.zeros((0, width), dtype=np.float32)]
-            first += len(group)
-            found.append(TokenStates(np.concatenate(own), token_spans(self.encoding, text, ids)))
+        width = self.width
+        if every_layer:
+            width *= self.trunk.shape.layers + 1
+        encoded = self._encode(texts)
+        found = []
+        for text, ids in zip(texts, encoded, strict=True):
+            states_TD = np.zeros((len(ids), width), dtype=np.float32)
+            found.append(TokenStates(states_TD, token_spans(self.encoding, text, ids)))
+        pieces = self._pieces(encoded)
+        for ran in self._run([piece.ids for piece in pieces], causal, every_layer):
+            hidden_RTD = ran.hidden_RTD.cpu().numpy()
+            for hidden_TD, index in zip(hidden_RTD, ran.indices, strict=True):
+                owner, start, piece = pieces[index]
+                end = start + len(piece)
+                found[owner].states[start:end] = hidden_TD[: len(piece)]
         return found
 
-    def _pieces(self, text: str) -> list[list[int]]:
-        ids = encode(self.encoding, text)
-        if not ids:
-            raise ModelError("an empty text has no embedding; leave it out")
-        return [
-            ids[start : start + self.context_length]
-            for start in range(0, len(ids), self.context_length)
-        ]
+    def _last_states(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """Causal states [N, D] of the last tokens of sequences, cut on the left to the context.
 
-    def _padded(self, rows: Sequence[Sequence[int]]) -> Iterator[PaddedSequences]:
-        return padded_sequences(rows, self.special.padding, self.placement.device)
-
-    def _hidden(
-        self, ids: Tensor, documents: Tensor, causal: bool, every_layer: bool = False
-    ) -> Tensor:
-        causal_R = torch.full((len(ids),), causal, device=ids.device)
-        with self.placement.precision():
-            if not every_layer:
-                return self.trunk(ids, documents, causal_R).float()
-            layers = self.trunk.layer_states(ids, documents, causal_R)
-            return torch.cat([normalize(hidden_RTD.float()) for hidden_RTD in layers], dim=-1)
-
-    def _nats(self, hidden_SD: Tensor, targets_S: Tensor) -> np.ndarray:
-        """Nats [S] of tokens after the states before them; the vocabulary is seen by a few thousand at a time."""
-        parts = [
-            torch.nn.functional.cross_entropy(
-                self._ordinary_logits(hidden), targets, reduction="none"
-            )
-            .cpu()
-            .numpy()
-            for hidden, targets in zip(hidden_SD.split(2048), targets_S.split(2048), strict=True)
-        ]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
-
-    def _next_token_scores(self, ids: Tensor, documents: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Nats of every token and whether it was the most probable, [R, T]; column 0 is unpredicted (nan, False)."""
-        hidden = self._hidden(ids, documents, causal=True)
-        nats = np.full(ids.shape, np.nan, dtype=np.float32)
-        right = np.zeros(ids.shape, dtype=bool)
-        for line in range(0, len(ids), 16):
-            rows = slice(line, line + 16)
-            logits = self._ordinary(hidden[rows, :-1] @ self.trunk.vocabulary_matrix().T)
-            targets = ids[rows, 1:].clamp(max=logits.shape[-1] - 1)
-            nats[rows, 1:] = (
-                torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
-                .cpu()
-                .numpy()
-            )
-            right[rows, 1:] = (logits.argmax(-1) == targets).cpu().numpy()
-        return nats, right
-
-    def _ordinary(self, logits: Tensor) -> Tensor:
-        """Logits of tokens that text can hold and of the end of a document; mask, noise and padding cannot be
-        predicted.
+        Raises ModelError for an empty one.
         """
+        if not all(sequences):
+            raise ModelError(
+                "an empty text says nothing about what comes next; give at least one word"
+            )
+        cut = [ids[-self.context_length :] for ids in sequences]
+        states_ND = torch.zeros(len(cut), self.width, device=self.placement.device)
+        for ran in self._run(cut, causal=True):
+            lasts_R = [len(cut[index]) - 1 for index in ran.indices]
+            rows_R = list(range(len(lasts_R)))
+            states_ND[ran.indices] = ran.hidden_RTD[rows_R, lasts_R]
+        return states_ND
+
+    def _score(
+        self, sequences: Sequence[Sequence[int]], firsts: Sequence[int]
+    ) -> list[tuple[Floats, Flags]]:
+        """Nats [S] of each sequence's tokens from `first` on, and whether they were most probable.
+
+        Each is predicted from the state before it.
+        """
+        found: dict[int, tuple[Floats, Flags]] = {}
+        for ran in self._run(sequences, causal=True):
+            # the target positions of all sequences one after the other: S of them
+            places = [np.arange(firsts[index], len(sequences[index])) for index in ran.indices]
+            counts = [len(place) for place in places]
+            row_S = np.repeat(np.arange(len(counts)), counts)
+            place_S = np.concatenate(places)
+            hidden_SD = ran.hidden_RTD[row_S, place_S - 1]
+            targets_S = ran.ids_RT[row_S, place_S]
+            nats_S = np.zeros(len(row_S), dtype=np.float32)
+            right_S = np.zeros(len(row_S), dtype=bool)
+            for start in range(0, len(row_S), LOGITS_AT_ONCE):
+                part = slice(start, start + LOGITS_AT_ONCE)
+                true_S = targets_S[part]
+                logits_SV = self._logits(hidden_SD[part])
+                loss_S = functional.cross_entropy(logits_SV, true_S, reduction="none")
+                nats_S[part] = loss_S.cpu().numpy()
+                best_S = logits_SV.argmax(-1)
+                right_S[part] = (best_S == true_S).cpu().numpy()
+            end = 0
+            for index, count in zip(ran.indices, counts, strict=True):
+                part = slice(end, end + count)
+                found[index] = (nats_S[part], right_S[part])
+                end += count
+        return [found[index] for index in range(len(sequences))]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """Logits [..., V], float32, of tokens that text can hold and of the end of a document.
+
+        Mask, noise and padding cannot be predicted.
+        """
+        logits = hidden @ self.trunk.vocabulary_matrix().T
         logits = logits[..., : self.encoding.n_vocab].float()
         for token in (self.special.mask, self.special.noise, self.special.padding):
             if token < logits.shape[-1]:
                 logits[..., token] = -torch.inf
         return logits
 
-    def _ordinary_logits(self, hidden: Tensor) -> Tensor:
-        return self._ordinary(hidden @ self.trunk.vocabulary_matrix().T)
+    def _most_probable(self, logits_SV: Tensor, k: int) -> list[tuple[str, float]]:
+        """The k most probable tokens of each of S positions in turn, with their probabilities."""
+        k = min(k, logits_SV.shape[-1])
+        values_Sk, tokens_Sk = logits_SV.softmax(-1).topk(k)
+        tokens = [self._decode([token]) for token in tokens_Sk.flatten().tolist()]
+        return list(zip(tokens, values_Sk.flatten().tolist(), strict=True))
 
-    def _greedy(self, rows: list[list[int]]) -> list[int]:
-        chosen = [0] * len(rows)
-        for indices, ids, documents in self._padded(rows):
-            hidden = self._hidden(ids, documents, causal=True)
-            last = torch.tensor([len(rows[index]) - 1 for index in indices], device=hidden.device)
-            tokens = self._ordinary_logits(
-                hidden[torch.arange(len(indices), device=hidden.device), last]
-            ).argmax(-1)
-            for index, token in zip(indices, tokens.tolist(), strict=True):
-                chosen[index] = token
-        return chosen
-
-    def _last_states(self, texts: Sequence[str], before_number: bool = False) -> Tensor:
-        rows = [
-            self._ids_before_number(text) if before_number else encode(self.encoding, text)
-            for text in texts
-        ]
-        if not all(rows):
-            raise ModelError(
-                "an empty text says nothing about what comes next; give at least one word"
-            )
-        states = torch.zeros(len(rows), self.width, device=self.placement.device)
-        rows = [row[-self.context_length :] for row in rows]
-        for indices, ids, documents in self._padded(rows):
-            hidden = self._hidden(ids, documents, causal=True)
-            last = torch.tensor([len(rows[index]) - 1 for index in indices], device=hidden.device)
-            states[indices] = hidden[torch.arange(len(indices), device=hidden.device), last]
-        return states
-
-    def _before_number(self, texts: Sequence[str]) -> Tensor:
-        return self._last_states(texts, before_number=True)
-
-    def _ids_before_number(self, text: str) -> list[int]:
-        """Ids up to where the first digit of a number would stand: where the encoding writes a space as its own token,
-        that space too.
-        """
-        probe = text if text.endswith((" ", "$", "(")) or not text else f"{text} "
-        with_digit = encode(self.encoding, f"{probe}1")
-        return with_digit[:-1]
-
-    def _joined(self, prompt: str, continuation: str) -> tuple[list[int], int]:
-        """Ids of prompt and continuation together, and the first token that reaches into the continuation."""
-        ids = encode(self.encoding, prompt + continuation)
-        border = len(prompt.encode("utf-8", "surrogatepass"))
-        ends = np.cumsum([len(self.encoding.decode_single_token_bytes(token)) for token in ids])
-        return ids, max(1, int(np.searchsorted(ends, border, side="right")))
-
-    def _window_starts(self, length: int) -> list[int]:
-        half = self.context_length // 2
-        return (
-            [0, *range(half, max(half, length - half), half)]
-            if length > self.context_length
-            else [0]
-        )
-
-    def _check_length(self, ids: Sequence[int]) -> None:
-        if len(ids) > self.context_length:
-            raise ModelError(
-                f"the text has {len(ids)} tokens, the model's context is {self.context_length}; give a shorter text"
-            )
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self.encoding.decode_bytes(list(ids)).decode("utf-8", "replace")
 
 
 def load(source: str | Path = "model") -> Predictor:
     """Load a model folder, or one that MLflow holds (`models:/name@alias`, `runs:/id/model`).
 
-    Raises ModelError if it is no model.
+    Raises ModelError if it is no model, TrackingError if the store has none.
     """
     if str(source).startswith(("models:/", "runs:/")):
         from ssl_lib.tracking import download_model
@@ -431,17 +460,8 @@ def load(source: str | Path = "model") -> Predictor:
     return Predictor(*read_model(Path(source)))
 
 
-def _decoded(encoding: tiktoken.Encoding, ids: Sequence[int]) -> str:
-    return encoding.decode_bytes(list(ids)).decode("utf-8", "replace")
-
-
-def _stopped(text: str, stop: str) -> bool:
-    """Whether a stop stands in the text and what follows it is known not to be a digit."""
-    return len(_cut_at(text, stop)) + len(stop) < len(text)
-
-
 def _cut_at(text: str, stop: str) -> str:
-    """The text before the first `stop` that no digit follows; a stop at the very end of the text counts."""
+    """The text before the first `stop` that no digit follows: "3.5. So" → "3.5"."""
     start = text.find(stop) if stop else -1
     while start >= 0 and text[start + len(stop) : start + len(stop) + 1].isdigit():
         start = text.find(stop, start + 1)
