@@ -33,7 +33,7 @@ from ssl_lib.objectives.contrastive.sentence_encoder import (
     UNIT_OFFSETS,
     WrittenNumbers,
 )
-from ssl_lib.objectives.group import ObjectiveGroup, Prepared
+from ssl_lib.objectives.base import ObjectiveGroup, Prepared
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 
 PLAIN = {"batch_fraction": 1.0, "projection": 16, "sentence_weight": 1.0, "equivalent_weight": 0.0}

@@ -189,10 +189,10 @@ def test_loss_of_equivalent_forms_equals_the_loop(values: list[float]) -> None:
     raw = [random_units(4, seed=seed) for seed in range(3)]
     is_changed = [True, False, True, True]
     fast = ntxent_with_hard_negatives(
-        *map(unit_length, raw),
+        torch.stack([*map(unit_length, raw)]),
         torch.tensor(is_changed),
-        0.2,
         torch.tensor(values, dtype=torch.float64),
+        0.2,
     )
     assert fast.count == 8
     assert_same_loss_and_gradients(

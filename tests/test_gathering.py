@@ -61,7 +61,7 @@ def gathered_losses(
         ).sum,
         number_similarity_loss(first, values, 0.2, across_processes=True).sum,
         ntxent_with_hard_negatives(
-            first, second, third, changed, 0.2, values, across_processes=True
+            torch.stack([first, second, third]), changed, values, 0.2, across_processes=True
         ).sum,
     ]
 

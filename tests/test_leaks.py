@@ -18,7 +18,7 @@ from ssl_lib.batches.datasets import PackedSequences, padded_batch
 from ssl_lib.batches.views import View
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
-from ssl_lib.objectives.group import ObjectiveGroup
+from ssl_lib.objectives.base import ObjectiveGroup
 from ssl_lib.objectives.numerical import NumericalPatternLearner
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts

@@ -26,7 +26,7 @@ from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.base import states_at, unit_length
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
 from ssl_lib.objectives.denoising import DenoisingAutoencoder
-from ssl_lib.objectives.group import ObjectiveGroup, run_trunk
+from ssl_lib.objectives.base import ObjectiveGroup, run_trunk
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.vocabulary import VocabularyTable
 

@@ -30,7 +30,7 @@ from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers.scale import from_scale
 from ssl_lib.objectives.base import LOGITS_AT_ONCE, Objective, Selection, vocabulary_loss
 from ssl_lib.objectives.denoising import PLACE_FEATURES, DenoisingAutoencoder
-from ssl_lib.objectives.group import ObjectiveGroup, Prepared
+from ssl_lib.objectives.base import ObjectiveGroup, Prepared
 from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.next_token import NextTokenPredictor
 from ssl_lib.objectives.numerical import (
@@ -264,13 +264,17 @@ def test_denoising_loss_with_gaps_equals_the_loop(trunk: Trunk, batch: Batch) ->
     ):
         latent = (
             objective.to_latent(hidden["corrupted"][position // 32, position % 32])
-            + objective.after.weight[after]
+            + objective.offset_embedding.weight[after]
         )
         states.append(objective.decoder(latent))
     slow = cross_entropy_loop(torch.stack(states), trunk.vocabulary_matrix(), view.targets_S)
     fast = objective.loss_sums(hidden, prepared.selected["denoising"])["denoising"]
     assert prepared.counts() == {"denoising": {"denoising": len(states)}}
-    weights = [hidden["corrupted"], objective.after.weight, *objective.to_latent.parameters()]
+    weights = [
+        hidden["corrupted"],
+        objective.offset_embedding.weight,
+        *objective.to_latent.parameters(),
+    ]
     assert_same_loss_and_gradients(fast, slow, weights)
 
 

@@ -24,8 +24,8 @@ def earlier_name(key: str) -> str:
 def test_a_model_with_the_names_of_earlier_versions_is_read(
     settings: Settings, encoding: tiktoken.Encoding, tmp_path: Path
 ) -> None:
-    settings = settings.replaced({"model.mode_specific_layers": 1})
-    model = Predictor.untrained(settings, encoding)
+    parts = {"model.mode_specific_layers": 1, "objectives.denoising.deletion_share": 0.2}
+    model = Predictor.untrained(settings.replaced(parts), encoding)
     model.save(tmp_path)
     weights = tmp_path / "model.safetensors"
     tensors = load_file(weights)

@@ -14,6 +14,7 @@ RENAMED = {
     "sentences.units": "sentences.unit_log10",
     "sentences.waves_DF": "sentences.fourier_DF",
     "value_head.parameters_SK": "value_head.output",
+    "denoising.after": "denoising.offset_embedding",
     "value_head.shift": "value_head.output",
 }
 """Whole dotted parts of a key: `mlm.head.inward.weight` is `mlm.head.fc1.weight` today."""

@@ -1,11 +1,9 @@
-"""What every objective is made of: its views, what it scores in them, its head, its loss.
+"""What every objective is made of, what runs several of them on one trunk, and what they share.
 
-An objective never runs the trunk on a batch by itself: the trainer runs it once over all views
-and hands every objective the hidden states. Losses are sums with counts; the trainer divides
-once, over the whole effective batch.
-
-Below the base class stands what several objectives share: states at chosen positions, means over
-spans, the head before the vocabulary, and the cross-entropy over a vocabulary.
+An objective says which views it reads, what it scores in them (known before the forward pass, so
+that counts can be added up first), and its loss from the hidden states. It never runs the trunk on
+a batch itself: `ObjectiveGroup` runs it once over all views. Losses are sums with counts; they are
+divided once, over the whole effective batch.
 
 Shapes: B sequences of a batch, R sequences of a view, T positions, D width, V vocabulary,
 S target positions, N spans, C positions of a chunk.
@@ -13,16 +11,23 @@ S target positions, N spans, C positions of a chunk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import itertools
+import operator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import tiktoken
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import cross_entropy, gelu, linear, normalize
 
 from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch
-from ssl_lib.batches.views import View, ViewMaker
+from ssl_lib.batches.curriculum import SamplingWeights
+from ssl_lib.batches.views import View, ViewMaker, in_clean_order
+from ssl_lib.config import ObjectiveSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 
 # an objective's state under this name is not saved with the model
@@ -42,10 +47,7 @@ class LossTerm:
 
 @dataclass(frozen=True)
 class Selection:
-    """What one part of an objective scores: `count` items, described by named `tensors`.
-
-    It is known before the forward pass, so that counts can be added up first.
-    """
+    """What one part of an objective scores: `count` items, described by named `tensors`."""
 
     count: int
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
@@ -53,28 +55,55 @@ class Selection:
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
 
+    @classmethod
+    def of_targets(cls, view: View, **more: Tensor) -> Selection:
+        """The target positions of a view, as `positions`, and what stood there, as `targets`."""
+        positions_S = view.target_positions_S
+        tensors = {"positions": positions_S, "targets": view.targets_S, **more}
+        return cls(len(positions_S), tensors)
+
+
+Views = Mapping[str, View]
+States = Mapping[str, Tensor]  # hidden states [R, T, D] by view
+Selections = Mapping[str, Selection]  # by part
+PartSums = Mapping[str, Mapping[str, Tensor]]  # by objective and part
+PartCounts = Mapping[str, Mapping[str, int]]
+
 
 class Objective(nn.Module):
     """Base of the objectives.
 
-    `trunk` is shared when given, else made from `vocab_size` and `shape` (of `TrunkShape`).
-    Raises ValueError if both a trunk and a shape are given.
+    `trunk` is shared when given, else made from `vocab_size`, `encoding` and `shape` (of
+    `TrunkShape`). Views that hold new text need the `encoding`. Raises ValueError if both a trunk
+    and a shape are given.
     """
 
     name: ClassVar[str]
+    default_settings: ClassVar[ObjectiveSettings]
     # the views that its own settings shape, where other objectives read them too
     owns: ClassVar[tuple[str, ...]] = ()
-    # its views hold new text: it is made with `encoding`
-    writes_text: ClassVar[bool] = False
-    settings: Any
+    settings: Any  # a subclass names the class of its own
 
-    def __init__(self, vocab_size: int = 50257, trunk: Trunk | None = None, **shape: Any) -> None:
+    def __init__(
+        self,
+        vocab_size: int = 50257,
+        settings: ObjectiveSettings | None = None,
+        trunk: Trunk | None = None,
+        encoding: tiktoken.Encoding | None = None,
+        **shape: Any,
+    ) -> None:
         super().__init__()
         if trunk is not None and shape:
             raise ValueError(f"give either a trunk or its shape ({', '.join(shape)}), not both")
         if trunk is None:
-            trunk = Trunk(TrunkShape(vocab_size=vocab_size, **shape))
+            trunk = Trunk(TrunkShape(vocab_size=vocab_size, **shape), encoding)
         self.trunk = trunk
+        self.encoding = encoding
+        self.settings = settings or self.default_settings
+        self.make_heads()
+
+    def make_heads(self) -> None:
+        """Make the weights of its own, for the width of the trunk, as the settings say."""
 
     @property
     def view_settings(self) -> Any:
@@ -87,16 +116,12 @@ class Objective(nn.Module):
         """The views this objective reads, by name, each with the function that makes it."""
         raise NotImplementedError(f"{type(self).__name__} must say which views it reads")
 
-    def select(
-        self, batch: Batch, views: Mapping[str, View], generator: Generator
-    ) -> dict[str, Selection]:
+    def select(self, batch: Batch, views: Views, generator: Generator) -> dict[str, Selection]:
         """What each part of the loss scores in these views."""
         raise NotImplementedError(f"{type(self).__name__} must say what it scores")
 
-    def loss_sums(
-        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
-    ) -> dict[str, Tensor]:
-        """Each part's loss in nats, summed over its selection, from states [R, T, D] by view."""
+    def loss_sums(self, hidden: States, selected: Selections) -> dict[str, Tensor]:
+        """Each part's loss in nats, summed over its selection."""
         raise NotImplementedError(f"{type(self).__name__} must give its losses")
 
     def part_weights(self) -> dict[str, float]:
@@ -121,14 +146,136 @@ class Objective(nn.Module):
         hidden_BTD: Tensor = self.trunk(ids_BT, self.one_document(ids_BT), causal_B)
         return hidden_BTD
 
+    def token_loss(self, states_SD: Tensor, targets_S: Tensor, **options: Any) -> Tensor:
+        """Cross-entropy in nats of the target tokens, summed over S (`vocabulary_loss`)."""
+        return vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), targets_S, **options)
+
+    def token_logits(self, states: Tensor) -> Tensor:
+        """Logits [..., V] of the vocabulary from states [..., D]."""
+        return states @ self.trunk.vocabulary_matrix().T
+
     def one_document(self, ids_BT: Tensor) -> Tensor:
         """Document ids [B, T] of sequences that hold one document each, padded at the end."""
-        return torch.where(ids_BT == self.trunk.vocabulary.special.padding, PADDING_DOCUMENT, 0)
+        padding = self.trunk.vocabulary.special.padding
+        return torch.where(ids_BT == padding, PADDING_DOCUMENT, 0)
+
+
+class Prepared(NamedTuple):
+    """A micro-batch ready for the trunk: views, and each objective's selections in them by part."""
+
+    views: dict[str, View]
+    selected: dict[str, dict[str, Selection]]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Number of target items by objective and part."""
+        return {
+            name: {part: selection.count for part, selection in parts.items()}
+            for name, parts in self.selected.items()
+        }
+
+
+def total_counts(prepared: Iterable[Iterable[Prepared]]) -> PartCounts:
+    """Target items of all micro-batches of all groups, by objective and part."""
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    for micro_batch in itertools.chain.from_iterable(prepared):
+        for name, parts in micro_batch.counts().items():
+            totals[name].update(parts)
+    return totals
+
+
+class ObjectiveGroup(nn.Module):
+    """Objectives on one trunk.
+
+    A view that several of them read is made by the settings of the one that owns it.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        super().__init__()
+        assert len({id(objective.trunk) for objective in objectives}) == 1
+        self.trunk = objectives[0].trunk
+        self.by_name = {objective.name: objective for objective in objectives}
+        self.objectives = nn.ModuleDict(self.by_name)  # the same, known to torch
+
+    def prepare(
+        self, batch: Batch, generator: Generator, sampling: SamplingWeights | None = None
+    ) -> Prepared:
+        """Make the views and choose the targets; nothing here depends on the weights.
+
+        `sampling` is what the curriculum prefers to corrupt at this step; without it all positions
+        are alike.
+        """
+        makers: dict[str, ViewMaker] = {}
+        for objective in self.by_name.values():
+            for name, maker in objective.view_makers().items():
+                if name in objective.owns or name not in makers:
+                    makers[name] = maker
+        views = {name: maker(batch, generator, sampling) for name, maker in makers.items()}
+        selected = {}
+        for name, objective in self.by_name.items():
+            selected[name] = objective.select(batch, views, generator)
+        return Prepared(views, selected)
+
+    def forward(self, prepared: Prepared) -> dict[str, dict[str, Tensor]]:
+        """Loss sums in nats by objective and part."""
+        hidden = run_trunk(self.trunk, prepared.views)
+        sums = {}
+        for name, objective in self.by_name.items():
+            sums[name] = objective.loss_sums(hidden, prepared.selected[name])
+        return sums
+
+    def after_step(self, updated: bool) -> None:
+        """Tell every objective that a step has ended."""
+        for objective in self.by_name.values():
+            objective.after_step(updated)
+
+    def part_weights(self) -> dict[str, dict[str, float]]:
+        """Weight of every part inside its objective."""
+        return {name: objective.part_weights() for name, objective in self.by_name.items()}
+
+
+def run_trunk(trunk: nn.Module, views: Views) -> dict[str, Tensor]:
+    """Hidden states [R, T, D] of every view, by clean position, from one pass over all of them."""
+    all_views = list(views.values())
+    ids_RT = torch.cat([view.ids_RT for view in all_views])
+    documents_RT = torch.cat([view.document_ids_RT for view in all_views])
+    sizes = [len(view.ids_RT) for view in all_views]
+    flags = [torch.full((len(view.ids_RT),), view.causal) for view in all_views]
+    causal_R = torch.cat(flags).to(ids_RT.device)
+    hidden_RTD: Tensor = trunk(ids_RT, documents_RT, causal_R)
+    parts = torch.split(hidden_RTD, sizes)
+    hidden = {}
+    for (name, view), states_RTD in zip(views.items(), parts, strict=True):
+        hidden[name] = in_clean_order(states_RTD, view.source_N)
+    return hidden
+
+
+def part_losses(sums: PartSums, counts: PartCounts) -> dict[str, dict[str, Tensor]]:
+    """Mean loss of every part of every objective; a part without targets anywhere is zero."""
+    return {
+        name: {part: value / max(counts[name][part], 1) for part, value in parts.items()}
+        for name, parts in sums.items()
+    }
+
+
+def objective_losses(
+    sums: PartSums, counts: PartCounts, part_weights: Mapping[str, Mapping[str, float]]
+) -> dict[str, Tensor]:
+    """Loss of every objective: the weighted sum of its parts' mean losses."""
+    losses = {}
+    for name, parts in part_losses(sums, counts).items():
+        weighted = [part_weights[name][part] * loss for part, loss in parts.items()]
+        losses[name] = functools.reduce(operator.add, weighted)
+    return losses
 
 
 def as_batch(token_ids: Tensor) -> Tensor:
     """Token ids [B, T] from [B, T] or from a single sequence [T]."""
     return token_ids[None] if token_ids.ndim == 1 else token_ids
+
+
+def true_at(mask: Tensor) -> Tensor:
+    """Flat positions [S] at which a mask is true."""
+    return mask.flatten().nonzero()[:, 0]
 
 
 def states_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:
@@ -138,27 +285,28 @@ def states_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:
 
 def sum_by(values_SD: Tensor, index_S: Tensor, count: int) -> Tensor:
     """Sums [count, D], float32, of the values that share an index."""
-    sums_ND = torch.zeros(count, values_SD.shape[-1], device=values_SD.device)
-    return sums_ND.index_add(0, index_S, values_SD.float())
+    zeros_ND = torch.zeros(count, values_SD.shape[-1], device=values_SD.device)
+    return zeros_ND.index_add(0, index_S, values_SD.float())
 
 
 def mean_of_spans(hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
     """Mean hidden state [N, D] of each span: the positions that hold its index (-1: no span)."""
     span_T = span_RT.flatten()
-    inside_S = (span_T >= 0).nonzero()[:, 0]
-    states_SD = states_at(hidden_RTD, inside_S)
-    ones_S1 = torch.ones(len(inside_S), 1, device=states_SD.device)
-    counts_N1 = sum_by(ones_S1, span_T[inside_S], count).clamp_min(1.0)
-    return (sum_by(states_SD, span_T[inside_S], count) / counts_N1).to(hidden_RTD.dtype)
+    inside_S = true_at(span_T >= 0)
+    index_S = span_T[inside_S]
+    total_ND = sum_by(states_at(hidden_RTD, inside_S), index_S, count)
+    ones_S1 = torch.ones(len(index_S), 1, device=index_S.device)
+    mean_ND = total_ND / sum_by(ones_S1, index_S, count).clamp_min(1.0)
+    return mean_ND.to(hidden_RTD.dtype)
 
 
 def unit_length(vectors: Tensor) -> Tensor:
     """The same directions with length one over the last dimension, float32."""
-    return functional.normalize(vectors.float(), dim=-1)
+    return normalize(vectors.float(), dim=-1)
 
 
 class Head(nn.Module):
-    """A transformation of the hidden state before it meets the vocabulary: [..., D] to [..., D]."""
+    """A residual layer and a norm between a state and the vocabulary (BERT, Devlin et al. 2019)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -167,9 +315,10 @@ class Head(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """A residual layer of width D, normalized (as in BERT, Devlin et al. 2019)."""
-        normalized: Tensor = self.norm(hidden + self.fc2(functional.gelu(self.fc1(hidden))))
-        return normalized
+        """[..., D] to [..., D]."""
+        inner = gelu(self.fc1(hidden))
+        outer: Tensor = self.norm(hidden + self.fc2(inner))
+        return outer
 
 
 def vocabulary_loss(
@@ -186,26 +335,26 @@ def vocabulary_loss(
     `gradient_weights_S` multiply each position's gradient and leave the value of the loss as it
     is. The loss can be differentiated once.
     """
-    chunk = max(1, LOGITS_AT_ONCE[hidden_SD.device.type] // len(matrix_VD))
+    device = hidden_SD.device.type
+    chunk = max(1, LOGITS_AT_ONCE[device] // len(matrix_VD))
     if len(targets_S) > 2 * chunk:
-        if torch.is_autocast_enabled(hidden_SD.device.type):
-            hidden_SD = hidden_SD.to(torch.get_autocast_dtype(hidden_SD.device.type))
+        if torch.is_autocast_enabled(device):
+            hidden_SD = hidden_SD.to(torch.get_autocast_dtype(device))
         # torch leaves `apply` without types
         total: Tensor = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
             hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss, gradient_weights_S, chunk
         )
         return total
-    logits_SV = functional.linear(hidden_SD, matrix_VD.to(hidden_SD.dtype)).float()
-    loss_S = functional.cross_entropy(
-        logits_SV, targets_S, reduction="none", label_smoothing=label_smoothing
-    )
+    logits_SV = linear(hidden_SD, matrix_VD.to(hidden_SD.dtype)).float()
+    loss_S = cross_entropy(logits_SV, targets_S, reduction="none", label_smoothing=label_smoothing)
     if z_loss:
         loss_S = loss_S + z_loss * logits_SV.logsumexp(-1).square()
+    total = loss_S.sum()
     if gradient_weights_S is None:
-        return loss_S.sum()
+        return total
     # the value of the plain sum with the gradient of the weighted one
     weighted = (loss_S * gradient_weights_S).sum()
-    return weighted + (loss_S.sum() - weighted).detach()
+    return weighted + (total - weighted).detach()
 
 
 class _ChunkedLoss(torch.autograd.Function):
@@ -229,46 +378,38 @@ class _ChunkedLoss(torch.autograd.Function):
         """The sum of the losses; keeps the gradients for `backward` where they are wanted."""
         wanted = any(ctx.needs_input_grad)
         low_VD = matrix_VD.to(hidden_SD.dtype)
-        hidden_gradient_SD = torch.empty_like(hidden_SD) if wanted else hidden_SD.new_empty(0)
-        matrix_gradient_VD = torch.zeros_like(matrix_VD) if wanted else matrix_VD.new_empty(0)
+        hidden_gradient_SD = torch.empty_like(hidden_SD if wanted else hidden_SD[:0])
+        matrix_gradient_VD = torch.zeros_like(matrix_VD if wanted else matrix_VD[:0])
         total = hidden_SD.new_zeros((), dtype=torch.float32)
         for start in range(0, len(targets_S), chunk):
             part = slice(start, start + chunk)
             targets_C = targets_S[part]
-            logits_CV = functional.linear(hidden_SD[part], low_VD).float()
+            logits_CV = linear(hidden_SD[part], low_VD).float()
             partition_C1 = logits_CV.logsumexp(-1, keepdim=True)
-            total += _chunk_loss(logits_CV, partition_C1, targets_C, label_smoothing, z_loss)
-            if wanted:
-                slope_CV = _slope(logits_CV, partition_C1, targets_C, label_smoothing, z_loss)
-                if gradient_weights_S is not None:
-                    slope_CV *= gradient_weights_S[part, None]
-                slope_CV = slope_CV.to(hidden_SD.dtype)
-                hidden_gradient_SD[part] = slope_CV @ low_VD
-                matrix_gradient_VD += slope_CV.T @ hidden_SD[part]
+            chosen_C1 = logits_CV.gather(1, targets_C[:, None])
+            loss_C1 = partition_C1 - (1.0 - label_smoothing) * chosen_C1
+            if label_smoothing:
+                loss_C1 = loss_C1 - label_smoothing * logits_CV.mean(-1, keepdim=True)
+            total += (loss_C1 + z_loss * partition_C1.square()).sum()
+            if not wanted:
+                continue
+            slope_CV = _slope(logits_CV, partition_C1, targets_C, label_smoothing, z_loss)
+            if gradient_weights_S is not None:
+                slope_CV *= gradient_weights_S[part, None]
+            slope_CV = slope_CV.to(hidden_SD.dtype)
+            hidden_gradient_SD[part] = slope_CV @ low_VD
+            matrix_gradient_VD += slope_CV.T @ hidden_SD[part]
         ctx.save_for_backward(hidden_gradient_SD, matrix_gradient_VD)
         return total
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        """The kept gradients times the one from outside; none by the other five inputs."""
+        """The kept gradients times the one from outside."""
         (factor,) = outer
         hidden_gradient_SD, matrix_gradient_VD = ctx.saved_tensors
         scaled_SD = hidden_gradient_SD * factor.to(hidden_gradient_SD.dtype)
+        # none by the five inputs that are no floating-point tensors
         return scaled_SD, matrix_gradient_VD * factor, None, None, None, None, None
-
-
-def _chunk_loss(
-    logits_CV: Tensor,
-    partition_C1: Tensor,
-    targets_C: Tensor,
-    label_smoothing: float,
-    z_loss: float,
-) -> Tensor:
-    chosen_C1 = logits_CV.gather(1, targets_C[:, None])
-    loss_C1 = partition_C1 - (1.0 - label_smoothing) * chosen_C1
-    if label_smoothing:
-        loss_C1 = loss_C1 - label_smoothing * logits_CV.mean(-1, keepdim=True)
-    return (loss_C1 + z_loss * partition_C1.square()).sum()
 
 
 def _slope(

@@ -14,8 +14,7 @@ from torch import Tensor
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.model.devices import Placement
-from ssl_lib.objectives.base import Objective
-from ssl_lib.objectives.group import ObjectiveGroup, objective_losses, part_losses
+from ssl_lib.objectives.base import Objective, ObjectiveGroup, objective_losses, part_losses
 
 VIEW_SEED = 20_260_203
 SEQUENCES_AT_ONCE = 32

@@ -5,59 +5,45 @@ Shapes: B sequences, T positions, D width, V vocabulary, S target positions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.corruption import masked_view
-from ssl_lib.batches.views import MASKED, View, ViewMaker
+from ssl_lib.batches.views import MASKED, ViewMaker
 from ssl_lib.config import MlmSettings
-from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import Head, Objective, Selection, states_at, vocabulary_loss
+from ssl_lib.objectives import base
+from ssl_lib.objectives.base import Selection, Selections, States, Views
 
 
-class MaskedLanguageModel(Objective):
+class MaskedLanguageModel(base.Objective):
     """Cross-entropy at the masked positions alone."""
 
     name = "mlm"
     owns = (MASKED,)
+    default_settings = MlmSettings(batch_fraction=1.0)
+    settings: MlmSettings
 
-    def __init__(
-        self,
-        vocab_size: int = 50257,
-        settings: MlmSettings | None = None,
-        trunk: Trunk | None = None,
-        **shape: Any,
-    ) -> None:
-        super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or MlmSettings(batch_fraction=1.0)
-        self.head = Head(self.trunk.width)
+    def make_heads(self) -> None:
+        """A layer before the vocabulary, as BERT has it."""
+        self.head = base.Head(self.trunk.width)
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked view."""
         vocabulary, settings = self.trunk.vocabulary, self.view_settings
         return {MASKED: lambda batch, *chance: masked_view(batch, vocabulary, settings, *chance)}
 
-    def select(
-        self, batch: Batch, views: Mapping[str, View], generator: Generator
-    ) -> dict[str, Selection]:
+    def select(self, batch: Batch, views: Views, generator: Generator) -> dict[str, Selection]:
         """The masked positions and the tokens that stood there."""
-        view = views[MASKED]
-        tensors = {"positions": view.target_positions_S, "targets": view.targets_S}
-        return {self.name: Selection(len(view.target_positions_S), tensors)}
+        return {self.name: Selection.of_targets(views[MASKED])}
 
-    def loss_sums(
-        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
-    ) -> dict[str, Tensor]:
+    def loss_sums(self, hidden: States, selected: Selections) -> dict[str, Tensor]:
         """Cross-entropy of the masked tokens."""
         chosen = selected[self.name]
-        states_SD = self.head(states_at(hidden[MASKED], chosen["positions"]))
-        matrix_VD = self.trunk.vocabulary_matrix()
-        return {self.name: vocabulary_loss(states_SD, matrix_VD, chosen["targets"])}
+        states_SD = base.states_at(hidden[MASKED], chosen["positions"])
+        loss = self.token_loss(self.head(states_SD), chosen["targets"])
+        return {self.name: loss}
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:
         """Logits [B, T, V] of every position, from bidirectional attention."""
-        states_BTD: Tensor = self.head(self.encode(token_ids_BT, causal=False))
-        return states_BTD @ self.trunk.vocabulary_matrix().T
+        hidden_BTD = self.encode(token_ids_BT, causal=False)
+        return self.token_logits(self.head(hidden_BTD))

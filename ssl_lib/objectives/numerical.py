@@ -1,9 +1,8 @@
 """Numerical patterns: the type of a token, and the value of the number that comes next.
 
-The first half is the objective; the second half are its value heads, each a distribution over the
-number scale of `ssl_lib.numbers.scale`: y = sign(v) * log10(1 + |v| / 0.01), in orders of
-magnitude. A head gives its loss and its cumulative distribution; `number_prediction` reads
-quantiles from the latter.
+After the objective stand its value heads, each a distribution over the number scale of
+`ssl_lib.numbers.scale`: y = sign(v) * log10(1 + |v| / 0.01), in orders of magnitude. A head gives
+its loss and its cumulative distribution, from which `number_prediction` reads quantiles.
 
 Shapes: B sequences, T positions, D width, S target positions, K components or shifts, G digit
 groups of the vocabulary, Q points of the scale.
@@ -12,44 +11,59 @@ groups of the vocabulary, Q points of the scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    gelu,
+    huber_loss,
+    linear,
+    nll_loss,
+    pad,
+    softplus,
+)
 
 from ssl_lib.batches.batch import Batch, number_starts_BT
 from ssl_lib.batches.corruption import masked_view
-from ssl_lib.batches.views import CAUSAL, MASKED, View, ViewMaker, causal_view
+from ssl_lib.batches.views import CAUSAL, MASKED, ViewMaker, causal_view
 from ssl_lib.config import MlmSettings, NumericalSettings
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.numbers import scale
-from ssl_lib.numbers.scale import LARGEST, from_scale, orders_of_magnitude
-from ssl_lib.objectives.base import Objective, Selection, states_at
+from ssl_lib.numbers.scale import LARGEST, from_scale, orders_of_magnitude, to_scale
+from ssl_lib.objectives.base import (
+    Objective,
+    Selection,
+    Selections,
+    States,
+    Views,
+    states_at,
+    true_at,
+)
+from ssl_lib.tokens.vocabulary import TOKEN_TYPES
 
-TOKEN_TYPES = ("text", "number", "operator", "punctuation")
-SMALLEST_SPREAD = 0.01  # of a Gaussian on the scale: a standard deviation of 2.3%
-SCALE_POINTS = 4001  # of a tabulated distribution, over [-12, 12] on the scale
+# of a Gaussian on the scale: a standard deviation of 2.3%
+SMALLEST_SPREAD = 0.01
+# of a tabulated distribution, over [-12, 12] on the scale
+SCALE_POINTS = 4001
 
 
 class NumericalPatternLearner(Objective):
     """Type of masked tokens, type of the next token, and value of the next number."""
 
     name = "numerical"
+    default_settings = NumericalSettings()
+    settings: NumericalSettings
 
-    def __init__(
-        self,
-        vocab_size: int = 50257,
-        settings: NumericalSettings | None = None,
-        trunk: Trunk | None = None,
-        **shape: Any,
-    ) -> None:
-        super().__init__(vocab_size, trunk, **shape)
-        self.settings = settings or NumericalSettings()
-        self.type_head = nn.Linear(self.trunk.width, len(TOKEN_TYPES))
-        self.next_type_head = nn.Linear(self.trunk.width, len(TOKEN_TYPES))
-        self.value_head = VALUE_HEADS[self.settings.value_head](self.settings, self.trunk)
+    def make_heads(self) -> None:
+        """Two classifications, and the value head that the settings name."""
+        width = self.trunk.width
+        self.type_head = nn.Linear(width, len(TOKEN_TYPES))
+        self.next_type_head = nn.Linear(width, len(TOKEN_TYPES))
+        make_value_head = VALUE_HEADS[self.settings.value_head]
+        self.value_head = make_value_head(self.settings, self.trunk)
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked and the causal view."""
@@ -61,46 +75,39 @@ class NumericalPatternLearner(Objective):
 
     def part_weights(self) -> dict[str, float]:
         """Weights of the two classifications and of the value."""
-        return {
-            "type": self.settings.type_weight,
-            "next_type": self.settings.type_weight,
-            "value": self.settings.value_weight,
-        }
+        types = self.settings.type_weight
+        return {"type": types, "next_type": types, "value": self.settings.value_weight}
 
-    def select(
-        self, batch: Batch, views: Mapping[str, View], generator: Generator
-    ) -> dict[str, Selection]:
+    def select(self, batch: Batch, views: Views, generator: Generator) -> dict[str, Selection]:
         """Masked positions; positions with a successor; positions right before a number.
 
         A number is predicted from the position before its first token, if its value is usable.
         """
         masked_S, causal_S = views[MASKED].target_positions_S, views[CAUSAL].target_positions_S
-        types_N, values_N = batch.types_BT.flatten(), batch.values_BT.flatten()
+        ids_N, types_N = batch.token_ids_BT.flatten(), batch.types_BT.flatten()
+        values_N = batch.values_BT.flatten()
         begins_N = number_starts_BT(batch).flatten() & values_N.isfinite()
         before_S = causal_S[begins_N[causal_S + 1]]
+        first_S = before_S + 1
         types = {"positions": masked_S, "targets": types_N[masked_S]}
         next_types = {"positions": causal_S, "targets": types_N[causal_S + 1]}
-        values = {
-            "positions": before_S,
-            "targets": values_N[before_S + 1],
-            "first_tokens": batch.token_ids_BT.flatten()[before_S + 1],
-        }
+        values = {"positions": before_S, "targets": values_N[first_S]}
+        values["first_tokens"] = ids_N[first_S]
         return {
             "type": Selection(len(masked_S), types),
             "next_type": Selection(len(causal_S), next_types),
             "value": Selection(len(before_S), values),
         }
 
-    def loss_sums(
-        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
-    ) -> dict[str, Tensor]:
+    def loss_sums(self, hidden: States, selected: Selections) -> dict[str, Tensor]:
         """Cross-entropy of both classifications, and the value head's loss."""
         parts = (("type", MASKED, self.type_head), ("next_type", CAUSAL, self.next_type_head))
         sums = {}
         for part, view, head in parts:
             chosen = selected[part]
-            logits_SC = head(states_at(hidden[view], chosen["positions"])).float()
-            sums[part] = functional.cross_entropy(logits_SC, chosen["targets"], reduction="sum")
+            states_SD = states_at(hidden[view], chosen["positions"])
+            logits_SC = head(states_SD).float()
+            sums[part] = cross_entropy(logits_SC, chosen["targets"], reduction="sum")
         chosen = selected["value"]
         states_SD = states_at(hidden[CAUSAL], chosen["positions"])
         sums["value"] = self.value_head.loss_sum(states_SD, chosen)
@@ -108,7 +115,8 @@ class NumericalPatternLearner(Objective):
 
     def forward(self, token_ids_BT: Tensor) -> Tensor:
         """Type logits [B, T, 4] of every position, from bidirectional attention."""
-        logits_BTC: Tensor = self.type_head(self.encode(token_ids_BT, causal=False))
+        hidden_BTD = self.encode(token_ids_BT, causal=False)
+        logits_BTC: Tensor = self.type_head(hidden_BTD)
         return logits_BTC
 
 
@@ -122,7 +130,8 @@ class ValueHead(nn.Module):
 
     def raw(self, hidden_SD: Tensor) -> Tensor:
         """The parameters before they are brought into range, [S, outputs], float32."""
-        raw: Tensor = self.output(functional.gelu(self.inner(hidden_SD))).float()
+        states_SD = gelu(self.inner(hidden_SD))
+        raw: Tensor = self.output(states_SD).float()
         return raw
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
@@ -136,7 +145,7 @@ class ValueHead(nn.Module):
 
 def scaled(values: Tensor) -> Tensor:
     """Values (float64) on the number scale, float32; values beyond 1e30 count as 1e30."""
-    return scale.to_scale(values.clamp(-LARGEST, LARGEST)).float()
+    return to_scale(values.clamp(-LARGEST, LARGEST)).float()
 
 
 class MixtureHead(ValueHead):
@@ -150,31 +159,32 @@ class MixtureHead(ValueHead):
         super().__init__(width, 3 * components)
         nn.init.normal_(self.output.weight, std=0.5 * width**-0.5)
         with torch.no_grad():
-            self.output.bias.zero_()
+            bias = self.output.bias.zero_()
             # the means begin spread over 0 to a million
-            means = slice(components, 2 * components)
-            self.output.bias[means] = torch.linspace(0.0, 8.0, components)
+            bias[components : 2 * components] = torch.linspace(0.0, 8.0, components)
 
     def mixture(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log weights, means and standard deviations (orders of magnitude), each [S, K]."""
         weight_SK, mean_SK, spread_SK = self.raw(hidden_SD).chunk(3, dim=-1)
-        return weight_SK.log_softmax(-1), mean_SK, SMALLEST_SPREAD + functional.softplus(spread_SK)
+        spread_SK = SMALLEST_SPREAD + softplus(spread_SK)
+        return weight_SK.log_softmax(-1), mean_SK, spread_SK
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
         """Sum over S of -log(p(y) / p_max) in nats."""
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
         target_S1 = scaled(chosen["targets"])[:, None]
-        exponent_SK = -0.5 * ((target_S1 - mean_SK) / spread_SK).square()
-        log_density_SK = exponent_SK - spread_SK.log() + math.log(SMALLEST_SPREAD)
-        return -(log_weight_SK + log_density_SK).logsumexp(-1).sum()
+        squares_SK = ((target_S1 - mean_SK) / spread_SK).square()
+        log_density_SK = -0.5 * squares_SK - spread_SK.log() + math.log(SMALLEST_SPREAD)
+        log_density_S = (log_weight_SK + log_density_SK).logsumexp(-1)
+        return -log_density_S.sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), the weighted mean over components, [S, Q]."""
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
-        below_SQK = _normal_cdf(
-            scale_Q[None, :, None].float(), mean_SK[:, None], spread_SK[:, None]
-        )
-        return (log_weight_SK.exp()[:, None] * below_SQK).sum(-1)
+        points_Q1 = scale_Q[:, None].float()
+        below_SQK = _normal_cdf(points_Q1, mean_SK[:, None], spread_SK[:, None])
+        shares_S1K = log_weight_SK.exp()[:, None]
+        return (shares_S1K * below_SQK).sum(-1)
 
 
 class RegressionHead(ValueHead):
@@ -199,27 +209,27 @@ class RegressionHead(ValueHead):
         """Sum over S of the Huber loss of the magnitude and the cross-entropy of the sign."""
         magnitude_S, negative_S = self(hidden_SD)
         target_S = scaled(chosen["targets"])
+        size_S, is_negative_S = target_S.abs(), (target_S < 0).float()
         if self.training and len(target_S):
-            error = (magnitude_S.detach() - target_S.abs()).square().mean().sqrt()
+            error = (magnitude_S.detach() - size_S).square().mean().sqrt()
             self.spread.lerp_(error.clamp_min(SMALLEST_SPREAD), 0.02)
-        is_negative_S = (target_S < 0).float()
-        sign = functional.binary_cross_entropy_with_logits(
-            negative_S, is_negative_S, reduction="sum"
-        )
-        return functional.huber_loss(magnitude_S, target_S.abs(), reduction="sum") + sign
+        sign = binary_cross_entropy_with_logits(negative_S, is_negative_S, reduction="sum")
+        return huber_loss(magnitude_S, size_S, reduction="sum") + sign
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), a Gaussian on either side of zero, [S, Q]."""
         magnitude_S, negative_S = self(hidden_SD)
-        negative_S1, points_Q = negative_S.sigmoid()[:, None], scale_Q.float()
-        below_SQ = _normal_cdf(points_Q, magnitude_S[:, None], self.spread)
-        above_SQ = 1 - _normal_cdf(-points_Q, magnitude_S[:, None], self.spread)
+        mean_S1, negative_S1 = magnitude_S[:, None], negative_S.sigmoid()[:, None]
+        points_Q = scale_Q.float()
+        below_SQ = _normal_cdf(points_Q, mean_S1, self.spread)
+        above_SQ = 1 - _normal_cdf(-points_Q, mean_S1, self.spread)
         return (1 - negative_S1) * below_SQ + negative_S1 * above_SQ
 
 
 def _normal_cdf(points: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
     """P(x <= points) of Gaussians."""
-    return 0.5 * (1 + torch.erf((points - mean) * spread.reciprocal() / math.sqrt(2)))
+    deviations = (points - mean) * spread.reciprocal()
+    return 0.5 * (1 + torch.erf(deviations / math.sqrt(2)))
 
 
 class MantissaExponentHead(ValueHead):
@@ -232,7 +242,8 @@ class MantissaExponentHead(ValueHead):
 
     def forward(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log probabilities of signs [S, 2], orders of magnitude [S, 34] and bins [S, 20]."""
-        parts = self.raw(hidden_SD).split([self.SIGNS, self.ORDERS, self.BINS], dim=-1)
+        sizes = [self.SIGNS, self.ORDERS, self.BINS]
+        parts = torch.split(self.raw(hidden_SD), sizes, dim=-1)
         sign, order, place = (part.log_softmax(-1) for part in parts)
         return sign, order, place
 
@@ -240,29 +251,31 @@ class MantissaExponentHead(ValueHead):
         """Sum over S of the three cross-entropies in nats."""
         target_S = scaled(chosen["targets"])
         # cells of a twentieth of an order: 2.57 on the scale is cell 51, bin 11 of order 2
-        cell_S = (target_S.abs() * self.BINS).long().clamp(max=self.ORDERS * self.BINS - 1)
+        cell_S = (target_S.abs() * self.BINS).long()
+        cell_S = cell_S.clamp(max=self.ORDERS * self.BINS - 1)
         answers = ((target_S < 0).long(), cell_S // self.BINS, cell_S % self.BINS)
-        losses = [
-            functional.nll_loss(part, answer, reduction="sum")
-            for part, answer in zip(self(hidden_SD), answers, strict=True)
-        ]
+        losses = []
+        for part, answer_S in zip(self(hidden_SD), answers, strict=True):
+            losses.append(nll_loss(part, answer_S, reduction="sum"))
         return torch.stack(losses).sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), uniform inside a bin, [S, Q]."""
         sign, order, place = (part.exp() for part in self(hidden_SD))
         cells_SC = (order[:, :, None] * place[:, None, :]).flatten(1)
-        edges_SC = functional.pad(cells_SC.cumsum(-1), (1, 0))
+        edges_SC = pad(cells_SC.cumsum(-1), (1, 0))
         below_SQ = self._below(edges_SC, scale_Q)
         above_SQ = 1 - self._below(edges_SC, -scale_Q)
         return sign[:, :1] * below_SQ + sign[:, 1:] * above_SQ
 
     def _below(self, edges_SC: Tensor, scale_Q: Tensor) -> Tensor:
         """Share of the mass on cells from zero upwards that lies at or below a point, [S, Q]."""
-        place_Q = (scale_Q.float() * self.BINS).clamp(0, edges_SC.shape[-1] - 1)
-        low_Q = place_Q.floor().long().clamp(max=edges_SC.shape[-1] - 2)
-        mass_SQ = edges_SC[:, low_Q + 1] - edges_SC[:, low_Q]
-        return edges_SC[:, low_Q] + (place_Q - low_Q) * mass_SQ
+        last = edges_SC.shape[-1] - 1
+        place_Q = (scale_Q.float() * self.BINS).clamp(0, last)
+        low_Q = place_Q.floor().long().clamp(max=last - 1)
+        start_SQ = edges_SC[:, low_Q]
+        mass_SQ = edges_SC[:, low_Q + 1] - start_SQ
+        return start_SQ + (place_Q - low_Q) * mass_SQ
 
 
 class TokenDistanceHead(ValueHead):
@@ -282,40 +295,43 @@ class TokenDistanceHead(ValueHead):
     def forward(self, hidden_SD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Probabilities of the groups [S, G], their values [G], log probabilities [S, 46]."""
         trunk = self.trunk_of[0]
-        ids_G = trunk.columns.digits_V.nonzero()[:, 0]
-        states_SD = functional.gelu(self.inner(hidden_SD))
+        columns = trunk.columns
+        ids_G = true_at(columns.digits_V > 0)
+        states_SD = gelu(self.inner(hidden_SD))
         groups_GD = trunk.vocabulary_matrix()[ids_G].to(states_SD.dtype)
-        logits_SG = functional.linear(states_SD, groups_GD).float()
-        shifts_SK = self.output(states_SD).float().log_softmax(-1)
-        return logits_SG.softmax(-1), trunk.columns.values_V[ids_G], shifts_SK
+        shares_SG = linear(states_SD, groups_GD).float().softmax(-1)
+        log_shares_SK = self.output(states_SD).float().log_softmax(-1)
+        return shares_SG, columns.values_V[ids_G], log_shares_SK
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
         """Sum over S of the expected distance on the scale and the shift's cross-entropy."""
-        groups_SG, values_G, shifts_SK = self(hidden_SD)
+        shares_SG, values_G, log_shares_SK = self(hidden_SD)
         columns = self.trunk_of[0].columns
         first_S = columns.values_V[chosen["first_tokens"]]
         written_S = columns.digits_V[chosen["first_tokens"]] > 0
         # "12,345" begins with the group 12, and lies 3 orders of magnitude above it
         value_S = chosen["targets"].abs().clamp(max=LARGEST)
         orders_S = orders_of_magnitude(value_S) - orders_of_magnitude(first_S)
-        shift_S = (orders_S.round().long() - self.LOWEST_SHIFT).clamp(0, self.SHIFTS - 1)
+        shift_S = orders_S.round().long() - self.LOWEST_SHIFT
+        shift_S = shift_S.clamp(0, self.SHIFTS - 1)
         distance_SG = (scaled(values_G)[None, :] - scaled(first_S)[:, None]).abs()
-        shift_loss_S = functional.nll_loss(shifts_SK, shift_S, reduction="none")
-        loss_S = (groups_SG * distance_SG).sum(-1) + shift_loss_S
+        distance_S = (shares_SG * distance_SG).sum(-1)
+        loss_S = distance_S + nll_loss(log_shares_SK, shift_S, reduction="none")
         return (loss_S * written_S).sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), from all pairs of group and shift, [S, Q]."""
-        groups_SG, values_G, shifts_SK = self(hidden_SD)
+        shares_SG, values_G, log_shares_SK = self(hidden_SD)
         shifts_K = torch.arange(self.SHIFTS, dtype=torch.float64, device=values_G.device)
         factors_K = 10.0 ** (shifts_K + self.LOWEST_SHIFT)
-        points = scaled(values_G[:, None] * factors_K[None, :]).flatten()
+        points = scaled(values_G[:, None] * factors_K).flatten()
         order = points.argsort()
         cells_Q = torch.searchsorted(points[order].contiguous(), scale_Q.float(), right=True)
         found = []
-        for groups_G, log_shares_K in zip(groups_SG, shifts_SK, strict=True):
-            mass = (groups_G[:, None] * log_shares_K.exp()).flatten()[order]
-            found.append(functional.pad(mass.cumsum(0), (1, 0))[cells_Q])
+        for shares_G, log_shares_K in zip(shares_SG, log_shares_SK, strict=True):
+            mass = (shares_G[:, None] * log_shares_K.exp()).flatten()[order]
+            below = pad(mass.cumsum(0), (1, 0))
+            found.append(below[cells_Q])
         return torch.stack(found)
 
 
@@ -358,7 +374,8 @@ def number_prediction(
 
     central = {}
     for level in {*intervals, 0.9}:
-        central[level] = (quantile((1 - level) / 2), quantile((1 + level) / 2))
+        outside = (1 - level) / 2
+        central[level] = (quantile(outside), quantile((1 + level) / 2))
     powers_Q = values_Q.abs().clamp_min(1e-12).log10().floor()
     mass_Q = torch.diff(cumulative_Q, prepend=cumulative_Q[:1] * 0.0)
     magnitudes = {power: float(mass_Q[powers_Q == power].sum()) for power in range(-3, 10)}

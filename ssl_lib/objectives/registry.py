@@ -17,25 +17,18 @@ HOMES = {
     "denoising": "denoising.DenoisingAutoencoder",
     "numerical": "numerical.NumericalPatternLearner",
 }
-
-
-def _kind(home: str) -> type[Objective]:
-    module, _, name = home.rpartition(".")
-    return getattr(importlib.import_module(f"ssl_lib.objectives.{module}"), name)
-
-
-REGISTRY: dict[str, type[Objective]] = {name: _kind(home) for name, home in HOMES.items()}
+REGISTRY: dict[str, type[Objective]] = {}
+for _name, _home in HOMES.items():
+    _module, _, _class = _home.rpartition(".")
+    REGISTRY[_name] = getattr(importlib.import_module(f"ssl_lib.objectives.{_module}"), _class)
 
 
 def build_objectives(settings: Settings, encoding: tiktoken.Encoding) -> dict[str, Objective]:
-    """All objectives on one new trunk, initialised from the global torch generator."""
-    shape = TrunkShape(
-        vocab_size=encoding.n_vocab, **settings.model.model_dump(exclude={"context_length"})
-    )
-    trunk = Trunk(shape, encoding)
+    """All objectives on one new trunk, initialized from the global torch generator."""
+    model = settings.model.model_dump(exclude={"context_length"})
+    trunk = Trunk(TrunkShape(vocab_size=encoding.n_vocab, **model), encoding)
     objectives = {}
     for name, kind in REGISTRY.items():
-        own = {"encoding": encoding} if kind.writes_text else {}
         chosen = getattr(settings.objectives, name)
-        objectives[name] = kind(settings=chosen, trunk=trunk, **own)
+        objectives[name] = kind(settings=chosen, trunk=trunk, encoding=encoding)
     return objectives

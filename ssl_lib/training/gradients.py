@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.model.devices import Placement, sum_over_processes
-from ssl_lib.objectives.group import ObjectiveGroup, Prepared, objective_losses, run_trunk
+from ssl_lib.objectives.base import ObjectiveGroup, Prepared, objective_losses, run_trunk
 from ssl_lib.training.trainer import SelfSupervisedTrainer
 
 COSINE = "gradient_cosine/"

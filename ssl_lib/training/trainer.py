@@ -20,8 +20,8 @@ from ssl_lib.batches.curriculum import Curriculum
 from ssl_lib.config import TrainingSettings
 from ssl_lib.errors import UserError
 from ssl_lib.model.devices import Placement, can_compile, place, sum_over_processes
-from ssl_lib.objectives.base import Objective
-from ssl_lib.objectives.group import (
+from ssl_lib.objectives.base import (
+    Objective,
     ObjectiveGroup,
     PartCounts,
     Prepared,

@@ -5,28 +5,33 @@ resuming needs; neither learns by gradients nor is saved with the model. In a di
 every process holds the same copy and the same queue.
 
 Shapes: R sequences, T positions, D width, N items of this process, M items of all processes,
-Q places of the queue, K candidates, P width of an embedding.
+Q places of the queue, K candidates, A augmented views, P width of an embedding.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import cross_entropy
 
 from ssl_lib.batches.views import in_clean_order
 from ssl_lib.config import ContrastiveSettings
-from ssl_lib.objectives.base import LossTerm, Selection, states_at, unit_length
-from ssl_lib.objectives.contrastive.ntxent import all_gather, check_temperature
+from ssl_lib.objectives.base import LossTerm, Selections, states_at, unit_length
+from ssl_lib.objectives.contrastive.ntxent import (
+    EXCLUDED,
+    Temperature,
+    all_gather,
+    check_temperature,
+)
 from ssl_lib.objectives.contrastive.sentence_encoder import WrittenNumbers
 
 PARTS = ("token", "document")
-NO_LABEL = -1  # of a place in the queue that holds no key yet; labels are not negative
+# of a place in the queue that holds no key yet; labels are not negative
+NO_LABEL = -1
 
 
 class Keys(NamedTuple):
@@ -40,7 +45,7 @@ class Keys(NamedTuple):
 
 
 def momentum_ntxent(
-    queries_NP: Tensor, start: int, current: Keys, past: Keys, temperature: Tensor | float
+    queries_NP: Tensor, start: int, current: Keys, past: Keys, temperature: Temperature
 ) -> LossTerm:
     """InfoNCE: each query picks its own key from the current ones and the queue's (eq. 1).
 
@@ -48,15 +53,17 @@ def momentum_ntxent(
     label and empty places of the queue. The sum over N queries is in nats.
     """
     check_temperature(temperature)
-    positive_N = start + torch.arange(len(queries_NP), device=queries_NP.device)
+    count = len(queries_NP)
+    positive_N = start + torch.arange(count, device=queries_NP.device)
     labels_N = current.labels[positive_N]
     labels_K = torch.cat([current.labels, past.labels])
-    excluded_NK = (labels_N[:, None] == labels_K[None, :]) | (labels_K == NO_LABEL)
+    excluded_NK = (labels_N[:, None] == labels_K) | (labels_K == NO_LABEL)
     excluded_NK.scatter_(1, positive_N[:, None], False)
-    logits_NK = queries_NP @ torch.cat([current.vectors, past.vectors]).T / temperature
-    logits_NK = logits_NK.masked_fill(excluded_NK, -math.inf)
-    loss = functional.cross_entropy(logits_NK, positive_N, reduction="sum")
-    return LossTerm(loss, len(queries_NP))
+    vectors_KP = torch.cat([current.vectors, past.vectors])
+    logits_NK = queries_NP @ vectors_KP.T / temperature
+    logits_NK = logits_NK.masked_fill(excluded_NK, EXCLUDED)
+    loss = cross_entropy(logits_NK, positive_N, reduction="sum")
+    return LossTerm(loss, count)
 
 
 class Queue(nn.Module):
@@ -85,9 +92,12 @@ class Queue(nn.Module):
         """Put keys in the places of the oldest ones; of more keys than places, the last ones."""
         size = len(self.labels_Q)
         vectors_NP, labels_N = keys.vectors[-size:], keys.labels[-size:]
-        places_N = (self.next_place + torch.arange(len(labels_N), device=labels_N.device)) % size
-        self.keys_QP[places_N], self.labels_Q[places_N] = vectors_NP, labels_N
-        self.next_place.add_(len(labels_N)).remainder_(size)
+        count = len(labels_N)
+        # a ring: of 4 places, 3 keys from place 2 on go to 2, 3, 0
+        places_N = (self.next_place + torch.arange(count, device=labels_N.device)) % size
+        self.keys_QP[places_N] = vectors_NP
+        self.labels_Q[places_N] = labels_N
+        self.next_place.add_(count).remainder_(size)
 
 
 class MomentumEncoder(nn.Module):
@@ -103,10 +113,10 @@ class MomentumEncoder(nn.Module):
             {part: Queue(settings.queue, settings.projection) for part in PARTS}
         )
         # keys of micro-batches whose step has not ended, by the identity of their selections
-        self.waiting: dict[int, tuple[Mapping[str, Selection], dict[str, Keys]]] = {}
+        self.waiting: dict[int, tuple[Selections, dict[str, Keys]]] = {}
 
     @torch.no_grad()
-    def forward(self, selected: Mapping[str, Selection]) -> dict[str, tuple[Keys, int]]:
+    def forward(self, selected: Selections) -> dict[str, tuple[Keys, int]]:
         """By part, the keys of all processes and where those of this one begin.
 
         They wait for the end of the step; the same selection seen again replaces its keys.
@@ -123,35 +133,37 @@ class MomentumEncoder(nn.Module):
         )
         found = {}
         for part, vectors_ND in (("token", token_ND), ("document", sentence_ND)):
-            own_NP = unit_length(self.copies[f"{part}_projection"](vectors_ND))
-            all_MP, start = all_gather(own_NP)
+            projection = self.copies[f"{part}_projection"]
+            all_MP, start = all_gather(unit_length(projection(vectors_ND)))
             labels_M = all_gather(selected[part]["labels"]).items
             found[part] = (Keys(all_MP, labels_M), start)
-        self.waiting[id(selected)] = (selected, {part: keys for part, (keys, _) in found.items()})
+        waiting = {part: keys for part, (keys, _) in found.items()}
+        # the selection itself is kept, so that its identity stays its own
+        self.waiting[id(selected)] = (selected, waiting)
         return found
 
     def loss_sums(
         self,
-        queries: Mapping[str, Sequence[Tensor]],
-        selected: Mapping[str, Selection],
+        queries: Mapping[str, Tensor],
+        selected: Selections,
         temperature: Tensor,
     ) -> dict[str, Tensor]:
-        """By part, every view [N, P] but the second against the keys of the second.
+        """By part, all views but the second, of `queries` [A, N, P], against the second's keys.
 
         The loss is averaged over these views.
         """
         found, sums = self(selected), {}
-        for part, views in queries.items():
+        for part, views_ANP in queries.items():
             queue = self.queues[part]
             assert isinstance(queue, Queue)
             current, start = found[part]
             losses = [
                 momentum_ntxent(view, start, current, queue.content, temperature).sum
-                for index, view in enumerate(views)
+                for index, view in enumerate(views_ANP)
                 if index != 1
             ]
             scored = selected[part].count > 0
-            sums[part] = torch.stack(losses).mean() if scored else views[0].sum() * 0.0
+            sums[part] = torch.stack(losses).mean() if scored else views_ANP.sum() * 0.0
         return sums
 
     @torch.no_grad()

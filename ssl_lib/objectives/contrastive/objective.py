@@ -5,20 +5,19 @@ encoder and its queue; token types pulled together; numbers next to their other 
 soft-label similarity of numbers, and of sentences: paraphrases, numeric hard negatives (weighed by
 the logarithm of the change: 2% is not 20%), and random pairs.
 
-Views: the augmented ones, and of the same sequences the anchors as they are, their numeric hard
+It reads the augmented views, and of the same sequences the anchors as they are, their numeric hard
 negatives, and where that has a weight their equivalent forms.
 
-Shapes: B sequences of a batch, R sequences of a view, T positions, D width, N items (one embedding
-in each view), P width of a projection.
+Shapes: B sequences of a batch, R sequences of a view, T positions, D width, A augmented views,
+N items (one embedding in each view), P width of a projection.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
-import tiktoken
 import torch
 from torch import Generator, Tensor, nn
 
@@ -33,85 +32,63 @@ from ssl_lib.batches.rewriting import (
 from ssl_lib.batches.views import CORRUPTED, MASKED, View, ViewMaker, sequence_count
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, MlmSettings
 from ssl_lib.errors import UserError
-from ssl_lib.model.trunk import Trunk
+from ssl_lib.objectives import base
 from ssl_lib.objectives.base import (
-    Objective,
+    LossTerm,
     Selection,
-    as_batch,
-    mean_of_spans,
+    Selections,
+    States,
+    Views,
     states_at,
     unit_length,
 )
+from ssl_lib.objectives.contrastive import ntxent, numbers, sentence_pairs
 from ssl_lib.objectives.contrastive.momentum import MomentumEncoder
-from ssl_lib.objectives.contrastive.ntxent import (
-    Tensors,
-    multi_view_ntxent,
-    process_count,
-    select_sentences,
-    select_tokens,
-    supervised_contrastive,
-)
-from ssl_lib.objectives.contrastive.numbers import (
-    ntxent_with_hard_negatives,
-    number_similarity_loss,
-    select_equivalents,
-    select_numbers,
-)
 from ssl_lib.objectives.contrastive.sentence_encoder import (
     SentenceEncoder,
     WrittenNumbers,
     numbers_in_view,
     written_numbers,
 )
-from ssl_lib.objectives.contrastive.sentence_pairs import (
-    select_sentence_pairs,
-    sentence_pair_losses,
-)
 
 ANCHOR, HARD_NEGATIVE, EQUIVALENT = "anchor", "hard_negative", "equivalent"
 
-UNITS_FLOOR = 1e-2  # above most of their gradients: a unit moves by what its pairs agree on
+# of AdamW's `eps`, above most gradients: a unit moves by what its pairs agree on
+UNITS_FLOOR = 1e-2
+# of held-out losses
 REFERENCE_TEMPERATURE = 0.07
 # of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
 LOWEST_TEMPERATURE = 0.01
 
 
-class ContrastiveTokenEncoder(Objective):
-    """Embeddings in which equal things are near; calling it gives one unit-length vector each."""
+class ContrastiveTokenEncoder(base.Objective):
+    """Embeddings in which equal things are near; calling it gives a unit-length vector each."""
 
     name = "contrastive"
     owns = (ANCHOR, HARD_NEGATIVE, EQUIVALENT)
-    writes_text = True
+    # without equivalent forms, which need an encoding
+    default_settings = ContrastiveSettings(batch_fraction=1.0, equivalent_weight=0.0)
+    settings: ContrastiveSettings
 
-    def __init__(
-        self,
-        vocab_size: int = 50257,
-        settings: ContrastiveSettings | None = None,
-        trunk: Trunk | None = None,
-        encoding: tiktoken.Encoding | None = None,
-        **shape: Any,
-    ) -> None:
-        super().__init__(vocab_size, trunk, **shape)
-        if settings is None:  # equivalent forms need an encoding
-            settings = ContrastiveSettings(batch_fraction=1.0, equivalent_weight=0.0)
-        self.settings = settings
-        if settings.equivalent_weight and encoding is None:
+    def make_heads(self) -> None:
+        """Projections, sentence encoder, temperature, and a momentum encoder if asked for.
+
+        Raises UserError if equivalent forms have a weight and there is no encoding.
+        """
+        settings, columns = self.settings, self.trunk.columns
+        if settings.equivalent_weight and self.encoding is None:
             raise UserError(
                 "objectives.contrastive.equivalent_weight needs the encoding; "
                 "pass encoding=… or set it to 0"
             )
-        self.encoding = encoding
         width, projection = self.trunk.width, settings.projection
         self.token_projection = nn.Linear(width, projection)
         self.number_projection = nn.Linear(width, projection)
-        columns = self.trunk.columns
         separators_V = columns.point_V | columns.comma_V
         self.sentences = SentenceEncoder(width, separators_V, columns.scale_log10_V)
         self.document_projection = nn.Linear(width, projection)
-        self.log_temperature = nn.Parameter(
-            torch.tensor(math.log(settings.temperature)),
-            requires_grad=settings.learned_temperature,
-        )
+        start = torch.tensor(math.log(settings.temperature))
+        self.log_temperature = nn.Parameter(start, requires_grad=settings.learned_temperature)
         self.type_projection = nn.Linear(width, projection) if settings.type_weight else None
         self.momentum_encoder = None
         if settings.momentum:
@@ -119,7 +96,7 @@ class ContrastiveTokenEncoder(Objective):
 
     @property
     def augmented(self) -> tuple[str, ...]:
-        """Names of the augmented views, corrupted in two ways in turn: masked, noised, masked_2."""
+        """Names of the augmented views, corrupted in turn: masked, corrupted, masked_2."""
         names = [MASKED, CORRUPTED]
         for index in range(2, self.settings.views):
             names.append(f"{names[index % 2]}_{index // 2 + 1}")
@@ -127,11 +104,11 @@ class ContrastiveTokenEncoder(Objective):
 
     @property
     def across_processes(self) -> bool:
-        """Whether negatives come from all processes: while training alone.
+        """Whether negatives come from all processes.
 
-        Held-out sequences are the same in each process.
+        While training alone: held-out sequences are the same in each process.
         """
-        return self.settings.gather and self.training and process_count() > 1
+        return self.settings.gather and self.training and ntxent.process_count() > 1
 
     @property
     def temperature(self) -> Tensor:
@@ -178,92 +155,85 @@ class ContrastiveTokenEncoder(Objective):
             "token": settings.token_weight,
             "document": settings.document_weight,
             "number": settings.number_weight,
-            "hard_negative": settings.sentence_weight,
-            "paraphrase": settings.sentence_weight,
-            "random_pair": settings.sentence_weight,
-            "magnitude": settings.sentence_weight,
         }
-        if settings.type_weight:
-            weights["type"] = settings.type_weight
-        if settings.equivalent_weight:
-            weights["equivalent"] = settings.equivalent_weight
-        return weights
+        pairs = ("hard_negative", "paraphrase", "random_pair", "magnitude")
+        weights |= dict.fromkeys(pairs, settings.sentence_weight)
+        optional = {"type": settings.type_weight, "equivalent": settings.equivalent_weight}
+        return weights | {part: weight for part, weight in optional.items() if weight}
 
-    def select(
-        self, batch: Batch, views: Mapping[str, View], generator: Generator
-    ) -> dict[str, Selection]:
+    def select(self, batch: Batch, views: Views, generator: Generator) -> dict[str, Selection]:
         """What each term compares, drawn in the order in which they stand here."""
         limit, vocabulary = self.settings.effective_batch, self.trunk.vocabulary
+        anchor, negative = views[ANCHOR], views[HARD_NEGATIVE]
         augmented = [views[name] for name in self.augmented]
-        shared = batch.first(min(len(view.ids_RT) for view in augmented))
-        count = len(shared.token_ids_BT)
+        count = min(len(view.ids_RT) for view in augmented)
+        shared, anchors = batch.first(count), batch.first(len(anchor.ids_RT))
         present_BT = torch.stack([view.present_RT()[:count] for view in augmented]).all(0)
-        token = select_tokens(shared, present_BT, vocabulary, limit, generator)
-        types = {"labels": token["types"].repeat(len(augmented))}
-        document = select_sentences(shared, present_BT, vocabulary, limit, generator)
+        token = ntxent.select_tokens(shared, present_BT, vocabulary, limit, generator)
+        document = ntxent.select_sentences(shared, present_BT, vocabulary, limit, generator)
         for index, view in enumerate(augmented):
             document |= numbers_in_view(self.trunk, view).named(index)
         if self._uses_keys:
             token |= _key_tensors(views[CORRUPTED], count)
-        anchors = batch.first(len(views[ANCHOR].ids_RT))
-        number = select_numbers(anchors, limit, generator)
+        number = numbers.select_numbers(anchors, limit, generator)
         # a query of the momentum encoder is one anchor, a pair of views is two
         each = 1 if self._uses_keys else 2
+        positions = len(token["positions"])
         selected = {
-            "token": self._scored(len(token["positions"]), each, token),
+            "token": self._scored(positions, each, token),
             "document": self._scored(len(document["first"]), each, document),
             "number": self._scored(len(number["first"]), 1, number),
         }
-        selected |= select_sentence_pairs(
-            anchors, views[ANCHOR], views[HARD_NEGATIVE], self.trunk, generator
-        )
-        if self.type_projection is not None:
-            selected["type"] = self._scored(len(token["positions"]), len(augmented), types)
+        selected |= sentence_pairs.select(anchors, anchor, negative, self.trunk, generator)
+        if self.settings.type_weight:
+            types = {"labels": token["types"].repeat(len(augmented))}
+            selected["type"] = self._scored(positions, len(augmented), types)
         if self.settings.equivalent_weight:
             positive = views[EQUIVALENT]
             assert isinstance(positive, EquivalentFormView)
-            same = select_equivalents(anchors, views[HARD_NEGATIVE], positive, limit, generator)
-            selected["equivalent"] = self._scored(len(same["values"]), 2, same)
+            forms = numbers.select_equivalents(anchors, negative, positive, limit, generator)
+            selected["equivalent"] = self._scored(len(forms["values"]), 2, forms)
         return selected
 
-    def loss_sums(
-        self, hidden: Mapping[str, Tensor], selected: Mapping[str, Selection]
-    ) -> dict[str, Tensor]:
+    def loss_sums(self, hidden: States, selected: Selections) -> dict[str, Tensor]:
         """The sum of each term, in the order of `part_weights`."""
         token, document, number = selected["token"], selected["document"], selected["number"]
         views = [hidden[name] for name in self.augmented]
         states = [states_at(view_RTD, token["positions"]) for view_RTD in views]
-        tokens = [unit_length(self.token_projection(states_ND)) for states_ND in states]
-        sentences = []
-        for index, view_RTD in enumerate(views):
-            written = WrittenNumbers.under(index, document.tensors)
-            vectors_ND = self.sentences(view_RTD, written, document["span"], len(document["first"]))
-            sentences.append(unit_length(self.document_projection(vectors_ND)))
+        projected = [self.token_projection(states_ND) for states_ND in states]
+        tokens_ANP = unit_length(torch.stack(projected))
+        projected = [self._sentences(document, view, at) for at, view in enumerate(views)]
+        sentences_ANP = unit_length(torch.stack(projected))
         numbers_NP = self._numbers(hidden[ANCHOR], number["span"], len(number["first"]))
-
         if self.momentum_encoder is not None and self._uses_keys:
-            queries = {"token": tokens, "document": sentences}
+            queries = {"token": tokens_ANP, "document": sentences_ANP}
             sums = self.momentum_encoder.loss_sums(queries, selected, self.temperature)
         else:
+            between = ntxent.multi_view_ntxent
             sums = {
-                "token": self._between_views(tokens, token, token["labels"]),
-                "document": self._between_views(sentences, document, document["owners"]),
+                "token": self._loss(token, between, tokens_ANP, token["labels"]),
+                "document": self._loss(document, between, sentences_ANP, document["owners"]),
             }
-        options = (self.temperature, self.across_processes)
-        sums["number"] = numbers_NP.sum() * 0.0
-        if self._is_scored(number):
-            sums["number"] = number_similarity_loss(numbers_NP, number["scaled"], *options).sum
-        sums |= sentence_pair_losses(
+        by_value = numbers.number_similarity_loss
+        sums["number"] = self._loss(number, by_value, numbers_NP, number["scaled"])
+        sums |= sentence_pairs.losses(
             self.sentences, hidden[ANCHOR], hidden[HARD_NEGATIVE], selected
         )
         if self.type_projection is not None:
+            types = selected["type"]
             items_NP = unit_length(self.type_projection(torch.cat(states)))
-            sums["type"] = items_NP.sum() * 0.0
-            if self._is_scored(selected["type"]):
-                labels_N = selected["type"]["labels"]
-                sums["type"] = supervised_contrastive(items_NP, labels_N, *options).sum
+            by_type = ntxent.supervised_contrastive
+            sums["type"] = self._loss(types, by_type, items_NP, types["labels"])
         if self.settings.equivalent_weight:
-            sums["equivalent"] = self._equivalent_loss(hidden, selected["equivalent"])
+            forms = selected["equivalent"]
+            places = {ANCHOR: "span", EQUIVALENT: "other_span", HARD_NEGATIVE: "span"}
+            found = [
+                self._numbers(hidden[view], forms[span], len(forms["values"]))
+                for view, span in places.items()
+            ]
+            by_form = numbers.ntxent_with_hard_negatives
+            labels = (forms["changed"], forms["values"])
+            sums["equivalent"] = self._loss(forms, by_form, torch.stack(found), *labels)
         return sums
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -298,7 +268,7 @@ class ContrastiveTokenEncoder(Objective):
         No gradient comes back through them. To train the encoder itself on a task, take
         `embed(encode(ids, causal=False), ids, document_ids)`.
         """
-        ids_BT = as_batch(token_ids_BT)
+        ids_BT = base.as_batch(token_ids_BT)
         hidden_BTD = self.encode(ids_BT, causal=False)
         return self.embed(hidden_BTD, ids_BT, self.one_document(ids_BT))
 
@@ -309,14 +279,10 @@ class ContrastiveTokenEncoder(Objective):
 
     def _online(self) -> dict[str, nn.Module]:
         """What the momentum encoder is an average of."""
-        return {
-            "trunk": self.trunk,
-            "token_projection": self.token_projection,
-            "sentences": self.sentences,
-            "document_projection": self.document_projection,
-        }
+        names = ("trunk", "token_projection", "sentences", "document_projection")
+        return {name: self.get_submodule(name) for name in names}
 
-    def _scored(self, items: int, each: int, tensors: Tensors) -> Selection:
+    def _scored(self, items: int, each: int, tensors: dict[str, Tensor]) -> Selection:
         """A selection of `each` anchors for every item.
 
         A single item has no negatives and counts for nothing, unless other processes have some.
@@ -324,41 +290,31 @@ class ContrastiveTokenEncoder(Objective):
         enough = items >= 2 or self.across_processes
         return Selection(items * each if enough else 0, tensors)
 
-    def _is_scored(self, chosen: Selection) -> bool:
-        """Whether a loss is taken: with every other process, or where something is scored."""
-        return chosen.count > 0 or self.across_processes
+    def _loss(
+        self, chosen: Selection, loss: Callable[..., LossTerm], vectors: Tensor, *labels: Tensor
+    ) -> Tensor:
+        """A term's sum; where nothing is scored a zero that depends on the vectors.
+
+        A loss that gathers is taken with every other process.
+        """
+        if chosen.count == 0 and not self.across_processes:
+            return vectors.sum() * 0.0
+        return loss(vectors, *labels, self.temperature, self.across_processes).sum
+
+    def _sentences(self, chosen: Selection, view_RTD: Tensor, index: int) -> Tensor:
+        """Projected vectors [N, P] of the sentences in the augmented view of this index."""
+        written = WrittenNumbers.under(index, chosen.tensors)
+        vectors_ND = self.sentences(view_RTD, written, chosen["span"], len(chosen["first"]))
+        projected_NP: Tensor = self.document_projection(vectors_ND)
+        return projected_NP
 
     def _numbers(self, hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
         """Embeddings [N, P] of numbers: the mean of their states, projected."""
-        mean_ND = mean_of_spans(hidden_RTD, span_RT, count)
+        mean_ND = base.mean_of_spans(hidden_RTD, span_RT, count)
         return unit_length(self.number_projection(mean_ND))
 
-    def _between_views(self, views: list[Tensor], chosen: Selection, labels_N: Tensor) -> Tensor:
-        """NT-Xent over all pairs of views [N, P]; equal labels are excluded false negatives."""
-        if not self._is_scored(chosen):
-            return torch.cat(views).sum() * 0.0
-        return multi_view_ntxent(views, self.temperature, labels_N, self.across_processes).sum
 
-    def _equivalent_loss(self, hidden: Mapping[str, Tensor], chosen: Selection) -> Tensor:
-        """NT-Xent of anchors and equivalent forms, with each anchor's own hard negative."""
-        values_N = chosen["values"]
-        anchor_NP = self._numbers(hidden[ANCHOR], chosen["span"], len(values_N))
-        positive_NP = self._numbers(hidden[EQUIVALENT], chosen["other_span"], len(values_N))
-        negative_NP = self._numbers(hidden[HARD_NEGATIVE], chosen["span"], len(values_N))
-        if not self._is_scored(chosen):
-            return (anchor_NP.sum() + positive_NP.sum()) * 0.0
-        return ntxent_with_hard_negatives(
-            anchor_NP,
-            positive_NP,
-            negative_NP,
-            chosen["changed"],
-            self.temperature,
-            values_N,
-            self.across_processes,
-        ).sum
-
-
-def _key_tensors(view: View, count: int) -> Tensors:
+def _key_tensors(view: View, count: int) -> dict[str, Tensor]:
     """What the momentum encoder reads: the first `count` sequences of the corrupted view."""
     tensors = {"key_ids": view.ids_RT[:count], "key_documents": view.document_ids_RT[:count]}
     if view.source_N is not None:

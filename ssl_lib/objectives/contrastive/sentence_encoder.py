@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from ssl_lib.batches.views import View, in_clean_order
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import states_at, sum_by, unit_length
+from ssl_lib.objectives.base import states_at, sum_by, true_at, unit_length
 from ssl_lib.tokens.running_values import running_numbers
 
 DIGIT_FREQUENCIES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
@@ -36,9 +37,12 @@ and 350 km would be nearly one. They are low, so that a unit that is known to a 
 moves little."""
 UNIT_OFFSETS = (1, 2)
 """Where the unit of a number stands, from its last token: 5 km, 5 million dollars."""
-TEXT_SHARE = 0.15  # of a vector is what is said, the rest how much, where a number stands
-MAGNITUDE_SHARE = 0.55  # of how much; the frequencies of the digits have the rest
-LOG10_PER_WEIGHT = 50.0  # of a weight of one in `unit_log10`: units are known long before words are
+# of a vector is what is said, the rest how much, where a number stands
+TEXT_SHARE = 0.15
+# of how much; the frequencies of the digits have the rest
+MAGNITUDE_SHARE = 0.55
+# what a weight of one in `unit_log10` stands for, so that units are known long before words are
+LOG10_PER_WEIGHT = 50.0
 
 
 class WrittenNumbers(NamedTuple):
@@ -97,22 +101,23 @@ class SentenceEncoder(nn.Module):
         self, hidden_RTD: Tensor, written: WrittenNumbers, span_RT: Tensor, count: int
     ) -> Tensor:
         """Unit-length vectors [N, D] of `count` spans."""
-        span_T = span_RT.flatten()
-        inside_S = (span_T >= 0).nonzero()[:, 0]
+        dtype = hidden_RTD.dtype
+        # what is said: a mean of all states of a span
+        inside_S = true_at(span_RT >= 0)
         states_SD = states_at(hidden_RTD, inside_S)
         scores_S1 = self.attention(states_SD)
-        mean_ND = _weighted_mean(states_SD, scores_S1, span_T[inside_S], count)
-        text_ND = self.text(mean_ND.to(hidden_RTD.dtype))
-
-        digits_S = inside_S[written.log10_RT.flatten()[inside_S].isfinite()]
+        mean_ND = _weighted_mean(states_SD, scores_S1, span_RT.take(inside_S), count)
+        text_ND = self.text(mean_ND.to(dtype))
+        # how much: a mean over its numbers, at their last digits
+        digits_S = inside_S[written.log10_RT.take(inside_S).isfinite()]
         features_SF = self._fourier_features(written, span_RT, digits_S)
         scores_S1 = self.digit_attention(states_at(hidden_RTD, digits_S))
-        mean_NF = _weighted_mean(features_SF, scores_S1, span_T[digits_S], count)
-        axes_DF = self.fourier_DF.to(hidden_RTD.dtype)
-        amount_ND = nn.functional.linear(mean_NF.to(hidden_RTD.dtype), axes_DF)
+        mean_NF = _weighted_mean(features_SF, scores_S1, span_RT.take(digits_S), count)
+        amount_ND = linear(mean_NF.to(dtype), self.fourier_DF.to(dtype))
 
         text_ND = TEXT_SHARE**0.5 * unit_length(text_ND)
-        return unit_length(text_ND + (1.0 - TEXT_SHARE) ** 0.5 * unit_length(amount_ND))
+        amount_ND = (1.0 - TEXT_SHARE) ** 0.5 * unit_length(amount_ND)
+        return unit_length(text_ND + amount_ND)
 
     def magnitudes(self, written: WrittenNumbers, span_RT: Tensor, at_S: Tensor) -> Tensor:
         """Log10 [S] of the numbers at flat positions in one common unit of measure.
@@ -120,26 +125,30 @@ class SentenceEncoder(nn.Module):
         That of their digits, and what the tokens behind them, inside their span, add as units.
         What numbers are written with is no unit.
         """
-        ids_T, log10_T = written.ids_RT.flatten(), written.log10_RT.flatten()
-        span_T = span_RT.flatten()
+        # "35 million dollars": at 35, the tokens 1 and 2 behind it
         offsets_A = torch.tensor(UNIT_OFFSETS, device=at_S.device)
-        behind_SA = (at_S[:, None] + offsets_A).clamp(0, len(span_T) - 1)
-        counts_SA = (span_T[behind_SA] == span_T[at_S][:, None]) & log10_T[behind_SA].isnan()
-        counts_SA &= ~self.separators_V[ids_T[behind_SA]]
+        behind_SA = (at_S[:, None] + offsets_A).clamp(0, span_RT.numel() - 1)
+        ids_SA = written.ids_RT.take(behind_SA)
+        counts_SA = span_RT.take(behind_SA) == span_RT.take(at_S)[:, None]
+        counts_SA &= written.log10_RT.take(behind_SA).isnan()
+        counts_SA &= ~self.separators_V[ids_SA]
         places_A = torch.arange(len(UNIT_OFFSETS), device=at_S.device)
-        weights_SA = self.unit_log10.weight[ids_T[behind_SA], places_A]
+        weights_SA = self.unit_log10.weight[ids_SA, places_A]
         units_S = (weights_SA * counts_SA).sum(1).float()
         # LOG10_PER_WEIGHT times the value, with a gradient as small as other weights have
         units_S = units_S + (LOG10_PER_WEIGHT - 1.0) * units_S.detach()
-        return log10_T[at_S].float() + units_S
+        return written.log10_RT.take(at_S).float() + units_S
 
     def _fourier_features(self, written: WrittenNumbers, span_RT: Tensor, at_S: Tensor) -> Tensor:
         """Sines and cosines [S, F] of the numbers at flat positions."""
-        log10_S1 = written.log10_RT.flatten()[at_S, None]
+        log10_S1 = written.log10_RT.take(at_S)[:, None]
         # units learn from the magnitudes' agreement alone
         magnitude_S1 = self.magnitudes(written, span_RT, at_S).detach()[:, None]
-        shifts = (SHIFT_FREQUENCIES * len(DIGIT_FREQUENCIES))[: len(DIGIT_FREQUENCIES)]
-        cycles_SF = torch.remainder(log10_S1 * log10_S1.new_tensor(DIGIT_FREQUENCIES), 1.0).float()
+        count = len(DIGIT_FREQUENCIES)
+        shifts = (SHIFT_FREQUENCIES * count)[:count]
+        # whole cycles are dropped in float64: of 362 cycles a float32 would keep three decimals
+        cycles_SF = log10_S1 * log10_S1.new_tensor(DIGIT_FREQUENCIES)
+        cycles_SF = torch.remainder(cycles_SF, 1.0).float()
         cycles_SF = cycles_SF + magnitude_S1 * magnitude_S1.new_tensor(shifts)
         low_SF = magnitude_S1 * magnitude_S1.new_tensor(MAGNITUDE_FREQUENCIES)
         phases_SF = torch.cat([cycles_SF, low_SF], dim=1) * (2.0 * torch.pi)
