@@ -49,25 +49,29 @@ SETTINGS = Settings().replaced(
 DOWNSTREAM = {task.name for task in downstream_tasks()}
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose model is the untrained one of another seed."""
-    root = tmp_path_factory.mktemp("project")
+def write_project(root: Path, settings: Settings, documents: tuple[int, int, int]) -> None:
+    """A project whose model is the random initialization of another seed."""
     (root / "data" / "raw").mkdir(parents=True)
-    for split, documents in (("train", 300), ("validation", 30), ("test", 60)):
+    for split, count in zip(("train", "validation", "test"), documents, strict=True):
         rows = (
             {"text": d.text, "source": "built-in", "domain": d.domain}
-            for d in generate(0, documents, split)
+            for d in generate(0, count, split)
         )
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (root / "data" / "raw" / f"{split}.jsonl").write_text(text, encoding="utf-8")
-    (root / "files").mkdir()
-    write_files(root / "files")
-    tokenize(SETTINGS, root)
+    tokenize(settings, root)
     chosen = encoding(root / "data" / "tokenized" / "encoding.json")
-    Predictor.untrained(SETTINGS.replaced({"seed": 5}), chosen).save(root / "model")
+    Predictor.untrained(settings.replaced({"seed": 5}), chosen).save(root / "model")
     identity = {"run_id": "none", "experiment_id": "0", "tracking_uri": ""}
     (root / "model" / "run.json").write_text(json.dumps(identity), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    write_project(root, SETTINGS, documents=(300, 30, 60))
+    (root / "files").mkdir()
+    write_files(root / "files")
     return root
 
 
