@@ -37,7 +37,8 @@ from ssl_lib.objectives.numerical import (
     scale_points,
 )
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
+from ssl_lib.tokens.vocabulary import special_ids
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -12,7 +12,8 @@ from ssl_lib.config import EvaluationSettings
 from ssl_lib.evaluation.base import EvaluationTask, ModelPair
 from ssl_lib.evaluation.comparison import Resampling, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
+from ssl_lib.tokens.vocabulary import special_ids
 
 
 def evaluation_data(

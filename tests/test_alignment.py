@@ -17,14 +17,9 @@ from ssl_lib.tokens.alignment import (
     tokenize_group,
     tokenize_texts,
 )
-from ssl_lib.tokens.encodings import (
-    EncodingError,
-    encode,
-    special_ids,
-    token_bytes_table,
-    train_encoding,
-    vocabulary_table,
-)
+from ssl_lib.tokens.encodings import encode, train_encoding
+from ssl_lib.tokens.fetch import EncodingError
+from ssl_lib.tokens.vocabulary import special_ids, token_bytes_table, vocabulary_table
 
 TEXTS = [
     f"In {1900 + n} it cost ${n * 31:,}.50, up {n}.5% or −{n}°; the {n}th of twelve hundred.\n"

@@ -11,7 +11,7 @@ from ssl_lib.batches.rewriting import TENFOLD_SHARE, hard_negative_view
 from ssl_lib.batches.views import View, sentence_ids_BT
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers import find_numbers
-from ssl_lib.tokens.store import tokenize_texts
+from ssl_lib.tokens.alignment import tokenize_texts
 
 TEXTS = [
     f"The tank holds {amount} litres."

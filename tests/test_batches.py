@@ -23,7 +23,8 @@ from ssl_lib.batches.datasets import (
 from ssl_lib.errors import UserError
 from ssl_lib.numbers import FORMS, find_numbers
 from ssl_lib.tokens.alignment import NUMBER_DTYPE, Tokenized, tokenize_texts
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
+from ssl_lib.tokens.vocabulary import special_ids
 
 
 def documents_of(tokenized: Tokenized) -> list[list[int]]:

@@ -21,19 +21,17 @@ from hypothesis import strategies as st
 
 from ssl_lib.tokens import fetch
 from ssl_lib.tokens.encodings import (
-    SPECIAL,
-    EncodingError,
     decode,
+    digit_groups,
     encode,
     encoding,
     fingerprint,
     save_encoding,
-    special_ids,
-    token_bytes_table,
     train_encoding,
-    vocabulary_table,
+    train_words,
 )
-from ssl_lib.tokens.training import digit_groups, train_words
+from ssl_lib.tokens.fetch import EncodingError
+from ssl_lib.tokens.vocabulary import SPECIAL, special_ids, token_bytes_table, vocabulary_table
 
 MODES = ("as_is", "single", "left3", "right3")
 LAW = settings(deadline=None)

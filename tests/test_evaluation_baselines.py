@@ -17,7 +17,8 @@ from ssl_lib.evaluation.baselines import (
     tfidf_cosines,
 )
 from ssl_lib.evaluation.char_cnn import char_cnn_labels
-from ssl_lib.tokens.encodings import encode, special_ids, train_encoding
+from ssl_lib.tokens.encodings import encode, train_encoding
+from ssl_lib.tokens.vocabulary import special_ids
 
 TEXTS = [f"The sum of {a} and {b} is {a + b}." for a in range(12) for b in range(12)]
 

@@ -18,7 +18,8 @@ from ssl_lib.evaluation.numerical_reasoning import spread_items
 from ssl_lib.evaluation.tasks import TASKS
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.synthetic.items import CHOICE_FAMILIES
-from ssl_lib.tokens.encodings import encode, special_ids, train_encoding
+from ssl_lib.tokens.encodings import encode, train_encoding
+from ssl_lib.tokens.vocabulary import special_ids
 
 SETTINGS = EvaluationSettings(items=90, probe_items=40)
 LOADED = {name: task.load() for name, task in TASKS.items()}

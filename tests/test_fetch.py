@@ -15,7 +15,8 @@ import tiktoken.load
 from tiktoken_ext import openai_public
 
 from ssl_lib.tokens import fetch
-from ssl_lib.tokens.encodings import EncodingError, encoding, fetch_encoding
+from ssl_lib.tokens.encodings import encoding
+from ssl_lib.tokens.fetch import EncodingError, fetch_encoding
 
 
 @pytest.fixture

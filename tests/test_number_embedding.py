@@ -19,13 +19,14 @@ from torch import Tensor
 from ssl_lib.model.number_embedding import make_number_embedding
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.numbers import find_numbers
-from ssl_lib.tokens.encodings import encode, train_encoding, vocabulary_table
+from ssl_lib.tokens.encodings import encode, train_encoding
 from ssl_lib.tokens.running_values import (
     LARGEST,
     RunningNumber,
     running_numbers,
     vocabulary_tensors,
 )
+from ssl_lib.tokens.vocabulary import vocabulary_table
 
 KINDS = ("value", "log_value", "exponent_bins", "fourier", "place_value")
 PIECES = ["7", "42", "007", "123", "999", "0", ".", ",", " ", " the", "-", "x"]

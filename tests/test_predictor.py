@@ -16,7 +16,8 @@ from ssl_lib.config import Settings
 from ssl_lib.config.tree import RENAMED
 from ssl_lib.errors import UserError
 from ssl_lib.predictor import ModelError, Predictor, load
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
+from ssl_lib.tokens.vocabulary import special_ids
 
 SHORT = ["The sum of 2 + 3 is 5.", "Revenue rose 12% to $3.4 million.", "naïve café 🙂 weighs 7 kg"]
 

@@ -13,16 +13,12 @@ import pytest
 
 from ssl_lib.config import Settings
 from ssl_lib.files import LockedError, output_lock
-from ssl_lib.tokens import arrays, store
-from ssl_lib.tokens.encodings import (
-    EncodingError,
-    decode,
-    fingerprint,
-    save_encoding,
-    special_ids,
-    train_encoding,
-)
-from ssl_lib.tokens.store import SPLITS, StoreError, TokenStore, tokenize, tokenize_texts
+from ssl_lib.tokens import store
+from ssl_lib.tokens.alignment import tokenize_texts
+from ssl_lib.tokens.encodings import decode, fingerprint, save_encoding, train_encoding
+from ssl_lib.tokens.fetch import EncodingError
+from ssl_lib.tokens.store import SPLITS, StoreError, TokenStore, tokenize
+from ssl_lib.tokens.vocabulary import special_ids
 
 DOCUMENTS = {
     "train": [
@@ -245,7 +241,7 @@ def test_training_reads_evenly_from_a_large_corpus(
 ) -> None:
     monkeypatch.setattr(store, "TRAINING_BYTES", 20_000)
     path = project / "data" / "raw" / "train.jsonl"
-    read = list(store._training_texts(path))
+    read = list(store.training_texts(path))
     assert 0.4 < sum(map(len, read)) / 20_000 < 1.0
     assert read[1] == DOCUMENTS["train"][len(DOCUMENTS["train"]) // len(read)]
     assert DOCUMENTS["train"].index(read[-1]) > 850
@@ -274,7 +270,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
 
 
 def test_header_has_room_for_any_length(tmp_path: Path) -> None:
-    array = arrays._GrowingArray(tmp_path / "a.npy", np.dtype(np.int64))
+    array = store.GrowingArray(tmp_path / "a.npy", np.dtype(np.int64))
     for size in (0, 1, 5000):
         array.append(np.arange(size))
     array.close()

@@ -14,8 +14,7 @@ from ssl_lib.batches.views import View, causal_view, sentence_ids_BT
 from ssl_lib.config import DenoisingSettings, MlmSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.tokens.alignment import tokenize_texts
-from ssl_lib.tokens.encodings import special_ids
-from ssl_lib.tokens.vocabulary import VocabularyTable
+from ssl_lib.tokens.vocabulary import VocabularyTable, special_ids
 
 KINDS_OF_NOISE = ("noise_token_share", "random_token_share", "shuffle_share", "digit_share")
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ssl_lib.batches.datasets import token_spans
 from ssl_lib.evaluation.contamination import window_hashes
 from ssl_lib.evaluation.statistics import Floats
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
+from ssl_lib.tokens.vocabulary import special_ids
 
 Hashes = NDArray[np.uint64]
 Integers = NDArray[np.int64]

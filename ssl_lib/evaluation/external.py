@@ -37,7 +37,8 @@ from ssl_lib.evaluation.token_classification import (
     SpanClassification,
     from_sentences,
 )
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
+from ssl_lib.tokens.vocabulary import special_ids
 
 # of the sentences of a CoNLL file that stands alone; the rest is asked
 LEARN_SHARE, CHOOSE_SHARE = 0.6, 0.2

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ssl_lib.evaluation.base import EvaluationTask
 from ssl_lib.evaluation.contamination import shared_ngrams, stated
 from ssl_lib.evaluation.data import EvaluationData
-from ssl_lib.tokens.encodings import encode, special_ids
+from ssl_lib.tokens.encodings import encode
+from ssl_lib.tokens.vocabulary import special_ids
 
 Tasks = Mapping[str, EvaluationTask[Any, Any]]
 

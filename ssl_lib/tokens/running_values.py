@@ -1,8 +1,8 @@
-"""The vocabulary table as tensors, and the running values of numbers, computed with it from token ids alone.
+"""Running values of numbers, computed from token ids alone, and the vocabulary table as tensors.
 
-Nothing but ids that the position may see takes part: a running value is that of the digits up to and including the
-token, so a causal position cannot see the rest of its number, and a masked or corrupted number has no value in that
-view.
+Nothing but ids that the position may see takes part: a running value is that of the digits up to
+and including the token, so a causal position cannot see the rest of its number, and a masked or
+corrupted number has no value in that view.
 
 Shapes: B sequences, T positions, V vocabulary.
 """
@@ -22,7 +22,7 @@ LARGEST = 1e60  # running values stop there, far above every value that is a tar
 
 
 class VocabularyTensors(NamedTuple):
-    """Columns of a `VocabularyTable` as tensors [V] on one device, `digit_group_ids` [2, 4, 1000]."""
+    """Columns of a `VocabularyTable` as tensors [V] on one device; its `digit_group_ids`."""
 
     digits_V: Tensor
     values_V: Tensor
@@ -38,7 +38,7 @@ class VocabularyTensors(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def vocabulary_tensors(table: VocabularyTable, device: torch.device) -> VocabularyTensors:
-    """The columns on `device`, made once for each device; on a processor they share the table's memory."""
+    """The columns on `device`, made once for each; on a CPU they share the table's memory."""
     columns = (
         table.digits,
         table.value,
@@ -55,8 +55,10 @@ def vocabulary_tensors(table: VocabularyTable, device: torch.device) -> Vocabula
 
 
 class RunningNumber(NamedTuple):
-    """State after each position, [R, T]: value so far, digits before and after the point; `present` only on digits,
-    `complete` only on the last digits of a number.
+    """State after each position, [B, T]: value so far, digits before and after the point.
+
+    "1", ",", "234", ".", "5" → 1, 0, 1234, 0, 1234.5: `present` only on digits, `complete` only on
+    the last digits of a number.
     """
 
     value: Tensor
@@ -66,57 +68,22 @@ class RunningNumber(NamedTuple):
     complete: Tensor
 
 
-def running_numbers(
-    ids_RT: Tensor, document_ids_RT: Tensor, vocabulary: VocabularyTensors
-) -> RunningNumber:
-    """Running values of [R, T] ids; a number never crosses a document border."""
-    tokens = _tokens(ids_RT, document_ids_RT, vocabulary)
-    nothing, none, no = (
-        torch.zeros_like(field) for field in (tokens.value, tokens.digits, tokens.point)
-    )
-    state = _State(nothing, none, none, none, nothing, none, none, no, no, no)
-    for _ in range(_longest_chain(tokens)):
-        before = _State(*(_shifted(field) for field in state))
-        state = _after_comma(
-            _after_point(_after_digits(before, tokens), before, tokens), before, tokens
-        )
-    value, whole, start = state.whole()
-    present = tokens.digits > 0
-    complete = _complete(start, present, tokens.glued)
-    return RunningNumber(
-        value * present, whole * present, state.fraction * present, present, complete
-    )
-
-
-def _tokens(ids_RT: Tensor, document_ids_RT: Tensor, vocabulary: VocabularyTensors) -> _Tokens:
-    digits = vocabulary.digits_V[ids_RT]
-    same = torch.zeros_like(digits, dtype=torch.bool)
-    same[:, 1:] = document_ids_RT[:, 1:] == document_ids_RT[:, :-1]
-    return _Tokens(
-        vocabulary.values_V[ids_RT],
-        digits,
-        same & ~vocabulary.leading_space_V[ids_RT],
-        vocabulary.point_V[ids_RT] & same,
-        vocabulary.comma_V[ids_RT] & same,
-    )
-
-
 class _Tokens(NamedTuple):
-    """What each position of a row is, [R, T]; `glued`: nothing parts it from the position before it."""
+    """What each position is, [B, T]; `attached`: nothing parts it from the position before it."""
 
     value: Tensor
     digits: Tensor
-    glued: Tensor
+    attached: Tensor
     point: Tensor
     comma: Tensor
 
 
-class _State(NamedTuple):
-    """A chain of digits, commas and points up to and including each position, [R, T].
+class _Chain(NamedTuple):
+    """A chain of digits, commas and points up to and including each position, [B, T].
 
-    `group` is the value of what follows the last comma, `digits` its digits before a point and `start` its position;
-    `prefix` is the value of the groups before that comma, which count once three digits follow it (`prefix_digits` is 0
-    where they cannot).
+    `group` is the value of what follows the last comma, `digits` its digits before a point and
+    `start` its position; `prefix` is the value of the groups before that comma, which count once
+    three digits follow it (`prefix_digits` is 0 where they cannot).
     """
 
     group: Tensor
@@ -127,46 +94,82 @@ class _State(NamedTuple):
     prefix_digits: Tensor
     prefix_start: Tensor
     behind_point: Tensor
-    mark: Tensor  # ends with a comma or a point
+    separator: Tensor  # ends with a comma or a point
     closed: Tensor  # commas stand between numbers of a list, not between thousands
 
-    def whole(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The number that the chain ends with, its digits before the point, and where it begins."""
+    def number(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The number that the chain ends with, its digits before the point, where it begins."""
         joined = (self.prefix_digits > 0) & (self.digits == 3)
         value = torch.where(joined, self.prefix * 1000.0 + self.group, self.group)
-        whole = torch.where(joined, self.prefix_digits + 3, self.digits)
-        return value.clamp(max=LARGEST), whole, torch.where(joined, self.prefix_start, self.start)
+        digits = torch.where(joined, self.prefix_digits + 3, self.digits)
+        start = torch.where(joined, self.prefix_start, self.start)
+        return value.clamp(max=LARGEST), digits, start
+
+
+def running_numbers(
+    ids_BT: Tensor, document_ids_BT: Tensor, vocabulary: VocabularyTensors
+) -> RunningNumber:
+    """Running values of ids [B, T]; a number never crosses a document border."""
+    digits = vocabulary.digits_V[ids_BT]
+    same = torch.zeros_like(digits, dtype=torch.bool)
+    same[:, 1:] = document_ids_BT[:, 1:] == document_ids_BT[:, :-1]
+    attached = same & ~vocabulary.leading_space_V[ids_BT]
+    point = same & vocabulary.point_V[ids_BT]
+    comma = same & vocabulary.comma_V[ids_BT]
+    tokens = _Tokens(vocabulary.values_V[ids_BT], digits, attached, point, comma)
+
+    # Every round reads one position more of all chains at once.
+    zero, none, no = (torch.zeros_like(field) for field in (tokens.value, digits, point))
+    chain = _Chain(zero, none, none, none, zero, none, none, no, no, no)
+    for _ in range(_longest_chain(tokens)):
+        before = _Chain(*(_shifted(field) for field in chain))
+        chain = _after_digits(before, tokens)
+        chain = _after_point(chain, before, tokens)
+        chain = _after_comma(chain, before, tokens)
+    value, whole, start = chain.number()
+
+    # Complete: a run of digits ends, and no run behind it belongs to a number that began before it.
+    present = digits > 0
+    beyond = digits.shape[1]
+    ends = present & ~functional.pad((attached & present)[:, 1:], (0, 1))
+    starts = torch.where(ends, start, beyond)
+    earliest = starts.flip(1).cummin(dim=1).values.flip(1)
+    later = functional.pad(earliest[:, 1:], (0, 1), value=beyond)
+    complete = ends & (later > torch.arange(beyond, device=digits.device))
+    return RunningNumber(
+        value * present, whole * present, chain.fraction * present, present, complete
+    )
 
 
 def _longest_chain(tokens: _Tokens) -> int:
     """Most positions that any position of digits has to read, itself included."""
-    digit, mark = tokens.digits > 0, tokens.point | tokens.comma
-    follows = (digit & tokens.glued & _shifted(digit | mark)) | (mark & _shifted(digit))
+    digit, separator = tokens.digits > 0, tokens.point | tokens.comma
+    if not digit.numel():
+        return 0
+    follows_digit = digit & tokens.attached & _shifted(digit | separator)
+    follows = follows_digit | (separator & _shifted(digit))
     place = torch.arange(digit.shape[1], device=digit.device).expand_as(digit)
     begin = torch.where(follows, 0, place).cummax(dim=1).values
-    return int(torch.where(digit, place - begin + 1, 0).max()) if digit.numel() else 0
+    return int(torch.where(digit, place - begin + 1, 0).max())
 
 
-def _complete(start: Tensor, present: Tensor, glued: Tensor) -> Tensor:
-    """[R, T], True where a run of digits ends and no run behind it belongs to a number that began before it."""
-    beyond = start.shape[1]
-    ends = present & ~functional.pad((glued & present)[:, 1:], (0, 1))
-    earliest = torch.where(ends, start, beyond).flip(1).cummin(dim=1).values.flip(1)
-    later = functional.pad(earliest[:, 1:], (0, 1), value=beyond)
-    return ends & (later > torch.arange(beyond, device=start.device))
+def _after_digits(old: _Chain, tokens: _Tokens) -> _Chain:
+    """Where digits stand, they extend the `old` chain that they touch, or begin one.
 
-
-def _after_digits(old: _State, tokens: _Tokens) -> _State:
-    """Where digits stand: they extend the `old` chain that they touch, or begin one. Everywhere else: no chain."""
+    Everywhere else there is no chain.
+    """
     is_digit = tokens.digits > 0
-    joins = is_digit & tokens.glued & ((old.digits > 0) | old.mark)
+    joins = is_digit & tokens.attached & ((old.digits > 0) | old.separator)
     decimal = joins & old.behind_point
     places = torch.where(decimal, old.fraction + tokens.digits, 0)
-    group = torch.where(decimal, old.group + tokens.value * 10.0 ** -places.double(),
-                        torch.where(joins, old.group * 10.0**tokens.digits, 0.0) + tokens.value)  # fmt: skip
-    digits = torch.where(decimal, old.digits, torch.where(joins, old.digits, 0) + tokens.digits)
+    # "3." then "14": 3 + 14 / 10^2; "12" then "345": 12 * 10^3 + 345
+    added = old.group + tokens.value * 10.0 ** -places.double()
+    moved = torch.where(joins, old.group * 10.0**tokens.digits, 0.0)
+    group = torch.where(decimal, added, moved + tokens.value)
+    longer = torch.where(joins, old.digits, 0) + tokens.digits
+    digits = torch.where(decimal, old.digits, longer)
     here = torch.arange(digits.shape[1], device=digits.device)
-    return _State(
+    return _Chain(
         group=group.clamp(max=LARGEST) * is_digit,
         digits=digits * is_digit,
         fraction=places,
@@ -175,37 +178,37 @@ def _after_digits(old: _State, tokens: _Tokens) -> _State:
         prefix_digits=torch.where(joins, old.prefix_digits, 0),
         prefix_start=torch.where(joins, old.prefix_start, 0),
         behind_point=decimal,
-        mark=torch.zeros_like(is_digit),
+        separator=torch.zeros_like(is_digit),
         closed=joins & old.closed,
     )
 
 
-def _after_point(state: _State, old: _State, tokens: _Tokens) -> _State:
+def _after_point(chain: _Chain, old: _Chain, tokens: _Tokens) -> _Chain:
     """The same with points: one behind digits goes on with them."""
-    passes = tokens.point & (old.digits > 0) & ~old.mark & ~old.behind_point
-    value, whole, start = old.whole()
-    return state._replace(
-        group=torch.where(passes, value, state.group),
-        digits=torch.where(passes, whole, state.digits),
-        start=torch.where(passes, start, state.start),
-        behind_point=state.behind_point | passes,
-        mark=state.mark | passes,
-        closed=state.closed | (passes & old.closed),
+    passes = tokens.point & (old.digits > 0) & ~old.separator & ~old.behind_point
+    value, digits, start = old.number()
+    return chain._replace(
+        group=torch.where(passes, value, chain.group),
+        digits=torch.where(passes, digits, chain.digits),
+        start=torch.where(passes, start, chain.start),
+        behind_point=chain.behind_point | passes,
+        separator=chain.separator | passes,
+        closed=chain.closed | (passes & old.closed),
     )
 
 
-def _after_comma(state: _State, old: _State, tokens: _Tokens) -> _State:
-    """The same with commas: what stands before one may be thousands if it is one to three digits or such groups."""
-    passes = tokens.comma & (old.digits > 0) & ~old.mark
+def _after_comma(chain: _Chain, old: _Chain, tokens: _Tokens) -> _Chain:
+    """The same with commas: one to three digits, or such groups, before one may be thousands."""
+    passes = tokens.comma & (old.digits > 0) & ~old.separator
     grouped = torch.where(old.prefix_digits > 0, old.digits == 3, old.digits <= 3)
     opens = passes & grouped & ~old.closed & ~old.behind_point
-    value, whole, start = old.whole()
-    return state._replace(
-        prefix=torch.where(opens, value, state.prefix),
-        prefix_digits=torch.where(opens, whole, state.prefix_digits),
-        prefix_start=torch.where(opens, start, state.prefix_start),
-        mark=state.mark | passes,
-        closed=state.closed | (passes & ~opens),
+    value, digits, start = old.number()
+    return chain._replace(
+        prefix=torch.where(opens, value, chain.prefix),
+        prefix_digits=torch.where(opens, digits, chain.prefix_digits),
+        prefix_start=torch.where(opens, start, chain.prefix_start),
+        separator=chain.separator | passes,
+        closed=chain.closed | (passes & ~opens),
     )
 
 

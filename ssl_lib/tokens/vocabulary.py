@@ -1,4 +1,4 @@
-"""The one table of a vocabulary: what each entry is, judged by its bytes alone; nothing here depends on a context."""
+"""The one table of a vocabulary: what each entry is, judged by its bytes alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +19,25 @@ from ssl_lib.tokens.fetch import EncodingError
 SPECIAL = ("<|mask|>", "<|noise|>", "<|padding|>", "<|endoftext|>")
 TEXT, NUMBER, OPERATOR, PUNCTUATION = range(4)
 TOKEN_TYPES = ("text", "number", "operator", "punctuation")
-SPARE_IDS = 8  # after a vocabulary that is known by its size alone, for the special tokens
-LONGEST_GROUP = 3  # digits; longer entries of an encoding that does not cut digits have no place among the groups
+# After a vocabulary that is known by its size alone, for the special tokens.
+SPARE_IDS = 8
+# Digits; longer entries, of an encoding that does not cut digits, have no place among the groups.
+LONGEST_GROUP = 3
 # Besides every character of the Unicode category Sm: + < = > | ~ ± × ÷ − ...
 _OPERATORS = frozenset("-*/^%")
+_COLUMNS: dict[str, npt.DTypeLike] = {
+    "token_type": np.uint8,
+    "byte_length": np.int64,
+    "digits": np.int64,
+    "value": np.float64,
+    "leading_space": np.bool_,
+    "point": np.bool_,
+    "comma": np.bool_,
+    "scale_log10": np.float32,
+    "sentence_end": np.bool_,
+    "word_start": np.bool_,
+    "word_end": np.bool_,
+}
 
 
 class SpecialIds(NamedTuple):
@@ -36,14 +51,16 @@ class SpecialIds(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class VocabularyTable:
-    """NumPy columns [V] with one value for each id, 0 .. V - 1; special and unused ids are text without any feature.
+    """NumPy columns [V] with one value for each id, 0 .. V - 1.
 
-    `token_type` indexes TOKEN_TYPES. `byte_length` counts the bytes that a token stands for; a special token stands
-    for its name. `digits` counts the ASCII digits of an entry that has nothing else after one optional space (127 at
-    most), `value` is their value, 0.0 without digits. `leading_space`, `point` and `comma` are flags, the last two for
-    "." and "," alone. `scale_log10` is the logarithm of what a scale word multiplies a number with: 6.0 for " million",
-    0.0 for all others. `sentence_end` marks entries after which a sentence may end; `word_start` and `word_end` tell
-    whether the first and the last character is part of a word.
+    Special and unused ids are text without any feature. `token_type` indexes TOKEN_TYPES.
+    `byte_length` counts the bytes that a token stands for, a special token for its name. `digits`
+    counts the ASCII digits of an entry that has nothing else after one optional space (127 at
+    most), `value` is their value, 0.0 without digits. `leading_space`, `point` and `comma` are
+    flags, the last two for "." and "," alone. `scale_log10` is the logarithm of what a scale word
+    multiplies a number with: 6.0 for " million", 0.0 for all others. `sentence_end` marks entries
+    after which a sentence may end; `word_start` and `word_end` tell whether the first and the last
+    character is part of a word.
     """
 
     name: str
@@ -65,8 +82,13 @@ class VocabularyTable:
 
     @functools.cached_property
     def special(self) -> SpecialIds:
-        """Ids of mask, noise, padding and end of text. Raises EncodingError if the encoding lacks one."""
-        return _special_ids(self.name, self.special_tokens)
+        """Ids of mask, noise, padding and end of text. Raises EncodingError if one is missing."""
+        missing = [token for token in SPECIAL if token not in self.special_tokens]
+        if missing:
+            raise EncodingError(
+                f"encoding {self.name!r} has no {missing[0]}; make it with encoding(name)"
+            )
+        return SpecialIds(*(self.special_tokens[token] for token in SPECIAL))
 
     @property
     def ordinary(self) -> int:
@@ -74,27 +96,31 @@ class VocabularyTable:
         return min(self.special)
 
     def extended(self, size: int) -> VocabularyTable:
-        """The same table with unused ids at its end, `size` in all. Raises ValueError if it has more than that."""
-        if size < len(self):
+        """The same table with unused ids at its end, `size` in all.
+
+        Raises ValueError if it has more than that.
+        """
+        unused = size - len(self)
+        if unused < 0:
             raise ValueError(
                 f"the encoding has {len(self)} entries, the model only {size}; "
                 f"make vocab_size at least {len(self)}"
             )
         longer: dict[str, Any] = {}
-        for field in fields(self):
-            column = getattr(self, field.name)
-            if isinstance(column, np.ndarray):
-                longer[field.name] = np.pad(column, (0, size - len(self)))
+        for name in _COLUMNS:
+            longer[name] = np.pad(getattr(self, name), (0, unused))
         return replace(self, **longer)
 
     def digit_group_ids(self) -> npt.NDArray[np.int64]:
-        """[2, 4, 1000]: the id of a group of at most LONGEST_GROUP digits by leading space, digits and value; -1 where
-        the vocabulary has none. " 007" → [1, 3, 7].
+        """[2, 4, 1000]: the id of a group of digits by leading space, digits and value.
+
+        -1 where the vocabulary has none. " 007" → [1, 3, 7]
         """
         ids = np.flatnonzero((self.digits > 0) & (self.digits <= LONGEST_GROUP))
-        groups = np.full((2, LONGEST_GROUP + 1, 10**LONGEST_GROUP), -1, dtype=np.int64)
+        spaces = self.leading_space[ids].astype(np.int64)
         values = self.value[ids].astype(np.int64)
-        groups[self.leading_space[ids].astype(np.int64), self.digits[ids], values] = ids
+        groups = np.full((2, LONGEST_GROUP + 1, 10**LONGEST_GROUP), -1, dtype=np.int64)
+        groups[spaces, self.digits[ids], values] = ids
         return groups
 
 
@@ -106,55 +132,25 @@ def vocabulary_table(encoding: tiktoken.Encoding) -> VocabularyTable:
 
 @functools.lru_cache(maxsize=8)
 def plain_vocabulary(size: int) -> VocabularyTable:
-    """The table of a vocabulary of which nothing is known but its size: its last entry ends documents, as in GPT-2;
-    mask, noise and padding are the three ids behind it.
+    """The table of a vocabulary of which nothing is known but its size.
+
+    Its last entry ends documents, as in GPT-2; mask, noise and padding are the three ids behind it.
     """
     ids = (size, size + 1, size + 2, size - 1)
     special_tokens = dict(zip(SPECIAL, ids, strict=True))
     return _table_of("plain", [b""] * (size + SPARE_IDS), special_tokens)
 
 
-def _table_of(
-    name: str, entries: Sequence[bytes], special_tokens: Mapping[str, int]
-) -> VocabularyTable:
-    # Bytes of which no character can be made become U+FFFD; a single digit may have a space before it.
-    texts = [entry.decode("utf-8", "replace") for entry in entries]
-    bare = [entry.removeprefix(b" ") for entry in entries]
-    numeric = [entry if entry.isdigit() else b"" for entry in bare]
-    byte_length = np.array([len(entry) for entry in entries], dtype=np.int64)
-    for token, rank in special_tokens.items():
-        byte_length[rank] = len(token.encode())
-    return VocabularyTable(
-        name=name,
-        special_tokens=special_tokens,
-        token_type=np.array([token_type(entry) for entry in entries], dtype=np.uint8),
-        byte_length=byte_length,
-        digits=np.array([min(len(entry), 127) for entry in numeric], dtype=np.int64),
-        value=np.array([float(entry[:300] or 0) for entry in numeric]),
-        leading_space=np.array([entry.startswith(b" ") for entry in entries]),
-        point=np.array([entry == b"." for entry in entries]),
-        comma=np.array([entry == b"," for entry in entries]),
-        scale_log10=np.array([_scale_log10(text) for text in texts], dtype=np.float32),
-        sentence_end=np.array([_ends_sentence(entry) for entry in entries]),
-        word_start=np.array([_in_word(text[:1]) for text in texts]),
-        word_end=np.array([_in_word(text[-1:]) for text in texts]),
-    )
-
-
 def special_ids(encoding: tiktoken.Encoding) -> SpecialIds:
-    """Ids of mask, noise, padding and end of text. Raises EncodingError if the encoding was not made here."""
-    return _special_ids(encoding.name, encoding._special_tokens)
+    """Ids of mask, noise, padding and end of text.
 
-
-def _special_ids(name: str, special_tokens: Mapping[str, int]) -> SpecialIds:
-    missing = [token for token in SPECIAL if token not in special_tokens]
-    if missing:
-        raise EncodingError(f"encoding {name!r} has no {missing[0]}; make it with encoding(name)")
-    return SpecialIds(*(special_tokens[token] for token in SPECIAL))
+    Raises EncodingError if the encoding was not made here.
+    """
+    return vocabulary_table(encoding).special
 
 
 def with_special(existing: dict[str, int], size: int) -> dict[str, int]:
-    """Special tokens of an encoding of `size` ids with those of SPECIAL that it lacks added after its end."""
+    """Special tokens of an encoding of `size` ids, those of SPECIAL that it lacks at its end."""
     lacking = (name for name in SPECIAL if name not in existing)
     return existing | {name: size + index for index, name in enumerate(lacking)}
 
@@ -167,42 +163,72 @@ def token_bytes_table(encoding: tiktoken.Encoding) -> list[bytes]:
     return table
 
 
-def _scale_log10(text: str) -> float:
+def token_type(entry: bytes) -> int:
+    """Index into TOKEN_TYPES.
+
+    Number if only digits of any script, operator if only mathematical signs, punctuation if only
+    other marks, each with whitespace around it allowed; everything else, parts of a character
+    included, is text.
+    """
+    try:
+        text = entry.decode().strip()
+    except UnicodeDecodeError:
+        return TEXT
+    categories = [unicodedata.category(character) for character in text]
+    if not categories:
+        return TEXT
+    if all(category[0] == "N" for category in categories):
+        return NUMBER
+    marks = zip(text, categories, strict=True)
+    if all(character in _OPERATORS or category == "Sm" for character, category in marks):
+        return OPERATOR
+    if all(category[0] in "PS" for category in categories):
+        return PUNCTUATION
+    return TEXT
+
+
+def _table_of(
+    name: str, entries: Sequence[bytes], special_tokens: Mapping[str, int]
+) -> VocabularyTable:
+    """One row of features for each entry, turned into columns."""
+    rows = [_features(entry) for entry in entries]
+    columns: dict[str, Any] = {}
+    for (column, dtype), values in zip(_COLUMNS.items(), zip(*rows, strict=True), strict=True):
+        columns[column] = np.array(values, dtype=dtype)
+    for token, rank in special_tokens.items():
+        columns["byte_length"][rank] = len(token.encode())
+    return VocabularyTable(name=name, special_tokens=special_tokens, **columns)
+
+
+def _features(entry: bytes) -> tuple[float, ...]:
+    """The values of _COLUMNS for one entry."""
+    # bytes of which no character can be made become U+FFFD
+    text = entry.decode("utf-8", "replace")
+    bare = entry.removeprefix(b" ")
+    numeric = bare if bare.isdigit() else b""
     end, factor = scale_after(text, 0)
-    return math.log10(factor) if end == len(text) else 0.0
-
-
-def _ends_sentence(entry: bytes) -> bool:
-    """A full stop, question or exclamation mark at the end, or a line break: " etc. " as well as "?!" """
-    return entry.rstrip(b" \n").endswith((b".", b"!", b"?")) or entry.endswith(b"\n")
+    stop = entry.rstrip(b" \n").endswith((b".", b"!", b"?"))
+    return (
+        token_type(entry),
+        len(entry),
+        min(len(numeric), 127),
+        float(numeric[:300] or 0),
+        entry.startswith(b" "),
+        entry == b".",
+        entry == b",",
+        math.log10(factor) if end == len(text) else 0.0,
+        stop or entry.endswith(b"\n"),
+        _in_word(text[:1]),
+        _in_word(text[-1:]),
+    )
 
 
 def _in_word(character: str) -> bool:
-    """A letter or a mark on one, or a piece of a character that several entries share. Ideographs and kana, written
-    without spaces, are words by themselves.
+    """A letter or a mark on one, or a piece of a character that several entries share.
+
+    Ideographs and kana, written without spaces, are words by themselves.
     """
     if character in ("", "\ufffd"):
         return character != ""
     letter = unicodedata.category(character)[0] in "LM"
     return letter and unicodedata.east_asian_width(character) not in "WF"
-
-
-def token_type(entry: bytes) -> int:
-    """Index into TOKEN_TYPES: number if only digits of any script, operator if only mathematical signs, punctuation
-    if only other marks, each with whitespace around it allowed; everything else, parts of a character included, is
-    text."""
-    try:
-        text = entry.decode().strip()
-    except UnicodeDecodeError:
-        return TEXT
-    if not text:
-        return TEXT
-    categories = [unicodedata.category(character) for character in text]
-    if all(category[0] == "N" for category in categories):
-        return NUMBER
-    if all(
-        character in _OPERATORS or category == "Sm"
-        for character, category in zip(text, categories, strict=True)
-    ):
-        return OPERATOR
-    return PUNCTUATION if all(category[0] in "PS" for category in categories) else TEXT
