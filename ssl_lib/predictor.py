@@ -124,6 +124,7 @@ class Predictor:
         if not all(encoded):
             raise ModelError("an empty text has no embedding; leave it out")
         pieces = self._pieces(encoded)
+        # P pieces of N texts: a text's vectors are added up
         vectors_PD = np.zeros((len(pieces), self.width), dtype=np.float32)
         for ran in self._run([piece.ids for piece in pieces], causal=False):
             found_RD = contrastive.embed(ran.hidden_RTD, ran.ids_RT, ran.documents_RT)
@@ -185,6 +186,7 @@ class Predictor:
             nats_T = np.full(len(ids), np.nan, dtype=np.float32)
             found.append(TokenPredictions(right_T, nats_T, token_spans(self.encoding, text, ids)))
         pieces = self._pieces(encoded, overlap=half)
+        # the first half of a piece has been scored in the piece before
         firsts = [half if piece.start else 1 for piece in pieces]
         scored = self._score([piece.ids for piece in pieces], firsts)
         for piece, first, (nats_S, right_S) in zip(pieces, firsts, scored, strict=True):
@@ -203,6 +205,7 @@ class Predictor:
         sequences = self._encode(prompts)
         if not all(sequences):
             raise ModelError("an empty prompt cannot be continued; give at least one word")
+        # where the prompts end and the texts begin
         ends = [len(ids) for ids in sequences]
         texts = [""] * len(prompts)
         active = list(range(len(prompts)))
@@ -214,6 +217,7 @@ class Predictor:
             tokens_N = torch.cat([self._logits(part).argmax(-1) for part in parts])
             unfinished = []
             for index, token in zip(active, tokens_N.tolist(), strict=True):
+                # a document's end is no text
                 if token == self.special.end:
                     continue
                 ids = sequences[index]
@@ -386,6 +390,7 @@ class Predictor:
                 "an empty text says nothing about what comes next; give at least one word"
             )
         cut = [ids[-self.context_length :] for ids in sequences]
+        # in the order of the texts, not in the one in which they run
         states_ND = torch.zeros(len(cut), self.width, device=self.placement.device)
         for ran in self._run(cut, causal=True):
             lasts_R = [len(cut[index]) - 1 for index in ran.indices]
@@ -402,7 +407,8 @@ class Predictor:
         """
         found: dict[int, tuple[Floats, Flags]] = {}
         for ran in self._run(sequences, causal=True):
-            # the target positions of all sequences one after the other: S of them
+            # the target positions of all sequences one after the other: S of them, as in
+            # row_S [0, 0, 1], place_S [1, 2, 1]
             places = [np.arange(firsts[index], len(sequences[index])) for index in ran.indices]
             counts = [len(place) for place in places]
             row_S = np.repeat(np.arange(len(counts)), counts)
@@ -432,6 +438,7 @@ class Predictor:
         Mask, noise and padding cannot be predicted.
         """
         logits = hidden @ self.trunk.vocabulary_matrix().T
+        # behind the encoding's ids the model has spare ones (SPARE_IDS of the trunk)
         logits = logits[..., : self.encoding.n_vocab].float()
         for token in (self.special.mask, self.special.noise, self.special.padding):
             if token < logits.shape[-1]:

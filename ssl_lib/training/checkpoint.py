@@ -31,6 +31,7 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
+    # the file: 32 bytes of SHA-256, then what torch.save wrote
     digest = hashlib.sha256(content).digest()
     write_atomically(path, digest + content)
 

@@ -105,6 +105,7 @@ def fit(
     )
     loop = _Loop(settings, corpora, trainer, tracker, scratch, on_validation)
     loop.run()
+    # the last weights are kept beside the best, which the objectives then take up
     last = {}
     for name, objective in objectives.items():
         last[name] = copy.deepcopy(objective.state_dict())
@@ -126,7 +127,7 @@ class _Loop:
         scratch: Path | None,
         on_validation: OnValidation | None,
     ) -> None:
-        plan, placement = settings.training, trainer.placement
+        plan = settings.training
         self.settings = settings
         self.plan = plan
         self.train = corpora.train
@@ -137,7 +138,7 @@ class _Loop:
         self.checkpoint = scratch / "checkpoint.pt" if scratch else None
         self.progress = Progress()
         self.best: list[dict[str, Any]] = []  # states of the trainer's groups
-        sequences = plan.sequences * plan.accumulate * placement.world
+        sequences = plan.sequences * plan.accumulate * trainer.placement.world
         self.tokens_per_step = sequences * settings.model.context_length
         self.first_step = 0
         self.started = time.perf_counter()
@@ -145,12 +146,14 @@ class _Loop:
 
     def run(self) -> None:
         """Train up to the last step, or to a checkpoint if SIGTERM arrives (SystemExit)."""
+        # a fresh run begins with the losses of the random weights, which scores compare with
         if self.checkpoint and self.checkpoint.exists():
             self._resume(self.checkpoint)
         else:
             self.progress.before = self._held_out_losses()
             self._log_validation(0, self.progress.before)
-        plan, trainer = self.plan, self.trainer
+        plan = self.plan
+        trainer = self.trainer
         with (
             sigterm_noted(self.checkpoint is not None) as terminated,
             progress_bar("train", "steps", plan.steps, trainer.steps_done) as bar,
@@ -172,6 +175,7 @@ class _Loop:
                     self.tracker.log(found, step)
                 if step == plan.steps or step % plan.validate_every_steps == 0:
                     self._validate(step)
+                # SIGTERM takes effect here, between two steps
                 if terminated():
                     self._save()
                     raise SystemExit(TERMINATED)
@@ -192,13 +196,15 @@ class _Loop:
         batches = []
         for micro_batch in range(self.plan.accumulate):
             index = step * self.plan.accumulate + micro_batch
-            batches.append(self.train.batch(index, self.plan.sequences, rank, world))
+            batch = self.train.batch(index, self.plan.sequences, rank, world)
+            batches.append(batch)
         return batches
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         self.progress.curve.append({"step": step, **metrics})
         logged = {f"train/{name}": value for name, value in metrics.items()}
         logged["train/tokens_per_second"] = self.tokens_per_second
+        # the weights of the step that has just ended, where they move
         if self.plan.weighting != "fixed":
             weights = self.trainer.weighting.at(step - 1)
             for objective in self.trainer.objectives:
@@ -209,6 +215,7 @@ class _Loop:
         losses = self._held_out_losses()
         score = relative_score(losses, self.progress.before)
         self._log_validation(step, losses, score)
+        # a score below 1 is better than the random weights; the lowest wins
         if score < self.progress.best_score:
             self.progress.best_score = score
             self.progress.best_step = step
@@ -232,6 +239,7 @@ class _Loop:
         self.tracker.log(logged, step)
 
     def _save(self) -> None:
+        # all processes hold the same state
         if self.checkpoint and self.trainer.placement.rank == 0:
             self._count_seconds()
             state = {

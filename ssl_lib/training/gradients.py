@@ -39,6 +39,7 @@ def compare_gradients(trainer: SelfSupervisedTrainer, batch: Batch) -> dict[str,
         buffers = {name: buffer.clone() for name, buffer in group.named_buffers()}
         with torch.random.fork_rng():
             products_KK = gradient_products(group, prepared, trainer.placement)
+        # after_step drops what the pass has queued, before and behind the old buffers
         group.after_step(updated=False)
         for name, buffer in group.named_buffers():
             buffer.copy_(buffers[name])

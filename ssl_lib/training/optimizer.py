@@ -43,19 +43,16 @@ class Optimizers:
                 own = [left.pop(id(one)) for one in group["params"] if id(one) in left]
                 groups.append(group | {"params": own})
         groups.append({"params": list(left.values())})
-        self.optimizers: list[torch.optim.Optimizer] = []
-        adamw = torch.optim.AdamW(
-            groups,
-            lr=settings.adamw_learning_rate,
-            betas=(0.9, 0.95),
-            weight_decay=0.0,
-            fused=True,
-        )
-        self.optimizers.append(adamw)
+        rate = settings.adamw_learning_rate
+        adamw = torch.optim.AdamW(groups, rate, (0.9, 0.95), weight_decay=0.0, fused=True)
+        self.optimizers: list[torch.optim.Optimizer] = [adamw]
         if matrices:
             dtype = torch.bfloat16 if low_precision else torch.float32
-            rate, decay = settings.learning_rate, settings.weight_decay
-            self.optimizers.append(Muon(matrices, rate, weight_decay=decay, dtype=dtype))
+            rate = settings.learning_rate
+            decay = settings.weight_decay
+            muon = Muon(matrices, rate, weight_decay=decay, dtype=dtype)
+            self.optimizers.append(muon)
+        # the schedule gives shares of these
         self.peak_rates = [group["lr"] for group in self._groups()]
 
     def step(self, step: int, total_steps: int) -> None:
@@ -95,6 +92,7 @@ def learning_rate_share(step: int, total_steps: int, settings: TrainingSettings)
         return (step + 1) / warmup
     done = (step - warmup) / max(1, total_steps - warmup)
     angle = math.pi * min(1.0, done)
+    # from 1 to 0 in half a turn
     cosine = 0.5 * (1.0 + math.cos(angle))
     low = settings.min_lr_ratio
     return low + (1.0 - low) * cosine
@@ -102,6 +100,7 @@ def learning_rate_share(step: int, total_steps: int, settings: TrainingSettings)
 
 def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(weights of the blocks' linear maps, all other parameters): each once, if it is trained."""
+    # modules share parts, such as the trunk: a parameter may come up several times
     parts = [part for module in modules for part in module.modules()]
     in_blocks: set[int] = set()
     for block in parts:
@@ -169,9 +168,11 @@ class Muon(torch.optim.Optimizer):
             average.lerp_(gradient, 1.0 - momentum)
             direction = gradient.lerp(average, momentum)
             directions.append(direction)
+        # one product for all matrices of the shape
         directions_NAB = torch.stack(directions).to(self.dtype)
         updates_NAB = orthogonalize(directions_NAB).to(parameters[0].dtype)
         height, width = parameters[0].shape
+        # a tall matrix moves further: its orthogonal step has the norm of the shorter side
         rate = group["lr"] * max(1.0, height / width) ** 0.5
         decay = 1.0 - group["lr"] * group["weight_decay"]
         for parameter, update_AB in zip(parameters, updates_NAB, strict=True):

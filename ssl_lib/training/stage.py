@@ -36,10 +36,14 @@ def train(settings: Settings, root: Path) -> dict[str, Any]:
     settings = with_best(settings, root)
     encoding, corpora, digest = open_corpora(settings, root)
     scratch = root / ".ssl_lib" / "train" / run_key(settings, digest)
-    is_first = process_rank()[0] == 0
+    # of the processes of torchrun, the first one records and writes
+    rank, _ = process_rank()
+    is_first = rank == 0
     with start_run(settings, root, "train") if is_first else NullRun() as run:
         run.log_params(settings.model_dump())
-        run.log_corpus(corpora.train.store.meta)
+        store = corpora.train.store
+        assert isinstance(store, TokenStore)
+        run.log_corpus(store.meta)
         result = fit(settings, encoding, corpora, run, scratch)
         metrics = train_metrics(settings, result)
         if is_first:
@@ -64,7 +68,8 @@ def open_corpora(settings: Settings, root: Path) -> tuple[tiktoken.Encoding, Cor
     folder = root / "data" / "tokenized"
     train_store = TokenStore.open(folder / "train")
     validation_store = TokenStore.open(folder / "validation")
-    length, seed = settings.model.context_length, settings.seed
+    length = settings.model.context_length
+    seed = settings.seed
     corpora = Corpora(
         PackedSequences(train_store, length, seed),
         PackedSequences(validation_store, length, seed, shuffle=False),

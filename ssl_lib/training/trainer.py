@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.curriculum import Curriculum
@@ -60,11 +61,13 @@ class SelfSupervisedTrainer:
         if not objectives:
             raise UserError("SelfSupervisedTrainer needs at least one objective")
         self.objectives = objectives
-        self.settings = settings = settings or TrainingSettings()
-        self.placement = placement = placement or place(settings)
+        settings = settings or TrainingSettings()
+        placement = placement or place(settings)
+        self.settings = settings
+        self.placement = placement
         self.seed = seed
         self.steps_done = 0
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[float]] = defaultdict(list)
         self.curriculum: Curriculum | None = None
         if settings.curriculum != "none":
             if token_counts is None:
@@ -72,17 +75,23 @@ class SelfSupervisedTrainer:
                     f"training.curriculum = {settings.curriculum} needs token counts; "
                     "pass token_counts=…, or none"
                 )
+            token_counts = token_counts.to(placement.device)
             steps = settings.curriculum_steps or settings.steps
-            self.curriculum = Curriculum(token_counts.to(placement.device), steps)
+            self.curriculum = Curriculum(token_counts, steps)
         self.weights = dict(weights or {})
         by_trunk: dict[int, list[Objective]] = defaultdict(list)
         for objective in objectives:
             self.weights.setdefault(objective.name, 1.0)
-            by_trunk[id(objective.trunk)].append(objective)
+            shared = by_trunk[id(objective.trunk)]
+            shared.append(objective)
         weighting = Weighting(self.weights, final_weights or {}, settings)
         self.weighting = weighting.to(placement.device)
-        self.groups = [ObjectiveGroup(group).to(placement.device) for group in by_trunk.values()]
-        self.runners = [self._runner(group) for group in self.groups]
+        self.groups: list[ObjectiveGroup] = []
+        self.runners: list[torch.nn.Module] = []
+        for shared in by_trunk.values():
+            group = ObjectiveGroup(shared).to(placement.device)
+            self.groups.append(group)
+            self.runners.append(self._runner(group))
         modules = [*self.groups, self.weighting]
         self.optimizers = Optimizers(modules, settings, low_precision=placement.autocast)
 
@@ -95,7 +104,8 @@ class SelfSupervisedTrainer:
         prepared = self.prepare(batches)
         # target items of the effective batch: all micro-batches of all processes
         counts = sum_over_processes(total_counts(prepared), self.placement)
-        self.optimizers.zero_grad()  # of gradients that others, such as a downstream task, left
+        # gradients that others, such as a downstream task, have left in the models
+        self.optimizers.zero_grad()
         losses: dict[str, float] = {}
         for group, runner, micro_batches in zip(self.groups, self.runners, prepared, strict=True):
             losses |= self._forward_and_backward(group, runner, micro_batches, counts)
@@ -107,7 +117,7 @@ class SelfSupervisedTrainer:
         self.steps_done += 1
         metrics = losses | {"gradient_norm": gradient_norm}
         for name, value in metrics.items():
-            self.history.setdefault(name, []).append(value)
+            self.history[name].append(value)
         return metrics
 
     def prepare(self, batches: Sequence[Batch]) -> list[list[Prepared]]:
@@ -127,7 +137,8 @@ class SelfSupervisedTrainer:
         # one seed of three numbers (Knuth's MMIX generator), without overlaps between neighbors
         seed = 0
         for part in (self.seed, self.steps_done, self.placement.rank):
-            seed = (seed * 6364136223846793005 + part + 1442695040888963407) % 2**63
+            seed = seed * 6364136223846793005 + 1442695040888963407 + part
+            seed %= 2**63
         generator = torch.Generator().manual_seed(seed)
         sampling = self.curriculum.at(self.steps_done) if self.curriculum else None
         prepared: list[list[Prepared]] = []
@@ -144,7 +155,8 @@ class SelfSupervisedTrainer:
         counts: PartCounts,
     ) -> dict[str, float]:
         """Gradients and losses of the effective batch, one micro-batch after the other."""
-        world, last = self.placement.world, len(micro_batches) - 1
+        world = self.placement.world
+        last = len(micro_batches) - 1
         totals: dict[str, Tensor] = {}
         for index, micro_batch in enumerate(micro_batches):
             if isinstance(runner, DistributedDataParallel):
@@ -153,12 +165,15 @@ class SelfSupervisedTrainer:
             with self.placement.precision():
                 # the encoder once over all views, then every objective on its hidden states
                 loss_sums = runner(micro_batch)
-                losses = objective_losses(loss_sums, counts, group.part_weights())
-            joint = self.weighting.joint_loss(losses, self.steps_done)
+                part_weights = group.part_weights()
+                losses = objective_losses(loss_sums, counts, part_weights)
+            joint_loss = self.weighting.joint_loss(losses, self.steps_done)
             # DistributedDataParallel averages gradients; counts span all processes already
-            torch.autograd.backward(joint * world)
+            joint_loss = joint_loss * world
+            torch.autograd.backward(joint_loss)
             for name, loss in losses.items():
                 totals[name] = totals.get(name, 0.0) + loss.detach()
+        # each process holds its share of the sums
         if world > 1:
             stacked = torch.stack(list(totals.values()))
             torch.distributed.all_reduce(stacked)
@@ -168,7 +183,7 @@ class SelfSupervisedTrainer:
     def _clip_gradients(self, losses: Mapping[str, float]) -> float:
         """Clip the gradients' common norm and return it; raise DivergedError if not finite."""
         parameters = [parameter for group in self.groups for parameter in group.parameters()]
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm))
+        norm = float(clip_grad_norm_(parameters, self.settings.clip_norm))
         broken = [name for name, loss in losses.items() if not math.isfinite(loss)]
         if not broken and math.isfinite(norm):
             return norm
@@ -188,10 +203,10 @@ class SelfSupervisedTrainer:
                 block.compile(dynamic=False)
         if self.placement.world == 1:
             return group
-        on_gpu = self.placement.device.type == "cuda"
+        device = self.placement.device
         return DistributedDataParallel(
             group,
-            device_ids=[self.placement.device.index] if on_gpu else None,
+            device_ids=[device.index] if device.type == "cuda" else None,
             broadcast_buffers=False,
             # without sequences of one mode, that mode's own layers have no gradient
             find_unused_parameters=bool(group.trunk.shape.mode_specific_layers),

@@ -74,8 +74,10 @@ class Weighting(nn.Module):
         nothing.
         """
         for name, log_variance in self.log_variances.items():
+            # back into its bounds, if the last update has left them
             log_variance.data.clamp_(-MOST_LOG_VARIANCE, MOST_LOG_VARIANCE)
             if any(counts.get(name, {}).values()):
+                # d/ds of weight * (exp(-s) * loss + s / 2)
                 scaled_loss = self._precision(name) * losses[name]
                 slope = self.weights[name] * (0.5 - scaled_loss)
                 log_variance.grad = torch.full_like(log_variance, slope)
