@@ -10,14 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_lib.config.sections import Positive, Section, Share, Weight
+from ssl_lib.config.sections import Fraction, Positive, Rate, Section, Share, Weight
 
 ValueHead = Literal["regression", "mantissa_exponent", "mixture", "token_distance"]
 
 ObjectiveWeight = Annotated[
     float, Field(ge=0.0, description="in the joint loss; 0 leaves the objective out")
 ]
-BatchFraction = Annotated[float, Field(gt=0.0, le=1.0)]
+BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 MeanWords = Annotated[float, Field(ge=1.0, le=10.0)]
 
 
@@ -51,7 +51,7 @@ class MlmSettings(ObjectiveSettings):
     whole_numbers: bool = Field(
         True, description="mask all tokens of a number together, whatever the granularity"
     )
-    batch_fraction: BatchFraction = Field(
+    batch_fraction: Fraction = Field(
         0.125, description="of each batch: the sequences that get the masked view"
     )
 
@@ -65,7 +65,7 @@ class MlmSettings(ObjectiveSettings):
 class NtpSettings(ObjectiveSettings):
     """The next token is predicted."""
 
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    label_smoothing: BelowOne = Field(
         0.0, description="probability that is spread over all tokens of the vocabulary"
     )
     z_loss: Weight = Field(0.0, description="weight of the squared log-normalizer")
@@ -78,9 +78,7 @@ class ContrastiveSettings(ObjectiveSettings):
     """What belongs together is near, and what differs in amount is not."""
 
     weight: ObjectiveWeight = 0.04
-    temperature: Annotated[float, Field(gt=0.0, le=10.0)] = Field(
-        0.07, description="similarities are divided by it before the softmax"
-    )
+    temperature: Rate = Field(0.07, description="similarities are divided by it before the softmax")
     learned_temperature: bool = Field(
         False, description="train the temperature, from the one above"
     )
@@ -111,7 +109,7 @@ class ContrastiveSettings(ObjectiveSettings):
     views: Annotated[int, Field(ge=2, le=8)] = Field(
         2, description="augmented views: masked and corrupted in turn"
     )
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    momentum: BelowOne = Field(
         0.0, description="of an EMA encoder that gives the keys, such as 0.999; 0: there is none"
     )
     queue: Positive = Field(
@@ -120,7 +118,7 @@ class ContrastiveSettings(ObjectiveSettings):
     gather: bool = Field(
         True, description="negatives from all processes of a distributed run (all-gather)"
     )
-    batch_fraction: BatchFraction = Field(
+    batch_fraction: Fraction = Field(
         0.25,
         description="of each batch: the sequences that get anchors and numeric hard negatives. "
         "Augmented views beyond the second are as large.",
@@ -155,7 +153,7 @@ class DenoisingSettings(ObjectiveSettings):
     loss: Literal["ce", "mse"] = Field(
         "ce", description="ce (cross-entropy) or mse (squared error of the embedding)"
     )
-    batch_fraction: BatchFraction = Field(
+    batch_fraction: Fraction = Field(
         0.25, description="of each batch: the sequences that get the corrupted view"
     )
 

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 # Ranges of values; an error names the range: "training.steps: input should be greater than or equal
 # to 1, got 0".
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+SplitShare = Annotated[float, Field(gt=0.0, lt=0.5)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0.0)]
@@ -80,19 +82,17 @@ class CorpusSettings(Section):
     )
     minimum_characters: NonNegative = Field(20, description="shorter documents are rejected")
     maximum_characters: Positive = Field(200_000, description="longer documents are cut")
-    near_duplicate_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+    near_duplicate_threshold: Fraction = Field(
         0.85, description="estimated Jaccard similarity from which two documents count as one"
     )
-    maximum_domain_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+    maximum_domain_share: Fraction = Field(
         1.0,
         description="no domain gets more of the documents than this; 1 leaves the balance alone",
     )
-    validation_share: Annotated[float, Field(gt=0.0, lt=0.5)] = Field(
+    validation_share: SplitShare = Field(
         0.03, description="of the documents: for tuning and for choosing the best checkpoint"
     )
-    test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = Field(
-        0.03, description="of the documents: for the evaluation alone"
-    )
+    test_share: SplitShare = Field(0.03, description="of the documents: for the evaluation alone")
 
 
 class TokenSettings(Section):
