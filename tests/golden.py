@@ -1,6 +1,7 @@
-"""Golden loss curves: 100 steps of each objective alone and of all together, on a text that this file makes.
+"""Golden loss curves: 100 steps of each objective alone and of all together, on this file's text.
 
-A refactoring must reproduce them. Where a change is meant to change them, write them anew and say why in the commit:
+A refactoring must reproduce them. Where a change is meant to change them, write them anew and say
+why in the commit:
 
     python tests/golden.py
 """
@@ -46,7 +47,8 @@ def texts() -> list[str]:
     )
     return [
         f"In {1950 + 7 * i % 70} the {things[i % 5]} rose by {i % 13 + 1}% to {137 * i % 9973:,}. "
-        f"A year later it was {137 * i % 9973 + 12} again. The sum of {i} and {i % 11} is {i + i % 11}."
+        f"A year later it was {137 * i % 9973 + 12} again. "
+        f"The sum of {i} and {i % 11} is {i + i % 11}."
         for i in range(60)
     ]
 
@@ -64,8 +66,10 @@ def tiny_settings() -> Settings:
 def curve(
     names: tuple[str, ...], settings: Settings, encoding: tiktoken.Encoding, jitter: float = 0.0
 ) -> list[float]:
-    """The sum of the losses in nats at each step; `jitter` disturbs the first weights by that share, as a measure of
-    what another machine's rounding may do.
+    """The sum of the losses in nats at each step.
+
+    `jitter` disturbs the first weights by that share, as a measure of what another machine's
+    rounding may do.
     """
     torch.manual_seed(0)
     objectives = build_objectives(settings, encoding)

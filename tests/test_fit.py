@@ -324,14 +324,15 @@ def test_held_out_losses_leave_the_objectives_in_their_mode(
 
 
 @pytest.mark.parametrize("count", [4, 32, 40, 64])
-def test_held_out_rows_are_as_many_as_asked_and_all_different(
+def test_held_out_sequences_are_as_many_as_asked_and_all_different(
     tokenized: Tokenized, count: int
 ) -> None:
-    rows = corpora_of(tokenized).validation
-    batches = held_out_batches(rows, count)
-    assert sum(len(batch.token_ids_BT) for batch in batches) == min(count, rows.sequences_per_epoch)
+    sequences = corpora_of(tokenized).validation
+    batches = held_out_batches(sequences, count)
+    found = sum(len(batch.token_ids_BT) for batch in batches)
+    assert found == min(count, sequences.sequences_per_epoch)
     ids = torch.cat([batch.token_ids_BT for batch in batches])
-    assert torch.equal(ids, rows.batch(0, len(ids)).token_ids_BT)
+    assert torch.equal(ids, sequences.batch(0, len(ids)).token_ids_BT)
 
 
 def test_score_is_the_mean_share_of_loss_that_is_left() -> None:

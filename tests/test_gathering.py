@@ -33,7 +33,8 @@ from ssl_lib.training.trainer import SelfSupervisedTrainer
 SIZES = (3, 5)
 
 
-APART = {  # views that do not depend on how rows are shared out, and parts whose negatives are gathered
+# views that do not depend on how sequences are shared out, and parts whose negatives are gathered
+APART = {
     "objectives.mlm.mask_rate": 1.0,
     "objectives.mlm.mask_token_share": 1.0,
     "objectives.mlm.random_token_share": 0.0,
@@ -97,7 +98,7 @@ def step_of(
 
 
 def one_process(rank: int, folder: str, settings: Settings) -> None:
-    """What each of two processes does: losses of its share of the items, then steps of its share of the rows."""
+    """What each of two processes does: losses of its share of items, steps of its sequences."""
     place = Path(folder)
     torch.set_num_threads(1)
     torch.distributed.init_process_group(

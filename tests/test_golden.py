@@ -1,8 +1,9 @@
 """Loss curves of 100 steps, as they were written down: a refactoring must reproduce them.
 
-The bounds: disturbing all first weights by 1e-5, a hundred times float32's rounding, moved no loss by more than 5e-5 of
-itself in any of the 100 steps, and by more than 1e-5 in the first ten. Another processor may round differently in every
-step, so 10 times as much is allowed early and 40 times as much later. One percent more learning rate is seen.
+The bounds: disturbing all first weights by 1e-5, a hundred times float32's rounding, moved no loss
+by more than 5e-5 of itself in any of the 100 steps, and by more than 1e-5 in the first ten. Another
+processor may round differently in every step, so 10 times as much is allowed early and 40 times as
+much later. One percent more learning rate is seen.
 """
 
 from __future__ import annotations

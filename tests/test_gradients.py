@@ -29,7 +29,7 @@ PAIRS = list(itertools.combinations(OBJECTIVES, 2))
 
 
 def slow_cosine(trainer: SelfSupervisedTrainer, batch: Batch, first: str, second: str) -> float:
-    """From two backward passes over all views, one objective's loss at a time, in the views of the next step."""
+    """From two backward passes over all views of the next step, one objective's loss at a time."""
     group = trainer.groups[0]
     ((prepared,),) = trainer.prepare([batch])
     found = []
@@ -102,7 +102,7 @@ def test_training_is_the_same_to_the_bit_with_and_without(
     assert all(torch.equal(value, plain[name]) for name, value in compared.items())
 
 
-def test_figures_reach_the_tracker_every_n_steps(
+def test_cosines_reach_the_tracker_every_n_steps(
     runs: list[tuple[Notes, dict[str, torch.Tensor], list[dict[str, float]]]],
 ) -> None:
     (notes, _, points), _ = runs
@@ -127,7 +127,7 @@ def test_the_mean_matrix_is_symmetric_and_the_picture_is_drawn(
     assert mean_cosines([]) == {}
 
 
-def test_an_objective_that_scores_nothing_has_no_cosine(
+def test_an_objective_without_targets_has_no_cosine(
     settings: Settings, encoding: tiktoken.Encoding
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["No figures here, and none there."]))

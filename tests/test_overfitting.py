@@ -1,4 +1,4 @@
-"""Every objective in every mode can be learned: one batch in the same views, down to almost nothing."""
+"""Every objective in every mode can be learned: one batch, the same views, down to nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
     "numerical, mantissa and exponent": ("numerical", {"value_head": "mantissa_exponent"}),
     "numerical, token distance": ("numerical", {"value_head": "token_distance"}),
 }
-SLOWER = {  # steps, share of the first loss: a density narrows for long; an expected distance has flat places
+# steps, share of the first loss: a density narrows for long, an expected distance has flat places
+SLOWER = {
     "numerical, mixture": (800, LEFT),
     "numerical, token distance": (STEPS, 0.08),
 }
@@ -45,7 +46,7 @@ def shares_left(
     batch: Batch,
     steps: int,
 ) -> dict[str, float]:
-    """Least of the last 50 losses (single steps still jump) by the first, on one batch in the same views every time."""
+    """Least of the last 50 losses, as single steps jump, by the first: one batch, one view."""
     settings = settings.replaced({"training.steps": steps})
     torch.manual_seed(0)
     objectives = build_objectives(settings, encoding)

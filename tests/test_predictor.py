@@ -24,7 +24,7 @@ SHORT = ["The sum of 2 + 3 is 5.", "Revenue rose 12% to $3.4 million.", "naïve 
 
 @pytest.fixture(scope="module")
 def model(settings: Settings, encoding: tiktoken.Encoding) -> Predictor:
-    """Untrained, with sharper predictions than at its initialisation, so that ranks and sums tell right from wrong."""
+    """Untrained, with sharper predictions, so that ranks and sums tell right from wrong."""
     predictor = Predictor.untrained(settings, encoding)
     with torch.no_grad():
         predictor.trunk.embedding.weight.mul_(25.0)
@@ -38,7 +38,7 @@ def long(texts: list[str]) -> str:
 
 
 def next_token_nats(model: Predictor, ids: list[int]) -> np.ndarray:
-    """-log p(next token) after a prefix that stands alone; over everything but mask, noise and padding."""
+    """-log p(next token) after a prefix by itself; over all but mask, noise and padding."""
     special = special_ids(model.encoding)
     with torch.no_grad():
         states = model.trunk(
@@ -160,12 +160,12 @@ def test_states_stand_with_their_characters_and_ignore_the_other_texts(
         np.testing.assert_allclose(found.states, read([text])[0].states, atol=1e-4)
 
 
-@pytest.mark.parametrize("private", [0, 1])
+@pytest.mark.parametrize("own_layers", [0, 1])
 def test_states_of_every_layer_are_those_of_a_model_cut_off_there(
-    settings: Settings, encoding: tiktoken.Encoding, private: int
+    settings: Settings, encoding: tiktoken.Encoding, own_layers: int
 ) -> None:
     model = Predictor.untrained(
-        settings.replaced({"model.layers": 3, "model.mode_specific_layers": private}), encoding
+        settings.replaced({"model.layers": 3, "model.mode_specific_layers": own_layers}), encoding
     )
     (found,) = model.token_states([SHORT[0]], every_layer=True)
     ids = torch.tensor([encode(encoding, SHORT[0])])
@@ -343,7 +343,7 @@ def test_a_saved_model_comes_back_exactly(model: Predictor, tmp_path: Path) -> N
     assert not any(objective.training for objective in again.objectives.values())
 
 
-def test_the_untrained_twin_is_the_same_every_time_and_costs_no_randomness(
+def test_the_randomly_initialized_model_is_the_same_every_time_and_costs_no_randomness(
     settings: Settings, encoding: tiktoken.Encoding
 ) -> None:
     torch.manual_seed(5)

@@ -1,4 +1,4 @@
-"""Tracking: what is recorded, and that neither a busy store nor a dead server loses or doubles a point."""
+"""What is recorded, and that neither a busy store nor a dead server loses or doubles a point."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ def test_corpus_lineage_is_the_digest_of_dvc_when_there_is_one(tmp_path: Path) -
         run.log_corpus({"tokens": 1})
     assert len(run._client.get_run(run.run_id).inputs.dataset_inputs[0].dataset.digest) == 36
     md5 = "0123456789abcdef0123456789abcdef.dir"
-    lock = f"schema: '2.0'\nstages:\n  tokenize:\n    outs:\n    - path: data/tokenized\n      md5: {md5}\n"
+    output = f"    - path: data/tokenized\n      md5: {md5}\n"
+    lock = f"schema: '2.0'\nstages:\n  tokenize:\n    outs:\n{output}"
     (tmp_path / "dvc.lock").write_text(lock)
     with start_run(SETTINGS, tmp_path, "with") as run:
         run.log_corpus({"tokens": 1})
@@ -118,7 +119,7 @@ def test_corpus_lineage_is_the_digest_of_dvc_when_there_is_one(tmp_path: Path) -
     )
 
 
-def test_figures_and_folders_are_stored(tmp_path: Path) -> None:
+def test_pictures_and_folders_are_stored(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("<p>")
     (tmp_path / "loss.png").write_bytes(b"png")
@@ -210,7 +211,8 @@ def test_four_processes_may_create_the_same_store(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from ssl_lib.config import Settings; from ssl_lib.tracking import start_run\n"
-        "with start_run(Settings(), Path(sys.argv[1]), 'p' + sys.argv[2]) as run: run.log({'loss': 1.0}, 0)"
+        "with start_run(Settings(), Path(sys.argv[1]), 'p' + sys.argv[2]) as run:\n"
+        "    run.log({'loss': 1.0}, 0)"
     )
     processes = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The training step: accumulation, processes, divergence, optimisers, and that every objective can be learned."""
+"""The training step: accumulation, processes, divergence, optimizers, precision."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ SEPARABLE = (
 )  # the negatives of the contrastive objective do not accumulate
 WEIGHTS = {"mlm": 0.5, "ntp": 2.0, "denoising": 1.0, "numerical": 0.3}
 EXTREMES = ("1e-30", "1e30", "-1e30", "0." + "0" * 29 + "1", "1" + "0" * 30)
-EVERYWHERE = {  # views that do not depend on how rows are shared out: everything is masked, everything is noise
+# views that do not depend on how sequences are shared out: all is masked, all is corrupted
+EVERYWHERE = {
     "objectives.mlm.mask_rate": 1.0,
     "objectives.mlm.mask_token_share": 1.0,
     "objectives.mlm.random_token_share": 0.0,
@@ -156,7 +157,7 @@ def test_contrastive_micro_batches_are_averaged_by_their_anchors(
 
 
 def one_process(rank: int, folder: str, settings: Settings) -> None:
-    """What each of two processes does: the gradient of its share, then two real steps with all five objectives."""
+    """What each of two processes does: the gradient of its share, then two real steps with all."""
     place = Path(folder)
     torch.set_num_threads(1)
     torch.distributed.init_process_group(

@@ -186,7 +186,7 @@ def test_learned_weights_come_to_rest_at_half_the_inverse_loss_and_stay_within_b
     assert weighting.at(0)["numerical"] == pytest.approx(math.exp(MOST_LOG_VARIANCE))
 
 
-def test_what_scored_nothing_teaches_nothing(encoding: tiktoken.Encoding) -> None:
+def test_an_objective_without_targets_teaches_nothing(encoding: tiktoken.Encoding) -> None:
     weighting = uncertain({"mlm": 1.0, "numerical": 0.0}, {"mlm": 1.0, "numerical": 1.0})
     counts = {"mlm": {"mlm": 4}, "numerical": {"value": 0, "type": 0}}
     weighting.learn({"mlm": 1.0, "numerical": 0.0}, counts)
