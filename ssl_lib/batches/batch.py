@@ -62,9 +62,7 @@ class Batch(NamedTuple):
 
 def number_starts_BT(batch: Batch) -> Tensor:
     """True at the first token of every number that lies wholly or partly in its sequence."""
-    nothing_B1 = torch.full_like(batch.number_BT[:, :1], NO_NUMBER)
-    previous_BT = torch.cat([nothing_B1, batch.number_BT[:, :-1]], dim=1)
-    return (batch.number_BT != NO_NUMBER) & (batch.number_BT != previous_BT)
+    return changes(batch.number_BT) & (batch.number_BT != NO_NUMBER)
 
 
 def number_index_BT(batch: Batch) -> Tensor:
@@ -73,18 +71,29 @@ def number_index_BT(batch: Batch) -> Tensor:
     Numbers 7, 7, none, 9 and in the next sequence 9 → 0, 0, -1, 1 and 2.
     """
     number_BT = torch.where(batch.values_BT.isfinite(), batch.number_BT, NO_NUMBER)
-    begins_BT = torch.ones_like(number_BT, dtype=torch.bool)
-    begins_BT[:, 1:] = number_BT[:, 1:] != number_BT[:, :-1]
-    begins_BT &= number_BT != NO_NUMBER
-    index_BT = (begins_BT.flatten().long().cumsum(0) - 1).view_as(number_BT)
-    return torch.where(number_BT == NO_NUMBER, -1, index_BT)
+    begins_BT = changes(number_BT) & (number_BT != NO_NUMBER)
+    return torch.where(number_BT == NO_NUMBER, -1, count_up(begins_BT))
 
 
-def document_begins(document_ids_BT: Tensor) -> Tensor:
-    """True at the first position of every document in every sequence, padding included."""
-    begins_BT = torch.ones_like(document_ids_BT, dtype=torch.bool)
-    begins_BT[:, 1:] = document_ids_BT[:, 1:] != document_ids_BT[:, :-1]
-    return begins_BT
+def changes(values: Tensor) -> Tensor:
+    """True where values [..., T] differ from the position before, and at the first position.
+
+    Documents 4, 4, 7, 7, 7 → True, False, True, False, False.
+    """
+    changed = torch.ones_like(values, dtype=torch.bool)
+    changed[..., 1:] = values[..., 1:] != values[..., :-1]
+    return changed
+
+
+def count_up(begins: Tensor) -> Tensor:
+    """Index, over all positions in their order, of the last True so far; -1 before the first."""
+    index_N = begins.flatten().long().cumsum(0) - 1
+    return index_N.view_as(begins)
+
+
+def positions_of(mask: Tensor) -> Tensor:
+    """Flat positions at which a mask is true, in their order."""
+    return mask.flatten().nonzero()[:, 0]
 
 
 def gather_sequences(

@@ -15,7 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, document_begins
+from ssl_lib.batches.batch import (
+    NO_NUMBER,
+    PADDING_DOCUMENT,
+    Batch,
+    changes,
+    count_up,
+    positions_of,
+)
 from ssl_lib.batches.curriculum import SamplingWeights
 from ssl_lib.batches.views import View, candidates_N, padded_ids, sequence_count
 from ssl_lib.config import DenoisingSettings, MlmSettings
@@ -41,7 +48,7 @@ def masked_view(
     batch = batch.first(sequence_count(batch, settings.batch_fraction))
     ids_N = padded_ids(batch, vocabulary).flatten()
     log_weights_N = None if sampling is None else sampling.log_weights_N(batch)
-    positions_C = candidates_N(batch, vocabulary).nonzero()[:, 0]
+    positions_C = positions_of(candidates_N(batch, vocabulary))
     count = round(settings.mask_rate * len(positions_C))
     words = settings.granularity != "token"
     if words or settings.whole_numbers:
@@ -61,6 +68,11 @@ def masked_view(
     view_N[random_S] = random_ids(len(random_S), ids_N, chosen_S, vocabulary, generator)
     ids_BT = view_N.view_as(batch.token_ids_BT)
     return View(ids_BT, batch.document_ids_BT, False, chosen_S, ids_N[chosen_S])
+
+
+def deletes_tokens(settings: DenoisingSettings) -> bool:
+    """Whether tokens are missing from the corrupted view, and the others have moved."""
+    return settings.deletion_share > 0 or settings.infill_share > 0
 
 
 class NoisePositions(NamedTuple):
@@ -105,7 +117,7 @@ def corrupted_view(
     view_N[noise.random_token] = random_S
     view_N[noise.noise_token] = vocabulary.special.noise
     deletions = None
-    if settings.deletes_tokens:
+    if deletes_tokens(settings):
         deleted_N, infilled_N = torch.zeros(2, len(ids_N), dtype=torch.bool, device=ids_N.device)
         deleted_N[noise.deleted] = True
         infilled_N[noise.infilled] = True
@@ -126,7 +138,7 @@ def _noise_positions(
     log_weights_N: Tensor | None,
 ) -> NoisePositions:
     """Infilled positions in spans of whole words, all others one by one."""
-    positions_C = candidates_N(batch, vocabulary).nonzero()[:, 0]
+    positions_C = positions_of(candidates_N(batch, vocabulary))
     count = round(settings.noise_rate * len(positions_C))
     shares = (
         settings.noise_token_share,
@@ -182,19 +194,14 @@ def _changed_digits(
     digits_S = digits_V[ids_S]
     for length in torch.unique(digits_S).tolist():
         if length > 0:
-            groups_M = (digits_V[: vocabulary.ordinary] == length).nonzero()[:, 0]
-            where_S = (digits_S == length).nonzero()[:, 0]
-            drawn_S = torch.randint(len(groups_M), (len(where_S),), generator=generator)
-            changed_S[where_S] = groups_M[drawn_S.to(ids_S.device)]
+            groups_M = positions_of(digits_V[: vocabulary.ordinary] == length)
+            same_S = digits_S == length
+            changed_S[same_S] = _drawn(groups_M, int(same_S.sum()), generator)
     return changed_S
 
 
 def random_ids(
-    count: int,
-    ids_N: Tensor,
-    hidden_S: Tensor,
-    vocabulary: VocabularyTable,
-    generator: Generator,
+    count: int, ids_N: Tensor, hidden_S: Tensor, vocabulary: VocabularyTable, generator: Generator
 ) -> Tensor:
     """Ordinary token ids [count], as often as they stand in `ids_N` outside positions `hidden_S`.
 
@@ -207,8 +214,13 @@ def random_ids(
     pool_M = ids_N[open_N]
     if not len(pool_M):
         pool_M = torch.arange(vocabulary.ordinary, device=ids_N.device)
-    drawn = torch.randint(len(pool_M), (count,), generator=generator)
-    return pool_M[drawn.to(ids_N.device)]
+    return _drawn(pool_M, count, generator)
+
+
+def _drawn(pool_M: Tensor, count: int, generator: Generator) -> Tensor:
+    """`count` values of the pool, drawn with replacement."""
+    index = torch.randint(len(pool_M), (count,), generator=generator)
+    return pool_M[index.to(pool_M.device)]
 
 
 class Deletions(NamedTuple):
@@ -231,7 +243,7 @@ def plan_deletions(batch: Batch, deleted_N: Tensor, infilled_N: Tensor) -> Delet
     them.
     """
     index_N = torch.arange(len(deleted_N), device=deleted_N.device)
-    begins_N = document_begins(batch.document_ids_BT).flatten()
+    begins_N = changes(batch.document_ids_BT).flatten()
     before_N = torch.cat([infilled_N.new_zeros(1), infilled_N[:-1]])
     opens_N = infilled_N & (begins_N | ~before_N)
     missing_N = deleted_N | infilled_N & ~opens_N
@@ -301,7 +313,7 @@ def choose_groups(
     ordered_G = sizes_G[order_G]
     fits_G = ordered_G.cumsum(0) <= count
     missing = count - int(ordered_G[fits_G].sum())
-    singles_G = (~fits_G & (ordered_G == 1)).nonzero()[:missing, 0]
+    singles_G = positions_of(~fits_G & (ordered_G == 1))[:missing]
     fits_G[singles_G] = True
     missing -= len(singles_G)
     chosen_G = torch.zeros_like(sizes_G, dtype=torch.bool)
@@ -312,17 +324,14 @@ def choose_groups(
         numeric_G = torch.bincount(group_C, numeric_C.double()) > 0
         left_G = order_G[~fits_G]
         long_G = left_G[sizes_G[left_G] >= missing]
-        cut = long_G[numeric_G[long_G].int().argsort(stable=True)[0]]
-        chosen_C[(group_C == cut).nonzero()[:missing, 0]] = True
+        order = numeric_G[long_G].int().argsort(stable=True)
+        inside = positions_of(group_C == long_G[order[0]])
+        chosen_C[inside[:missing]] = True
     return positions_C[chosen_C]
 
 
 def token_groups(
-    positions_C: Tensor,
-    batch: Batch,
-    vocabulary: VocabularyTable,
-    whole_numbers: bool,
-    words: bool,
+    positions_C: Tensor, batch: Batch, vocabulary: VocabularyTable, whole_numbers: bool, words: bool
 ) -> Tensor:
     """Group index [C] of each candidate: tokens of one number share theirs, those of one word too.
 
@@ -332,13 +341,13 @@ def token_groups(
     together_C = torch.zeros_like(positions_C, dtype=torch.bool)
     if whole_numbers:
         number_C = batch.number_BT.flatten()[positions_C]
-        together_C[1:] |= (number_C[1:] == number_C[:-1]) & (number_C[1:] != NO_NUMBER)
+        together_C |= ~changes(number_C) & (number_C != NO_NUMBER)
     if words:
         ids_C = batch.token_ids_BT.flatten()[positions_C]
         columns = vocabulary_tensors(vocabulary, ids_C.device)
-        together_C[1:] |= columns.word_start_V[ids_C[1:]] & columns.word_end_V[ids_C[:-1]]
-    begins_C = ~(together_C & _adjacent(positions_C, batch))
-    return begins_C.long().cumsum(0) - 1
+        starts_C, ends_C = columns.word_start_V[ids_C], columns.word_end_V[ids_C]
+        together_C[1:] |= starts_C[1:] & ends_C[:-1]
+    return count_up(~(together_C & _adjacent(positions_C, batch)))
 
 
 def span_groups(
@@ -349,24 +358,23 @@ def span_groups(
     Their length is geometric with mean `span_words`, cut after LONGEST_SPAN words and at the end of
     a document or sequence.
     """
-    starts_C = torch.ones_like(positions_C, dtype=torch.bool)
-    starts_C[1:] = word_C[1:] != word_C[:-1]
+    starts_C = changes(word_C)
     drawn_C = torch.rand(len(positions_C), generator=generator) < 1.0 / span_words
-    begins_C = starts_C & drawn_C.to(starts_C.device) | ~_adjacent(positions_C, batch)
+    begins_C = starts_C & drawn_C.to(starts_C.device)
+    begins_C |= ~_adjacent(positions_C, batch)
+    # Words of the span so far; a span of 23 words is cut into 10, 10 and 3.
     first_word_C = torch.where(begins_C, word_C, 0).cummax(0).values
-    begins_C |= starts_C & ((word_C - first_word_C) % LONGEST_SPAN == 0)
-    return begins_C.long().cumsum(0) - 1
+    words_C = word_C - first_word_C
+    begins_C |= starts_C & (words_C % LONGEST_SPAN == 0)
+    return count_up(begins_C)
 
 
 def _adjacent(positions_C: Tensor, batch: Batch) -> Tensor:
     """True where the candidate before stands right before it in the same sequence and document."""
     sequence_C = positions_C // batch.token_ids_BT.shape[1]
     document_C = batch.document_ids_BT.flatten()[positions_C]
-    adjacent_C = torch.zeros_like(positions_C, dtype=torch.bool)
-    adjacent_C[1:] = positions_C[1:] == positions_C[:-1] + 1
-    adjacent_C[1:] &= sequence_C[1:] == sequence_C[:-1]
-    adjacent_C[1:] &= document_C[1:] == document_C[:-1]
-    return adjacent_C
+    step_C = positions_C.diff(prepend=positions_C[:1])
+    return (step_C == 1) & ~changes(sequence_C) & ~changes(document_C)
 
 
 def _random_order(

@@ -37,11 +37,7 @@ class PackedSequences:
     """
 
     def __init__(
-        self,
-        store: Tokenized | TokenStore,
-        context_length: int,
-        seed: int,
-        shuffle: bool = True,
+        self, store: Tokenized | TokenStore, context_length: int, seed: int, shuffle: bool = True
     ) -> None:
         self.store, self.context_length = store, context_length
         self.seed, self.shuffle = seed, shuffle
@@ -97,10 +93,7 @@ class SelfSupervisedTextDataset(Dataset[Batch]):
     """
 
     def __init__(
-        self,
-        texts: Sequence[str],
-        tokenizer: tiktoken.Encoding | str,
-        context_length: int = 128,
+        self, texts: Sequence[str], tokenizer: tiktoken.Encoding | str, context_length: int = 128
     ) -> None:
         if isinstance(texts, str) or not len(texts):
             raise UserError("SelfSupervisedTextDataset needs a sequence of at least one text")

@@ -16,7 +16,7 @@ import tiktoken
 import torch
 from torch import Generator, Tensor
 
-from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, number_index_BT
+from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, number_index_BT, positions_of
 from ssl_lib.batches.views import View, padded_ids, sentence_ids_BT
 from ssl_lib.numbers import FORMS, equivalent_forms
 from ssl_lib.tokens.encodings import decode, encode
@@ -73,7 +73,7 @@ def _one_per_sentence(batch: Batch, vocabulary: VocabularyTable, generator: Gene
     sentence_BT = sentence_ids_BT(batch, vocabulary)
     group_BT = (digits_BT > 0) & (digits_BT <= LONGEST_GROUP)
     number_BT = (batch.number_BT != NO_NUMBER) & batch.values_BT.isfinite()
-    positions_C = (group_BT & number_BT & (sentence_BT >= 0)).flatten().nonzero()[:, 0]
+    positions_C = positions_of(group_BT & number_BT & (sentence_BT >= 0))
     if not len(positions_C):
         return positions_C
     order_C = torch.randperm(len(positions_C), generator=generator)
@@ -185,13 +185,13 @@ def _rewritten(
     for number, group in itertools.groupby(range(len(ids)), key=index.__getitem__):
         places = list(group)
         start, end = places[0], places[-1] + 1
-        others: list[str] = []
+        others: list[list[int]] = []
         if number >= 0 and draws[number] < REWRITTEN and start > 0 and end < len(ids):
             form = FORMS[forms[start]]
-            others = _other_texts(encoding, tuple(ids[start:end]), values[start], form)
+            others = _other_forms(encoding, tuple(ids[start:end]), values[start], form)
         if others:
             # The draw that chose the number, below REWRITTEN, chooses the form too.
-            piece = _ids_of(encoding, others[int(draws[number] / REWRITTEN * len(others))])
+            piece = others[int(draws[number] / REWRITTEN * len(others))]
             new_ids += piece
             new_documents += [documents[start]] * len(piece)
             new_index += [number] * len(piece)
@@ -203,15 +203,12 @@ def _rewritten(
 
 
 @lru_cache(maxsize=1 << 16)
-def _other_texts(
+def _other_forms(
     encoding: tiktoken.Encoding, ids: tuple[int, ...], value: float, form: str
-) -> list[str]:
-    """Every other form of the number that these ids spell, the whitespace around it kept."""
+) -> list[list[int]]:
+    """Ids of every other form of the number that these ids spell, the whitespace around it kept."""
     text = decode(encoding, ids)
-    before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
-    return [before + other + after for other in equivalent_forms(text.strip(), value, form)]
-
-
-@lru_cache(maxsize=1 << 16)
-def _ids_of(encoding: tiktoken.Encoding, text: str) -> list[int]:
-    return encode(encoding, text)
+    before = text[: len(text) - len(text.lstrip())]
+    after = text[len(text.rstrip()) :]
+    others = equivalent_forms(text.strip(), value, form)
+    return [encode(encoding, before + other + after) for other in others]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor
 
-from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.batch import Batch, changes, count_up, positions_of
 from ssl_lib.batches.curriculum import SamplingWeights
 from ssl_lib.tokens.running_values import vocabulary_tensors
 from ssl_lib.tokens.vocabulary import VocabularyTable
@@ -67,10 +67,9 @@ def in_clean_order(hidden_RTD: Tensor, source_N: Tensor | None) -> Tensor:
 def causal_view(batch: Batch, vocabulary: VocabularyTable) -> View:
     """Clean sequences with causal attention; the targets are the next tokens of each document."""
     ids_BT, documents_BT = batch.token_ids_BT, batch.document_ids_BT
-    followed_BT = torch.zeros_like(ids_BT, dtype=torch.bool)
-    same_BT = documents_BT[:, 1:] == documents_BT[:, :-1]
-    followed_BT[:, :-1] = same_BT & batch.real_BT[:, 1:]
-    positions_S = followed_BT.flatten().nonzero()[:, 0]
+    # Positions whose document goes on at the next one.
+    follows_BT = ~changes(documents_BT) & batch.real_BT
+    positions_S = positions_of(follows_BT) - 1
     targets_S = ids_BT.flatten()[positions_S + 1]
     return View(padded_ids(batch, vocabulary), documents_BT, True, positions_S, targets_S)
 
@@ -81,15 +80,15 @@ def sentence_ids_BT(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
     -1 on padding and end-of-document tokens. A sentence ends at a full stop, question or
     exclamation mark that no digit follows, and with its document and its sequence.
     """
-    columns = vocabulary_tensors(vocabulary, batch.token_ids_BT.device)
-    ends_BT = columns.sentence_end_V[batch.token_ids_BT]
-    ends_BT[:, :-1] &= columns.digits_V[batch.token_ids_BT[:, 1:]] == 0
-    other_BT = batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1]
-    begins_BT = torch.ones_like(ends_BT)
-    begins_BT[:, 1:] = ends_BT[:, :-1] | other_BT
-    index_BT = (begins_BT.flatten().long().cumsum(0) - 1).view_as(batch.token_ids_BT)
-    inside_BT = batch.real_BT & (batch.token_ids_BT != vocabulary.special.end)
-    return torch.where(inside_BT, index_BT, -1)
+    ids_BT = batch.token_ids_BT
+    columns = vocabulary_tensors(vocabulary, ids_BT.device)
+    ends_BT = columns.sentence_end_V[ids_BT]
+    digit_BT = columns.digits_V[ids_BT] > 0
+    begins_BT = changes(batch.document_ids_BT)
+    # "3.14": the point ends no sentence, for digits follow it
+    begins_BT[:, 1:] |= ends_BT[:, :-1] & ~digit_BT[:, 1:]
+    inside_BT = batch.real_BT & (ids_BT != vocabulary.special.end)
+    return torch.where(inside_BT, count_up(begins_BT), -1)
 
 
 def candidates_N(batch: Batch, vocabulary: VocabularyTable) -> Tensor:

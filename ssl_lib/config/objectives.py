@@ -157,11 +157,6 @@ class DenoisingSettings(ObjectiveSettings):
         0.25, description="of each batch: the sequences that get the corrupted view"
     )
 
-    @property
-    def deletes_tokens(self) -> bool:
-        """Whether tokens are missing from the corrupted view."""
-        return self.deletion_share > 0 or self.infill_share > 0
-
     @model_validator(mode="after")
     def _some_noise(self) -> DenoisingSettings:
         shares = [value for name, value in self.__dict__.items() if name.endswith("_share")]

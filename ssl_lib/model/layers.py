@@ -137,12 +137,7 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self,
-        width: int,
-        heads: int,
-        layers: int,
-        kernel_size: int = 0,
-        induction_heads: int = 0,
+        self, width: int, heads: int, layers: int, kernel_size: int = 0, induction_heads: int = 0
     ) -> None:
         super().__init__()
         self.attention = Attention(width, heads, layers, induction_heads)

@@ -23,12 +23,7 @@ from ssl_lib.model.layers import (
 )
 from ssl_lib.model.number_embedding import make_number_embedding
 from ssl_lib.tokens.running_values import VocabularyTensors, running_numbers, vocabulary_tensors
-from ssl_lib.tokens.vocabulary import (
-    SPARE_IDS,
-    plain_vocabulary,
-    special_ids,
-    vocabulary_table,
-)
+from ssl_lib.tokens.vocabulary import SPARE_IDS, plain_vocabulary, special_ids, vocabulary_table
 
 MODES = ("causal", "bidirectional")  # of attention, sequence by sequence
 
@@ -111,11 +106,7 @@ class Trunk(nn.Module):
             induction_heads = 0 if layer else shape.induction_heads
             blocks.append(
                 Block(
-                    shape.width,
-                    shape.heads,
-                    shape.layers,
-                    shape.short_convolution,
-                    induction_heads,
+                    shape.width, shape.heads, shape.layers, shape.short_convolution, induction_heads
                 )
             )
         return blocks

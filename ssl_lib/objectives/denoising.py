@@ -13,8 +13,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import embedding, pad
 
-from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, document_begins
-from ssl_lib.batches.corruption import LONGEST_DELETION, corrupted_view
+from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, changes
+from ssl_lib.batches.corruption import LONGEST_DELETION, corrupted_view, deletes_tokens
 from ssl_lib.batches.views import CORRUPTED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
 from ssl_lib.model.layers import normalize, rotary_table
@@ -50,7 +50,7 @@ class DenoisingAutoencoder(base.Objective):
             nn.Linear(2 * width, width),
             nn.LayerNorm(width),
         )
-        missing = self.settings.deletes_tokens and not self.by_document
+        missing = deletes_tokens(self.settings) and not self.by_document
         self.offset_embedding = nn.Embedding(LONGEST_DELETION + 1, latent) if missing else None
 
     def view_makers(self) -> dict[str, ViewMaker]:
@@ -140,7 +140,7 @@ def document_spans(document_ids_RT: Tensor) -> tuple[Tensor, Tensor]:
     Both begin with 0; on padding the document is -1.
     """
     # [7, 7, 9, 9, 9, -1] → documents [0, 0, 1, 1, 1, -1], places [0, 1, 0, 1, 2, 0]
-    begins_RT = document_begins(document_ids_RT)
+    begins_RT = changes(document_ids_RT)
     real_RT = document_ids_RT != PADDING_DOCUMENT
     index_N = torch.arange(begins_RT.numel(), device=begins_RT.device)
     first_N = torch.where(begins_RT.flatten(), index_N, 0).cummax(0).values

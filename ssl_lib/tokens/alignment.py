@@ -28,6 +28,12 @@ _BORDER = "\n" + "\0" * (len(END) - 2) + "\n"
 NUMBER_DTYPE = np.dtype([("start", "i8"), ("end", "i8"), ("value", "f8"), ("form", "u1")])
 
 
+Ints = npt.NDArray[np.int64]
+Tokens = npt.NDArray[np.unsignedinteger]
+Numbers = npt.NDArray[np.void]
+Types = npt.NDArray[np.uint8]
+
+
 class Tokenized(NamedTuple):
     """Documents one after the other, each closed by end of text, as in the files of a token store.
 
@@ -35,10 +41,10 @@ class Tokenized(NamedTuple):
     number, its span half-open in token positions, `types` a token type for each token.
     """
 
-    tokens: npt.NDArray[np.unsignedinteger]
-    documents: npt.NDArray[np.int64]
-    numbers: npt.NDArray[np.void]
-    types: npt.NDArray[np.uint8]
+    tokens: Tokens
+    documents: Ints
+    numbers: Numbers
+    types: Types
 
 
 def tokenize_texts(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokenized:
@@ -132,7 +138,7 @@ def _encode_group(
     return np.concatenate(parts)
 
 
-def _numbers_in(text: str, token_ends: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
+def _numbers_in(text: str, token_ends: Ints) -> Numbers:
     """Numbers of `text` with token spans, given the byte at which each token ends."""
     found = find_number_arrays(text)
     first, last = found.start, found.end
@@ -149,7 +155,7 @@ def _numbers_in(text: str, token_ends: npt.NDArray[np.int64]) -> npt.NDArray[np.
     return numbers
 
 
-def byte_offsets(text: str) -> npt.NDArray[np.int64] | None:
+def byte_offsets(text: str) -> Ints | None:
     """UTF-8 bytes before each character and after the last; None if each is one byte.
 
     Surrogates count three. "aé!" → 0, 1, 3, 4

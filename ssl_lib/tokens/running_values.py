@@ -111,8 +111,7 @@ def running_numbers(
 ) -> RunningNumber:
     """Running values of ids [B, T]; a number never crosses a document border."""
     digits = vocabulary.digits_V[ids_BT]
-    same = torch.zeros_like(digits, dtype=torch.bool)
-    same[:, 1:] = document_ids_BT[:, 1:] == document_ids_BT[:, :-1]
+    same = document_ids_BT.diff(dim=1, prepend=document_ids_BT[:, :1] - 1) == 0
     attached = same & ~vocabulary.leading_space_V[ids_BT]
     point = same & vocabulary.point_V[ids_BT]
     comma = same & vocabulary.comma_V[ids_BT]

@@ -31,7 +31,11 @@ from ssl_lib.files import output_lock, replace_folder, sha256_of
 from ssl_lib.progress import ProgressBar, progress_bar
 from ssl_lib.tokens.alignment import (
     NUMBER_DTYPE,
+    Ints,
+    Numbers,
     Tokenized,
+    Tokens,
+    Types,
     grouped,
     shifted,
     token_dtype,
@@ -58,10 +62,10 @@ class TokenStore:
     end of text included.
     """
 
-    tokens: npt.NDArray[np.unsignedinteger]
-    documents: npt.NDArray[np.int64]
-    numbers: npt.NDArray[np.void]
-    types: npt.NDArray[np.uint8]
+    tokens: Tokens
+    documents: Ints
+    numbers: Numbers
+    types: Types
     meta: dict[str, Any]
     folder: Path
 
@@ -225,7 +229,7 @@ def tokenize(
         for split, path in documents.items():
             with StoreWriter(scratch / split, encoding) as writer:
                 waiting: deque[Future[tuple[Tokenized, int]]] = deque()
-                for group in grouped(_texts_in(path, bar)):
+                for group in grouped(_texts_in(path, bar=bar)):
                     waiting.append(pool.submit(work, group))
                     if len(waiting) >= pending:
                         writer.append(*waiting.popleft().result())
@@ -268,30 +272,28 @@ def _choose_encoding(settings: TokenSettings, root: Path, documents: Path) -> ti
 
 def training_texts(documents: Path) -> Iterator[str]:
     """Every k-th document, with the smallest k for which they make about TRAINING_BYTES."""
-    step = max(1, math.ceil(documents.stat().st_size / TRAINING_BYTES))
+    size = documents.stat().st_size
+    return _texts_in(documents, max(1, math.ceil(size / TRAINING_BYTES)))
+
+
+def _texts_in(documents: Path, step: int = 1, bar: ProgressBar | None = None) -> Iterator[str]:
+    """The text of every `step`-th line; the bar advances by bytes."""
     with documents.open("rb") as lines:
         for number, line in enumerate(lines):
-            if number % step == 0:
-                yield _text_of(line, documents, number)
-
-
-def _texts_in(documents: Path, bar: ProgressBar) -> Iterator[str]:
-    with documents.open("rb") as lines:
-        for number, line in enumerate(lines):
-            bar.advance(len(line))
-            yield _text_of(line, documents, number)
-
-
-def _text_of(line: bytes, path: Path, number: int) -> str:
-    try:
-        text = json.loads(line)["text"]
-    except (ValueError, KeyError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise StoreError(
-            f'{path}, line {number + 1}: is no {{"text": ...}} object; run `ssl-lib corpus` again'
-        )
-    return text
+            if bar is not None:
+                bar.advance(len(line))
+            if number % step:
+                continue
+            try:
+                text = json.loads(line)["text"]
+            except (ValueError, KeyError, TypeError):
+                text = None
+            if not isinstance(text, str):
+                raise StoreError(
+                    f'{documents}, line {number + 1}: is no {{"text": ...}} object; '
+                    "run `ssl-lib corpus` again"
+                )
+            yield text
 
 
 def _tokenize_with(path: str, sha256: str, texts: list[str]) -> tuple[Tokenized, int]:

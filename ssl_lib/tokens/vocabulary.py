@@ -40,6 +40,11 @@ _COLUMNS: dict[str, npt.DTypeLike] = {
 }
 
 
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
 class SpecialIds(NamedTuple):
     """Ids of the special tokens."""
 
@@ -66,16 +71,16 @@ class VocabularyTable:
     name: str
     special_tokens: Mapping[str, int]
     token_type: npt.NDArray[np.uint8]
-    byte_length: npt.NDArray[np.int64]
-    digits: npt.NDArray[np.int64]
-    value: npt.NDArray[np.float64]
-    leading_space: npt.NDArray[np.bool_]
-    point: npt.NDArray[np.bool_]
-    comma: npt.NDArray[np.bool_]
+    byte_length: Ints
+    digits: Ints
+    value: Floats
+    leading_space: Flags
+    point: Flags
+    comma: Flags
     scale_log10: npt.NDArray[np.float32]
-    sentence_end: npt.NDArray[np.bool_]
-    word_start: npt.NDArray[np.bool_]
-    word_end: npt.NDArray[np.bool_]
+    sentence_end: Flags
+    word_start: Flags
+    word_end: Flags
 
     def __len__(self) -> int:
         return len(self.token_type)
@@ -90,7 +95,7 @@ class VocabularyTable:
             )
         return SpecialIds(*(self.special_tokens[token] for token in SPECIAL))
 
-    @property
+    @functools.cached_property
     def ordinary(self) -> int:
         """The lowest id of a special token: ids below are ordinary entries."""
         return min(self.special)
@@ -111,7 +116,7 @@ class VocabularyTable:
             longer[name] = np.pad(getattr(self, name), (0, unused))
         return replace(self, **longer)
 
-    def digit_group_ids(self) -> npt.NDArray[np.int64]:
+    def digit_group_ids(self) -> Ints:
         """[2, 4, 1000]: the id of a group of digits by leading space, digits and value.
 
         -1 where the vocabulary has none. " 007" → [1, 3, 7]
