@@ -205,6 +205,7 @@ class ObjectiveGroup(nn.Module):
         are alike.
         """
         makers: dict[str, ViewMaker] = {}
+        # the masked view of `mlm` serves `contrastive` and `numerical`, made by its settings
         for objective in self.by_name.values():
             for name, maker in objective.view_makers().items():
                 if name in objective.owns or name not in makers:
@@ -239,10 +240,12 @@ def run_trunk(trunk: nn.Module, views: Views) -> dict[str, Tensor]:
     ids_RT = torch.cat([view.ids_RT for view in all_views])
     documents_RT = torch.cat([view.document_ids_RT for view in all_views])
     sizes = [len(view.ids_RT) for view in all_views]
+    # [R] over all views: causal ones and bidirectional ones in one pass
     flags = [torch.full((len(view.ids_RT),), view.causal) for view in all_views]
     causal_R = torch.cat(flags).to(ids_RT.device)
     hidden_RTD: Tensor = trunk(ids_RT, documents_RT, causal_R)
     parts = torch.split(hidden_RTD, sizes)
+    # where tokens were deleted, states go back to the positions of the clean sequences
     hidden = {}
     for (name, view), states_RTD in zip(views.items(), parts, strict=True):
         hidden[name] = in_clean_order(states_RTD, view.source_N)
@@ -382,6 +385,7 @@ class _ChunkedLoss(torch.autograd.Function):
         matrix_gradient_VD = torch.zeros_like(matrix_VD if wanted else matrix_VD[:0])
         total = hidden_SD.new_zeros((), dtype=torch.float32)
         for start in range(0, len(targets_S), chunk):
+            # [C, V] logits at a time
             part = slice(start, start + chunk)
             targets_C = targets_S[part]
             logits_CV = linear(hidden_SD[part], low_VD).float()
@@ -419,12 +423,13 @@ def _slope(
     label_smoothing: float,
     z_loss: float,
 ) -> Tensor:
-    """The loss's gradient by the logits, in their place: probabilities less the targets."""
+    """The loss's gradient by the logits, in their place."""
     slope_CV = logits_CV.sub_(partition_C1).exp_()
     if z_loss:
         slope_CV *= 1.0 + 2.0 * z_loss * partition_C1
     if label_smoothing:
         slope_CV -= label_smoothing / slope_CV.shape[1]
+    # probabilities less the one-hot targets
     places_C = torch.arange(len(targets_C), device=targets_C.device)
     slope_CV[places_C, targets_C] -= 1.0 - label_smoothing
     return slope_CV

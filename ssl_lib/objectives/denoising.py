@@ -86,6 +86,7 @@ class DenoisingAutoencoder(base.Objective):
         if self.settings.loss == "ce":
             return {self.name: self.token_loss(rebuilt_SD, targets_S)}
         matrix_VD = self.trunk.vocabulary_matrix().detach()
+        # the embedding is no target that may move: without its gradient, all could become one
         clean_SD = normalize(embedding(targets_S, matrix_VD))
         error_S = (rebuilt_SD - clean_SD).square().mean(-1)
         return {self.name: error_S.sum()}

@@ -1,6 +1,8 @@
 """Losses on held-out sequences, with views that are the same whenever they are asked for.
 
-Training validates with them, evaluation compares two models by them. Shapes: B sequences, T positions.
+Training validates with them, evaluation compares two models by them.
+
+Shapes: B sequences, T positions.
 """
 
 from __future__ import annotations

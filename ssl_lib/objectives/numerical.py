@@ -87,6 +87,7 @@ class NumericalPatternLearner(Objective):
         ids_N, types_N = batch.token_ids_BT.flatten(), batch.types_BT.flatten()
         values_N = batch.values_BT.flatten()
         begins_N = number_starts_BT(batch).flatten() & values_N.isfinite()
+        # "costs $3.4 million": the value 3.4e6 is asked for at " costs", before the token " $"
         before_S = causal_S[begins_N[causal_S + 1]]
         first_S = before_S + 1
         types = {"positions": masked_S, "targets": types_N[masked_S]}
@@ -174,6 +175,7 @@ class MixtureHead(ValueHead):
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
         target_S1 = scaled(chosen["targets"])[:, None]
         squares_SK = ((target_S1 - mean_SK) / spread_SK).square()
+        # p_max = 1 / (SMALLEST_SPREAD * sqrt(2 pi)); the root cancels
         log_density_SK = -0.5 * squares_SK - spread_SK.log() + math.log(SMALLEST_SPREAD)
         log_density_S = (log_weight_SK + log_density_SK).logsumexp(-1)
         return -log_density_S.sum()
@@ -207,7 +209,7 @@ class RegressionHead(ValueHead):
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
         """Sum over S of the Huber loss of the magnitude and the cross-entropy of the sign."""
-        magnitude_S, negative_S = self(hidden_SD)
+        magnitude_S, negative_S = self.forward(hidden_SD)
         target_S = scaled(chosen["targets"])
         size_S, is_negative_S = target_S.abs(), (target_S < 0).float()
         if self.training and len(target_S):
@@ -218,7 +220,7 @@ class RegressionHead(ValueHead):
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), a Gaussian on either side of zero, [S, Q]."""
-        magnitude_S, negative_S = self(hidden_SD)
+        magnitude_S, negative_S = self.forward(hidden_SD)
         mean_S1, negative_S1 = magnitude_S[:, None], negative_S.sigmoid()[:, None]
         points_Q = scale_Q.float()
         below_SQ = _normal_cdf(points_Q, mean_S1, self.spread)
@@ -255,13 +257,14 @@ class MantissaExponentHead(ValueHead):
         cell_S = cell_S.clamp(max=self.ORDERS * self.BINS - 1)
         answers = ((target_S < 0).long(), cell_S // self.BINS, cell_S % self.BINS)
         losses = []
-        for part, answer_S in zip(self(hidden_SD), answers, strict=True):
+        for part, answer_S in zip(self.forward(hidden_SD), answers, strict=True):
             losses.append(nll_loss(part, answer_S, reduction="sum"))
         return torch.stack(losses).sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), uniform inside a bin, [S, Q]."""
-        sign, order, place = (part.exp() for part in self(hidden_SD))
+        sign, order, place = (part.exp() for part in self.forward(hidden_SD))
+        # cell 51 is order 2, bin 11: their probabilities are multiplied
         cells_SC = (order[:, :, None] * place[:, None, :]).flatten(1)
         edges_SC = pad(cells_SC.cumsum(-1), (1, 0))
         below_SQ = self._below(edges_SC, scale_Q)
@@ -305,7 +308,7 @@ class TokenDistanceHead(ValueHead):
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
         """Sum over S of the expected distance on the scale and the shift's cross-entropy."""
-        shares_SG, values_G, log_shares_SK = self(hidden_SD)
+        shares_SG, values_G, log_shares_SK = self.forward(hidden_SD)
         columns = self.trunk_of[0].columns
         first_S = columns.values_V[chosen["first_tokens"]]
         written_S = columns.digits_V[chosen["first_tokens"]] > 0
@@ -321,9 +324,10 @@ class TokenDistanceHead(ValueHead):
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), from all pairs of group and shift, [S, Q]."""
-        shares_SG, values_G, log_shares_SK = self(hidden_SD)
+        shares_SG, values_G, log_shares_SK = self.forward(hidden_SD)
         shifts_K = torch.arange(self.SHIFTS, dtype=torch.float64, device=values_G.device)
         factors_K = 10.0 ** (shifts_K + self.LOWEST_SHIFT)
+        # the pairs in the order of their values, and how much lies below each point
         points = scaled(values_G[:, None] * factors_K).flatten()
         order = points.argsort()
         cells_Q = torch.searchsorted(points[order].contiguous(), scale_Q.float(), right=True)

@@ -18,11 +18,11 @@ from torch.nn.functional import cross_entropy
 from ssl_lib.batches.batch import Batch, number_index_BT
 from ssl_lib.batches.rewriting import EquivalentFormView
 from ssl_lib.batches.views import View
+from ssl_lib.numbers.scale import LARGEST, to_scale
 from ssl_lib.numbers.similarity import similarity_of_orders
 from ssl_lib.objectives.base import LossTerm, true_at
 from ssl_lib.objectives.contrastive import ntxent
 from ssl_lib.objectives.contrastive.ntxent import EXCLUDED, Temperature, Tensors
-from ssl_lib.objectives.numerical import scaled
 
 # of the softmax that makes target similarities a distribution
 TARGET_TEMPERATURE = 0.1
@@ -35,7 +35,8 @@ def select_numbers(batch: Batch, limit: int, generator: Generator) -> Tensors:
     """
     chosen = ntxent.select_spans(number_index_BT(batch), limit, generator)
     values_N = batch.values_BT.take(chosen["first"])
-    return chosen | {"scaled": scaled(values_N)}
+    scaled_N = to_scale(values_N.clamp(-LARGEST, LARGEST))
+    return chosen | {"scaled": scaled_N.float()}
 
 
 def number_similarity_loss(

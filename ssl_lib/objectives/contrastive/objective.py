@@ -168,6 +168,7 @@ class ContrastiveTokenEncoder(base.Objective):
         augmented = [views[name] for name in self.augmented]
         count = min(len(view.ids_RT) for view in augmented)
         shared, anchors = batch.first(count), batch.first(len(anchor.ids_RT))
+        # deletions may have removed a position from one of them
         present_BT = torch.stack([view.present_RT()[:count] for view in augmented]).all(0)
         token = ntxent.select_tokens(shared, present_BT, vocabulary, limit, generator)
         document = ntxent.select_sentences(shared, present_BT, vocabulary, limit, generator)
@@ -205,6 +206,7 @@ class ContrastiveTokenEncoder(base.Objective):
         projected = [self._sentences(document, view, at) for at, view in enumerate(views)]
         sentences_ANP = unit_length(torch.stack(projected))
         numbers_NP = self._numbers(hidden[ANCHOR], number["span"], len(number["first"]))
+        # both views' own vectors as candidates, or the keys of an EMA encoder
         if self.momentum_encoder is not None and self._uses_keys:
             queries = {"token": tokens_ANP, "document": sentences_ANP}
             sums = self.momentum_encoder.loss_sums(queries, selected, self.temperature)

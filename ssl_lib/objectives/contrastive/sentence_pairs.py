@@ -176,6 +176,7 @@ def _random_pairs(sentence_BT: Tensor, document_ids_BT: Tensor, generator: Gener
     owner = document_N.new_zeros(int(sentence_N.max()) + 1)
     owner[sentence_N[inside_N]] = document_N[inside_N]
     present = torch.unique(sentence_N[inside_N])
+    # each sentence beside the one that a permutation puts there
     order = torch.randperm(len(present), generator=generator).to(present.device)
     other = present[order]
     different = owner[present] != owner[other]
@@ -192,6 +193,7 @@ def losses(
     changed = WrittenNumbers.under("negative", hard.tensors)
     anchor_ND = sentences(anchor_RTD, written, span_RT, count)
     negative_ND = sentences(negative_RTD, changed, span_RT, count)
+    # the anchor of each pair, and whose vector is the other one's
     others = {"hard_negative": negative_ND, "paraphrase": anchor_ND, "random_pair": anchor_ND}
     sums = {}
     for part, other_ND in others.items():
