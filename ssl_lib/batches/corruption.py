@@ -47,9 +47,10 @@ def masked_view(
     """
     batch = batch.first(sequence_count(batch, settings.batch_fraction))
     ids_N = padded_ids(batch, vocabulary).flatten()
-    log_weights_N = None if sampling is None else sampling.log_weights_N(batch)
+    # Candidates first: 15% of them, not of all positions.
     positions_C = positions_of(candidates_N(batch, vocabulary))
     count = round(settings.mask_rate * len(positions_C))
+    log_weights_N = sampling.log_weights_N(batch) if sampling else None
     words = settings.granularity != "token"
     if words or settings.whole_numbers:
         group_C = token_groups(positions_C, batch, vocabulary, settings.whole_numbers, words)
@@ -59,13 +60,16 @@ def masked_view(
     else:
         chosen_S = choose(positions_C, count, generator, log_weights_N)
 
-    masked = round(settings.mask_token_share * len(chosen_S))
-    replaced = masked + round(settings.random_token_share * len(chosen_S))
-    shuffled_S = chosen_S[_permutation(len(chosen_S), ids_N.device, generator)]
+    # As a rule 80% become the mask token, 10% a random one, 10% stay what they are.
+    chosen = len(chosen_S)
+    masked = round(settings.mask_token_share * chosen)
+    replaced = round(settings.random_token_share * chosen)
+    shuffled_S = _shuffled(chosen_S, generator)
+    random_S = shuffled_S[masked : masked + replaced]
+    drawn_S = random_ids(len(random_S), ids_N, chosen_S, vocabulary, generator)
     view_N = ids_N.clone()
     view_N[shuffled_S[:masked]] = vocabulary.special.mask
-    random_S = shuffled_S[masked:replaced]
-    view_N[random_S] = random_ids(len(random_S), ids_N, chosen_S, vocabulary, generator)
+    view_N[random_S] = drawn_S
     ids_BT = view_N.view_as(batch.token_ids_BT)
     return View(ids_BT, batch.document_ids_BT, False, chosen_S, ids_N[chosen_S])
 
@@ -73,17 +77,6 @@ def masked_view(
 def deletes_tokens(settings: DenoisingSettings) -> bool:
     """Whether tokens are missing from the corrupted view, and the others have moved."""
     return settings.deletion_share > 0 or settings.infill_share > 0
-
-
-class NoisePositions(NamedTuple):
-    """Flat positions [S] of each kind of noise, no position in two of them."""
-
-    infilled: Tensor
-    noise_token: Tensor
-    random_token: Tensor
-    swapped: Tensor
-    digits: Tensor
-    deleted: Tensor
 
 
 def corrupted_view(
@@ -101,33 +94,30 @@ def corrupted_view(
     """
     batch = batch.first(sequence_count(batch, settings.batch_fraction))
     ids_N = padded_ids(batch, vocabulary).flatten()
-    log_weights_N = None if sampling is None else sampling.log_weights_N(batch)
-    noise = _noise_positions(batch, vocabulary, settings, generator, log_weights_N)
-    unswapped_S = torch.cat(
-        [noise.infilled, noise.noise_token, noise.random_token, noise.digits, noise.deleted]
-    )
-    first_S, second_S = _swapped_pairs(noise.swapped, unswapped_S, batch, vocabulary)
-    touched_S = torch.unique(torch.cat([unswapped_S, first_S, second_S]))
+    log_weights_N = sampling.log_weights_N(batch) if sampling else None
+    kinds = _noise_positions(batch, vocabulary, settings, generator, log_weights_N)
+    infill_S, noise_S, random_S, swap_S, digit_S, delete_S = kinds
+    alone_S = torch.cat([infill_S, noise_S, random_S, digit_S, delete_S])
+    first_S, second_S = _swapped_pairs(swap_S, alone_S, batch, vocabulary)
+    touched_S = torch.cat([alone_S, first_S, second_S])
+    touched_S = torch.unique(touched_S)
 
+    # What stands in the place of a token comes from positions that nothing has touched.
     view_N = ids_N.clone()
-    view_N[first_S], view_N[second_S] = ids_N[second_S], ids_N[first_S]
-    other_S = random_ids(len(noise.digits), ids_N, touched_S, vocabulary, generator)
-    view_N[noise.digits] = _changed_digits(ids_N[noise.digits], other_S, vocabulary, generator)
-    random_S = random_ids(len(noise.random_token), ids_N, touched_S, vocabulary, generator)
-    view_N[noise.random_token] = random_S
-    view_N[noise.noise_token] = vocabulary.special.noise
+    view_N[first_S] = ids_N[second_S]
+    view_N[second_S] = ids_N[first_S]
+    other_S = random_ids(len(digit_S), ids_N, touched_S, vocabulary, generator)
+    view_N[digit_S] = _changed_digits(ids_N[digit_S], other_S, vocabulary, generator)
+    view_N[random_S] = random_ids(len(random_S), ids_N, touched_S, vocabulary, generator)
+    special = vocabulary.special
+    view_N[noise_S] = special.noise
     deletions = None
     if deletes_tokens(settings):
-        deleted_N, infilled_N = torch.zeros(2, len(ids_N), dtype=torch.bool, device=ids_N.device)
-        deleted_N[noise.deleted] = True
-        infilled_N[noise.infilled] = True
-        deletions = plan_deletions(batch, deleted_N, infilled_N)
-        view_N[deletions.noise_N] = vocabulary.special.noise
+        deletions = plan_deletions(batch, delete_S, infill_S)
+        view_N[deletions.noise_N] = special.noise
     ids_BT = view_N.view_as(batch.token_ids_BT)
     view = View(ids_BT, batch.document_ids_BT, False, touched_S, ids_N[touched_S])
-    if deletions is None:
-        return view
-    return remove_deleted(view, deletions, vocabulary.special.padding)
+    return remove_deleted(view, deletions, special.padding) if deletions else view
 
 
 def _noise_positions(
@@ -136,8 +126,12 @@ def _noise_positions(
     settings: DenoisingSettings,
     generator: Generator,
     log_weights_N: Tensor | None,
-) -> NoisePositions:
-    """Infilled positions in spans of whole words, all others one by one."""
+) -> tuple[Tensor, ...]:
+    """Flat positions [S] of each kind of noise, no position in two of them.
+
+    Infilled ones in spans of whole words; one by one those of the noise token, of random tokens, of
+    swaps, of changed digits and of deletions.
+    """
     positions_C = positions_of(candidates_N(batch, vocabulary))
     count = round(settings.noise_rate * len(positions_C))
     shares = (
@@ -149,7 +143,8 @@ def _noise_positions(
     )
     share_K = torch.tensor(shares, dtype=torch.float64)
     total = float(share_K.sum())
-    infilled = round(count * settings.infill_share / (settings.infill_share + total))
+    infill_share = settings.infill_share
+    infilled = round(count * infill_share / (infill_share + total))
     infilled_S = positions_C[:0]
     if infilled:
         group_C = token_groups(positions_C, batch, vocabulary, whole_numbers=True, words=True)
@@ -157,11 +152,11 @@ def _noise_positions(
         infilled_S = choose_groups(positions_C, group_C, infilled, batch, generator, log_weights_N)
         positions_C = positions_C[~torch.isin(positions_C, infilled_S)]
     chosen_S = choose(positions_C, count - infilled, generator, log_weights_N)
-    chosen_S = chosen_S[_permutation(len(chosen_S), chosen_S.device, generator)]
+    chosen_S = _shuffled(chosen_S, generator)
     # 10 positions and shares 0.4, 0.2, 0.2, 0.2, 0.0 → borders after 4, 6, 8, 10, 10 of them
-    borders = share_K.cumsum(0) / share_K.sum().clamp_min(1e-12) * len(chosen_S)
-    parts = chosen_S.tensor_split(borders.round().long()[:-1])
-    return NoisePositions(infilled_S, *parts)
+    part_K = share_K.cumsum(0) / share_K.sum().clamp_min(1e-12)
+    border_K = (part_K * len(chosen_S)).round().long()
+    return infilled_S, *chosen_S.tensor_split(border_K[:-1])
 
 
 def _swapped_pairs(
@@ -176,12 +171,14 @@ def _swapped_pairs(
     width = batch.token_ids_BT.shape[1]
     # Pairs begin at even places: 6 and 7 both give (6, 7), and no token is in two pairs.
     first_S = positions_S - (positions_S % width) % 2
-    first_S = torch.unique(first_S[(first_S + 1) % width > 0])
+    inside_S = (first_S + 1) % width > 0
+    first_S = torch.unique(first_S[inside_S])
     second_S = first_S + 1
-    documents_N, ids_N = batch.document_ids_BT.flatten(), batch.token_ids_BT.flatten()
-    different_S = ids_N[first_S] != ids_N[second_S]
-    together_S = documents_N[first_S] == documents_N[second_S]
-    pair_S = allowed_N[first_S] & allowed_N[second_S] & together_S & different_S
+    documents_N = batch.document_ids_BT.flatten()
+    ids_N = batch.token_ids_BT.flatten()
+    pair_S = allowed_N[first_S] & allowed_N[second_S]
+    pair_S &= documents_N[first_S] == documents_N[second_S]
+    pair_S &= ids_N[first_S] != ids_N[second_S]
     return first_S[pair_S], second_S[pair_S]
 
 
@@ -234,7 +231,7 @@ class Deletions(NamedTuple):
     offset_N: Tensor
 
 
-def plan_deletions(batch: Batch, deleted_N: Tensor, infilled_N: Tensor) -> Deletions:
+def plan_deletions(batch: Batch, delete_S: Tensor, infill_S: Tensor) -> Deletions:
     """What goes when these flat positions are deleted and infilled (Lewis et al. 2020, BART).
 
     A deleted token leaves no trace; an infilled span leaves one noise token, which stands for its
@@ -242,17 +239,21 @@ def plan_deletions(batch: Batch, deleted_N: Tensor, infilled_N: Tensor) -> Delet
     at most LONGEST_DELETION tokens: where it would not, the noise token stands in place of one of
     them.
     """
-    index_N = torch.arange(len(deleted_N), device=deleted_N.device)
     begins_N = changes(batch.document_ids_BT).flatten()
-    before_N = torch.cat([infilled_N.new_zeros(1), infilled_N[:-1]])
-    opens_N = infilled_N & (begins_N | ~before_N)
-    missing_N = deleted_N | infilled_N & ~opens_N
+    infilled_N = torch.zeros_like(begins_N)
+    infilled_N[infill_S] = True
+    # The first token of every infilled span becomes the noise token.
+    opens_N = infilled_N & (begins_N | changes(infilled_N))
+    missing_N = infilled_N & ~opens_N
+    missing_N[delete_S] = True
     # a b c d e with c, d, e missing: the last position that stands is b, the offsets are 1, 2, 3
-    last_N = torch.where(~missing_N | begins_N, index_N, 0).cummax(0).values
-    offset_N = (index_N - last_N) % (LONGEST_DELETION + 1)
+    index_N = torch.arange(len(begins_N), device=begins_N.device)
+    stands_N = torch.where(~missing_N | begins_N, index_N, 0)
+    offset_N = index_N - stands_N.cummax(0).values
+    offset_N = torch.where(missing_N, offset_N % (LONGEST_DELETION + 1), 0)
+    # Without a token before it, or too far behind it, a missing one stays as the noise token.
     stays_N = missing_N & (offset_N == 0)
-    missing_N &= ~stays_N
-    return Deletions(missing_N, opens_N | stays_N, torch.where(missing_N, offset_N, 0))
+    return Deletions(missing_N & ~stays_N, opens_N | stays_N, offset_N)
 
 
 def remove_deleted(view: View, deletions: Deletions, padding: int) -> View:
@@ -262,20 +263,22 @@ def remove_deleted(view: View, deletions: Deletions, padding: int) -> View:
     ...
     """
     deleted_BT = deletions.deleted_N.view_as(view.ids_RT)
+    # a b c d with b deleted: order 0, 2, 3, 1, of which the last is gone; places 0, -, 1, 2
     order_BT = deleted_BT.int().argsort(dim=1, stable=True)
     gone_BT = deleted_BT.gather(1, order_BT)
-    place_BT = (~deleted_BT).cumsum(1) - 1
-    sequences, width = deleted_BT.shape
-    start_B1 = torch.arange(sequences, device=place_BT.device)[:, None] * width
-    offsets_S = deletions.offset_N[view.target_positions_S]
+    ids_BT = view.ids_RT.gather(1, order_BT)
     documents_BT = view.document_ids_RT.gather(1, order_BT)
+    sequences, width = deleted_BT.shape
+    start_B = torch.arange(sequences, device=gone_BT.device) * width
+    place_BT = (~deleted_BT).cumsum(1) - 1 + start_B[:, None]
+    offsets_S = deletions.offset_N[view.target_positions_S]
     return View(
-        ids_RT=view.ids_RT.gather(1, order_BT).masked_fill(gone_BT, padding),
-        document_ids_RT=documents_BT.masked_fill(gone_BT, PADDING_DOCUMENT),
-        causal=view.causal,
-        target_positions_S=view.target_positions_S - offsets_S,
-        targets_S=view.targets_S,
-        source_N=torch.where(deleted_BT, -1, place_BT + start_B1).flatten(),
+        ids_BT.masked_fill(gone_BT, padding),
+        documents_BT.masked_fill(gone_BT, PADDING_DOCUMENT),
+        view.causal,
+        view.target_positions_S - offsets_S,
+        view.targets_S,
+        source_N=torch.where(deleted_BT, -1, place_BT).flatten(),
         offsets_S=offsets_S,
     )
 
@@ -284,9 +287,11 @@ def choose(
     positions_C: Tensor, count: int, generator: Generator, log_weights_N: Tensor | None = None
 ) -> Tensor:
     """`count` of the candidates, in their order; what weighs more is drawn more readily."""
-    log_weights_C = None if log_weights_N is None else log_weights_N[positions_C]
-    order_C = _random_order(len(positions_C), log_weights_C, positions_C.device, generator)
-    return positions_C[order_C[:count]].sort().values
+    if log_weights_N is None:
+        order_C = _shuffled(positions_C, generator)
+    else:
+        order_C = positions_C[_weighted_order(log_weights_N[positions_C], generator)]
+    return order_C[:count].sort().values
 
 
 def choose_groups(
@@ -304,10 +309,13 @@ def choose_groups(
     the mean of its tokens.
     """
     sizes_G = torch.bincount(group_C)
-    log_weights_G = None
-    if log_weights_N is not None:
-        log_weights_G = torch.bincount(group_C, log_weights_N[positions_C]) / sizes_G
-    order_G = _random_order(len(sizes_G), log_weights_G, positions_C.device, generator)
+    if log_weights_N is None:
+        groups_G = torch.arange(len(sizes_G), device=sizes_G.device)
+        order_G = _shuffled(groups_G, generator)
+    else:
+        log_weights_C = log_weights_N[positions_C]
+        mean_G = torch.bincount(group_C, log_weights_C) / sizes_G
+        order_G = _weighted_order(mean_G, generator)
     # Sizes 2, 3, 1 in this order and a count of 4: the first fits, the second does not, the third
     # is a single token, and the fourth token is cut off the second group.
     ordered_G = sizes_G[order_G]
@@ -322,10 +330,11 @@ def choose_groups(
     if missing:
         numeric_C = batch.number_BT.flatten()[positions_C] != NO_NUMBER
         numeric_G = torch.bincount(group_C, numeric_C.double()) > 0
+        # Of the groups that are left and long enough, the first without numbers.
         left_G = order_G[~fits_G]
         long_G = left_G[sizes_G[left_G] >= missing]
-        order = numeric_G[long_G].int().argsort(stable=True)
-        inside = positions_of(group_C == long_G[order[0]])
+        order_G = numeric_G[long_G].int().argsort(stable=True)
+        inside = positions_of(group_C == long_G[order_G[0]])
         chosen_C[inside[:missing]] = True
     return positions_C[chosen_C]
 
@@ -377,20 +386,19 @@ def _adjacent(positions_C: Tensor, batch: Batch) -> Tensor:
     return (step_C == 1) & ~changes(sequence_C) & ~changes(document_C)
 
 
-def _random_order(
-    count: int, log_weights: Tensor | None, device: torch.device, generator: Generator
-) -> Tensor:
-    """A random order in which what weighs more stands earlier.
+def _weighted_order(log_weights: Tensor, generator: Generator) -> Tensor:
+    """A random order of indices in which what weighs more stands earlier.
 
     This is drawing without replacement (Efraimidis and Spirakis 2006), by Gumbel noise.
     """
-    if log_weights is None:
-        return _permutation(count, device, generator)
-    uniform = torch.rand(count, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(len(log_weights), generator=generator, dtype=torch.float64)
     exponential = -torch.log1p(-uniform)
-    gumbel = -exponential.clamp_min(1e-300).log().to(device)
-    return (log_weights + gumbel).argsort(descending=True, stable=True)
+    gumbel = -exponential.clamp_min(1e-300).log()
+    keys = log_weights + gumbel.to(log_weights.device)
+    return keys.argsort(descending=True, stable=True)
 
 
-def _permutation(count: int, device: torch.device, generator: Generator) -> Tensor:
-    return torch.randperm(count, generator=generator).to(device)
+def _shuffled(values: Tensor, generator: Generator) -> Tensor:
+    """The values in random order."""
+    order = torch.randperm(len(values), generator=generator)
+    return values[order.to(values.device)]

@@ -77,6 +77,8 @@ class PackedSequences:
     def _positions(self, index: int) -> tuple[Ints, Ints]:
         """Token positions in the store and documents, [T] each, of a sequence counted from 0."""
         epoch, place = divmod(index, self.sequences_per_epoch)
+        # Documents of 5, 3 and 4 tokens in this order have borders 0, 5, 8, 12; position 6 is the
+        # second token of the second.
         order, borders = self._order(epoch)
         flat_T = np.arange(place * self.context_length, (place + 1) * self.context_length)
         slot_T = np.searchsorted(borders, flat_T, side="right") - 1
@@ -152,6 +154,7 @@ def padded_sequences(
             if (end + 1 - start) * longest > TOKENS_AT_ONCE:
                 break
             end += 1
+        # Those of the same batch differ little in length: little padding.
         indices = order[start:end]
         lengths = torch.tensor([len(sequences[index]) for index in indices])
         ids = torch.full((len(indices), max(1, int(lengths.max()))), padding)
@@ -172,6 +175,7 @@ def token_spans(
     """
     entries = [encoding.decode_single_token_bytes(token) for token in ids]
     lengths = np.array([len(entry) for entry in entries], dtype=np.int64)
+    # "é!" as tokens of 1, 1 and 1 bytes: ends 1, 2, 3; bytes belong to characters 0, 0, 1
     ends = np.cumsum(lengths)
     content = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
     # Bytes 0b10...... continue a character; one more character begins behind the text.

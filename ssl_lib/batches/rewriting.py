@@ -104,6 +104,7 @@ def _near_groups(
     digits_S, values_S = columns.digits_V[old_S], columns.values_V[old_S]
     space_S = columns.leading_space_V[old_S].long()
     draw_3S = torch.rand(3, len(old_S), generator=generator, dtype=torch.float64).to(ids_N.device)
+    # A change of 0.1% to 1000%, up or down, and now and then a factor of ten.
     factor_S = 1.0 + SMALLEST_CHANGE * (LARGEST_CHANGE / SMALLEST_CHANGE) ** draw_3S[0]
     factor_S = torch.where(draw_3S[2] < TENFOLD_SHARE, 10.0, factor_S)
     wanted_S = torch.where(draw_3S[1] < 0.5, values_S * factor_S, values_S / factor_S).round()
@@ -116,6 +117,8 @@ def _near_groups(
     inside_S &= number_N[before_S] == number_N[changed_S]
     leads_S = ~(inside_S & written_V[before_ids_S])
 
+    # A first group is free from 1 to 999, others keep their length: "1,234" may become "2,234" or
+    # "1,204", and "12" also "120".
     free_S = _another(wanted_S, values_S, 1.0, 10.0**LONGEST_GROUP - 1.0)
     low_S = torch.where(leads_S, 10.0 ** (digits_S - 1).double(), 0.0)
     same_length_S = _another(wanted_S, values_S, low_S, 10.0 ** digits_S.double() - 1.0)
@@ -151,6 +154,7 @@ def equivalent_form_view(
     batch = batch.first(count)
     ids_BT, index_BT = padded_ids(batch, vocabulary), number_index_BT(batch)
     draws = torch.rand(int(index_BT.max()) + 1, generator=generator).tolist()
+    # Plain lists, sequence by sequence: lengths change.
     columns = (ids_BT, batch.document_ids_BT, index_BT, batch.values_BT, batch.forms_BT)
     sequences = zip(*(column.tolist() for column in columns), strict=True)
     rewritten = [_rewritten(encoding, draws, *sequence) for sequence in sequences]

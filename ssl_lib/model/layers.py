@@ -48,6 +48,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width, bias=False)
         self.log_sharpness = nn.Parameter(torch.zeros(heads))
         nn.init.normal_(self.query_key_value.weight, std=width**-0.5)
+        # Induction heads begin with the same projection for keys (1) as for queries (0).
         weight_3HKD = self.query_key_value.weight.data.view(3, heads, width // heads, width)
         weight_3HKD[1, :induction_heads] = weight_3HKD[0, :induction_heads]
         nn.init.normal_(self.output.weight, std=(2 * layers * width) ** -0.5)
@@ -63,6 +64,7 @@ class Attention(nn.Module):
             later = functional.pad(key[:, : self.induction_heads, :-1], (0, 0, 1, 0))
             later = later * inputs.near_PBT1[0][:, None]
             key = torch.cat([later, key[:, self.induction_heads :]], dim=1)
+        # Normalized queries and keys have products below K; each head learns how sharp they are.
         query = rotate(normalize(query), inputs.rotation).to(value.dtype)
         key = rotate(normalize(key), inputs.rotation).to(value.dtype)
         query = query * self.log_sharpness.exp()[:, None, None].to(query.dtype)
@@ -83,8 +85,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, allowed_B1TT: Tensor) -> T
             query, key, value, attn_mask=allowed_B1TT
         )
         return fused
-    bias = torch.zeros_like(allowed_B1TT, dtype=query.dtype).masked_fill_(~allowed_B1TT, -torch.inf)
-    scores_BHTT = (query * query.shape[-1] ** -0.5) @ key.mT + bias
+    # Added, not filled in: one tensor [B, 1, T, T] serves all heads.
+    bias = torch.zeros_like(allowed_B1TT, dtype=query.dtype)
+    bias.masked_fill_(~allowed_B1TT, -torch.inf)
+    scaled = query * query.shape[-1] ** -0.5
+    scores_BHTT = scaled @ key.mT + bias
     mixed_BHTK: Tensor = scores_BHTT.softmax(-1) @ value
     return mixed_BHTK
 
@@ -165,7 +170,9 @@ def normalize(hidden: Tensor) -> Tensor:
 
 def rotary_table(positions: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines [T, K / 2] for rotary positions with base 10,000."""
-    frequencies = torch.exp(-math.log(10_000.0) * torch.arange(0, width, 2, device=device) / width)
+    # From one radian a position down to nearly 1 / 10,000 of that.
+    exponents = torch.arange(0, width, 2, device=device)
+    frequencies = torch.exp(-math.log(10_000.0) * exponents / width)
     angles = torch.arange(positions, device=device)[:, None] * frequencies
     return angles.cos(), angles.sin()
 
@@ -173,25 +180,28 @@ def rotary_table(positions: int, width: int, device: torch.device) -> tuple[Tens
 def rotate(part_BHTK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Turn each pair of channels by its position's angle."""
     cosine, sine = rotation
+    # Channel i of the first half makes a pair with channel i of the second.
     first, second = part_BHTK.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+    turned_first = first * cosine - second * sine
+    turned_second = first * sine + second * cosine
+    return torch.cat([turned_first, turned_second], dim=-1)
 
 
 def attention_mask(document_ids_BT: Tensor, causal_B: Tensor) -> Tensor:
     """[B, 1, T, T], True where a position may look: in its document, if causal only backwards."""
     same_BTT = document_ids_BT[:, :, None] == document_ids_BT[:, None, :]
-    positions = document_ids_BT.shape[1]
-    ones_TT = torch.ones(positions, positions, dtype=torch.bool, device=document_ids_BT.device)
-    return (same_BTT & (ones_TT.tril() | ~causal_B[:, None, None]))[:, None]
+    # Row t, column s: position t may look at position s.
+    past_TT = torch.ones_like(same_BTT[0]).tril()
+    allowed_BTT = same_BTT & (past_TT | ~causal_B[:, None, None])
+    return allowed_BTT[:, None]
 
 
 def same_document_before(document_ids_BT: Tensor, kernel_size: int) -> Tensor:
     """[P, B, T, 1], True where the position 1, 2, ... P places before lies in the same document."""
-    # -2 is no document, not even padding
-    padded = functional.pad(document_ids_BT, (kernel_size, 0), value=-2)
     width = document_ids_BT.shape[1]
-    same_PBT = [
-        document_ids_BT == padded[:, kernel_size - back : kernel_size - back + width]
-        for back in range(1, kernel_size + 1)
-    ]
+    same_PBT = []
+    for back in range(1, kernel_size + 1):
+        # Before the first position lies document -2, which is none, not even padding.
+        before_BT = functional.pad(document_ids_BT, (back, 0), value=-2)[:, :width]
+        same_PBT.append(document_ids_BT == before_BT)
     return torch.stack(same_PBT)[..., None]

@@ -62,6 +62,7 @@ def make_number_embedding(kind: str, width: int) -> NumberEmbedding | None:
     if kind == "none":
         return None
     features, on_vocabulary = KINDS[kind]
+    # How many features there are is what the function gives for one number.
     one = torch.ones(1, dtype=torch.float64)
     count = features(one, one.long(), one.long()).shape[-1]
     return NumberEmbedding(features, count, width, on_vocabulary)
@@ -83,8 +84,9 @@ def exponent_features(value: Tensor, whole_digits: Tensor, fraction_digits: Tens
     exponent, mantissa = exponent_and_mantissa(torch.where(positive, value, 1.0))
     bins = exponent.clamp(-MAGNITUDES + 1, MAGNITUDES - 1) + MAGNITUDES
     bins = torch.where(positive, bins, 0).long()
-    # rounding may leave a mantissa a little below 1 or at 10
-    digit = torch.where(positive, mantissa.clamp(1.0, 9.999999999).floor(), 0).long()
+    # 0.05 has exponent -2 and first digit 5. Rounding may leave a mantissa just below 1 or at 10.
+    first = mantissa.clamp(1.0, 9.999999999).floor()
+    digit = torch.where(positive, first, 0).long()
     return torch.cat([one_hot(bins, 2 * MAGNITUDES), one_hot(digit, 10)], dim=-1)
 
 
@@ -98,6 +100,7 @@ def fourier_features(value: Tensor, whole_digits: Tensor, fraction_digits: Tenso
     powers = 10.0 ** torch.arange(-2, 7, dtype=torch.float64, device=value.device)
     periods = torch.cat([powers, powers / 2.0, powers / 5.0])
     orders = 2.0 ** torch.arange(-8, 5, dtype=torch.float64, device=value.device)
+    # 1,234 in periods of 1,000 stands at 0.234 of its circle.
     linear = torch.remainder(value[..., None], periods) / periods
     logarithmic = orders_of_magnitude(value, 0.0001)[..., None] / orders
     phases = torch.cat([linear, logarithmic], dim=-1) * (2 * math.pi)

@@ -82,6 +82,7 @@ class Trunk(nn.Module):
             special_ids(encoding)  # an encoding without special tokens is refused here
             known = vocabulary_table(encoding)
             self.vocabulary = known.extended(shape.vocab_size + SPARE_IDS)
+        # The table's columns move with the weights, but are not saved: the encoding is.
         columns = vocabulary_tensors(self.vocabulary, torch.device("cpu"))
         for name, column in columns._asdict().items():
             self.register_buffer(name, column, persistent=False)
@@ -140,6 +141,7 @@ class Trunk(nn.Module):
             rotary_table(ids_BT.shape[1], head_width, ids_BT.device),
             same_document_before(document_ids_BT, max(self.shape.short_convolution, 1)),
         )
+        # With 3 layers of which 1 is mode-specific: embedding, 2 shared, 1 of the sequence's mode.
         states = [self.embed(ids_BT, document_ids_BT, causal_B)]
         states += self._through(self.blocks, states[-1], inputs)
         if not self.shape.mode_specific_layers:
@@ -152,6 +154,7 @@ class Trunk(nn.Module):
                 blocks = self.mode_specific_blocks[mode].children()
                 hidden_BTD = states[-1][index]
                 parts.append(self._through(blocks, hidden_BTD, inputs.of_sequences(index)))
+        # Causal sequences came first; back into the order of the batch, layer by layer.
         order_B = torch.cat(indices).argsort()
         return states + [torch.cat(layer)[order_B] for layer in zip(*parts, strict=True)]
 

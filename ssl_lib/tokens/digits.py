@@ -80,6 +80,7 @@ def pieces(text: str, from_the_right: bool) -> Iterator[str]:
 
     They are cut inside long runs only, at borders of digit groups.
     """
+    # 40 digits from the right are cut after 10, so that 30 = 10 * 3 remain.
     cuts = {0, len(text), *_blocks_of_spaces(text)}
     if from_the_right:
         for run in _LONG_RUN.finditer(text):

@@ -63,6 +63,7 @@ def encoding(name_or_path: str | Path, digits: str | None = None) -> tiktoken.En
             f"encoding {name!r} is neither one of {names} nor the path of an encoding.json"
         )
     saved = _read(Path(name))
+    # "trained+right3" with digits `single` becomes "trained+single"
     if digits in (None, "as_is"):
         return saved
     return _with_digits(saved, saved.name.partition("+")[0], digits)
@@ -100,6 +101,7 @@ def encode(encoding: tiktoken.Encoding, text: str) -> list[int]:
         return _encode_valid(encoding, text)
     except UnicodeEncodeError:
         pass
+    # "a\ud800b" → "a", the bytes ED A0 80, "b"
     ids: list[int] = []
     position = 0
     for run in _SURROGATES.finditer(text):
@@ -189,6 +191,7 @@ def train_encoding(texts: Iterable[str], size: int, digits: str) -> tiktoken.Enc
         modes = ", ".join(DIGIT_MODES)
         raise EncodingError(f"tokens.digits must be one of {modes}, got {digits!r}")
     groups = digit_groups(digits)
+    # 1,440 ids with right3: 256 bytes, 1,100 digit groups, 80 merges, 4 special tokens
     room = size - 256 - len(groups) - len(SPECIAL)
     if room < 0:
         raise EncodingError(
@@ -196,6 +199,7 @@ def train_encoding(texts: Iterable[str], size: int, digits: str) -> tiktoken.Enc
             f"bytes, {len(groups)} digit groups and {len(SPECIAL)} special tokens), got {size}"
         )
     learned = learned_entries(train_words(texts, 256 + room))
+    # Lower ranks merge first; digits stand apart, so where the groups stand does not matter.
     entries = [*learned[:256], *groups, *learned[256:]]
     ranks = {entry: rank for rank, entry in enumerate(entries)}
     rule = DIGIT_RULES["left3" if digits == "as_is" else digits]

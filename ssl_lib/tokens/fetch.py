@@ -93,6 +93,7 @@ def fetch_encoding(name: str, folder: str | Path, seconds: float = FETCH_SECONDS
     if name not in VOCABULARY_FILES:
         names = ", ".join(VOCABULARY_FILES)
         raise EncodingError(f"encoding {name!r} is not published; choose one of {names}")
+    # Nothing is written before all that was missing has arrived and is genuine.
     missing = [file for file in VOCABULARY_FILES[name] if not _genuine(file, folder)]
     contents = _download_all(missing, seconds)
     for file in missing:

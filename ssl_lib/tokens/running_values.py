@@ -117,6 +117,7 @@ def running_numbers(
     comma = same & vocabulary.comma_V[ids_BT]
     tokens = _Tokens(vocabulary.values_V[ids_BT], digits, attached, point, comma)
 
+    # Nothing has been read: zero, no digits, no separator.
     # Every round reads one position more of all chains at once.
     zero, none, no = (torch.zeros_like(field) for field in (tokens.value, digits, point))
     chain = _Chain(zero, none, none, none, zero, none, none, no, no, no)
@@ -145,6 +146,7 @@ def _longest_chain(tokens: _Tokens) -> int:
     digit, separator = tokens.digits > 0, tokens.point | tokens.comma
     if not digit.numel():
         return 0
+    # "1", ",", "234", " the", "5" → 1, 0, 3, 0, 1
     follows_digit = digit & tokens.attached & _shifted(digit | separator)
     follows = follows_digit | (separator & _shifted(digit))
     place = torch.arange(digit.shape[1], device=digit.device).expand_as(digit)
@@ -184,6 +186,7 @@ def _after_digits(old: _Chain, tokens: _Tokens) -> _Chain:
 
 def _after_point(chain: _Chain, old: _Chain, tokens: _Tokens) -> _Chain:
     """The same with points: one behind digits goes on with them."""
+    # "1,234." is 1234 from now on, and no comma may follow: "1.5,234" is 1.5 and 234
     passes = tokens.point & (old.digits > 0) & ~old.separator & ~old.behind_point
     value, digits, start = old.number()
     return chain._replace(
@@ -199,6 +202,7 @@ def _after_point(chain: _Chain, old: _Chain, tokens: _Tokens) -> _Chain:
 def _after_comma(chain: _Chain, old: _Chain, tokens: _Tokens) -> _Chain:
     """The same with commas: one to three digits, or such groups, before one may be thousands."""
     passes = tokens.comma & (old.digits > 0) & ~old.separator
+    # "12," and "1,234," may be thousands; "1234," and "1,23," are not, nor is anything behind them.
     grouped = torch.where(old.prefix_digits > 0, old.digits == 3, old.digits <= 3)
     opens = passes & grouped & ~old.closed & ~old.behind_point
     value, digits, start = old.number()

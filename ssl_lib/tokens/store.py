@@ -126,6 +126,7 @@ class StoreWriter:
             "numbers": NUMBER_DTYPE,
             "types": np.dtype(np.uint8),
         }
+        # `documents` holds offsets: one more than there are documents.
         self.folder, self.encoding, self.text_bytes = folder, encoding, 0
         self.arrays: dict[str, GrowingArray] = {}
         for name, dtype in dtypes.items():
@@ -212,6 +213,7 @@ def tokenize(
         if not path.is_file():
             raise StoreError(f"{path}: no such file; run `ssl-lib corpus` first")
     workers = settings.tokens.workers or len(os.sched_getaffinity(0))
+    # Enough groups under way that no worker waits, few enough that memory stays flat.
     pending = 2 * int(getattr(executor, "_max_workers", workers)) + 2
     metas = {}
     with ExitStack() as stack:
@@ -228,6 +230,7 @@ def tokenize(
         work = functools.partial(_tokenize_with, saved, fingerprint(encoding))
         for split, path in documents.items():
             with StoreWriter(scratch / split, encoding) as writer:
+                # Results are taken in the order in which groups were sent.
                 waiting: deque[Future[tuple[Tokenized, int]]] = deque()
                 for group in grouped(_texts_in(path, bar=bar)):
                     waiting.append(pool.submit(work, group))

@@ -210,7 +210,9 @@ def _features(entry: bytes) -> tuple[float, ...]:
     # bytes of which no character can be made become U+FFFD
     text = entry.decode("utf-8", "replace")
     bare = entry.removeprefix(b" ")
+    # " 007" → 3 digits of value 7; "7th" and "٣" have none
     numeric = bare if bare.isdigit() else b""
+    # " million" is a scale word to its end, " millions of" is not
     end, factor = scale_after(text, 0)
     stop = entry.rstrip(b" \n").endswith((b".", b"!", b"?"))
     return (
