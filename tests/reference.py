@@ -1,4 +1,6 @@
-"""Slow, obvious versions of what the package computes fast: loops over items, and nothing shared with the package."""
+"""Slow, obvious versions of what the package computes fast: loops over items, and nothing shared
+with the package.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def cross_entropy_loop(
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
 ) -> Tensor:
-    """Sum of -log p(target) in nats, smoothed towards the uniform distribution, plus z_loss * log(partition)^2."""
+    """Sum of -log p(target) in nats, smoothed towards the uniform distribution, plus z_loss *
+    log(partition)^2.
+    """
     total = hidden_SD.new_zeros(())
     for hidden_D, target in zip(hidden_SD, targets_S.tolist(), strict=True):
         logits_V = matrix_VD @ hidden_D
@@ -33,7 +37,9 @@ def cross_entropy_loop(
 def ntxent_loop(
     first_NP: Tensor, second_NP: Tensor, temperature: float, labels: Sequence[int] | None = None
 ) -> Tensor:
-    """Chen et al. 2020, equation 1, over both anchors of every pair; equal labels are no negatives of each other."""
+    """Chen et al. 2020, equation 1, over both anchors of every pair; equal labels are no negatives
+    of each other.
+    """
     count = len(first_NP)
     vectors = [*first_NP, *second_NP]
     names = [*labels, *labels] if labels is not None else list(range(2 * count))
@@ -63,36 +69,40 @@ def magnitude_of(
     encoder: nn.Module,
     around: Sequence[int],
     each: float,
-    mark: int,
+    separator: int,
     ids: list[int],
-    decades: list[float],
+    log10: list[float],
     spans: list[int],
     at: int,
 ) -> Tensor:
-    """A number's logarithm, and what the tokens around it in its span add, unless they are digits or a mark."""
-    total = torch.tensor(decades[at])
+    """A number's logarithm, and what the tokens around it in its span add, unless they are digits
+    or a separator.
+    """
+    total = torch.tensor(log10[at])
     for column, step in enumerate(around):
         place = at + step
         inside = 0 <= place < len(ids) and spans[place] == spans[at]
-        if inside and math.isnan(decades[place]) and ids[place] != mark:
+        if inside and math.isnan(log10[place]) and ids[place] != separator:
             total = total + each * encoder.unit_log10.weight[ids[place], column]
     return total
 
 
 def sentence_vectors_loop(
     encoder: nn.Module,
-    waves: tuple[Sequence[float], Sequence[float], Sequence[float]],
+    frequencies: tuple[Sequence[float], Sequence[float], Sequence[float]],
     words: float,
     magnitudes: dict[int, Tensor],
     hidden_TD: Tensor,
-    decades: list[float],
+    log10: list[float],
     spans: list[int],
 ) -> Tensor:
-    """Span by span: a softmax mean of states (`words` of the whole), and one of the phases of its numbers if any.
+    """Span by span: a softmax mean of states (`words` of the whole), and one of the phases of its
+    numbers if any.
 
-    `waves` are whole waves, what the magnitude adds to them in turn, and waves of the magnitude; `magnitudes` by place.
+    `frequencies` are those of the digits, what the magnitude adds to them in turn, and those of the
+    magnitude; `magnitudes` by place.
     """
-    fine, turns, coarse = waves
+    digits, shifts, low = frequencies
     vectors = []
     for span in range(max(spans) + 1):
         places = [place for place, owner in enumerate(spans) if owner == span]
@@ -103,21 +113,21 @@ def sentence_vectors_loop(
             sum(share * hidden_TD[place] for share, place in zip(shares, places, strict=True))
         )
         vector = vector / vector.norm() * words**0.5
-        numbers = [place for place in places if math.isfinite(decades[place])]
+        numbers = [place for place in places if math.isfinite(log10[place])]
         if numbers:
             shares = torch.stack(
                 [encoder.digit_attention.weight[0] @ hidden_TD[place] for place in numbers]
             ).softmax(0)
             phases = []
             for place in numbers:
-                turned = [
-                    decades[place] * each % 1.0 + magnitudes[place] * turns[n % 2]
-                    for n, each in enumerate(fine)
+                shifted = [
+                    log10[place] * each % 1.0 + magnitudes[place] * shifts[n % 2]
+                    for n, each in enumerate(digits)
                 ]
                 angles_F = (
                     2.0
                     * math.pi
-                    * torch.stack([*turned, *(magnitudes[place] * each for each in coarse)])
+                    * torch.stack([*shifted, *(magnitudes[place] * each for each in low)])
                 )
                 phases.append(torch.cat([angles_F.sin(), angles_F.cos()]))
             amount = encoder.fourier_DF @ sum(
@@ -129,14 +139,16 @@ def sentence_vectors_loop(
 
 
 def amount_similarity_of(first: float, second: float) -> float:
-    """1 for equal magnitudes, falling by the logarithm of 1 + 1000 times their change; 0 from a change of ten."""
+    """1 for equal magnitudes, falling by the logarithm of 1 + 1000 times their change; 0 from a
+    change of ten.
+    """
     change = max(first, second) / min(first, second) - 1.0
     return max(0.0, 1.0 - math.log(1.0 + 1000.0 * change) / math.log(10_001.0))
 
 
 def paraphrases_loop(numbers: Sequence[tuple[int, int, str]]) -> list[list[int]]:
-    """Places of number pairs by which a sentence restates the one before it; numbers are (document, sentence, plain
-    decimal digits), sentences of -1 are none.
+    """Places of number pairs by which a sentence paraphrases the one before it; numbers are
+    (document, sentence, plain decimal digits), sentences of -1 are none.
     """
 
     def digits(number: str) -> str:
@@ -164,12 +176,16 @@ def paraphrases_loop(numbers: Sequence[tuple[int, int, str]]) -> list[list[int]]
     return [pair for pair in clear if mostly(pair[0], 1) and mostly(pair[1], -1)]
 
 
-def chord_loop(first_QD: Tensor, second_QD: Tensor, grades: list[float], smallest: float) -> Tensor:
-    """Squared error of how far two points of the unit sphere lie apart from how far points of that cosine do."""
+def chord_loop(
+    first_QD: Tensor, second_QD: Tensor, targets: list[float], smallest: float
+) -> Tensor:
+    """Squared error of how far two points of the unit sphere lie apart from how far points of that
+    cosine do.
+    """
     total = first_QD.new_zeros(())
-    for first_D, second_D, grade in zip(first_QD, second_QD, grades, strict=True):
+    for first_D, second_D, target in zip(first_QD, second_QD, targets, strict=True):
         apart = ((first_D - second_D).square().sum() + smallest**2).sqrt()
-        wanted = math.sqrt(4.0 * math.sin(math.acos(grade) / 2.0) ** 2 + smallest**2)
+        wanted = math.sqrt(4.0 * math.sin(math.acos(target) / 2.0) ** 2 + smallest**2)
         total = total + (apart - wanted) ** 2
     return total
 
@@ -177,16 +193,18 @@ def chord_loop(first_QD: Tensor, second_QD: Tensor, grades: list[float], smalles
 def number_similarity_loop(
     numbers_MP: Tensor, scaled: Sequence[float], temperature: float
 ) -> Tensor:
-    """Sum over anchors of the divergence (nats) of softmax(similarity / temperature) from softmax(grade / 0.1)."""
+    """Sum over anchors of the divergence (nats) of softmax(similarity / temperature) from
+    softmax(target / 0.1).
+    """
     total = numbers_MP.new_zeros(())
     for anchor in range(len(scaled)):
         others = [other for other in range(len(scaled)) if other != anchor]
-        grades = [
+        targets = [
             amount_similarity_of(10 ** min(abs(scaled[other] - scaled[anchor]), 30.0), 1.0) / 0.1
             for other in others
         ]
-        highest = max(grades)
-        weights = [math.exp(value - highest) for value in grades]
+        highest = max(targets)
+        weights = [math.exp(value - highest) for value in targets]
         exponentials = [
             torch.exp(numbers_MP[anchor] @ numbers_MP[other] / temperature) for other in others
         ]
@@ -205,7 +223,9 @@ def mixture_loop(
     targets_S: Sequence[float],
     sharpest: float,
 ) -> Tensor:
-    """Sum of -log(p(y) / p_max): p is a mixture of normal densities, p_max the peak of one with the least spread."""
+    """Sum of -log(p(y) / p_max): p is a mixture of normal densities, p_max the peak of one with the
+    least spread.
+    """
     peak = 1.0 / (sharpest * math.sqrt(2.0 * math.pi))
     total = log_weight_SK.new_zeros(())
     for weights, means, spreads, target in zip(
@@ -232,7 +252,9 @@ class Entry(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Value so far, digits before and after the point, and the number's first token, at a token of digits."""
+    """Value so far, digits before and after the point, and the number's first token, at a token of
+    digits.
+    """
 
     value: float
     whole: int
@@ -256,10 +278,12 @@ def complete_numbers(readings: Sequence[Reading | None]) -> list[bool]:
 
 
 def running_numbers(entries: Sequence[Entry], documents: Sequence[int]) -> list[Reading | None]:
-    """Read from left to right, one digit after the other: at each token, the number that ends there if nothing follows.
+    """Read from left to right, one digit after the other: at each token, the number that ends there
+    if nothing follows.
 
-    Digits extend the number they touch, across one point. Groups that touch through commas are one number where the
-    first has up to three digits and each other one three; nothing is joined to a wrong group or to decimals before it.
+    Digits extend the number they touch, across one point. Groups that touch through commas are one
+    number where the first has up to three digits and each other one three; nothing is joined to a
+    wrong group or to decimals before it.
     """
     found: list[Reading | None] = []
     chain = ""
@@ -282,7 +306,9 @@ def running_numbers(entries: Sequence[Entry], documents: Sequence[int]) -> list[
 
 
 def _reading(groups: list[str], owners: list[int]) -> Reading:
-    """The number that a chain of digits, commas and points ends with; `owners` are the tokens of its characters."""
+    """The number that a chain of digits, commas and points ends with; `owners` are the tokens of
+    its characters.
+    """
     whole, _, fraction = groups[-1].partition(".")
     thousands = [*groups[:-1], whole]
     grouped = 1 <= len(thousands[0]) <= 3 and all(len(group) == 3 for group in thousands[1:])
@@ -293,7 +319,9 @@ def _reading(groups: list[str], owners: list[int]) -> Reading:
 
 
 def pack(documents: Sequence[Sequence[int]], context: int) -> list[list[tuple[int, int]]]:
-    """Documents laid end to end as (document, token), cut into rows of `context`; what is left over is dropped."""
+    """Documents laid end to end as (document, token), cut into rows of `context`; what is left over
+    is dropped.
+    """
     stream = [(index, token) for index, document in enumerate(documents) for token in document]
     return [
         stream[start : start + context] for start in range(0, len(stream) - context + 1, context)
@@ -318,7 +346,9 @@ def spans_by_bytes(text: str, token_lengths: Sequence[int]) -> list[tuple[int, i
 def muon_step(
     weight: Tensor, gradient: Tensor, buffer: Tensor, rate: float, decay: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """One Muon update of one matrix in float64 (Jordan et al. 2024): the new weight and the new momentum."""
+    """One Muon update of one matrix in float64 (Jordan et al. 2024): the new weight and the new
+    momentum.
+    """
     buffer = 0.95 * buffer + 0.05 * gradient
     current = 0.05 * gradient + 0.95 * buffer
     transposed = current.shape[0] > current.shape[1]
@@ -339,7 +369,9 @@ def groups_by_text(
     words: bool,
     whole_numbers: bool,
 ) -> list[int]:
-    """Group of every token of one row: those of one word (letters that touch) or of one number share theirs."""
+    """Group of every token of one row: those of one word (letters that touch) or of one number
+    share theirs.
+    """
     found: list[int] = []
     for index, token in enumerate(tokens):
         before = tokens[index - 1] if index else ""
@@ -352,7 +384,9 @@ def groups_by_text(
 
 
 def token_difficulty_loop(counts: Sequence[int]) -> list[float]:
-    """For each id, the share of all tokens that are more common, half of those as common as it included."""
+    """For each id, the share of all tokens that are more common, half of those as common as it
+    included.
+    """
     found = []
     for own in counts:
         above = sum(count for count in counts if count > own)
@@ -362,7 +396,9 @@ def token_difficulty_loop(counts: Sequence[int]) -> list[float]:
 
 
 def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_B1TT: Tensor) -> Tensor:
-    """Attention (Vaswani et al. 2017, eq. 1) by loops over rows, heads and positions; [R, H, T, K] each."""
+    """Attention (Vaswani et al. 2017, eq. 1) by loops over sequences, heads and positions; [R, H,
+    T, K] each.
+    """
     mixed = torch.zeros_like(value)
     for row in range(query.shape[0]):
         for head in range(query.shape[1]):
@@ -379,7 +415,9 @@ def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed_B1TT: Tens
 
 
 def slow_keys_of_the_position_before(key_RHTK: Tensor, documents_RT: Tensor, heads: int) -> Tensor:
-    """For the first heads, the key of the position before it in its document, or zeros; for the others its own."""
+    """For the first heads, the key of the position before it in its document, or zeros; for the
+    others its own.
+    """
     keys = key_RHTK.clone()
     for row in range(key_RHTK.shape[0]):
         for head in range(heads):
@@ -392,7 +430,9 @@ def slow_keys_of_the_position_before(key_RHTK: Tensor, documents_RT: Tensor, hea
 
 
 def supervised_loop(items_NP: Tensor, labels: Sequence[int], temperature: float) -> Tensor:
-    """Khosla et al. 2020, equation 2: the logarithm's mean over the positives of an anchor stands outside."""
+    """Khosla et al. 2020, equation 2: the logarithm's mean over the positives of an anchor stands
+    outside.
+    """
     total = items_NP.new_zeros(())
     for anchor in range(len(labels)):
         others = [other for other in range(len(labels)) if other != anchor]
@@ -414,7 +454,9 @@ def equivalents_loop(
     values: Sequence[float],
     temperature: float,
 ) -> Tensor:
-    """Each number's two forms against the forms of other values, and against itself with another value where known."""
+    """Each number's two forms against the forms of other values, and against itself with another
+    value where known.
+    """
     count = len(values)
     forms = [*first_NP, *second_NP]
     total = first_NP.new_zeros(())
@@ -438,7 +480,9 @@ def momentum_loop(
     queue: Sequence[tuple[Tensor, int]],
     temperature: float,
 ) -> Tensor:
-    """He et al. 2020, equation 1: query n belongs to key n; keys and queued keys of other labels are its negatives."""
+    """He et al. 2020, equation 1: query n belongs to key n; keys and queued keys of other labels
+    are its negatives.
+    """
     total = queries_NP.new_zeros(())
     for index, query in enumerate(queries_NP):
         own, label = keys[index]
@@ -450,8 +494,9 @@ def momentum_loop(
 
 
 class Closed(NamedTuple):
-    """One row with its gaps: what stands there (`None`: the noise token), where each clean position went (-1: it is
-    missing), and who rebuilds each clean position (place in the row, how far behind).
+    """One row with its gaps: what stands there (`None`: the noise token), where each clean position
+    went (-1: it is missing), and who rebuilds each clean position (place in the row, how far
+    behind).
     """
 
     tokens: list[int | None]
@@ -466,8 +511,8 @@ def close_gaps_loop(
     infilled: Sequence[bool],
     longest: int,
 ) -> Closed:
-    """Read one row from left to right and leave out what is missing, unless a gap has nothing before it or grows too
-    long: then the noise token stands there.
+    """Read one row from left to right and leave out what is missing, unless a gap has nothing
+    before it or grows too long: then the noise token stands there.
     """
     tokens: list[int | None] = []
     places, rebuilders = [], []
@@ -489,7 +534,9 @@ def close_gaps_loop(
 def document_states_loop(
     hidden_RTD: Tensor, documents_RT: Sequence[Sequence[int]], present_RT: Sequence[Sequence[bool]]
 ) -> list[tuple[int, int, Tensor, int]]:
-    """For each token: row, column, mean state of the positions of its document that are present, place in it."""
+    """For each token: row, column, mean state of the positions of its document that are present,
+    place in it.
+    """
     found = []
     for row, documents in enumerate(documents_RT):
         for column, document in enumerate(documents):
@@ -510,7 +557,9 @@ def scale_of(value: float) -> float:
 
 
 def regression_loop(magnitudes_S: Tensor, negative_S: Tensor, values: Sequence[float]) -> Tensor:
-    """Sum of the Huber loss of magnitudes in decades (quadratic up to 1) and -log of the probability of the sign."""
+    """Sum of the Huber loss of magnitudes in orders of magnitude (quadratic up to 1) and -log of
+    the probability of the sign.
+    """
     total = magnitudes_S.new_zeros(())
     for magnitude, negative, value in zip(magnitudes_S, negative_S, values, strict=True):
         error = (magnitude - abs(scale_of(value))).abs()
@@ -521,24 +570,30 @@ def regression_loop(magnitudes_S: Tensor, negative_S: Tensor, values: Sequence[f
 
 
 def mantissa_exponent_loop(
-    signs_S2: Tensor, decades_SK: Tensor, places_SK: Tensor, values: Sequence[float]
+    signs_S2: Tensor, orders_SK: Tensor, places_SK: Tensor, values: Sequence[float]
 ) -> Tensor:
-    """Sum of -log of the probabilities of the sign, the decade of the scale and the place among its 20 bins."""
+    """Sum of -log of the probabilities of the sign, the order of the scale and the place among its
+    20 bins.
+    """
     total = signs_S2.new_zeros(())
-    for sign, decade, place, value in zip(signs_S2, decades_SK, places_SK, values, strict=True):
+    for sign, order, place, value in zip(signs_S2, orders_SK, places_SK, values, strict=True):
         size = abs(scale_of(value))
         total = (
-            total - sign[int(value < 0)] - decade[int(size)] - place[int((size - int(size)) * 20)]
+            total - sign[int(value < 0)] - order[int(size)] - place[int((size - int(size)) * 20)]
         )
     return total
 
 
 def token_distance_loop(
-    groups_SG: Tensor, group_values: Sequence[float], shifts_SK: Tensor, first: Sequence[float | None],
+    groups_SG: Tensor,
+    group_values: Sequence[float],
+    shifts_SK: Tensor,
+    first: Sequence[float | None],
     values: Sequence[float],
-) -> Tensor:  # fmt: skip
-    """Sum of the expected distance in decades of the first digit group (`None`: not written in digits, counts 0), and
-    -log of the probability of the decades that follow it, 15 standing for none.
+) -> Tensor:
+    """Sum of the expected distance in orders of magnitude of the first digit group (`None`: not
+    written in digits, counts 0), and -log of the probability of the orders of magnitude that
+    follow it, 15 standing for none.
     """
     total = groups_SG.new_zeros(())
     for groups, shifts, truth, value in zip(groups_SG, shifts_SK, first, values, strict=True):
@@ -551,7 +606,9 @@ def token_distance_loop(
 
 
 def slow_short_convolution(hidden_RTD: Tensor, documents_RT: Tensor, weight_PD: Tensor) -> Tensor:
-    """Every position plus the weighted positions 1, 2, ... P places before it, where they are of the same document."""
+    """Every position plus the weighted positions 1, 2, ... P places before it, where they are of
+    the same document.
+    """
     mixed = hidden_RTD.clone()
     for row in range(hidden_RTD.shape[0]):
         for position in range(hidden_RTD.shape[1]):
@@ -602,7 +659,7 @@ def number_measures(
 def coverage(
     values: list[float], quantiles: list[list[float]], levels: tuple[float, ...], interval: float
 ) -> float:
-    """Share of the values between the two quantiles that leave out half of the rest on either side."""
+    """Share of the values between the quantiles that leave half of the rest on either side."""
     low = min(range(len(levels)), key=lambda i: abs(levels[i] - (1 - interval) / 2))
     high = min(range(len(levels)), key=lambda i: abs(levels[i] - (1 + interval) / 2))
     return sum(

@@ -1,4 +1,4 @@
-"""The contrastive objective: its views, its parts against their slow references, its temperature."""
+"""The contrastive objective: its views, its terms against slow references, its temperature."""
 
 from __future__ import annotations
 
@@ -113,7 +113,10 @@ def test_sentences_of_one_document_are_no_negatives_of_each_other(
 
 
 def test_paraphrased_quantities_are_held_to_one_magnitude(encoding: tiktoken.Encoding) -> None:
-    """3 orders of magnitude between km and m at first, and what units are learned takes from them; words have no magnitude."""
+    """3 orders of magnitude between km and m at first, and what units are learned takes from them.
+
+    Words have no magnitude.
+    """
     texts = [
         "The road is 4.722 km long. The length of the road is 4722 m.",
         "It is seven thousand two hundred eleven. It is 7211 m.",

@@ -62,7 +62,7 @@ WRITTEN = st.sampled_from(
 
 
 def said(*sentences: tuple[str, ...]) -> list[list[int]]:
-    """The pairs of numbers by which sentences of one document paraphrase each other, found fast and slowly."""
+    """The pairs of numbers by which sentences of one document are paraphrases, fast and slow."""
     numbers = [
         (0, sentence, number)
         for sentence, all_of_it in enumerate(sentences)
@@ -112,9 +112,7 @@ def test_equal_embeddings_of_a_pair_have_a_finite_gradient() -> None:
     assert gradient.isfinite().all()
 
 
-def test_ntxent_is_near_zero_for_equal_views_of_orthogonal_items_and_log_of_all_for_equal_items() -> (
-    None
-):
+def test_ntxent_is_near_zero_for_orthogonal_items_and_log_of_all_for_equal_items() -> None:
     assert float(ntxent(torch.eye(4), torch.eye(4), 0.05).sum) < 1e-6
     one = unit_length(torch.ones(4, 3))
     assert float(ntxent(one, one, 0.05).sum) == pytest.approx(8 * math.log(7), rel=1e-5)

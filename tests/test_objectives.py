@@ -407,8 +407,9 @@ def test_numerical_losses_equal_the_loops(trunk: Trunk, batch: Batch) -> None:
     types, values = batch.types_BT.flatten().tolist(), batch.values_BT.flatten().tolist()
     numbers = batch.number_BT.flatten().tolist()
     for part, view, shift, head in (
-        ("type", "masked", 0, objective.type_head), ("next_type", "causal", 1, objective.next_type_head)
-    ):  # fmt: skip
+        ("type", "masked", 0, objective.type_head),
+        ("next_type", "causal", 1, objective.next_type_head),
+    ):
         positions = prepared.views[view].target_positions_S.tolist()
         slow = -sum(
             head(hidden[view][at // 32, at % 32]).log_softmax(-1)[types[at + shift]]

@@ -1,4 +1,4 @@
-"""Vectors of sentences: their slow reference, what a unit of measure may change, what a view may know."""
+"""Vectors of sentences: a slow reference, what a unit may change, what a view may know."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def test_vectors_and_gradients_equal_the_loop() -> None:
     torch.testing.assert_close(gradients[0] * LOG10_PER_WEIGHT, gradients[1], rtol=1e-5, atol=1e-5)
     slow_magnitudes = {place: value.detach() for place, value in slow_magnitudes.items()}
     fast = encoder(hidden_RTD, written, span_RT, 5)
-    waves = (DIGIT_FREQUENCIES, SHIFT_FREQUENCIES, MAGNITUDE_FREQUENCIES)
+    frequencies = (DIGIT_FREQUENCIES, SHIFT_FREQUENCIES, MAGNITUDE_FREQUENCIES)
     slow = sentence_vectors_loop(
-        encoder, waves, TEXT_SHARE, slow_magnitudes, hidden_RTD.flatten(0, 1), log10, spans
+        encoder, frequencies, TEXT_SHARE, slow_magnitudes, hidden_RTD.flatten(0, 1), log10, spans
     )
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-5)
     weights_ND = torch.randn(5, WIDTH, generator=seeded(3))
@@ -106,15 +106,13 @@ def vector_of(encoder: SentenceEncoder, log10: float, unit: int) -> torch.Tensor
 
 
 def expected_similarity(apart: float) -> float:
-    """What the cosine of amounts `apart` log10 in one unit should be: the waves' cosines by their shares."""
-    fine = [
-        math.cos(2 * math.pi * apart * (wave + SHIFT_FREQUENCIES[n % 2]))
-        for n, wave in enumerate(DIGIT_FREQUENCIES)
+    """The cosine of amounts `apart` orders of magnitude: the features' cosines by their shares."""
+    digits = [
+        math.cos(2 * math.pi * apart * (frequency + SHIFT_FREQUENCIES[n % 2]))
+        for n, frequency in enumerate(DIGIT_FREQUENCIES)
     ]
-    coarse = [math.cos(2 * math.pi * apart * wave) for wave in MAGNITUDE_FREQUENCIES]
-    return (1 - MAGNITUDE_SHARE) * sum(fine) / len(fine) + MAGNITUDE_SHARE * sum(coarse) / len(
-        coarse
-    )
+    low = [math.cos(2 * math.pi * apart * frequency) for frequency in MAGNITUDE_FREQUENCIES]
+    return (1 - MAGNITUDE_SHARE) * sum(digits) / len(digits) + MAGNITUDE_SHARE * sum(low) / len(low)
 
 
 @budget(max_examples=60, deadline=None)
@@ -158,7 +156,7 @@ def test_a_unit_that_is_worth_a_power_of_ten_stands_for_it(
 
 
 def test_scale_words_are_known_from_the_start() -> None:
-    """An untrained model gives 35 million and 35,000,000 one magnitude, and knows nothing of kilometres."""
+    """An untrained model gives 35 million and 35,000,000 one magnitude; kilometres it knows not."""
     encoding = train_encoding(
         ["A million dollars or a thousand of them, and kilometres. " * 9], 1400, "right3"
     )

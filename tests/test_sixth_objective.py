@@ -1,4 +1,7 @@
-"""docs/objectives.md says what a sixth objective takes. This adds it to a copy of the package, and trains with it."""
+"""docs/objectives.md says what a sixth objective takes.
+
+This adds it to a copy of the package, and trains with it.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,9 @@ texts = [document.text for document in generate(seed=7, documents=60)]
 encoding = train_encoding(texts, 1440, "right3")
 rows = PackedSequences(tokenize_texts(encoding, texts), CONTEXT, seed=3)
 settings = Settings().replaced({
-    "model.layers": 1, "model.width": 32, "model.heads": 2, "model.context_length": CONTEXT, "training.steps": 60,
-    "training.warmup_steps": 5, "training.validate_every_steps": 60, "training.validation_sequences": 16,
+    "model.layers": 1, "model.width": 32, "model.heads": 2, "model.context_length": CONTEXT,
+    "training.steps": 60, "training.warmup_steps": 5,
+    "training.validate_every_steps": 60, "training.validation_sequences": 16,
     "training.device": "cpu", "training.precision": "float32", "training.threads": 1,
     "objectives.replaced.weight": 1.0,
 })
@@ -55,12 +59,13 @@ view = alone.view_makers()["corrupted"](batch, torch.Generator().manual_seed(1))
 selection = alone.select(batch, {"corrupted": view}, torch.Generator())
 hidden = alone.trunk(view.ids_RT, view.document_ids_RT, torch.zeros(4, dtype=torch.bool))
 fast = alone.loss_sums({"corrupted": hidden}, selection)["replaced"]
+known = alone.trunk.vocabulary
 slow, count = 0.0, 0
 for row in range(4):
     for place in range(CONTEXT):
         written, seen = int(batch.token_ids_BT[row, place]), int(view.ids_RT[row, place])
-        special = written >= alone.trunk.vocabulary.ordinary or written == alone.trunk.vocabulary.special.end
-        if batch.document_ids_BT[row, place] < 0 or special or seen == alone.trunk.vocabulary.special.noise:
+        padding = batch.document_ids_BT[row, place] < 0
+        if padding or written >= known.ordinary or seen == known.special.noise:
             continue
         probability = float(torch.sigmoid(alone.head(hidden[row, place])))
         slow -= math.log(probability if written != seen else 1.0 - probability)

@@ -24,7 +24,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, linear, normalize
 
-from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch
+from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, positions_of
 from ssl_lib.batches.curriculum import SamplingWeights
 from ssl_lib.batches.views import View, ViewMaker, in_clean_order
 from ssl_lib.config import ObjectiveSettings
@@ -276,11 +276,6 @@ def as_batch(token_ids: Tensor) -> Tensor:
     return token_ids[None] if token_ids.ndim == 1 else token_ids
 
 
-def true_at(mask: Tensor) -> Tensor:
-    """Flat positions [S] at which a mask is true."""
-    return mask.flatten().nonzero()[:, 0]
-
-
 def states_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:
     """Hidden states [S, D] at flat positions: r * T + t."""
     return hidden_RTD.reshape(-1, hidden_RTD.shape[-1])[positions_S]
@@ -295,7 +290,7 @@ def sum_by(values_SD: Tensor, index_S: Tensor, count: int) -> Tensor:
 def mean_of_spans(hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
     """Mean hidden state [N, D] of each span: the positions that hold its index (-1: no span)."""
     span_T = span_RT.flatten()
-    inside_S = true_at(span_T >= 0)
+    inside_S = positions_of(span_T >= 0)
     index_S = span_T[inside_S]
     total_ND = sum_by(states_at(hidden_RTD, inside_S), index_S, count)
     ones_S1 = torch.ones(len(index_S), 1, device=index_S.device)

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import embedding, pad
 
-from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, changes
+from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, changes, count_up, positions_of
 from ssl_lib.batches.corruption import LONGEST_DELETION, corrupted_view, deletes_tokens
 from ssl_lib.batches.views import CORRUPTED, View, ViewMaker
 from ssl_lib.config import DenoisingSettings
@@ -145,8 +145,7 @@ def document_spans(document_ids_RT: Tensor) -> tuple[Tensor, Tensor]:
     real_RT = document_ids_RT != PADDING_DOCUMENT
     index_N = torch.arange(begins_RT.numel(), device=begins_RT.device)
     first_N = torch.where(begins_RT.flatten(), index_N, 0).cummax(0).values
-    counted_N = (begins_RT & real_RT).flatten().long().cumsum(0)
-    span_RT = torch.where(real_RT, counted_N.view_as(real_RT) - 1, -1)
+    span_RT = torch.where(real_RT, count_up(begins_RT & real_RT), -1)
     return span_RT, (index_N - first_N).view_as(real_RT)
 
 
@@ -157,7 +156,7 @@ def _all_places(batch: Batch, view: View) -> Selection:
     it as a whole.
     """
     span_BT, place_BT = document_spans(batch.document_ids_BT)
-    inside_S = base.true_at(batch.real_BT)
+    inside_S = positions_of(batch.real_BT)
     tensors = {
         "span": torch.where(view.present_RT(), span_BT, -1),
         "documents": span_BT.take(inside_S),

@@ -27,21 +27,13 @@ from torch.nn.functional import (
     softplus,
 )
 
-from ssl_lib.batches.batch import Batch, number_starts_BT
+from ssl_lib.batches.batch import Batch, number_starts_BT, positions_of
 from ssl_lib.batches.corruption import masked_view
 from ssl_lib.batches.views import CAUSAL, MASKED, ViewMaker, causal_view
 from ssl_lib.config import MlmSettings, NumericalSettings
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers.scale import LARGEST, from_scale, orders_of_magnitude, to_scale
-from ssl_lib.objectives.base import (
-    Objective,
-    Selection,
-    Selections,
-    States,
-    Views,
-    states_at,
-    true_at,
-)
+from ssl_lib.objectives.base import Objective, Selection, Selections, States, Views, states_at
 from ssl_lib.tokens.vocabulary import TOKEN_TYPES
 
 # of a Gaussian on the scale: a standard deviation of 2.3%
@@ -299,7 +291,7 @@ class TokenDistanceHead(ValueHead):
         """Probabilities of the groups [S, G], their values [G], log probabilities [S, 46]."""
         trunk = self.trunk_of[0]
         columns = trunk.columns
-        ids_G = true_at(columns.digits_V > 0)
+        ids_G = positions_of(columns.digits_V > 0)
         states_SD = gelu(self.inner(hidden_SD))
         groups_GD = trunk.vocabulary_matrix()[ids_G].to(states_SD.dtype)
         shares_SG = linear(states_SD, groups_GD).float().softmax(-1)

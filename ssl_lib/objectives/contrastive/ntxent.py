@@ -26,9 +26,9 @@ import torch.distributed as dist
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy, pad
 
-from ssl_lib.batches.batch import Batch
+from ssl_lib.batches.batch import Batch, changes, positions_of
 from ssl_lib.batches.views import candidates_N, sentence_ids_BT
-from ssl_lib.objectives.base import LossTerm, true_at
+from ssl_lib.objectives.base import LossTerm
 from ssl_lib.tokens.vocabulary import VocabularyTable
 
 Tensors = dict[str, Tensor]
@@ -48,7 +48,7 @@ def select_tokens(
     Flat `positions` [N], with their ids as `labels` and their token `types`.
     """
     shared_N = candidates_N(batch, vocabulary) & present_BT.flatten()
-    positions_N = draw(true_at(shared_N), limit, generator)
+    positions_N = draw(positions_of(shared_N), limit, generator)
     labels_N = batch.token_ids_BT.take(positions_N)
     types_N = batch.types_BT.take(positions_N)
     return {"positions": positions_N, "labels": labels_N, "types": types_N}
@@ -83,8 +83,8 @@ def select_spans(span_BT: Tensor, limit: int, generator: Generator) -> Tensors:
     """
     flat_N = span_BT.flatten()
     # one flat row: [-1, 4, 4, 5, -1, 6] → begins at 1, 3 and 5
-    begins_N = flat_N != pad(flat_N[:-1], (1, 0), value=-2)
-    first_N = draw(true_at(begins_N & (flat_N >= 0)), limit, generator)
+    begins_N = changes(flat_N) & (flat_N >= 0)
+    first_N = draw(positions_of(begins_N), limit, generator)
     return {"span": renumbered(span_BT, flat_N[first_N]), "first": first_N}
 
 
@@ -110,7 +110,7 @@ def content_labels(ids_BT: Tensor, span_BT: Tensor, count: int) -> Tensor:
     Two different spans share one with a chance of 2^-63.
     """
     span_T = span_BT.flatten()
-    inside_S = true_at(span_T >= 0)
+    inside_S = positions_of(span_T >= 0)
     span_S = span_T[inside_S]
     first_N = span_T.new_full((count,), span_T.numel())
     first_N = first_N.scatter_reduce(0, span_S, inside_S, "amin")

@@ -15,12 +15,12 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
-from ssl_lib.batches.batch import Batch, number_index_BT
+from ssl_lib.batches.batch import Batch, number_index_BT, positions_of
 from ssl_lib.batches.rewriting import EquivalentFormView
 from ssl_lib.batches.views import View
 from ssl_lib.numbers.scale import LARGEST, to_scale
 from ssl_lib.numbers.similarity import similarity_of_orders
-from ssl_lib.objectives.base import LossTerm, true_at
+from ssl_lib.objectives.base import LossTerm
 from ssl_lib.objectives.contrastive import ntxent
 from ssl_lib.objectives.contrastive.ntxent import EXCLUDED, Temperature, Tensors
 
@@ -78,7 +78,7 @@ def select_equivalents(
     kept_N = ntxent.draw(rewritten_N, limit, generator)
     span_BT = ntxent.renumbered(number_index_BT(batch), kept_N)
     inside_BT = span_BT >= 0
-    inside_S = true_at(inside_BT)
+    inside_S = positions_of(inside_BT)
     values_N = batch.values_BT.new_zeros(len(kept_N))
     values_N[span_BT.take(inside_S)] = batch.values_BT.take(inside_S)
     differs_BT = (negative.ids_RT != batch.token_ids_BT) & inside_BT

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from ssl_lib.batches.batch import positions_of
 from ssl_lib.batches.views import View, in_clean_order
 from ssl_lib.model.trunk import Trunk
-from ssl_lib.objectives.base import states_at, sum_by, true_at, unit_length
+from ssl_lib.objectives.base import states_at, sum_by, unit_length
 from ssl_lib.tokens.running_values import running_numbers
 
 DIGIT_FREQUENCIES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
@@ -103,7 +104,7 @@ class SentenceEncoder(nn.Module):
         """Unit-length vectors [N, D] of `count` spans."""
         dtype = hidden_RTD.dtype
         # what is said: a mean of all states of a span
-        inside_S = true_at(span_RT >= 0)
+        inside_S = positions_of(span_RT >= 0)
         states_SD = states_at(hidden_RTD, inside_S)
         scores_S1 = self.attention(states_SD)
         mean_ND = _weighted_mean(states_SD, scores_S1, span_RT.take(inside_S), count)

@@ -22,12 +22,12 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import smooth_l1_loss
 
-from ssl_lib.batches.batch import Batch, number_index_BT
+from ssl_lib.batches.batch import Batch, number_index_BT, positions_of
 from ssl_lib.batches.views import View, sentence_ids_BT
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers.scale import exponent_and_mantissa, orders_of_magnitude
 from ssl_lib.numbers.similarity import similarity_of_orders
-from ssl_lib.objectives.base import LossTerm, Selection, Selections, true_at
+from ssl_lib.objectives.base import LossTerm, Selection, Selections
 from ssl_lib.objectives.contrastive.sentence_encoder import (
     SentenceEncoder,
     WrittenNumbers,
@@ -99,7 +99,7 @@ def numbers_of(
     The index is -1 where there is none.
     """
     index_N = number_index_BT(batch).flatten()
-    inside_S = true_at(index_N >= 0)
+    inside_S = positions_of(index_N >= 0)
     count = int(index_N.max()) + 1 if len(inside_S) else 0
     # of "$3.4 million" the last digit is the 4; of "twelve", which has none, the last token counts
     has_digits_S = columns.digits_V[batch.token_ids_BT.take(inside_S)] > 0
