@@ -12,10 +12,10 @@ from ssl_lib.evaluation.statistics import (
     paired_means,
     paired_medians,
     paired_ratios,
-    paired_spearman,
+    paired_spearmans,
     resamples,
     spearman,
-    weighted_spearman,
+    weighted_spearmans,
 )
 
 
@@ -69,7 +69,7 @@ def test_weighted_spearman_equals_scipy_on_the_resampled_items() -> None:
     generator = np.random.default_rng(4)
     first_N, second_N = generator.integers(0, 6, 40), generator.normal(size=40)
     (counts_RN,) = list(resamples(40, 25, seed=0))
-    estimates_R = weighted_spearman(first_N, second_N, counts_RN)
+    estimates_R = weighted_spearmans(first_N, [second_N], counts_RN)[:, 0]
     for counts_N, estimate in zip(counts_RN.astype(int), estimates_R, strict=True):
         items = np.repeat(np.arange(40), counts_N)
         assert estimate == pytest.approx(
@@ -79,7 +79,8 @@ def test_weighted_spearman_equals_scipy_on_the_resampled_items() -> None:
 
 def test_spearman_of_a_constant_is_zero_and_of_itself_one() -> None:
     values_N = np.arange(50.0)
-    paired = paired_spearman(values_N, np.ones(50), -values_N, samples=100, seed=0)
+    constant = {"constant": np.ones(50)}
+    paired = paired_spearmans(values_N, constant, -values_N, samples=100, seed=0)["constant"]
     assert (paired.before, paired.before_ci95) == (0.0, (0.0, 0.0))
     assert paired.after == pytest.approx(-1.0)
 

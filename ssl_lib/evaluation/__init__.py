@@ -1,4 +1,19 @@
-"""Stage `evaluate`: the trained model against its random initialization, on the same items."""
+"""Stage `evaluate`: the trained model against its random initialization, on the same items.
+
+stage.py               what is measured, from top to bottom; start reading here
+tasks.py               the tasks by name, one line each; docs/evaluation.md adds another
+base.py                what a task is made of: items, answers, scores
+token_classification.py  numerical_reasoning.py  semantic_similarity.py  next_token_prediction.py
+held_out_text.py  number_prediction.py  probes.py    one file per task
+losses.py              held-out losses of both models
+comparison.py          before, after and baselines on the same items, with intervals
+statistics.py          the bootstrap behind the intervals
+data.py  items.py      what tasks may use; their items, cleared of what stands in training
+contamination.py       13-grams of tokens that test and training text share
+baselines.py  char_cnn.py    other ways to answer: counts, bags of words, a small network
+external.py  readers.py      files of one's own, and their formats
+plots.py               tables for DVC
+"""
 
 from __future__ import annotations
 

@@ -14,87 +14,45 @@ import tiktoken
 from numpy.typing import NDArray
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.evaluation.comparison import Resampling, Scores, TaskResult, compare
+from ssl_lib.evaluation.baselines import CountedPredictions
+from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult, compare
 from ssl_lib.evaluation.data import EvaluationData
-from ssl_lib.evaluation.statistics import Floats
+from ssl_lib.evaluation.statistics import Bools, Floats, Integers
 from ssl_lib.evaluation.tasks import Task
+from ssl_lib.objectives.numerical import NumberPrediction
+from ssl_lib.predictor import TokenPredictions, TokenStates
 
-Spans = Sequence[tuple[int, int]]
+Texts = Sequence[str]
+Spans = Sequence[tuple[int, int]]  # first character, and the one after the last
+Predictions = Sequence[TokenPredictions | CountedPredictions]  # one a text
 Items = TypeVar("Items")
 Answers = TypeVar("Answers")
+Baselines = Mapping[str, Answers | float]
 
 
-class States(Protocol):
-    """Hidden states of one text."""
-
-    @property
-    def states(self) -> NDArray[np.float32]:
-        """[T, D]."""
-
-    @property
-    def spans(self) -> NDArray[np.int64]:
-        """First and last character (exclusive) of each token, [T, 2]."""
-
-
-class Predictions(Protocol):
-    """Teacher-forced predictions of one text."""
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """Whether the most probable token was the right one, [T]."""
-
-    @property
-    def nll(self) -> NDArray[np.floating[Any]]:
-        """Negative log likelihood in nats, [T]."""
-
-    @property
-    def spans(self) -> NDArray[np.int64]:
-        """First and last character (exclusive) of each token, [T, 2]."""
-
-
-class Forecast(Protocol):
-    """The number that comes next."""
-
-    @property
-    def value(self) -> float:
-        """The median."""
-
-    @property
-    def intervals(self) -> Mapping[float, tuple[float, float]]:
-        """Central intervals by their probability."""
-
-
-class ContinuationScorer(Protocol):
-    """Anything that finds one continuation of a text more probable than another."""
-
-    def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> Floats:
-        """Log likelihood of each continuation after its prompt, in nats, [N]."""
-
-
-class TokenPredictor(Protocol):
-    """Anything that predicts the tokens of a text."""
-
-    def next_token_ranks(self, texts: Sequence[str]) -> Sequence[Predictions]:
-        """Each token but the first predicted from those before it."""
-
-
-class EvaluatedModel(ContinuationScorer, TokenPredictor, Protocol):
+class EvaluatedModel(Protocol):
     """The methods of a predictor that the tasks use."""
 
     encoding: tiktoken.Encoding
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def embed(self, texts: Texts) -> NDArray[np.float32]:
         """Unit vectors [N, D]."""
 
-    def token_states(self, texts: Sequence[str], every_layer: bool = False) -> Sequence[States]:
-        """Bidirectional states, of the last layer, or of all layers side by side."""
+    def token_states(self, texts: Texts, every_layer: bool = False) -> Sequence[TokenStates]:
+        """Bidirectional states [T, D], of the last layer, or of all layers side by side."""
 
-    def generate(self, prompts: Sequence[str], max_tokens: int = 16, stop: str = ".") -> list[str]:
+    def next_token_ranks(self, texts: Texts) -> Predictions:
+        """Each token but the first predicted from those before it."""
+
+    def log_likelihoods(self, prompts: Texts, continuations: Texts) -> Floats:
+        """Log likelihood of each continuation after its prompt, in nats, [N]."""
+
+    def generate(self, prompts: Texts, max_tokens: int = 16, stop: str = ".") -> list[str]:
         """Greedy continuations."""
 
     def predict_numbers(
-        self, texts: Sequence[str], intervals: Sequence[float] = (0.5, 0.9)
-    ) -> Sequence[Forecast]:
+        self, texts: Texts, intervals: Sequence[float] = (0.5, 0.9)
+    ) -> Sequence[NumberPrediction]:
         """The number that follows each text, with central intervals."""
 
 
@@ -104,6 +62,15 @@ class ModelPair(NamedTuple):
     before: EvaluatedModel
     after: EvaluatedModel
     resampling: Resampling
+
+
+class Answered(NamedTuple, Generic[Items, Answers]):
+    """A task that has been asked: `answers` has `before`, `after` and the names of baselines."""
+
+    pair: ModelPair
+    data: EvaluationData
+    items: Items
+    answers: Mapping[str, Answers]
 
 
 class EvaluationTask(Generic[Items, Answers]):
@@ -132,14 +99,12 @@ class EvaluationTask(Generic[Items, Answers]):
         """One value for each item: how right the answer is."""
         raise AssertionError(f"{type(self).__name__} must score its answers")
 
-    def baselines(self, data: EvaluationData, items: Items) -> Mapping[str, Answers | float]:
+    def baselines(self, data: EvaluationData, items: Items) -> Baselines[Answers]:
         """What other methods answer, by name, or what such a method is known to reach."""
         return {}
 
-    def details(
-        self, pair: ModelPair, data: EvaluationData, items: Items, answers: Mapping[str, Answers]
-    ) -> dict[str, Any]:
-        """What the page shows beside the result; `answers` are `before`, `after` and baselines."""
+    def details(self, asked: Answered[Items, Answers]) -> Details:
+        """What the page shows beside the result."""
         return {}
 
     def texts(self, items: Items) -> list[str]:
@@ -157,50 +122,55 @@ class EvaluationTask(Generic[Items, Answers]):
 
     def run(self, pair: ModelPair, data: EvaluationData, items: Items) -> TaskResult:
         """Ask both models, score them and the baselines, and compare."""
-        answers = {
-            "before": self.answer(pair.before, items),
-            "after": self.answer(pair.after, items),
-        }
-        scores: dict[str, Scores | float] = {
-            name: self.score(items, given) for name, given in answers.items()
-        }
+        answers = {"before": self.answer(pair.before, items)}
+        answers["after"] = self.answer(pair.after, items)
+        scores: dict[str, Scores | float] = {}
         for name, baseline in self.baselines(data, items).items():
             if isinstance(baseline, float):
                 scores[name] = baseline
-                continue
-            answers[name] = baseline
-            scores[name] = self.score(items, baseline)
-        details = self.details(pair, data, items, answers)
+            else:
+                answers[name] = baseline
+                scores[name] = self.score(items, baseline)
+        for name in ("before", "after"):
+            scores[name] = self.score(items, answers[name])
+        details = self.details(Answered(pair, data, items, answers))
         return compare(self.task, scores, pair.resampling, details)
 
     def results(self, pair: ModelPair, data: EvaluationData, items: Items) -> dict[str, TaskResult]:
         """One result under the name of the task; a task with several parts names each."""
         return {self.task.name: self.run(pair, data, items)}
 
-    def metrics(self, results: Mapping[str, TaskResult]) -> dict[str, Any]:
+    def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """What stands in `metrics/evaluation.json` beside the table of downstream tasks, by key."""
         if self.task.section == "downstream":
             return {}
         return {self.task.name: results[self.task.name].summary()}
 
 
-def inside(token_spans: NDArray[np.int64], text: str, spans: Spans) -> NDArray[np.bool_]:
+def inside(token_spans: Integers, text: str, spans: Spans) -> Bools:
     """Which tokens [T] lie inside one of the character spans.
 
     White space at the head of a token does not count: in "is 345." the token " 345" lies in (3, 6).
     """
     token_spans = np.asarray(token_spans, dtype=np.int64).reshape(-1, 2)
-    starts_T, ends_T = token_spans[:, 0].copy(), token_spans[:, 1]
+    starts_T = token_spans[:, 0].copy()
+    ends_T = token_spans[:, 1]
     for place, (start, end) in enumerate(token_spans):
         piece = text[start:end]
         starts_T[place] += len(piece) - len(piece.lstrip())
     mask_T = np.zeros(len(starts_T), dtype=bool)
     for start, end in spans:
-        mask_T |= (starts_T >= start) & (ends_T <= end) & (starts_T < ends_T)
+        within_T = (starts_T >= start) & (ends_T <= end)
+        mask_T |= within_T & (starts_T < ends_T)
     return mask_T
 
 
-def overlapping(token_spans: NDArray[np.int64], start: int, end: int) -> NDArray[np.bool_]:
+def overlapping(token_spans: Integers, start: int, end: int) -> Bools:
     """Which tokens [T] share a character with [start, end)."""
-    token_spans = np.asarray(token_spans).reshape(-1, 2)
-    return (token_spans[:, 0] < end) & (token_spans[:, 1] > start)
+    starts_T, ends_T = np.asarray(token_spans).reshape(-1, 2).T
+    return (starts_T < end) & (ends_T > start)
+
+
+def shortest_first(texts: Texts) -> list[int]:
+    """Places of the texts by length: those of one length go through a model together."""
+    return sorted(range(len(texts)), key=lambda place: len(texts[place]))

@@ -9,7 +9,7 @@ Legend: N items, T tokens of a text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from ssl_lib.batches.datasets import token_spans
 from ssl_lib.evaluation.contamination import window_hashes
-from ssl_lib.evaluation.statistics import Floats
+from ssl_lib.evaluation.statistics import Floats, Integers
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
 Hashes = NDArray[np.uint64]
-Integers = NDArray[np.int64]
 
 WINDOW_TOKENS = 6
 REGULARIZATION = (0.1, 1.0, 10.0)
@@ -35,7 +34,8 @@ Label = TypeVar("Label", bound=Hashable)
 def majority(training: Sequence[Label]) -> Label:
     """The most frequent training label; of equals, the one first in order."""
     counts = Counter(training)
-    return min(counts, key=lambda label: (-counts[label], str(label)))
+    ordered = sorted(counts, key=str)
+    return max(ordered, key=lambda label: counts[label])
 
 
 def tfidf_cosines(first: Sequence[str], second: Sequence[str], analyzer: str) -> Floats:
@@ -59,8 +59,9 @@ def bag_of_tokens_cosines(
 
     vectorizer = CountVectorizer(analyzer=lambda text: encode(encoding, text))
     vectorizer.fit([*first, *second])
-    bags = (normalize(vectorizer.transform(texts)) for texts in (first, second))
-    return _dot_products(*bags)
+    first_bags = vectorizer.transform(first)
+    second_bags = vectorizer.transform(second)
+    return _dot_products(normalize(first_bags), normalize(second_bags))
 
 
 def bag_of_tokens_labels(
@@ -81,8 +82,10 @@ def bag_of_tokens_labels(
     for strength in REGULARIZATION:
         model = LogisticRegression(C=strength, max_iter=200)
         models.append(model.fit(train_x, labels["train"]))
-    best = max(models, key=lambda model: model.score(validation_x, labels["validation"]))
-    predicted: NDArray[Any] = best.predict(vectorizer.transform(windows["test"]))
+    scores = [model.score(validation_x, labels["validation"]) for model in models]
+    best = models[int(np.argmax(scores))]
+    test_x = vectorizer.transform(windows["test"])
+    predicted: NDArray[Any] = best.predict(test_x)
     return predicted
 
 
@@ -113,29 +116,29 @@ class NgramModel(NamedTuple):
 
         The first stands after the end of a document.
         """
-        sequence = self._padded(ids)
-        first = len(self.grams) - 1
         probability_T = np.full(len(ids), 1.0 / self.encoding.n_vocab)
-        for order, known in enumerate(self.contexts):
-            # order 0 has an empty context; order n looks back n tokens
-            start = first - order
-            index_T, known_T = _find(known, window_hashes(sequence[start:-1], order))
-            place_T, seen_T = _find(self.grams[order], window_hashes(sequence[start:], order + 1))
+        for order, tokens in enumerate(self._lookbacks(ids)):
+            # what the shorter contexts say is mixed in as often as new tokens follow this one
+            context_T = window_hashes(tokens[:-1], order)
+            index_T, known_T = _find(self.contexts[order], context_T)
+            place_T, seen_T = _find(self.grams[order], window_hashes(tokens, order + 1))
             count_T = np.where(seen_T, self.counts[order][place_T], 0)
-            followers_T, total_T = self.followers[order][index_T], self.totals[order][index_T]
-            mixed_T = (count_T + followers_T * probability_T) / (total_T + followers_T)
+            followers_T = self.followers[order][index_T]
+            total_T = self.totals[order][index_T]
+            weighted_T = count_T + followers_T * probability_T
+            mixed_T = weighted_T / (total_T + followers_T)
             probability_T = np.where(known_T, mixed_T, probability_T)
         nats_T: Floats = np.log(probability_T)
         return nats_T
 
     def guesses(self, ids: Sequence[int]) -> Integers:
         """The most frequent follower [T] of the longest known context of each position."""
-        sequence = self._padded(ids)
         guess_T = np.zeros(len(ids), dtype=np.int64)
-        for order, known in enumerate(self.contexts):
-            start = len(self.grams) - 1 - order
-            index_T, known_T = _find(known, window_hashes(sequence[start:-1], order))
-            guess_T = np.where(known_T, self.favorites[order][index_T], guess_T)
+        for order, tokens in enumerate(self._lookbacks(ids)):
+            context_T = window_hashes(tokens[:-1], order)
+            index_T, known_T = _find(self.contexts[order], context_T)
+            follower_T = self.favorites[order][index_T]
+            guess_T = np.where(known_T, follower_T, guess_T)
         return guess_T
 
     def next_token_ranks(self, texts: Sequence[str]) -> list[CountedPredictions]:
@@ -143,24 +146,29 @@ class NgramModel(NamedTuple):
         found = []
         for text in texts:
             ids = encode(self.encoding, text)
-            correct_T = self.guesses(ids) == np.array(ids, dtype=np.int64)
-            spans = token_spans(self.encoding, text, ids)
+            correct_T = np.equal(self.guesses(ids), ids)
             nll_T = -self.log_probabilities(ids)
-            found.append(CountedPredictions(correct_T[1:], nll_T[1:], spans[1:]))
+            spans = token_spans(self.encoding, text, ids)
+            # models predict all tokens but the first
+            rest = slice(1, None)
+            found.append(CountedPredictions(correct_T[rest], nll_T[rest], spans[rest]))
         return found
 
     def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> Floats:
         """Log likelihood of each continuation after its prompt, in nats, [N]."""
         found = []
         for prompt, continuation in zip(prompts, continuations, strict=True):
-            before, after = encode(self.encoding, prompt), encode(self.encoding, continuation)
-            found.append(self.log_probabilities([*before, *after])[len(before) :].sum())
+            before = encode(self.encoding, prompt)
+            after = encode(self.encoding, continuation)
+            nats_T = self.log_probabilities([*before, *after])
+            found.append(nats_T[len(before) :].sum())
         return np.array(found, dtype=np.float64)
 
-    def _padded(self, ids: Sequence[int]) -> Integers:
-        """The ids after as many ends of a document as the longest context has tokens."""
-        ends = [special_ids(self.encoding).end] * (len(self.grams) - 1)
-        return np.array([*ends, *ids], dtype=np.int64)
+    def _lookbacks(self, ids: Sequence[int]) -> Iterator[Integers]:
+        """The ids after 0, 1, 2 … ends of a document: the context of the first at each order."""
+        end = special_ids(self.encoding).end
+        for order in range(len(self.grams)):
+            yield np.array([end] * order + list(ids), dtype=np.int64)
 
 
 def count_ngrams(
@@ -176,19 +184,21 @@ def count_ngrams(
     tokens = np.asarray(training[:limit], dtype=np.int64)
     model = NgramModel(encoding, [], [], [], [], [], [])
     for length in range(1, order + 1):
-        hashes = window_hashes(tokens, length)
-        grams, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-        context_of_gram = window_hashes(tokens[: len(tokens) - 1], length - 1)[first]
+        hashes_W = window_hashes(tokens, length)
+        grams, first, counts = np.unique(hashes_W, return_index=True, return_counts=True)
+        model.grams.append(grams)
+        model.counts.append(counts)
+        # the context of an n-gram is all but its last token, which follows it
+        contexts_W = window_hashes(tokens[:-1], length - 1)
+        context_of_gram = contexts_W[first]
         follower_of_gram = tokens[first + length - 1]
         # by context, its most frequent follower first
         ordered = np.lexsort((follower_of_gram, -counts, context_of_gram))
-        contexts, starts, followers = np.unique(
-            context_of_gram[ordered], return_index=True, return_counts=True
-        )
-        model.grams.append(grams)
-        model.counts.append(counts)
+        grouped = context_of_gram[ordered]
+        contexts, starts, followers = np.unique(grouped, return_index=True, return_counts=True)
+        totals = np.add.reduceat(counts[ordered], starts)
         model.contexts.append(contexts)
-        model.totals.append(np.add.reduceat(counts[ordered], starts))
+        model.totals.append(totals)
         model.followers.append(followers)
         model.favorites.append(follower_of_gram[ordered][starts])
     return model
@@ -196,7 +206,8 @@ def count_ngrams(
 
 def _find(table: Hashes, wanted: Hashes) -> tuple[Integers, NDArray[np.bool_]]:
     """Where each wanted hash stands in a sorted table, and whether it does."""
-    index = np.minimum(np.searchsorted(table, wanted), len(table) - 1)
+    index = np.searchsorted(table, wanted)
+    index = np.minimum(index, len(table) - 1)
     return index, table[index] == wanted
 
 

@@ -36,12 +36,14 @@ class CharCnn(nn.Module):
 
     def forward(self, characters_NL: Tensor, inside_NL: Tensor) -> Tensor:
         """Logits [N, K] of character codes and a mask of the number."""
-        hidden_NHL = (self.characters(characters_NL) + self.inside(inside_NL)).transpose(1, 2)
-        hidden_NHL = torch.relu(self.first(hidden_NHL))
+        embedded_NLH = self.characters(characters_NL) + self.inside(inside_NL)
+        hidden_NHL = torch.relu(self.first(embedded_NLH.transpose(1, 2)))
         hidden_NHL = torch.relu(self.second(hidden_NHL))
         mask_N1L = inside_NL.unsqueeze(1).float()
-        number_NH = (hidden_NHL * mask_N1L).sum(2) / mask_N1L.sum(2).clamp_min(1.0)
-        logits: Tensor = self.head(torch.cat([number_NH, hidden_NHL.amax(2)], dim=1))
+        count_N1 = mask_N1L.sum(2).clamp_min(1.0)
+        number_NH = (hidden_NHL * mask_N1L).sum(2) / count_N1
+        pooled = torch.cat([number_NH, hidden_NHL.amax(2)], dim=1)
+        logits: Tensor = self.head(pooled)
         return logits
 
 
@@ -52,35 +54,40 @@ def char_cnn_labels(
 ) -> NDArray[Any]:
     """Labels [N] of the test items (text, start, end), from the epoch best on validation."""
     classes, target_N = np.unique(labels["train"], return_inverse=True)
-    inputs = {name: windows(found) for name, found in items.items()}
+    inputs = {name: windows(located) for name, located in items.items()}
     targets_N = torch.from_numpy(target_N)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CharCnn(len(classes))
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    best, predicted = -1.0, np.empty(0, dtype=labels["train"].dtype)
+    best = -1.0
+    predicted = np.empty(0, dtype=labels["train"].dtype)
     for _ in range(EPOCHS):
         _train_epoch(model, optimizer, inputs["train"], targets_N, generator)
         chosen = classes[_predict(model, inputs["validation"])]
         accuracy = float(np.mean(chosen == labels["validation"]))
         if accuracy > best:
-            best, predicted = accuracy, classes[_predict(model, inputs["test"])]
+            best = accuracy
+            predicted = classes[_predict(model, inputs["test"])]
     return predicted
 
 
 def windows(items: Sequence[tuple[str, int, int]]) -> tuple[Tensor, Tensor]:
     """Character codes and masks of the numbers, both [N, 2 * WINDOW]; 0 is padding."""
-    characters_NL = np.zeros((len(items), 2 * WINDOW), dtype=np.int64)
+    shape = (len(items), 2 * WINDOW)
+    characters_NL = np.zeros(shape, dtype=np.int64)
     inside_NL = np.zeros_like(characters_NL)
     for place, (text, start, end) in enumerate(items):
         first = max(0, start - WINDOW)
         # four bytes a character, so that the codes can be read as numbers
         content = text[first : start + WINDOW].encode("utf-32-le", "surrogatepass")
         codes = np.frombuffer(content, dtype=np.uint32)
+        # a number at the beginning of a text has padding before it
         offset = WINDOW - (start - first)
-        characters_NL[place, offset : offset + len(codes)] = np.minimum(codes, ALPHABET)
-        inside_NL[place, WINDOW : min(WINDOW + end - start, 2 * WINDOW)] = 1
+        filled = slice(offset, offset + len(codes))
+        characters_NL[place, filled] = np.minimum(codes, ALPHABET)
+        inside_NL[place, WINDOW : WINDOW + end - start] = 1
     return torch.from_numpy(characters_NL), torch.from_numpy(inside_NL)
 
 
@@ -93,7 +100,8 @@ def _train_epoch(
 ) -> None:
     order = torch.randperm(len(targets_N), generator=generator)
     for chosen in torch.split(order, ITEMS):
-        logits = model(inputs[0][chosen], inputs[1][chosen])
+        characters_NL, inside_NL = (column[chosen] for column in inputs)
+        logits = model(characters_NL, inside_NL)
         loss = nn.functional.cross_entropy(logits, targets_N[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
@@ -103,6 +111,9 @@ def _train_epoch(
 @torch.no_grad()
 def _predict(model: CharCnn, inputs: tuple[Tensor, Tensor]) -> NDArray[np.int64]:
     """Places of the classes [N]; 512 items at a time, which bounds memory."""
-    blocks = zip(torch.split(inputs[0], 512), torch.split(inputs[1], 512), strict=True)
-    found = [model(characters, inside).argmax(1) for characters, inside in blocks]
+    columns = (torch.split(column, 512) for column in inputs)
+    found = []
+    for characters_NL, inside_NL in zip(*columns, strict=True):
+        logits_NK = model(characters_NL, inside_NL)
+        found.append(logits_NK.argmax(1))
     return torch.cat(found).numpy()

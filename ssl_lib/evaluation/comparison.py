@@ -26,6 +26,8 @@ from ssl_lib.evaluation.statistics import (
 )
 from ssl_lib.evaluation.tasks import Task
 
+Details = dict[str, Any]  # a part of a file of results
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -61,14 +63,14 @@ class TaskResult:
     ci95: Interval
     before_ci95: Interval
     n: int
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)
     baselines_ci95: dict[str, Interval] = field(default_factory=dict)
     over_baselines_ci95: dict[str, Interval] = field(default_factory=dict)
     difference_ci95: Interval = (float("nan"), float("nan"))
     higher_is_better: bool = True
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Details:
         """Everything but the details, ready for JSON."""
         values = asdict(self)
         del values["details"]
@@ -111,7 +113,7 @@ def compare(
     task: Task,
     scores: Mapping[str, Scores | float],
     resampling: Resampling,
-    details: dict[str, Any] | None = None,
+    details: Details | None = None,
 ) -> TaskResult:
     """`scores` has the keys `before`, `after`, and the names of baselines.
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 NGRAM = 13
 BLOCK_TOKENS = 1_000_000
 FILTER_BITS = 24
+Hashes = NDArray[np.uint64]
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 
 
@@ -40,7 +41,9 @@ class Contamination(NamedTuple):
 
     def counts(self) -> dict[str, int]:
         """Everything but the flags."""
-        return {name: int(value) for name, value in self._asdict().items() if name != "flags"}
+        found = self._asdict()
+        del found["flags"]
+        return found
 
 
 def shared_ngrams(
@@ -57,27 +60,35 @@ def shared_ngrams(
     than `length` tokens have no n-gram and are counted apart. Training is read once, whatever the
     number of groups.
     """
-    hashes = {
-        name: [_ngram_hashes(np.asarray(text, dtype=np.int64), end, length) for text in texts]
-        for name, texts in groups.items()
-    }
-    every = [one for texts in hashes.values() for one in texts]
-    known_U = np.unique(np.concatenate([np.empty(0, np.uint64), *every]))
+    hashes: dict[str, list[Hashes]] = {}
+    for name, texts in groups.items():
+        hashes[name] = [_ngram_hashes(np.array(ids, np.int64), end, length) for ids in texts]
+    known_U = _distinct([one for own in hashes.values() for one in own])
     seen_U = _seen(known_U, training, end, length, block)
     found = {}
-    for name, texts in hashes.items():
-        hits = [seen_U[np.searchsorted(known_U, hashes_W)] for hashes_W in texts]
-        flags = np.array([bool(hit_W.any()) for hit_W in hits], dtype=bool)
-        too_short = sum(not len(hashes_W) for hashes_W in texts)
-        own = np.unique(np.concatenate([np.empty(0, np.uint64), *texts]))
-        shared = int(seen_U[np.searchsorted(known_U, own)].sum())
-        counts = (len(texts), int(flags.sum()), too_short, len(own), shared)
-        found[name] = Contamination(*counts, flags)
+    for name, own in hashes.items():
+        # every hash of a text is among the known ones
+        hits = [seen_U[np.searchsorted(known_U, hashes_W)].any() for hashes_W in own]
+        flags = np.array(hits, dtype=bool)
+        distinct = _distinct(own)
+        found[name] = Contamination(
+            texts=len(own),
+            contaminated=int(flags.sum()),
+            too_short=sum(not len(hashes_W) for hashes_W in own),
+            ngrams=len(distinct),
+            shared=int(seen_U[np.searchsorted(known_U, distinct)].sum()),
+            flags=flags,
+        )
     return found
 
 
+def _distinct(hashes: Sequence[Hashes]) -> Hashes:
+    """The different ones, sorted; none of no texts."""
+    return np.unique(np.concatenate([np.empty(0, np.uint64), *hashes]))
+
+
 def _seen(
-    known_U: NDArray[np.uint64],
+    known_U: Hashes,
     training: NDArray[np.integer[Any]],
     end: int,
     length: int,
@@ -91,10 +102,12 @@ def _seen(
     likely[known_U >> shift] = True
     for start in range(0, len(training) if len(known_U) else 0, block):
         # blocks overlap, so that every n-gram lies whole in one of them
-        tokens_T = np.asarray(training[start : start + block + length - 1], dtype=np.int64)
+        stop = start + block + length - 1
+        tokens_T = np.asarray(training[start:stop], dtype=np.int64)
         passing = _ngram_hashes(tokens_T, end, length)
         passing = passing[likely[passing >> shift]]
-        place = np.minimum(np.searchsorted(known_U, passing), len(known_U) - 1)
+        place = np.searchsorted(known_U, passing)
+        place = np.minimum(place, len(known_U) - 1)
         seen_U[place[known_U[place] == passing]] = True
     return seen_U
 
@@ -108,35 +121,40 @@ def stated(statements: Sequence[str], documents: Iterable[str]) -> NDArray[np.bo
     found: set[str] = set()
     for document in documents:
         sentences = _SENTENCE_END.split(document)
-        pairs = (f"{first} {second}" for first, second in pairwise(sentences))
+        pairs = [" ".join(pair) for pair in pairwise(sentences)]
         found |= wanted & {*sentences, *pairs}
     return np.array([statement in found for statement in statements], dtype=bool)
 
 
-def window_hashes(tokens_T: NDArray[np.int64], length: int) -> NDArray[np.uint64]:
+def window_hashes(tokens_T: NDArray[np.int64], length: int) -> Hashes:
     """Hashes of all windows of `length` tokens, [W]: multilinear over mixed ids, modulo 2^64."""
     windows = max(0, len(tokens_T) - length + 1)
     hashes_W = np.zeros(windows, dtype=np.uint64)
     mixed_T = _mix(np.asarray(tokens_T).astype(np.uint64))
-    factors = _mix(np.arange(1_000_003, 1_000_003 + length, dtype=np.uint64)) | np.uint64(1)
+    # odd factors, one for each place of the window
+    places = np.arange(length, dtype=np.uint64) + np.uint64(1_000_003)
+    factors = _mix(places) | np.uint64(1)
     for i in range(length if windows else 0):
         hashes_W += mixed_T[i : i + windows] * factors[i]
     return hashes_W
 
 
-def _ngram_hashes(tokens_T: NDArray[np.int64], end: int, length: int) -> NDArray[np.uint64]:
+def _ngram_hashes(tokens_T: NDArray[np.int64], end: int, length: int) -> Hashes:
     """Hashes of the windows in which no document ends."""
     hashes_W = window_hashes(tokens_T, length)
     ends_T = np.concatenate([[0], np.cumsum(tokens_T == end)])
     # as many ends before the window as before what follows it
-    whole_W: NDArray[np.bool_] = ends_T[length:] == ends_T[: len(hashes_W)]
-    return hashes_W[whole_W]
+    before_W = ends_T[: len(hashes_W)]
+    kept: Hashes = hashes_W[ends_T[length:] == before_W]
+    return kept
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(values: Hashes) -> Hashes:
     """SplitMix64's output function (Steele et al. 2014): spreads small ids over all 64 bits."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
     values ^= values >> np.uint64(31)
     return values

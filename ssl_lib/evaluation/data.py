@@ -66,16 +66,19 @@ class EvaluationData:
     def open(cls, settings: Settings, root: Path, encoding: tiktoken.Encoding) -> EvaluationData:
         """Those of a project. Raises UserError if `corpus` or `tokenize` has not run."""
         train = TokenStore.open(root / "data" / "tokenized" / "train")
-        numbers = train.numbers[:: 1 + len(train.numbers) // MOST_VALUES]
+        # every so many numbers of the whole split
+        step = 1 + len(train.numbers) // MOST_VALUES
+        values = np.array(train.numbers[::step]["value"], dtype=np.float64)
         raw = root / "data" / "raw"
+        test_texts = islice(RawTexts(raw / "test.jsonl"), MOST_TEXTS)
         return cls(
             settings=settings.evaluation,
             seed=settings.seed,
             encoding=encoding,
             training_tokens=train.tokens,
-            training_values=np.array(numbers["value"], dtype=np.float64),
+            training_values=values,
             training_texts=RawTexts(raw / "train.jsonl"),
-            test_texts=list(islice(RawTexts(raw / "test.jsonl"), MOST_TEXTS)),
+            test_texts=list(test_texts),
         )
 
     @property
@@ -92,7 +95,6 @@ class EvaluationData:
         """Counts of training tokens, where wanted: baselines of whatever a likelihood decides."""
         if not self.with_baselines:
             return {}
-        return {
-            "unigram_counts": count_ngrams(self.training_tokens, self.encoding, order=1),
-            "ngram_counts": count_ngrams(self.training_tokens, self.encoding),
-        }
+        unigrams = count_ngrams(self.training_tokens, self.encoding, order=1)
+        ngrams = count_ngrams(self.training_tokens, self.encoding)
+        return {"unigram_counts": unigrams, "ngram_counts": ngrams}

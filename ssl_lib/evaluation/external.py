@@ -15,11 +15,10 @@ import numpy as np
 
 from ssl_lib.config import EvaluationSettings, ExternalTask
 from ssl_lib.evaluation.base import EvaluationTask, ModelPair
-from ssl_lib.evaluation.comparison import TaskResult
-from ssl_lib.evaluation.contamination import shared_ngrams
+from ssl_lib.evaluation.comparison import Details, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.held_out_text import DOCUMENTS, HeldOutText, beginning
-from ssl_lib.evaluation.items import clean_places
+from ssl_lib.evaluation.items import clean_places, shared_with_training
 from ssl_lib.evaluation.numerical_reasoning import GeneratedChoice, Questions, estimate_of
 from ssl_lib.evaluation.readers import (
     EvaluationFileError,
@@ -37,8 +36,6 @@ from ssl_lib.evaluation.token_classification import (
     SpanClassification,
     from_sentences,
 )
-from ssl_lib.tokens.encodings import encode
-from ssl_lib.tokens.vocabulary import special_ids
 
 # of the sentences of a CoNLL file that stands alone; the rest is asked
 LEARN_SHARE, CHOOSE_SHARE = 0.6, 0.2
@@ -70,7 +67,8 @@ def read_external(settings: EvaluationSettings, root: Path, seed: int) -> list[E
     """
     found = []
     for one in settings.external:
-        path, most = root / one.path, one.items or settings.items
+        path = root / one.path
+        most = one.items or settings.items
         if one.task == "token_classification":
             found.append(_read_tagged(one, root, most, seed))
             continue
@@ -99,31 +97,27 @@ def evaluate_external(
     Raises EvaluationFileError for a file that holds too little to ask anything.
     """
     texts = {one.settings.name: one.texts for one in external}
-    ids = {name: [encode(data.encoding, text) for text in group] for name, group in texts.items()}
-    found = shared_ngrams(ids, data.training_tokens, special_ids(data.encoding).end)
+    found = shared_with_training(texts, data)
     results = {}
     for one in external:
-        contamination = found[one.settings.name]
+        settings = one.settings
+        contamination = found[settings.name]
         kept = [one.items[place] for place in clean_places(contamination.flags)]
         try:
             task, items = _asked(one, kept)
             result = task.run(pair, data, items)
         except ValueError as error:
-            path, name = one.settings.path, one.settings.task
-            raise EvaluationFileError(f"{path}: cannot be evaluated as {name}: {error}") from None
-        result.details["file"] = {
-            "task": one.settings.task,
-            "path": one.settings.path,
-            "of": one.of,
-            "repeated": one.repeated,
-            "asked": len(kept),
-            "contamination": contamination.counts(),
-        }
-        results[one.settings.name] = result
+            told = f"cannot be evaluated as {settings.task}: {error}"
+            raise EvaluationFileError(f"{settings.path}: {told}") from None
+        file: Details = {"task": settings.task, "path": settings.path, "of": one.of}
+        file |= {"repeated": one.repeated, "asked": len(kept)}
+        file["contamination"] = contamination.counts()
+        result.details["file"] = file
+        results[settings.name] = result
     return results
 
 
-def external_metrics(result: TaskResult) -> dict[str, Any]:
+def external_metrics(result: TaskResult) -> Details:
     """Summary of a file's task, with where it comes from and what belongs beside it."""
     details = result.details
     metrics = result.summary() | dict(details["file"])
@@ -137,26 +131,31 @@ def external_metrics(result: TaskResult) -> dict[str, Any]:
 
 def evenly(items: Sequence[Item], most: int) -> list[Item]:
     """At most `most` items, evenly from the first to the last."""
-    count = min(most, len(items))
-    return [items[number * len(items) // count] for number in range(count)]
+    size = len(items)
+    count = min(most, size)
+    return [items[number * size // count] for number in range(count)]
 
 
 def _asked(one: External, items: list[Any]) -> tuple[EvaluationTask[Any, Any], Any]:
     """The task of a file, and its items. Raises ValueError where there is nothing to learn."""
-    about, cue = TASKS[one.settings.task], one.settings.cue
-    if one.settings.task == "token_classification":
-        outside = one.settings.outside or None
-        parts = [from_sentences(part, outside) for part in (one.learn, one.choose, items)]
+    settings, name = one.settings, one.settings.task
+    about = TASKS[name]
+    if name == "token_classification":
+        outside = settings.outside or None
+        groups = (one.learn, one.choose, items)
+        parts = [from_sentences(sentences, outside) for sentences in groups]
         if not all(len(part.labels) for part in parts):
             raise ValueError("every part needs a word whose label is not the one outside")
         return SpanClassification(about), ProbeItems(*parts)
-    if one.settings.task == "semantic_similarity":
+    if name == "semantic_similarity":
         return SentencePairs(about), items
-    if one.settings.task == "next_token_prediction":
-        return HeldOutText(TASKS["held_out_text"]), items
+    if name == "next_token_prediction":
+        any_text = TASKS["held_out_text"]
+        return HeldOutText(any_text), items
     if isinstance(items[0], Question):
-        return Questions(about, cue), items
-    return GeneratedChoice(about), [item._replace(prompt=item.prompt + cue) for item in items]
+        return Questions(about, settings.cue), items
+    asked = [item._replace(prompt=item.prompt + settings.cue) for item in items]
+    return GeneratedChoice(about), asked
 
 
 def _read_tagged(one: ExternalTask, root: Path, most: int, seed: int) -> External:
@@ -169,7 +168,8 @@ def _read_tagged(one: ExternalTask, root: Path, most: int, seed: int) -> Externa
     if not one.train:
         learn, choose, test = _dealt(test, (LEARN_SHARE, CHOOSE_SHARE), seed)
     elif one.validation:
-        learn, choose = read(one.train), read(one.validation)
+        learn = read(one.train)
+        choose = read(one.validation)
     else:
         learn, choose = _dealt(read(one.train), (1 - CHOOSE_SHARE,), seed)
     told = {sentence.text for sentence in (*learn, *choose)}
@@ -179,8 +179,10 @@ def _read_tagged(one: ExternalTask, root: Path, most: int, seed: int) -> Externa
             f"{root / one.path}: holds too few different sentences "
             "to learn from, to choose by and to ask"
         )
+    # as many sentences as hold LEARNED_WORDS words, if there are more
     words = sum(len(sentence.words) for sentence in learn)
-    learn = evenly(learn, max(1, len(learn) * LEARNED_WORDS // max(words, LEARNED_WORDS)))
+    sentences = len(learn) * LEARNED_WORDS // max(words, LEARNED_WORDS)
+    learn = evenly(learn, max(1, sentences))
     items = evenly(kept, most)
     return External(
         settings=one,
@@ -197,7 +199,11 @@ def _dealt(
     sentences: Sequence[TaggedSentence], shares: Sequence[float], seed: int
 ) -> list[list[TaggedSentence]]:
     """Sentences dealt at random, but always the same way, in parts of given shares and a rest."""
-    order = np.random.default_rng(seed).permutation(len(sentences))
-    borders = np.cumsum([int(share * len(sentences)) for share in shares])
-    parts = np.split(order, borders)
-    return [[sentences[place] for place in np.sort(part).tolist()] for part in parts]
+    size = len(sentences)
+    order = np.random.default_rng(seed).permutation(size)
+    borders = np.cumsum([int(share * size) for share in shares])
+    parts = []
+    for places in np.split(order, borders):
+        # in the order of the file
+        parts.append([sentences[place] for place in sorted(places.tolist())])
+    return parts

@@ -7,24 +7,29 @@ intervals. Legend: N texts, T tokens of a text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.evaluation.base import EvaluatedModel, EvaluationTask, ModelPair, Predictions
-from ssl_lib.evaluation.comparison import Scores, TaskResult
+from ssl_lib.evaluation.base import (
+    Answered,
+    Baselines,
+    EvaluatedModel,
+    EvaluationTask,
+    Predictions,
+    Texts,
+    inside,
+)
+from ssl_lib.evaluation.comparison import Details, Scores, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
-from ssl_lib.evaluation.next_token_prediction import accuracy, bits_per_byte, inside_numbers
+from ssl_lib.evaluation.next_token_prediction import Masks, accuracy, bits_per_byte
 from ssl_lib.numbers import find_numbers
 
 DOCUMENTS = 200  # of the corpus that are asked, each from its beginning
 CHARACTERS = 2_000  # of each of them at most, so that books cost no more than letters
 
-Texts = Sequence[str]
 
-
-class HeldOutText(EvaluationTask[Texts, Sequence[Predictions]]):
+class HeldOutText(EvaluationTask[Texts, Predictions]):
     """Bits per byte; top-1 accuracy on all tokens and on those inside numbers is in the details."""
 
     def items(self, data: EvaluationData) -> Texts:
@@ -43,49 +48,49 @@ class HeldOutText(EvaluationTask[Texts, Sequence[Predictions]]):
         """As many whatever the settings."""
         return DOCUMENTS
 
-    def answer(self, model: EvaluatedModel, items: Texts) -> Sequence[Predictions]:
-        """Teacher-forced predictions."""
+    def answer(self, model: EvaluatedModel, items: Texts) -> Predictions:
+        """Each token predicted from the true ones before it."""
         return model.next_token_ranks(items)
 
-    def score(self, items: Texts, answers: Sequence[Predictions]) -> Scores:
+    def score(self, items: Texts, answers: Predictions) -> Scores:
         """Bits of each text, over its bytes."""
         return bits_per_byte(items, answers)
 
-    def baselines(
-        self, data: EvaluationData, items: Texts
-    ) -> Mapping[str, Sequence[Predictions] | float]:
+    def baselines(self, data: EvaluationData, items: Texts) -> Baselines[Predictions]:
         """The bits that counts of training tokens give."""
         return {name: counts.next_token_ranks(items) for name, counts in data.ngrams.items()}
 
-    def details(
-        self,
-        pair: ModelPair,
-        data: EvaluationData,
-        items: Texts,
-        answers: Mapping[str, Sequence[Predictions]],
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[Texts, Predictions]) -> Details:
         """Accuracy and number of positions by kind, and the bytes of all texts."""
-        both = answers["before"], answers["after"]
-        pairs = list(zip(items, answers["after"], strict=True))
-        masks = {
-            "all": [np.ones(len(predicted.correct), dtype=bool) for _, predicted in pairs],
-            "numbers": [inside_numbers(given, text, find_numbers(text)) for text, given in pairs],
-        }
-        found: dict[str, Any] = {"accuracy": {}, "positions": {}}
+        before = asked.answers["before"]
+        after = asked.answers["after"]
+        masks: Masks = {"all": [], "numbers": []}
+        for text, predicted in zip(asked.items, after, strict=True):
+            numbers = [(number.start, number.end) for number in find_numbers(text)]
+            mask_T = inside(predicted.spans, text, numbers)
+            masks["numbers"].append(mask_T)
+            masks["all"].append(np.ones_like(mask_T))
+        found: Details = {"accuracy": {}, "positions": {}}
         for kind, kept in masks.items():
-            before, after = (accuracy(given, kept) for given in both)
-            found["positions"][kind] = after.count
-            if after.count:
-                found["accuracy"][kind] = pair.resampling.paired(before, after)._asdict()
-        return found | {"bytes": sum(len(text.encode("utf-8", "replace")) for text in items)}
+            scores = accuracy(after, kept)
+            found["positions"][kind] = scores.count
+            if scores.count:
+                pair = asked.pair.resampling.paired(accuracy(before, kept), scores)
+                found["accuracy"][kind] = pair._asdict()
+        # a text of a file may hold half a surrogate pair
+        encoded = [text.encode("utf-8", "replace") for text in asked.items]
+        found["bytes"] = sum(map(len, encoded))
+        return found
 
-    def metrics(self, results: Mapping[str, TaskResult]) -> dict[str, Any]:
+    def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """Bits per byte, and accuracy on all positions and inside numbers."""
         result = results[self.task.name]
         right = result.details["accuracy"]
         row = {"documents": result.n, "bytes": result.details["bytes"]}
-        shares = {"accuracy": right["all"], "accuracy_on_numbers": right.get("numbers", {})}
-        return {self.task.name: row | {"bits_per_byte": result.summary()} | shares}
+        row["bits_per_byte"] = result.summary()
+        row["accuracy"] = right["all"]
+        row["accuracy_on_numbers"] = right.get("numbers", {})
+        return {self.task.name: row}
 
 
 def beginning(text: str, characters: int = CHARACTERS) -> str:

@@ -5,7 +5,7 @@ Each downstream task says what it may ask; the training tokens are read once for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_lib.evaluation.base import EvaluationTask
-from ssl_lib.evaluation.contamination import shared_ngrams, stated
+from ssl_lib.evaluation.comparison import Details
+from ssl_lib.evaluation.contamination import Contamination, shared_ngrams, stated
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
@@ -21,6 +22,7 @@ from ssl_lib.tokens.vocabulary import special_ids
 Tasks = Mapping[str, EvaluationTask[Any, Any]]
 
 DOCUMENTS = "held_out_text"  # the task whose items are the corpus's own documents
+ROWS = {DOCUMENTS: "held_out_documents"}  # rows of the table that are not called as their task
 
 
 class TestItems(NamedTuple):
@@ -30,8 +32,8 @@ class TestItems(NamedTuple):
     losses are taken on them.
     """
 
-    by_task: dict[str, Any]
-    contamination: dict[str, dict[str, Any]]
+    by_task: Details
+    contamination: dict[str, Details]
     unseen: list[int]
 
 
@@ -42,30 +44,45 @@ def draw_items(tasks: Tasks, data: EvaluationData) -> TestItems:
     are left. Where nothing is left (a corpus made of the very same documents) all are asked, and
     the row says so by `asked` being `texts`.
     """
-    drawn = {name: task.items(data) for name, task in tasks.items() if task.checked}
-    texts = {name: tasks[name].texts(items) for name, items in drawn.items()}
-    ids = {name: [encode(data.encoding, text) for text in group] for name, group in texts.items()}
-    end = special_ids(data.encoding).end
-    found = shared_ngrams(ids, data.training_tokens, end)
-    by_task: dict[str, Any] = {}
-    rows: dict[str, dict[str, Any]] = {}
+    checked = {name: task for name, task in tasks.items() if task.checked}
+    drawn = {name: task.items(data) for name, task in checked.items()}
+    texts = {name: task.texts(drawn[name]) for name, task in checked.items()}
+    found = shared_with_training(texts, data)
+    by_task: Details = {}
+    rows: dict[str, Details] = {}
     unseen: list[int] = []
-    for name, items in drawn.items():
-        task, flags, row = tasks[name], found[name].flags, found[name].counts()
+    for name, task in checked.items():
+        flags = found[name].flags
+        row = found[name].counts()
         if task.also_as_sentences:
             told = stated(texts[name], data.training_texts)
-            flags, row["stated_in_training"] = flags | told, int(told.sum())
+            flags = flags | told
+            row["stated_in_training"] = int(told.sum())
         clean = clean_places(flags)
         kept = clean[: task.wanted(data.settings)]
-        by_task[name] = task.selected(items, kept)
+        row["asked"] = len(kept)
+        by_task[name] = task.selected(drawn[name], kept)
         if name == DOCUMENTS:
-            unseen, row["for_losses"] = clean, len(clean)
-        rows["held_out_documents" if name == DOCUMENTS else name] = row | {"asked": len(kept)}
-    checked = replace(data, cleared=by_task)
+            unseen = clean
+            row["for_losses"] = len(clean)
+        rows[ROWS.get(name, name)] = row
+    # the other tasks make their items of these
+    cleared = replace(data, cleared=by_task)
     for name, task in tasks.items():
         if not task.checked:
-            by_task[name] = task.items(checked)
+            by_task[name] = task.items(cleared)
     return TestItems(by_task, rows, unseen)
+
+
+def shared_with_training(
+    texts: Mapping[str, Sequence[str]], data: EvaluationData
+) -> dict[str, Contamination]:
+    """How much of each group of texts stands in the training split, in one pass over it."""
+    ids = {}
+    for name, group in texts.items():
+        ids[name] = [encode(data.encoding, text) for text in group]
+    end = special_ids(data.encoding).end
+    return shared_ngrams(ids, data.training_tokens, end)
 
 
 def clean_places(flags: NDArray[np.bool_]) -> list[int]:

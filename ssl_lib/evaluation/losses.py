@@ -5,8 +5,7 @@ The sequences are packed from documents that share no 13-gram of tokens with tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.errors import UserError
+from ssl_lib.evaluation.comparison import Details
 from ssl_lib.objectives.held_out import held_out_batches, held_out_losses
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.store import TokenStore
@@ -31,7 +31,8 @@ class ChosenDocuments(PackedSequences):
     def __init__(self, store: TokenStore, context: int, chosen: NDArray[np.int64]) -> None:
         super().__init__(store, context, seed=0, shuffle=False)
         self.chosen = chosen
-        self.sequences_per_epoch = int(self.lengths[chosen].sum()) // context
+        tokens = int(self.lengths[chosen].sum())
+        self.sequences_per_epoch = tokens // context
         if self.sequences_per_epoch < 1:
             raise UserError(
                 f"the {len(chosen)} held-out documents hold less than one sequence of "
@@ -40,7 +41,9 @@ class ChosenDocuments(PackedSequences):
             )
 
     def _draw_order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return self.chosen, np.concatenate([[0], np.cumsum(self.lengths[self.chosen])])
+        # where each document begins, and where the last one ends
+        ends = np.cumsum(self.lengths[self.chosen])
+        return self.chosen, np.concatenate([[0], ends])
 
 
 def chosen_batches(
@@ -62,35 +65,36 @@ def losses_of(model: Predictor, batches: Sequence[Batch]) -> dict[str, dict[str,
 
 def compare_losses(
     before: Predictor, after: Predictor, batches: Sequence[Batch]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Details]:
     """By objective `before`, `after`, `reduction` as a share of before, and the same of `parts`.
 
     The contrastive row is NT-Xent over tokens and sentences, so that it compares with the guide's;
     its other parts stand in `parts`, and the whole objective in `total`. Both models are measured
     at the same fixed temperature.
     """
-    first, last = losses_of(before, batches), losses_of(after, batches)
-    compared: dict[str, dict[str, Any]] = {}
+    first = losses_of(before, batches)
+    last = losses_of(after, batches)
+    compared: dict[str, Details] = {}
     for name, values in last.items():
-        parts = {
-            part: {"before": first[name][part], "after": value}
-            for part, value in values.items()
-            if part != "loss"
-        }
-        compared[name] = _reduced(first[name]["loss"], values["loss"]) | {"parts": parts}
+        before_values = first[name]
+        row = _reduced(before_values["loss"], values["loss"])
+        row["parts"] = {}
+        for part, value in values.items():
+            if part != "loss":
+                row["parts"][part] = {"before": before_values[part], "after": value}
+        compared[name] = row
+    # the weighted parts of NT-Xent in place of the whole
+    whole = compared["contrastive"]
     weights = after.objectives["contrastive"].part_weights()
-    contrastive = compared["contrastive"]
-    total = {key: contrastive[key] for key in ("before", "after", "reduction")}
-    ntxent = (_ntxent(contrastive["parts"], weights, when) for when in ("before", "after"))
-    compared["contrastive"] = contrastive | _reduced(*ntxent) | {"total": total}
+    sums = []
+    for when in ("before", "after"):
+        parts = (weights[part] * whole["parts"][part][when] for part in NTXENT_PARTS)
+        sums.append(sum(parts))
+    total = {key: whole[key] for key in ("before", "after", "reduction")}
+    compared["contrastive"] = _reduced(*sums) | {"parts": whole["parts"], "total": total}
     return compared
 
 
-def _ntxent(parts: Mapping[str, Any], weights: Mapping[str, float], when: str) -> float:
-    """The weighted parts of NT-Xent alone."""
-    return sum(weights[part] * float(parts[part][when]) for part in NTXENT_PARTS)
-
-
-def _reduced(before: float, after: float) -> dict[str, float]:
+def _reduced(before: float, after: float) -> Details:
     reduction = 1.0 - after / before if before else 0.0
     return {"before": before, "after": after, "reduction": reduction}

@@ -11,50 +11,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssl_lib.config import EvaluationSettings
 from ssl_lib.evaluation.base import (
+    Answered,
+    Baselines,
     EvaluatedModel,
     EvaluationTask,
-    ModelPair,
     Predictions,
-    Spans,
+    Texts,
     inside,
 )
-from ssl_lib.evaluation.comparison import Scores, TaskResult
+from ssl_lib.evaluation.comparison import Details, Scores, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
+from ssl_lib.evaluation.statistics import Bools
+from ssl_lib.synthetic.document import LabeledDocument
 from ssl_lib.synthetic.items import next_token_documents
+
+Documents = Sequence[LabeledDocument]
+Masks = dict[str, list[Bools]]  # by kind of position, [T] of each text
 
 LN2 = math.log(2.0)
 SPARE = 1.5  # documents drawn for each that is asked, so that contaminated ones can be left out
 EXAMPLES = 12
-Masks = Mapping[str, list[NDArray[np.bool_]]]
 
 
-class DeterministicDocument(Protocol):
-    """A text with the spans of what can be predicted from the text before it."""
-
-    @property
-    def text(self) -> str:
-        """The text."""
-
-    @property
-    def numbers(self) -> Sequence[Any]:
-        """Its numbers, with `start` and `end`."""
-
-    @property
-    def deterministic(self) -> Spans:
-        """Spans of characters."""
-
-
-Documents = Sequence[DeterministicDocument]
-
-
-class NextTokenPrediction(EvaluationTask[Documents, Sequence[Predictions]]):
+class NextTokenPrediction(EvaluationTask[Documents, Predictions]):
     """Accuracy on the deterministic positions of labeled documents.
 
     All positions, numbers and bits per byte are in the details. Raises ValueError if no position is
@@ -63,112 +47,106 @@ class NextTokenPrediction(EvaluationTask[Documents, Sequence[Predictions]]):
 
     def items(self, data: EvaluationData) -> Documents:
         """Documents as in the corpus, with facts of split `test`."""
-        spare = int(SPARE * self.wanted(data.settings))
-        return next_token_documents(spare, data.seed, "test")
+        drawn = int(SPARE * self.wanted(data.settings))
+        return next_token_documents(drawn, data.seed, "test")
 
     def wanted(self, settings: EvaluationSettings) -> int:
         """Half as many documents as other tasks have items: each has several positions."""
         return max(10, settings.items // 2)
 
-    def answer(self, model: EvaluatedModel, items: Documents) -> Sequence[Predictions]:
-        """Teacher-forced predictions."""
-        return model.next_token_ranks([document.text for document in items])
+    def answer(self, model: EvaluatedModel, items: Documents) -> Predictions:
+        """Each token predicted from the true ones before it."""
+        return model.next_token_ranks(self.texts(items))
 
-    def score(self, items: Documents, answers: Sequence[Predictions]) -> Scores:
+    def score(self, items: Documents, answers: Predictions) -> Scores:
         """Right tokens of each document, over its deterministic positions."""
-        masks = position_masks(items, answers)["determined"]
-        if not any(mask_T.any() for mask_T in masks):
+        scores = accuracy(answers, position_masks(items, answers)["determined"])
+        if not scores.count:
             raise ValueError("no document has a deterministic position")
-        return accuracy(answers, masks)
+        return scores
 
-    def baselines(
-        self, data: EvaluationData, items: Documents
-    ) -> Mapping[str, Sequence[Predictions] | float]:
+    def baselines(self, data: EvaluationData, items: Documents) -> Baselines[Predictions]:
         """What counts of training tokens find most probable."""
-        texts = [document.text for document in items]
+        texts = self.texts(items)
         return {name: counts.next_token_ranks(texts) for name, counts in data.ngrams.items()}
 
-    def details(
-        self,
-        pair: ModelPair,
-        data: EvaluationData,
-        items: Documents,
-        answers: Mapping[str, Sequence[Predictions]],
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[Documents, Predictions]) -> Details:
         """Accuracy by kind of position, with that of the baselines, bits per byte, and examples."""
-        after = answers["after"]
-        texts = [document.text for document in items]
-        masks = position_masks(items, after)
-        found: dict[str, Any] = {"accuracy": {}, "positions": {}, "baselines": {}}
+        texts = self.texts(asked.items)
+        after = asked.answers["after"]
+        resampling = asked.pair.resampling
+        masks = position_masks(asked.items, after)
+        found: Details = {"accuracy": {}, "positions": {}, "baselines": {}}
         for kind, kept in masks.items():
-            found["positions"][kind] = int(sum(mask_T.sum() for mask_T in kept))
-            if not found["positions"][kind]:
+            scores = {name: accuracy(given, kept) for name, given in asked.answers.items()}
+            last = scores.pop("after")
+            found["positions"][kind] = last.count
+            if not last.count:
                 continue
-            scores = {name: accuracy(given, kept) for name, given in answers.items()}
-            pairs = pair.resampling.all_paired(scores, scores.pop("after"))
+            # before and the baselines, each against the trained model
+            pairs = resampling.all_paired(scores, last)
             found["accuracy"][kind] = pairs.pop("before")._asdict()
-            found["baselines"][kind] = {name: one.before for name, one in pairs.items()}
-        bits = [bits_per_byte(texts, answers[name]) for name in ("before", "after")]
-        return found | {
-            "bits_per_byte": pair.resampling.paired(*bits)._asdict(),
-            "documents": len(texts),
-            "examples": _examples(items, after, masks["determined"]),
-        }
+            found["baselines"][kind] = {name: pair.before for name, pair in pairs.items()}
+        before_bits = bits_per_byte(texts, asked.answers["before"])
+        after_bits = bits_per_byte(texts, after)
+        found["bits_per_byte"] = resampling.paired(before_bits, after_bits)._asdict()
+        found["documents"] = len(texts)
+        found["examples"] = _examples(texts, after, masks["determined"])
+        return found
 
-    def metrics(self, results: Mapping[str, TaskResult]) -> dict[str, Any]:
+    def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """Bits per byte of the same documents."""
-        return {"bits_per_byte": results[self.task.name].details["bits_per_byte"]}
+        result = results[self.task.name]
+        return {"bits_per_byte": result.details["bits_per_byte"]}
 
 
-def position_masks(documents: Documents, predictions: Sequence[Predictions]) -> Masks:
+def position_masks(documents: Documents, predictions: Predictions) -> Masks:
     """Which tokens [T] of each document are deterministic, all, and those inside numbers."""
-    pairs = list(zip(documents, predictions, strict=True))
-    return {
-        "determined": [inside(p.spans, d.text, d.deterministic) for d, p in pairs],
-        "all": [np.ones(len(p.correct), dtype=bool) for p in predictions],
-        "numbers": [inside_numbers(p, d.text, d.numbers) for d, p in pairs],
-    }
+    masks: Masks = {"determined": [], "all": [], "numbers": []}
+    for document, predicted in zip(documents, predictions, strict=True):
+        numbers = [(number.start, number.end) for number in document.numbers]
+        for kind, spans in (("determined", document.deterministic), ("numbers", numbers)):
+            mask_T = inside(predicted.spans, document.text, spans)
+            masks[kind].append(mask_T)
+        masks["all"].append(np.ones_like(predicted.correct))
+    return masks
 
 
-def inside_numbers(
-    predictions: Predictions, text: str, numbers: Sequence[Any]
-) -> NDArray[np.bool_]:
-    """Which tokens [T] lie inside one of the numbers, which have `start` and `end`."""
-    return inside(predictions.spans, text, [(number.start, number.end) for number in numbers])
-
-
-def accuracy(predictions: Sequence[Predictions], masks: Sequence[NDArray[np.bool_]]) -> Scores:
+def accuracy(predictions: Predictions, masks: Sequence[Bools]) -> Scores:
     """How many of the masked tokens of each document are right, over how many there are."""
-    pairs = zip(predictions, masks, strict=True)
-    hits = [int(np.asarray(p.correct)[mask_T].sum()) for p, mask_T in pairs]
-    sizes = np.array([int(mask_T.sum()) for mask_T in masks])
-    return Scores(np.array(hits), denominators=sizes, count=int(sizes.sum()))
+    hits = []
+    sizes = []
+    for predicted, mask_T in zip(predictions, masks, strict=True):
+        hits.append(int(predicted.correct[mask_T].sum()))
+        sizes.append(int(mask_T.sum()))
+    return Scores(np.array(hits), denominators=np.array(sizes), count=sum(sizes))
 
 
-def bits_per_byte(texts: Sequence[str], predictions: Sequence[Predictions]) -> Scores:
+def bits_per_byte(texts: Texts, predictions: Predictions) -> Scores:
     """Bits of the tokens of each text over their UTF-8 bytes: comparable between vocabularies.
 
     Only bytes of predicted tokens count: those of a first token that is not predicted do not.
     """
-    bits, sizes = [], []
+    bits = []
+    sizes = []
     for text, predicted in zip(texts, predictions, strict=True):
-        start = int(np.asarray(predicted.spans)[0, 0]) if len(predicted.spans) else len(text)
+        # a text of one token has none that is predicted
+        start = int(predicted.spans[0, 0]) if len(predicted.spans) else len(text)
         sizes.append(len(text[start:].encode("utf-8", "replace")))
-        bits.append(float(np.sum(predicted.nll, dtype=np.float64)) / LN2)
+        nats = float(np.sum(predicted.nll, dtype=np.float64))
+        bits.append(nats / LN2)
     return Scores(np.array(bits), denominators=np.array(sizes), count=len(texts))
 
 
-def _examples(
-    documents: Documents,
-    predictions: Sequence[Predictions],
-    masks: Sequence[NDArray[np.bool_]],
-) -> list[dict[str, Any]]:
+def _examples(texts: Texts, predictions: Predictions, masks: Sequence[Bools]) -> list[Details]:
     """Documents with the deterministic tokens that were missed (spans), wrong ones first."""
-    wrong: list[dict[str, Any]] = []
-    right: list[dict[str, Any]] = []
-    for document, predicted, mask_T in zip(documents, predictions, masks, strict=True):
-        missed = np.asarray(predicted.spans)[mask_T & ~np.asarray(predicted.correct)].tolist()
-        row = {"text": document.text, "missed": missed, "positions": int(mask_T.sum())}
-        if row["positions"]:
+    wrong: list[Details] = []
+    right: list[Details] = []
+    for text, predicted, mask_T in zip(texts, predictions, masks, strict=True):
+        missed = predicted.spans[mask_T & ~predicted.correct].tolist()
+        positions = int(mask_T.sum())
+        if positions:
+            row = {"text": text, "missed": missed, "positions": positions}
             (wrong if missed else right).append(row)
-    return wrong[: EXAMPLES // 2] + right[: EXAMPLES // 2]
+    few = EXAMPLES // 2
+    return wrong[:few] + right[:few]

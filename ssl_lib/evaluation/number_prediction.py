@@ -15,17 +15,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_lib.evaluation.base import EvaluatedModel, EvaluationTask, ModelPair
-from ssl_lib.evaluation.comparison import Resampling, Scores, TaskResult
+from ssl_lib.evaluation.base import (
+    Answered,
+    Baselines,
+    EvaluatedModel,
+    EvaluationTask,
+    shortest_first,
+)
+from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.next_token_prediction import Documents
-from ssl_lib.evaluation.statistics import Floats, mean_interval
+from ssl_lib.evaluation.statistics import Bools, Floats, Integers, mean_interval
 from ssl_lib.numbers import find_numbers
 from ssl_lib.numbers.scale import RESOLUTION, to_scale
 
 INTERVALS = (0.1, 0.3, 0.5, 0.7, 0.9)
 # their ends are the quantiles 0.05, 0.15 … 0.95: the midpoint rule for CRPS
-LEVELS = tuple(sorted([(1 - p) / 2 for p in INTERVALS] + [(1 + p) / 2 for p in INTERVALS]))
+LEVELS = (
+    *((1 - p) / 2 for p in reversed(INTERVALS)),
+    *((1 + p) / 2 for p in INTERVALS),
+)
 EXAMPLES = 12
 
 
@@ -38,8 +47,8 @@ class NextNumbers(NamedTuple):
     prompts: list[str]
     values: Floats
     shown: list[str]
-    deterministic: NDArray[np.bool_]
-    owner: NDArray[np.int64]
+    deterministic: Bools
+    owner: Integers
 
 
 class Forecasts(NamedTuple):
@@ -61,56 +70,49 @@ class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
 
     def answer(self, model: EvaluatedModel, items: NextNumbers) -> Forecasts:
         """Median and quantiles of the number that follows each prompt."""
-        prompts = items.prompts
-        order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        ordered = [prompts[place] for place in order]
-        point_N, quantiles_NQ = np.empty(len(prompts)), np.empty((len(prompts), len(LEVELS)))
+        count = len(items.prompts)
+        order = shortest_first(items.prompts)
+        ordered = [items.prompts[place] for place in order]
+        point_N = np.empty(count)
+        quantiles_NQ = np.empty((count, len(LEVELS)))
         predicted = model.predict_numbers(ordered, intervals=INTERVALS)
         for place, one in zip(order, predicted, strict=True):
             ends = [end for interval in INTERVALS for end in one.intervals[interval]]
-            point_N[place], quantiles_NQ[place] = one.value, np.sort(ends)
+            point_N[place] = one.value
+            quantiles_NQ[place] = np.sort(ends)
         return Forecasts(point_N, quantiles_NQ)
 
     def score(self, items: NextNumbers, answers: Forecasts) -> Scores:
         """Absolute errors; the numbers of one document are resampled together."""
         return Scores(absolute_error(answers, items.values), groups=items.owner)
 
-    def baselines(
-        self, data: EvaluationData, items: NextNumbers
-    ) -> Mapping[str, Forecasts | float]:
+    def baselines(self, data: EvaluationData, items: NextNumbers) -> Baselines[Forecasts]:
         """The quantiles of all numbers of the training split, whatever the text."""
-        count = len(items.values)
-        known = data.training_values[np.isfinite(data.training_values)]
+        count, values = len(items.values), data.training_values
+        known = values[np.isfinite(values)]
         if not len(known):
             known = np.zeros(1)
-        quantiles_NQ = np.tile(np.quantile(known, LEVELS), (count, 1))
-        return {"marginal": Forecasts(np.full(count, np.median(known)), quantiles_NQ)}
+        quantiles_Q = np.quantile(known, LEVELS)
+        point_N = np.full(count, np.median(known))
+        return {"marginal": Forecasts(point_N, np.tile(quantiles_Q, (count, 1)))}
 
-    def details(
-        self,
-        pair: ModelPair,
-        data: EvaluationData,
-        items: NextNumbers,
-        answers: Mapping[str, Forecasts],
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[NextNumbers, Forecasts]) -> Details:
         """All measures of all numbers, of those that follow from the text, and of the others."""
-        kinds = {
-            "all": np.ones(len(items.values), dtype=bool),
-            "determined": items.deterministic,
-            "free": ~items.deterministic,
-        }
-        found: dict[str, Any] = {"examples": _examples(items, answers["after"])}
+        items = asked.items
+        resampling = asked.pair.resampling
+        sure = items.deterministic
+        kinds = {"all": np.ones_like(sure), "determined": sure, "free": ~sure}
+        examples = _examples(items, asked.answers["after"])
+        found: Details = {"examples": examples}
         for name, kept in kinds.items():
             if not kept.any():
                 continue
-            rows = {
-                who: measures(forecasts, items, kept, pair.resampling)
-                for who, forecasts in answers.items()
-            }
-            found[name] = {"n": int(kept.sum()), **rows}
+            found[name] = {"n": int(kept.sum())}
+            for who, forecasts in asked.answers.items():
+                found[name][who] = measures(forecasts, items, kept, resampling)
         return found
 
-    def metrics(self, results: Mapping[str, TaskResult]) -> dict[str, Any]:
+    def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """The result, with the measures of the trained model on all numbers."""
         result = results[self.task.name]
         after = result.details["all"]["after"]
@@ -126,21 +128,22 @@ def next_numbers(documents: Documents, limit: int, seed: int) -> NextNumbers:
     rows = []
     for owner, document in enumerate(documents):
         for number in find_numbers(document.text):
-            prompt = document.text[: number.start]
+            start, end = number.start, number.end
+            prompt = document.text[:start]
+            # not "$5" or "(5": a model might begin with the sign as well
             plain = number.text[:1].isdigit() and np.isfinite(number.value)
             if not (plain and prompt.strip() and prompt.endswith(" ")):
                 continue
-            sure = any(
-                start < number.end and number.start < end for start, end in document.deterministic
-            )
+            spans = document.deterministic
+            sure = any(first < end and start < last for first, last in spans)
             rows.append((prompt, number.value, number.text, sure, owner))
     if not rows:
         raise ValueError("no document holds a number with text before it")
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:limit])
-    prompts, values, shown, sure_N, owners = zip(*(rows[place] for place in chosen), strict=True)
-    return NextNumbers(
-        list(prompts), np.array(values), list(shown), np.array(sure_N), np.array(owners)
-    )
+    order = np.random.default_rng(seed).permutation(len(rows))
+    chosen = [rows[place] for place in np.sort(order[:limit])]
+    prompts, values, shown, sure_N, owners = zip(*chosen, strict=True)
+    columns = (np.array(column) for column in (sure_N, owners))
+    return NextNumbers(list(prompts), np.array(values), list(shown), *columns)
 
 
 def absolute_error(forecasts: Forecasts, values: Floats) -> Floats:
@@ -161,67 +164,85 @@ def crps(forecasts: Forecasts, values: Floats) -> Floats:
     return scores_N
 
 
-def covered(forecasts: Forecasts, values: Floats, interval: float) -> NDArray[np.bool_]:
+def covered(forecasts: Forecasts, values: Floats, interval: float) -> Bools:
     """Which values [N] lie in the central interval; its ends count, within a float32's error."""
     low = LEVELS.index((1 - interval) / 2)
-    low_N, high_N = forecasts.quantiles[:, low], forecasts.quantiles[:, -1 - low]
+    quantiles_QN = forecasts.quantiles.T
+    low_N, high_N = quantiles_QN[low], quantiles_QN[-1 - low]
     slack_N = 1e-6 * np.maximum(np.abs(values), RESOLUTION)
-    return (values >= low_N - slack_N) & (values <= high_N + slack_N)
+    inside_N: Bools = (values >= low_N - slack_N) & (values <= high_N + slack_N)
+    return inside_N
 
 
 def measures(
-    forecasts: Forecasts, numbers: NextNumbers, kept: NDArray[np.bool_], resampling: Resampling
-) -> dict[str, Any]:
+    forecasts: Forecasts, numbers: NextNumbers, kept: Bools, resampling: Resampling
+) -> Details:
     """All measures of one model on the kept numbers, those that matter with an interval."""
-    values, owner = numbers.values[kept], numbers.owner[kept]
+    values = numbers.values[kept]
+    owner = numbers.owner[kept]
     forecasts = Forecasts(forecasts.point[kept], forecasts.quantiles[kept])
+
+    def interval(column_N: NDArray[Any]) -> tuple[float, float]:
+        return mean_interval(column_N, *resampling, owner)
+
+    errors = absolute_error(forecasts, values)
+    scores = crps(forecasts, values)
+    misses = np.abs(forecasts.point - values)
+    within = misses <= 0.01 * np.abs(values)
+    found: Details = {
+        "mean_error_decades": float(errors.mean()),
+        "mean_error_ci95": interval(errors),
+        "median_error_decades": float(np.median(errors)),
+        "within_1_percent": float(within.mean()),
+        "within_1_percent_ci95": interval(within),
+        "crps_decades": float(scores.mean()),
+        "crps_ci95": interval(scores),
+        "coverage": {},
+        "coverage_ci95": {},
+    }
+    for level in INTERVALS:
+        inside = covered(forecasts, values, level)
+        found["coverage"][str(level)] = float(inside.mean())
+        if level in (0.5, 0.9):
+            found["coverage_ci95"][str(level)] = interval(inside)
+    return found | _exponents(forecasts, values, owner, resampling)
+
+
+def _exponents(
+    forecasts: Forecasts, values: Floats, owner: Integers, resampling: Resampling
+) -> Details:
+    """How often the power of ten is right, and how far off the logarithm is, above zero."""
     above = values > 0
-    positive = above & (forecasts.point > 0)
-    true_log, said_log = np.log10(values[positive]), np.log10(forecasts.point[positive])
-    exponents = np.zeros(len(values), dtype=bool)
-    exponents[positive] = np.floor(true_log + 1e-9) == np.floor(said_log + 1e-9)
-    columns: dict[str, NDArray[Any]] = {
-        "mean_error": absolute_error(forecasts, values),
-        "within_1_percent": np.abs(forecasts.point - values) <= 0.01 * np.abs(values),
-        "crps": crps(forecasts, values),
-    }
-    means = {name: float(column.mean()) for name, column in columns.items()}
-    ends = {
-        f"{name}_ci95": mean_interval(column, *resampling, owner)
-        for name, column in columns.items()
-    }
-    coverage = {level: covered(forecasts, values, level) for level in INTERVALS}
-    found: dict[str, Any] = {
-        "mean_error_decades": means["mean_error"],
-        "median_error_decades": float(np.median(columns["mean_error"])),
+    both = above & (forecasts.point > 0)
+    true_log = np.log10(values[both])
+    said_log = np.log10(forecasts.point[both])
+    # log10(1000) may come out a little below 3
+    same_power = np.floor(true_log + 1e-9) == np.floor(said_log + 1e-9)
+    right = np.zeros(len(values), dtype=bool)
+    right[both] = same_power
+    found: Details = {
         "median_log10_error": float("nan"),
         "exponent_accuracy": float("nan"),
         "exponent_accuracy_ci95": None,
-        "within_1_percent": means["within_1_percent"],
-        "crps_decades": means["crps"],
-        "coverage": {str(level): float(inside.mean()) for level, inside in coverage.items()},
-        "coverage_ci95": {
-            str(level): mean_interval(coverage[level], *resampling, owner) for level in (0.5, 0.9)
-        },
     }
-    if positive.any():
+    if both.any():
         misses: Floats = np.abs(true_log - said_log)
         found["median_log10_error"] = float(np.median(misses))
     if above.any():
-        found["exponent_accuracy"] = float(exponents[above].mean())
-        interval = mean_interval(exponents[above], *resampling, owner[above])
+        found["exponent_accuracy"] = float(right[above].mean())
+        interval = mean_interval(right[above], *resampling, owner[above])
         found["exponent_accuracy_ci95"] = interval
-    return found | ends
+    return found
 
 
-def _examples(numbers: NextNumbers, after: Forecasts) -> list[dict[str, Any]]:
+def _examples(numbers: NextNumbers, after: Forecasts) -> list[Details]:
     """The first numbers, with the 90% interval of the trained model."""
     rows = []
     for place, prompt in enumerate(numbers.prompts[:EXAMPLES]):
-        quantiles_Q = after.quantiles[place]
-        row: dict[str, Any] = {"prompt": prompt, "true": numbers.shown[place]}
+        shown = numbers.shown[place]
+        low, *_, high = after.quantiles[place].tolist()
+        row: Details = {"prompt": prompt, "true": shown, "interval": [low, high]}
         row["value"] = float(after.point[place])
-        row["interval"] = [float(quantiles_Q[0]), float(quantiles_Q[-1])]
         row["determined"] = bool(numbers.deterministic[place])
         rows.append(row)
     return rows

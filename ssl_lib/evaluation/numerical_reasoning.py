@@ -10,24 +10,31 @@ Legend: N items, C choices.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl_lib.evaluation.base import (
-    ContinuationScorer,
+    Answered,
+    Baselines,
     EvaluatedModel,
     EvaluationTask,
     ModelPair,
+    Texts,
+    shortest_first,
 )
-from ssl_lib.evaluation.comparison import Scores, TaskResult
+from ssl_lib.evaluation.baselines import NgramModel
+from ssl_lib.evaluation.comparison import Details, Scores, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
-from ssl_lib.evaluation.readers import Question, four_choices
-from ssl_lib.evaluation.statistics import Floats
+from ssl_lib.evaluation.readers import ListQuestion, Question, four_choices
+from ssl_lib.evaluation.statistics import Bools, Floats
 from ssl_lib.evaluation.tasks import Task
 from ssl_lib.numbers import find_numbers
 from ssl_lib.synthetic.items import CHOICE_FAMILIES, ChoiceItem, choice_items
+
+Choices = Sequence[ChoiceItem | ListQuestion]
+Likelihoods = list[Floats]  # of the choices [C], one array an item
 
 EXAMPLES = 12
 GENERATED_TOKENS = 10
@@ -36,136 +43,94 @@ APART = 4  # items with longer numbers, and in held-out templates: a quarter of 
 ESTIMATE = ("before", "after", "before_ci95", "ci95", "difference_ci95", "n")
 
 
-class Choice(Protocol):
-    """A prompt, ways to go on from its last character, and the index of the right one."""
-
-    @property
-    def prompt(self) -> str:
-        """The text so far."""
-
-    @property
-    def choices(self) -> Sequence[str]:
-        """Continuations, such as " 443."."""
-
-    @property
-    def answer(self) -> int:
-        """The place of the right one."""
-
-    @property
-    def family(self) -> str:
-        """The kind of item."""
-
-
-class FourChoice(EvaluationTask[Sequence[Choice], list[Floats]]):
+class FourChoice(EvaluationTask[Choices, Likelihoods]):
     """Accuracy on items with choices; the details have it by family."""
 
     also_as_sentences = True
 
-    def items(self, data: EvaluationData) -> Sequence[Choice]:
+    def items(self, data: EvaluationData) -> Choices:
         """`evaluation.items` on unseen operands, spread over the families."""
         return spread_items(data.settings.items, data.seed)
 
-    def texts(self, items: Sequence[Choice]) -> list[str]:
+    def texts(self, items: Choices) -> list[str]:
         """The true statements."""
         return [item.prompt + item.choices[item.answer] for item in items]
 
-    def answer(self, model: EvaluatedModel, items: Sequence[Choice]) -> list[Floats]:
-        """Log likelihood [C] of each choice."""
+    def answer(self, model: EvaluatedModel, items: Choices) -> Likelihoods:
+        """Log likelihood of each choice."""
         return choice_scores(model, items)
 
-    def score(self, items: Sequence[Choice], answers: list[Floats]) -> Scores:
+    def score(self, items: Choices, answers: Likelihoods) -> Scores:
         """Credit for the right choice."""
         return Scores(credits(items, answers))
 
-    def baselines(
-        self, data: EvaluationData, items: Sequence[Choice]
-    ) -> Mapping[str, list[Floats] | float]:
+    def baselines(self, data: EvaluationData, items: Choices) -> Baselines[Likelihoods]:
         """Chance, and what counts of training tokens find most probable."""
-        chance = float(np.mean([1 / len(item.choices) for item in items]))
+        # a file may have items of three or five choices
+        shares = [1 / len(item.choices) for item in items]
         counted = {name: choice_scores(counts, items) for name, counts in data.ngrams.items()}
-        return {"chance": chance, **counted}
+        return {"chance": float(np.mean(shares)), **counted}
 
-    def details(
-        self,
-        pair: ModelPair,
-        data: EvaluationData,
-        items: Sequence[Choice],
-        answers: Mapping[str, list[Floats]],
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[Choices, Likelihoods]) -> Details:
         """Accuracy by family, and examples."""
-        before_N, after_N = (credits(items, answers[name]) for name in ("before", "after"))
-        return {
-            "families": by_family(pair, items, before_N, after_N),
-            "examples": _examples(items, answers["after"], after_N),
-        }
+        before = self.score(asked.items, asked.answers["before"])
+        after = self.score(asked.items, asked.answers["after"])
+        values = before.values, after.values
+        families = by_family(asked.pair, asked.items, *values)
+        examples = _examples(asked.items, asked.answers["after"], after.values)
+        return {"families": families, "examples": examples}
 
 
 class GeneratedChoice(FourChoice):
     """Four choices, and exact match by generation beside them."""
 
-    def details(
-        self,
-        pair: ModelPair,
-        data: EvaluationData,
-        items: Sequence[Choice],
-        answers: Mapping[str, list[Floats]],
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[Choices, Likelihoods]) -> Details:
         """Beside the families and examples, `exact_match`."""
-        found = super().details(pair, data, items, answers)
-        return found | {"exact_match": exact_match(pair, items)}
+        exact = exact_match(asked.pair, asked.items)
+        return super().details(asked) | {"exact_match": exact}
 
 
 class NumericalReasoning(GeneratedChoice):
     """Items on unseen operands; those with longer numbers and in held-out templates stand apart."""
 
-    def baselines(
-        self, data: EvaluationData, items: Sequence[Choice]
-    ) -> Mapping[str, list[Floats] | float]:
+    def baselines(self, data: EvaluationData, items: Choices) -> Baselines[Likelihoods]:
         """Beside the others, the place where right answers of another split stand most often."""
-        others = [
-            item.answer for item in spread_items(data.settings.items, data.seed, "validation")
-        ]
-        most_frequent = int(np.bincount(others).argmax())
-        choices = [np.arange(len(item.choices)) for item in items]
-        places = [(places_C == most_frequent).astype(np.float64) for places_C in choices]
+        others = spread_items(data.settings.items, data.seed, "validation")
+        counts = np.bincount([item.answer for item in others])
+        most_frequent = int(counts.argmax())
+        places = []
+        for item in items:
+            chosen_C = np.zeros(len(item.choices))
+            chosen_C[most_frequent] = 1.0
+            places.append(chosen_C)
         return {"majority_position": places, **super().baselines(data, items)}
 
-    def details(
-        self,
-        pair: ModelPair,
-        data: EvaluationData,
-        items: Sequence[Choice],
-        answers: Mapping[str, list[Floats]],
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[Choices, Likelihoods]) -> Details:
         """Beside the others, `extrapolation` and `reserved_wordings`."""
-        found = super().details(pair, data, items, answers)
+        found = super().details(asked)
+        data, seed = asked.data, asked.data.seed
         few = max(len(CHOICE_FAMILIES), data.settings.items // APART)
-        apart = {
-            "extrapolation": spread_items(few, data.seed, extrapolate=True),
-            "reserved_wordings": spread_items(few, data.seed, held_out=True),
-        }
-        for name, chosen in apart.items():
-            result = FourChoice(self.task).run(pair, data.without_baselines(), chosen)
+        longer = spread_items(few, seed, extrapolate=True)
+        unseen = spread_items(few, seed, held_out=True)
+        plain = FourChoice(self.task)
+        for name, items in (("extrapolation", longer), ("reserved_wordings", unseen)):
+            result = plain.run(asked.pair, data.without_baselines(), items)
             found[name] = result.summary() | result.details
         return found
 
-    def metrics(self, results: Mapping[str, TaskResult]) -> dict[str, Any]:
+    def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """The two sets apart, and exact match."""
-        result = results[self.task.name]
+        details = results[self.task.name].details
         names = ("extrapolation", "reserved_wordings", "exact_match")
-        return {name: estimate_of(result.details[name]) for name in names}
+        return {name: estimate_of(details[name]) for name in names}
 
 
 class Questions(EvaluationTask[Sequence[Question], list[str]]):
-    """Exact match on questions with one right answer; `cue` is put after each, say " It is"."""
+    """Exact match on questions of a file; `cue` is put after each, say " It is"."""
 
     def __init__(self, task: Task, cue: str = "") -> None:
         super().__init__(task._replace(metric="exact_match"))
         self.cue = cue
-
-    def items(self, data: EvaluationData) -> Sequence[Question]:
-        """None: questions come from files."""
-        return []
 
     def answer(self, model: EvaluatedModel, items: Sequence[Question]) -> list[str]:
         """Greedy continuations."""
@@ -175,50 +140,51 @@ class Questions(EvaluationTask[Sequence[Question], list[str]]):
         """Whether the continuation is the answer, as `bare` reads both."""
         return Scores(_equal(answers, [item.answer for item in items]))
 
-    def baselines(
-        self, data: EvaluationData, items: Sequence[Question]
-    ) -> Mapping[str, list[str] | float]:
+    def baselines(self, data: EvaluationData, items: Sequence[Question]) -> Baselines[list[str]]:
         """Two answers that need no model: the last and the largest number of the question."""
         if not data.with_baselines:
             return {}
-        picks = {"last_number": _last_number, "largest_number": _largest_number}
-        return {name: [pick(item.question) for item in items] for name, pick in picks.items()}
+        last, largest = [], []
+        for item in items:
+            numbers = find_numbers(item.question)
+            known = [number for number in numbers if not np.isnan(number.value)]
+            known.sort(key=lambda number: number.value)
+            last.append(numbers[-1].text if numbers else "")
+            largest.append(known[-1].text if known else "")
+        return {"last_number": last, "largest_number": largest}
 
-    def details(
-        self,
-        pair: ModelPair,
-        data: EvaluationData,
-        items: Sequence[Question],
-        answers: Mapping[str, list[str]],
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[Sequence[Question], list[str]]) -> Details:
         """What was written, and the questions with whole numbers for answers as four choices."""
-        asked = [item._replace(question=item.question + self.cue) for item in items]
-        right_N = self.score(items, answers["after"]).values
-        wrong, right = np.flatnonzero(~right_N).tolist(), np.flatnonzero(right_N).tolist()
-        shown = [*wrong[: EXAMPLES // 2], *right[: EXAMPLES // 2]]
-        said = answers["after"]
-        found: dict[str, Any] = {
-            "answers": [asked[place]._asdict() | {"said": said[place]} for place in shown]
-        }
-        if choices := four_choices(asked, "questions", data.seed):
+        said = asked.answers["after"]
+        questions = [item._replace(question=item.question + self.cue) for item in asked.items]
+        right_N = self.score(asked.items, said).values
+        found: Details = {"answers": []}
+        for place in wrong_then_right(right_N):
+            row = questions[place]._asdict() | {"said": said[place]}
+            found["answers"].append(row)
+        if choices := four_choices(questions, "questions", asked.data.seed):
             task = FourChoice(self.task._replace(metric="accuracy"))
-            result = task.run(pair, data, choices)
+            result = task.run(asked.pair, asked.data, choices)
             found["four_choice"] = result.summary() | result.details
         return found
 
 
-def choice_scores(model: ContinuationScorer, items: Sequence[Choice]) -> list[Floats]:
+def choice_scores(model: EvaluatedModel | NgramModel, items: Choices) -> Likelihoods:
     """Score [C] of each choice of each item, shortest items first through the model."""
-    rows = [(item.prompt, choice) for item in items for choice in item.choices]
-    order = sorted(range(len(rows)), key=lambda row: len(rows[row][0]) + len(rows[row][1]))
-    prompts, continuations = zip(*(rows[row] for row in order), strict=True)
-    scores = np.empty(len(rows), dtype=np.float64)
-    scores[order] = model.log_likelihoods(prompts, continuations)
+    prompts = [item.prompt for item in items for _ in item.choices]
+    choices = [choice for item in items for choice in item.choices]
+    joined = map(str.__add__, prompts, choices)
+    order = shortest_first(list(joined))
+    ordered_prompts = [prompts[place] for place in order]
+    ordered_choices = [choices[place] for place in order]
+    scores = np.empty(len(order))
+    scores[order] = model.log_likelihoods(ordered_prompts, ordered_choices)
+    # one flat list of all choices → one array an item
     ends = np.cumsum([len(item.choices) for item in items])
     return np.split(scores, ends[:-1])
 
 
-def credits(items: Sequence[Choice], scores: Sequence[Floats]) -> Floats:
+def credits(items: Choices, scores: Likelihoods) -> Floats:
     """Credit [N]: 1 if the right choice alone scores highest, 1/k if k tie, else 0.
 
     An item with a score that is not a number has no credit.
@@ -227,11 +193,12 @@ def credits(items: Sequence[Choice], scores: Sequence[Floats]) -> Floats:
     for place, (item, scores_C) in enumerate(zip(items, scores, strict=True)):
         right = scores_C[item.answer]
         if not np.isnan(scores_C).any() and not (scores_C > right).any():
-            credit_N[place] = 1.0 / int((scores_C == right).sum())
+            ties = int((scores_C == right).sum())
+            credit_N[place] = 1.0 / ties
     return credit_N
 
 
-def exact_match(pair: ModelPair, items: Sequence[Choice]) -> dict[str, Any]:
+def exact_match(pair: ModelPair, items: Choices) -> Details:
     """Share of items whose greedy continuation is the right answer as `bare` reads it.
 
     Generation costs many passes, so every few items are asked, evenly over the families: about
@@ -248,21 +215,30 @@ def exact_match(pair: ModelPair, items: Sequence[Choice]) -> dict[str, Any]:
 
 
 def by_family(
-    pair: ModelPair, items: Sequence[Choice], before_N: NDArray[Any], after_N: NDArray[Any]
-) -> dict[str, dict[str, Any]]:
+    pair: ModelPair, items: Choices, before_N: NDArray[Any], after_N: NDArray[Any]
+) -> dict[str, Details]:
     """Estimates of each family of items."""
     names = np.array([item.family for item in items])
     rows = {}
     for name in sorted(set(names.tolist())):
         here = names == name
-        found = pair.resampling.paired(Scores(before_N[here]), Scores(after_N[here]))
+        before, after = Scores(before_N[here]), Scores(after_N[here])
+        found = pair.resampling.paired(before, after)
         rows[name] = found._asdict() | {"n": int(here.sum())}
     return rows
 
 
-def estimate_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def estimate_of(row: Mapping[str, Any]) -> Details:
     """Of a row of details, the values before and after with their intervals."""
     return {name: row[name] for name in ESTIMATE}
+
+
+def wrong_then_right(right_N: NDArray[Any]) -> list[int]:
+    """Places of a few items for the page."""
+    few = EXAMPLES // 2
+    wrong = np.flatnonzero(~right_N).tolist()
+    right = np.flatnonzero(right_N).tolist()
+    return [*wrong[:few], *right[:few]]
 
 
 def spread_items(
@@ -277,13 +253,15 @@ def spread_items(
     return found
 
 
-def generate_all(model: EvaluatedModel, prompts: Sequence[str]) -> list[str]:
+def generate_all(model: EvaluatedModel, prompts: Texts) -> list[str]:
     """Greedy continuations of prompts, through the model by length, in the order given."""
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    order = shortest_first(prompts)
     ordered = [prompts[place] for place in order]
     generated = model.generate(ordered, max_tokens=GENERATED_TOKENS, stop=".")
-    back = dict(zip(order, generated, strict=True))
-    return [back[place] for place in range(len(prompts))]
+    found = [""] * len(prompts)
+    for place, text in zip(order, generated, strict=True):
+        found[place] = text
+    return found
 
 
 def bare(text: str) -> str:
@@ -291,26 +269,14 @@ def bare(text: str) -> str:
     return text.strip().removesuffix(".").strip().replace(",", "").lower()
 
 
-def _equal(texts: Sequence[str], answers: Sequence[str]) -> NDArray[np.bool_]:
+def _equal(texts: Texts, answers: Texts) -> Bools:
     pairs = zip(texts, answers, strict=True)
     return np.array([bare(text) == bare(answer) for text, answer in pairs])
 
 
-def _last_number(text: str) -> str:
-    numbers = find_numbers(text)
-    return numbers[-1].text if numbers else ""
-
-
-def _largest_number(text: str) -> str:
-    numbers = [number for number in find_numbers(text) if not np.isnan(number.value)]
-    return max(numbers, key=lambda number: number.value).text if numbers else ""
-
-
-def _examples(
-    items: Sequence[Choice], scores: Sequence[Floats], credit_N: Floats
-) -> list[dict[str, Any]]:
+def _examples(items: Choices, scores: Likelihoods, credit_N: Floats) -> list[Details]:
     """Wrong items first, then right ones, from as many families as possible."""
-    chosen: list[dict[str, Any]] = []
+    chosen: list[Details] = []
     for wanted in (False, True):
         turns: dict[str, int] = {}
         ranked = []
@@ -321,7 +287,9 @@ def _examples(
         # the first item of every family, then the second of each
         for _, place in sorted(ranked)[: EXAMPLES // 2]:
             item = items[place]
-            row = {"prompt": item.prompt, "choices": list(item.choices), "family": item.family}
-            best = int(np.argmax(scores[place]))
-            chosen.append(row | {"answer": int(item.answer), "chosen": best})
+            row: Details = {"prompt": item.prompt, "family": item.family}
+            row["choices"] = list(item.choices)
+            row["answer"] = int(item.answer)
+            row["chosen"] = int(np.argmax(scores[place]))
+            chosen.append(row)
     return chosen

@@ -23,17 +23,16 @@ APART = {
 
 def plot_tables(metrics: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, str]:
     """CSV text by name of the plot; a table without data has its header alone."""
-    reasoning, numbers, roles = (
-        details[name]["details"]
-        for name in ("numerical_reasoning", "number_prediction", "token_classification")
-    )
-    tables = {
-        "downstream": (ESTIMATES, _downstream(metrics["downstream"])),
-        "reasoning": (ESTIMATES, _reasoning(reasoning)),
-        "calibration": (("numbers", "who", "promised", "observed"), _calibration(numbers)),
-        "confusion": (("actual", "predicted"), _confusion(roles)),
+    tasks = _downstream(metrics["downstream"])
+    reasoning = _reasoning(details["numerical_reasoning"]["details"])
+    calibration = _calibration(details["number_prediction"]["details"])
+    roles = _confusion(details["token_classification"]["details"])
+    return {
+        "downstream": _csv(ESTIMATES, tasks),
+        "reasoning": _csv(ESTIMATES, reasoning),
+        "calibration": _csv(("numbers", "who", "promised", "observed"), calibration),
+        "confusion": _csv(("actual", "predicted"), roles),
     }
-    return {name: _csv(columns, rows) for name, (columns, rows) in tables.items()}
 
 
 def _downstream(tasks: Mapping[str, Any]) -> Iterator[Row]:
@@ -77,8 +76,9 @@ def _both(item: str, row: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _estimate(item: str, who: str, value: float, interval: Any, n: int) -> Row:
+    # 0.25 without an interval → "0.250000", "", ""
     numbers = (value, *(interval or (None, None)))
-    written = ("" if one is None else f"{one:.6f}" for one in numbers)
+    written = ["" if one is None else f"{one:.6f}" for one in numbers]
     return (item.replace("_", " "), who, *written, n)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssl_lib.evaluation.base import EvaluatedModel, EvaluationTask, ModelPair
-from ssl_lib.evaluation.comparison import Scores, TaskResult, compare
+from ssl_lib.evaluation.comparison import Details, Scores, TaskResult, compare
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.statistics import Floats
 
@@ -64,9 +64,8 @@ class Lists(NamedTuple):
     @classmethod
     def stacked(cls, seeds: Sequence[Lists]) -> Lists:
         """Those of all seeds together."""
-        return cls(
-            np.stack([one.indices for one in seeds]), np.stack([one.targets for one in seeds])
-        )
+        indices, targets = zip(*seeds, strict=True)
+        return cls(np.stack(indices), np.stack(targets))
 
 
 class Plan(NamedTuple):
@@ -88,14 +87,16 @@ class NumberProbes(EvaluationTask[Plan, Features]):
 
     def items(self, data: EvaluationData) -> Plan:
         """All ranges; fewer steps where the other probes have fewer items."""
-        steps = min(STEPS, max(20, data.settings.probe_items // 4))
-        return Plan(RANGES, data.settings.seeds, steps)
+        settings = data.settings
+        steps = min(STEPS, max(20, settings.probe_items // 4))
+        return Plan(RANGES, settings.seeds, steps)
 
     def answer(self, model: EvaluatedModel, items: Plan) -> Features:
         """Features [I, D] of the integers from 0, each embedded as a text of its own."""
         texts = [str(number) for number in range(max(items.ranges))]
-        found = model.token_states(texts)
-        return np.stack([np.asarray(one.states, dtype=np.float32).mean(axis=0) for one in found])
+        # an integer may be several tokens: their mean
+        means = [found.states.mean(axis=0) for found in model.token_states(texts)]
+        return np.stack(means)
 
     def results(self, pair: ModelPair, data: EvaluationData, items: Plan) -> dict[str, TaskResult]:
         """Train the probes of all models and seeds side by side, one probe and range at a time."""
@@ -104,7 +105,8 @@ class NumberProbes(EvaluationTask[Plan, Features]):
             "after": self.answer(pair.after, items),
             **plain_features(max(items.ranges)),
         }
-        seed, found = pair.resampling.seed, {}
+        seed = pair.resampling.seed
+        found = {}
         for limit in items.ranges:
             tables = {name: table[:limit] for name, table in features.items()}
             for probe in METRICS:
@@ -112,7 +114,7 @@ class NumberProbes(EvaluationTask[Plan, Features]):
                 found[f"{probe}/{limit}"] = self._result(pair, probe, limit, scores)
         return found
 
-    def metrics(self, results: Mapping[str, TaskResult]) -> dict[str, Any]:
+    def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """Each summary, with the paper's values and how far the seeds lie apart."""
         rows = {}
         for name, result in results.items():
@@ -127,21 +129,18 @@ class NumberProbes(EvaluationTask[Plan, Features]):
     ) -> TaskResult:
         """The comparison of one probe and range, with the paper's values."""
         rooted = METRICS[probe] == "rmse"
-        scores: dict[str, Scores | float] = {
-            who: Scores(values_SB, square_root=rooted) for who, values_SB in found.items()
-        }
-        means = {who: values_SB.mean(axis=1) for who, values_SB in found.items()}
-        if rooted:
-            means = {who: np.sqrt(means_S) for who, means_S in means.items()}
-        details: dict[str, Any] = {
-            "seeds": {who: means_S.tolist() for who, means_S in means.items()},
-            "test_integers": limit - int(TRAIN_SHARE * limit),
-        }
+        test_integers = limit - int(TRAIN_SHARE * limit)
+        details: Details = {"seeds": {}, "test_integers": test_integers}
+        scores: dict[str, Scores | float] = {}
+        for who, values_SB in found.items():
+            scores[who] = Scores(values_SB, square_root=rooted)
+            means_S = values_SB.mean(axis=1)
+            details["seeds"][who] = (np.sqrt(means_S) if rooted else means_S).tolist()
+        # what always saying the middle, or a random place of the list, reaches
+        scores["constant"] = _scale(probe, limit) if rooted else 1 / LIST
         if limit in RANGES:
             place = RANGES.index(limit)
             details["paper"] = {name: values[place] for name, values in PAPER[probe].items()}
-        # what always saying the middle, or a random place of the list, reaches
-        scores["constant"] = _scale(probe, limit) if rooted else 1 / LIST
         task = self.task._replace(metric=METRICS[probe], higher_is_better=not rooted)
         return compare(task, scores, pair.resampling, details)
 
@@ -149,20 +148,20 @@ class NumberProbes(EvaluationTask[Plan, Features]):
 def plain_features(limit: int, channels: int = 32, seed: int = 0) -> dict[str, Features]:
     """Features that no text has trained: aligned digits, and random convolutions over them."""
     places = len(str(limit - 1))
-    written = [f"{number:>{places}}" for number in range(limit)]
-    codes_IL = np.array(
-        [[10 if digit == " " else int(digit) for digit in text] for text in written]
-    )
-    digits_ILC = np.eye(11, dtype=np.float32)[codes_IL]
+    codes = []
+    for number in range(limit):
+        # 42 of four places → [10, 10, 4, 2]; 10 is a blank
+        written = f"{number:>{places}}".replace(" ", ":")
+        codes.append([ord(digit) - ord("0") for digit in written])
+    digits_ILC = np.eye(11, dtype=np.float32)[np.array(codes)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         convolution = nn.Conv1d(11, channels, 3, padding=1)
     with torch.no_grad():
-        convolved = torch.tanh(convolution(torch.from_numpy(digits_ILC).transpose(1, 2)))
-    return {
-        "digits": digits_ILC.reshape(limit, -1),
-        "random_convolutions": convolved.flatten(1).numpy(),
-    }
+        digits_ICL = torch.from_numpy(digits_ILC).transpose(1, 2)
+        convolved = torch.tanh(convolution(digits_ICL))
+    one_hot = digits_ILC.reshape(limit, -1)
+    return {"digits": one_hot, "random_convolutions": convolved.flatten(1).numpy()}
 
 
 def probe_scores(
@@ -170,9 +169,11 @@ def probe_scores(
 ) -> dict[str, Floats]:
     """Hits or squared errors [S, B] on the test integers, by model."""
     limit = len(next(iter(features.values())))
+    border = int(TRAIN_SHARE * limit)
     generators = [np.random.default_rng([seed, limit, s]) for s in range(seeds)]
-    splits = [np.split(g.permutation(limit), [int(TRAIN_SHARE * limit)]) for g in generators]
-    train, held_out = ([split[part] for split in splits] for part in (0, 1))
+    orders = [generator.permutation(limit) for generator in generators]
+    train = [order[:border] for order in orders]
+    held_out = [order[border:] for order in orders]
     tables = standardized(features, train)
     test = _drawn(probe, held_out, TEST_LISTS, generators)
     terms = 1 if probe == "list_maximum" else TERMS[probe]
@@ -181,14 +182,15 @@ def probe_scores(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         lists = _drawn(probe, train, LISTS, generators)
+        # a sum over the members: the gradient of each is its own
         loss = _losses(network, tables, lists, probe).mean(dim=1).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        scores_PB = member_scores(network, tables, test, probe).double().numpy()
-    by_model = scores_PB.reshape(len(features), seeds, -1)
+        scores_PB = member_scores(network, tables, test, probe)
+    by_model = scores_PB.double().numpy().reshape(len(features), seeds, -1)
     return dict(zip(features, by_model, strict=True))
 
 
@@ -199,18 +201,23 @@ def draw_lists(probe: str, integers: Integers, count: int, generator: np.random.
     """
     if probe != "list_maximum":
         indices_BL = generator.choice(integers, size=(count, TERMS[probe]))
-        return Lists(indices_BL, indices_BL.sum(axis=1).astype(np.float64))
+        sums_B = indices_BL.sum(axis=1)
+        return Lists(indices_BL, sums_B.astype(np.float64))
     ordered = np.sort(integers)
-    close = min(len(ordered), max(NEIGHBORS, int(NEIGHBOR_SHARE * len(ordered))))
+    size = len(ordered)
+    close = min(size, max(NEIGHBORS, int(NEIGHBOR_SHARE * size)))
     # a list is drawn from a window of the ordered integers: a narrow one, or all of them
-    width_B = np.where(generator.random(count) < NEAR_SHARE, close, len(ordered))
-    first_B = (generator.random(count) * (len(ordered) - width_B + 1)).astype(np.int64)
-    places_BL = (generator.random((count, LIST)) * width_B[:, None]).astype(np.int64)
-    repeated_B = (np.diff(np.sort(places_BL, axis=1), axis=1) == 0).any(axis=1)
-    for place in np.flatnonzero(repeated_B):
+    width_B = np.where(generator.random(count) < NEAR_SHARE, close, size)
+    first_B = (generator.random(count) * (size - width_B + 1)).astype(np.int64)
+    share_BL = generator.random((count, LIST))
+    places_BL = (share_BL * width_B[:, None]).astype(np.int64)
+    # lists that name a place twice are drawn again
+    gaps_BL = np.diff(np.sort(places_BL, axis=1), axis=1)
+    for place in np.flatnonzero((gaps_BL == 0).any(axis=1)):
         places_BL[place] = generator.choice(width_B[place], size=LIST, replace=False)
     indices_BL = ordered[first_B[:, None] + places_BL]
-    return Lists(indices_BL, indices_BL.argmax(axis=1).astype(np.float64))
+    largest_B = indices_BL.argmax(axis=1)
+    return Lists(indices_BL, largest_B.astype(np.float64))
 
 
 class Members(nn.Module):
@@ -219,17 +226,22 @@ class Members(nn.Module):
     def __init__(self, members: int, width: int, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
         for a, b in pairwise((width, HIDDEN, HIDDEN, 1)):
+            # He et al. 2015: the variance of a layer's inputs is kept
             initial = torch.randn(1, a, b, generator=generator) * (2 / a) ** 0.5
-            self.weights.append(nn.Parameter(initial.repeat(members, 1, 1)))
+            weights = initial.repeat(members, 1, 1)
+            self.weights.append(nn.Parameter(weights))
             self.biases.append(nn.Parameter(torch.zeros(members, 1, b)))
 
     def forward(self, inputs_PBD: Tensor) -> Tensor:
         """One output a list, [P, B]."""
         hidden = inputs_PBD
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias, torch.relu(hidden) if layer else hidden, weight)
+            if layer:
+                hidden = torch.relu(hidden)
+            hidden = torch.baddbmm(bias, hidden, weight)
         return hidden.squeeze(2)
 
 
@@ -240,6 +252,7 @@ def member_scores(network: Members, tables_MSID: Tensor, lists: Lists, probe: st
     if probe == "list_maximum":
         return outputs.argmax(dim=2) == targets_PB.long()
     limit = tables_MSID.shape[2]
+    # the network says standardized values
     values_PB = outputs.double() * _scale(probe, limit) + _center(probe, limit)
     return (values_PB - targets_PB).square()
 
@@ -249,14 +262,16 @@ def standardized(features: Mapping[str, Features], training: Sequence[Integers])
 
     Models narrower than the widest have zeros behind.
     """
-    width = max(table.shape[1] for table in features.values())
-    integers = len(next(iter(features.values())))
+    sizes = [table.shape for table in features.values()]
+    integers, width = max(sizes)
     tables = torch.zeros(len(features), len(training), integers, width)
-    for m, table in enumerate(features.values()):
+    for m, table_ID in enumerate(features.values()):
         for s, known in enumerate(training):
-            deviation_D = np.maximum(table[known].std(axis=0), 1e-4)
-            centered = (table - table[known].mean(axis=0)) / deviation_D
-            tables[m, s, :, : table.shape[1]] = torch.from_numpy(np.clip(centered, -10.0, 10.0))
+            mean_D = table_ID[known].mean(axis=0)
+            deviation_D = np.maximum(table_ID[known].std(axis=0), 1e-4)
+            standard_ID = np.clip((table_ID - mean_D) / deviation_D, -10.0, 10.0)
+            own_width = table_ID.shape[1]
+            tables[m, s, :, :own_width] = torch.from_numpy(standard_ID)
     return tables
 
 
@@ -267,8 +282,10 @@ def _drawn(
     generators: Sequence[np.random.Generator],
 ) -> Lists:
     """Lists [S, B, L] of the integers of every seed."""
-    pairs = zip(integers, generators, strict=True)
-    return Lists.stacked([draw_lists(probe, own, count, generator) for own, generator in pairs])
+    found = []
+    for own, generator in zip(integers, generators, strict=True):
+        found.append(draw_lists(probe, own, count, generator))
+    return Lists.stacked(found)
 
 
 def _outputs(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) -> Tensor:
@@ -276,15 +293,18 @@ def _outputs(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) ->
     models, seeds, integers, width = tables_MSID.shape
     indices_SBL = torch.from_numpy(lists.indices)
     _, count, terms = indices_SBL.shape
-    # one gather over a flat table: slices by seed would be copied
+    # one gather over a flat table [M * S * I, D]: slices by seed would be copied
     firsts_P = torch.arange(models * seeds) * integers
-    places_PN = firsts_P[:, None] + indices_SBL.flatten(1).repeat(models, 1)
-    chosen_ND = tables_MSID.view(-1, width).index_select(0, places_PN.flatten())
-    chosen_PND = chosen_ND.view(*places_PN.shape, width)
+    indices_PN = indices_SBL.flatten(1).repeat(models, 1)
+    places_PN = firsts_P[:, None] + indices_PN
+    flat = tables_MSID.view(-1, width)
+    chosen_PND = flat[places_PN]
     outputs: Tensor
     if probe == "list_maximum":
+        # each number of a list is scored by itself
         outputs = network(chosen_PND).view(-1, count, terms)
     else:
+        # the terms stand side by side
         outputs = network(chosen_PND.view(-1, count, terms * width))
     return outputs
 

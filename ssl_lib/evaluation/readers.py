@@ -165,7 +165,8 @@ def read_sts(path: str | Path, gold: str | Path | None = None) -> list[ScoredPai
             score, first, second = line.columns(3)
             pairs.append(ScoredPair(first, second, line.score(score)))
         return _not_empty(pairs, path, "pairs")
-    sentences, scores = _text_lines(path), _text_lines(gold)
+    sentences = _text_lines(path)
+    scores = _text_lines(gold)
     if len(sentences) != len(scores):
         raise EvaluationFileError(
             f"{gold}: has {len(scores)} lines for the {len(sentences)} pairs of {path}; "
@@ -188,7 +189,8 @@ def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
     for row in _json_objects(path):
         choices = row.texts("numbers")
         for kind, family in (("max", "list_maximum"), ("min", "list_minimum")):
-            prompt, answer = row.text(f"{kind}_text"), row.text(f"{kind}_ans")
+            prompt = row.text(f"{kind}_text")
+            answer = row.text(f"{kind}_ans")
             if answer not in choices:
                 raise row.line.error(f"{kind}_ans {answer} is none of the numbers")
             place = choices.index(answer)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ssl_lib.config import Settings
 from ssl_lib.evaluation.base import ModelPair
-from ssl_lib.evaluation.comparison import Resampling, TaskResult
+from ssl_lib.evaluation.comparison import Details, Resampling, TaskResult
 from ssl_lib.evaluation.data import EvaluationData, EvaluationError
 from ssl_lib.evaluation.external import evaluate_external, external_metrics, read_external
 from ssl_lib.evaluation.items import draw_items
@@ -26,12 +26,10 @@ from ssl_lib.progress import progress_bar
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.tracking import promote, resume_run
 
-Tree = dict[str, Any]
-
 
 def run(
     settings: Settings, root: Path, present: Callable[[Predictor, Predictor], None] | None
-) -> Tree:
+) -> Details:
     """All of the stage; returns the metrics that it wrote. See `ssl_lib.evaluation.evaluate`."""
     after = load(root / "model")
     before = Predictor.untrained(after.settings, after.encoding)
@@ -42,28 +40,31 @@ def run(
     return metrics
 
 
-def measure(before: Predictor, after: Predictor, settings: Settings, root: Path) -> Tree:
+def measure(before: Predictor, after: Predictor, settings: Settings, root: Path) -> Details:
     """Compare the two models in every way; returns what it wrote into `metrics/evaluation.json`.
 
     `report/evaluation.json` has the details of every result, `plots/*.csv` the tables that DVC
     draws. Raises UserError where a file that is asked cannot be read.
     """
     seconds: dict[str, float] = {}
-    metrics: Tree = {"external": {}}
-    details: Tree = {}
+    metrics: Details = {"external": {}}
+    details: Details = {}
     started = time.perf_counter()
     with progress_bar("evaluate") as bar:
         for name, found, shown in _measures(before, after, settings, root):
             metrics |= found
             details[name] = shown
-            seconds[name] = time.perf_counter() - started - sum(seconds.values())
+            # what has passed since the measure before
+            passed = time.perf_counter() - started
+            seconds[name] = passed - sum(seconds.values())
             bar.advance(text=f"{name} done")
     seconds["evaluate"] = time.perf_counter() - started
     details["seconds"] = seconds
-    metrics["downstream"] = {
-        task.name: {key: value for key, value in details[task.name].items() if key != "details"}
-        for task in downstream_tasks()
-    }
+    metrics["downstream"] = {}
+    for task in downstream_tasks():
+        row = dict(details[task.name])
+        del row["details"]
+        metrics["downstream"][task.name] = row
     metrics |= _run_metadata(settings, root, seconds)
     write_atomically(root / "metrics" / "evaluation.json", as_json(metrics))
     write_atomically(root / "report" / "evaluation.json", as_json(details))
@@ -74,7 +75,7 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
 
 def _measures(
     before: Predictor, after: Predictor, settings: Settings, root: Path
-) -> Iterator[tuple[str, Tree, Any]]:
+) -> Iterator[tuple[str, Details, Any]]:
     """Name, metrics and details of every measure, one at a time."""
     evaluation = settings.evaluation
     pair = ModelPair(before, after, Resampling(evaluation.bootstrap_samples, settings.seed))
@@ -101,7 +102,7 @@ def _measures(
         yield "external", {"external": found}, whole
 
 
-def record(metrics: Tree, settings: Settings, root: Path) -> None:
+def record(metrics: Details, settings: Settings, root: Path) -> None:
     """Give metrics and files to the run that trained the model.
 
     It becomes the champion if it is the best so far by the mean of the downstream tasks.
@@ -131,19 +132,18 @@ def _flat(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:
         yield prefix, float(tree)
 
 
-def _whole(result: TaskResult) -> Tree:
+def _whole(result: TaskResult) -> Details:
     return result.summary() | {"details": result.details}
 
 
-def _run_metadata(settings: Settings, root: Path, seconds: dict[str, float]) -> Tree:
+def _run_metadata(settings: Settings, root: Path, seconds: dict[str, float]) -> Details:
     """The corpus that was evaluated on, and how long everything took."""
     meta = TokenStore.open(root / "data" / "tokenized" / "test").meta
-    corpus = {"name": settings.corpus.name, "split": "test"}
+    corpus: Details = {"name": settings.corpus.name, "split": "test"}
+    corpus |= {"documents": meta["documents"], "tokens": meta["tokens"]}
     measured = {name: round(value, 3) for name, value in seconds.items()}
-    return {
-        "corpus": corpus | {"documents": meta["documents"], "tokens": meta["tokens"]},
-        "seconds": {"train": _seconds_of_training(root), **measured},
-    }
+    training = _seconds_of_training(root)
+    return {"corpus": corpus, "seconds": {"train": training, **measured}}
 
 
 def _seconds_of_training(root: Path) -> float:

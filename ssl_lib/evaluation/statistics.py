@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 LEVEL = 0.95
 CHUNK_CELLS = 4_000_000  # of one block of the resampling matrix: bounds memory at about 32 MB
@@ -47,8 +49,10 @@ def paired_means(
     difference is that of two independent shares. Raises ValueError for no items or unequal lengths.
     """
     before_N, after_N = _checked(before_N, after_N)
-    groups_N = np.arange(len(before_N)) if groups_N is None else np.asarray(groups_N)
-    _, group_N = np.unique(groups_N, return_inverse=True)
+    if groups_N is None:
+        groups_N = np.arange(len(before_N))
+    # names of groups → 0 … G - 1
+    _, group_N = np.unique(np.asarray(groups_N), return_inverse=True)
     sizes_G = np.bincount(group_N).astype(np.float64)
     before_G = np.bincount(group_N, weights=before_N)
     after_G = np.bincount(group_N, weights=after_N)
@@ -71,16 +75,16 @@ def paired_ratios(
     columns_G3 = np.stack([before_G, after_G, denominators_G], axis=1)[kept_G]
     if not len(columns_G3):
         raise ValueError("no item has a positive denominator")
-    blocks = [counts_RG @ columns_G3 for counts_RG in resamples(len(columns_G3), samples, seed)]
-    drawn_R3 = np.concatenate(blocks)
-    estimates_R2 = drawn_R3[:, :2] / drawn_R3[:, 2:]
-    shares_G2 = columns_G3[:, :2] / columns_G3[:, 2:]
+    # sums of before, after and the denominators: in the data, and in each resample
     total_3 = columns_G3.sum(axis=0)
-    before, after = float(total_3[0] / total_3[2]), float(total_3[1] / total_3[2])
-    before_ci95 = _unless_constant(shares_G2[:, 0], percentile_interval(estimates_R2[:, 0]))
-    ci95 = _unless_constant(shares_G2[:, 1], percentile_interval(estimates_R2[:, 1]))
-    difference = percentile_interval(estimates_R2[:, 1] - estimates_R2[:, 0])
-    if _is_constant(shares_G2[:, 0]) and _is_constant(shares_G2[:, 1]):
+    drawn_R3 = _resampled_sums(columns_G3, samples, seed)
+    before, after = map(float, total_3[:2] / total_3[2])
+    before_R, after_R = (drawn_R3[:, :2] / drawn_R3[:, 2:]).T
+    first_G, last_G = (columns_G3[:, :2] / columns_G3[:, 2:]).T
+    before_ci95 = _unless_constant(first_G, percentile_interval(before_R))
+    ci95 = _unless_constant(last_G, percentile_interval(after_R))
+    difference = percentile_interval(after_R - before_R)
+    if _is_constant(first_G) and _is_constant(last_G):
         # resampling two constants says nothing
         difference = independent_difference((before, *before_ci95), (after, *ci95))
     return Paired(before, after, before_ci95, ci95, difference)
@@ -94,9 +98,11 @@ def independent_difference(
     Each end is as far as the two ends on its way are together (square-and-add: Newcombe 1998,
     method 10; Zou and Donner 2008).
     """
-    value = other[0] - first[0]
-    below = math.hypot(other[0] - other[1], first[2] - first[0])
-    above = math.hypot(other[2] - other[0], first[0] - first[1])
+    first_value, first_low, first_high = first
+    other_value, other_low, other_high = other
+    below = math.hypot(other_value - other_low, first_high - first_value)
+    above = math.hypot(other_high - other_value, first_value - first_low)
+    value = other_value - first_value
     return value - below, value + above
 
 
@@ -110,53 +116,50 @@ def paired_medians(
     first_SN = np.atleast_2d(before_SN).astype(np.float64)
     last_SN = np.atleast_2d(after_SN).astype(np.float64)
     assert first_SN.shape == last_SN.shape, "both models answer the same items"
-    means_S2 = np.stack([first_SN.mean(axis=1), last_SN.mean(axis=1)], axis=1)
-    drawn_SR2 = []
-    for s, scores_N2 in enumerate(np.stack([first_SN, last_SN], axis=2)):
-        blocks = [
-            counts_RN @ scores_N2 for counts_RN in resamples(len(scores_N2), samples, seed + s)
-        ]
-        drawn_SR2.append(np.concatenate(blocks) / len(scores_N2))
-    drawn_RS2 = np.stack(drawn_SR2, axis=1)
+    means_2S = np.stack([first_SN.mean(axis=1), last_SN.mean(axis=1)])
+    drawn = []
+    for s, columns_N2 in enumerate(np.stack([first_SN, last_SN], axis=2)):
+        sums_R2 = _resampled_sums(columns_N2, samples, seed + s)
+        drawn.append(sums_R2 / len(columns_N2))
+    drawn_SR2 = np.stack(drawn)
     if square_root:
-        drawn_RS2, means_S2 = np.sqrt(drawn_RS2), np.sqrt(means_S2)
-    drawn_R2, (before, after) = np.median(drawn_RS2, axis=1), np.median(means_S2, axis=0)
-    before_ci95, ci95 = percentile_interval(drawn_R2[:, 0]), percentile_interval(drawn_R2[:, 1])
+        means_2S = np.sqrt(means_2S)
+        drawn_SR2 = np.sqrt(drawn_SR2)
+    before, after = map(float, np.median(means_2S, axis=1))
+    before_R, after_R = np.median(drawn_SR2, axis=0).T
+    before_ci95 = percentile_interval(before_R)
+    ci95 = percentile_interval(after_R)
     if not square_root:
         before_ci95 = _unless_constant(first_SN.ravel(), before_ci95)
         ci95 = _unless_constant(last_SN.ravel(), ci95)
-    difference = percentile_interval(drawn_R2[:, 1] - drawn_R2[:, 0])
-    return Paired(float(before), float(after), before_ci95, ci95, difference)
-
-
-def paired_spearman(
-    gold_N: ArrayLike, before_N: ArrayLike, after_N: ArrayLike, samples: int, seed: int
-) -> Paired:
-    """Spearman correlation of two predictions with `gold_N`, ranked anew in every resample.
-
-    Where either side is constant (in the data or in a resample) there is no order to find, and the
-    correlation counts as 0.
-    """
-    return paired_spearmans(gold_N, {"before": before_N}, after_N, samples, seed)["before"]
+    difference = percentile_interval(after_R - before_R)
+    return Paired(before, after, before_ci95, ci95, difference)
 
 
 def paired_spearmans(
     gold_N: ArrayLike, others: Mapping[str, ArrayLike], after_N: ArrayLike, samples: int, seed: int
 ) -> dict[str, Paired]:
-    """`paired_spearman` of each of `others` against `after_N`, all on the same resamples."""
-    columns = {name: _checked(scores_N, after_N)[0] for name, scores_N in others.items()}
+    """Spearman correlation with `gold_N` of each of `others` against that of `after_N`.
+
+    All are ranked anew in every resample, the same for all. Where either side is constant (in the
+    data or in a resample) there is no order to find, and the correlation counts as 0.
+    """
     gold_N, after_N = _checked(gold_N, after_N)
-    blocks = [
-        weighted_spearmans(gold_N, [after_N, *columns.values()], counts_RN)
-        for counts_RN in resamples(len(after_N), samples, seed)
-    ]
-    drawn_RK = np.concatenate(blocks)
-    after, ci95 = spearman(gold_N, after_N), percentile_interval(drawn_RK[:, 0])
+    columns = {name: _checked(scores_N, after_N)[0] for name, scores_N in others.items()}
+    every = [after_N, *columns.values()]
+    blocks = []
+    for counts_RN in resamples(len(after_N), samples, seed):
+        blocks.append(weighted_spearmans(gold_N, every, counts_RN))
+    # [K, R]: the first row belongs to `after_N`, the others to `others` in their order
+    after_R, *others_KR = np.concatenate(blocks).T
+    after = spearman(gold_N, after_N)
+    ci95 = percentile_interval(after_R)
     pairs = {}
-    for k, (name, scores_N) in enumerate(columns.items(), start=1):
-        interval = percentile_interval(drawn_RK[:, k])
-        difference = percentile_interval(drawn_RK[:, 0] - drawn_RK[:, k])
-        pairs[name] = Paired(spearman(gold_N, scores_N), after, interval, ci95, difference)
+    for (name, scores_N), other_R in zip(columns.items(), others_KR, strict=True):
+        before = spearman(gold_N, scores_N)
+        interval = percentile_interval(other_R)
+        difference = percentile_interval(after_R - other_R)
+        pairs[name] = Paired(before, after, interval, ci95, difference)
     return pairs
 
 
@@ -168,18 +171,17 @@ def spearman(first_N: ArrayLike, second_N: ArrayLike) -> float:
     first_N, second_N = _checked(first_N, second_N)
     if len(first_N) < 2:
         raise ValueError("a correlation needs at least two items")
-    return float(weighted_spearman(first_N, second_N, np.ones((1, len(first_N))))[0])
-
-
-def weighted_spearman(first_N: ArrayLike, second_N: ArrayLike, counts_RN: Floats) -> Floats:
-    """Spearman correlations [R] of R resamples, each told by how often it holds every item."""
-    return weighted_spearmans(first_N, [second_N], counts_RN)[:, 0]
+    once_1N = np.ones((1, len(first_N)))
+    return float(weighted_spearmans(first_N, [second_N], once_1N)[0, 0])
 
 
 def weighted_spearmans(
     first_N: ArrayLike, others: Sequence[ArrayLike], counts_RN: Floats
 ) -> Floats:
-    """Spearman correlations [R, K] of one list with each of K others, in R resamples."""
+    """Spearman correlations [R, K] of one list with each of K others, in R resamples.
+
+    A resample is told by how often it holds every item.
+    """
     total_R = counts_RN.sum(axis=1)
     first_RN, first_R = _centered_ranks(first_N, counts_RN)
     columns = []
@@ -208,7 +210,8 @@ def resamples(items: int, samples: int, seed: int) -> Iterator[Floats]:
 
 def percentile_interval(estimates_R: Floats, level: float = LEVEL) -> Interval:
     """The middle `level` of the resampled estimates."""
-    low, high = np.quantile(estimates_R, [(1 - level) / 2, (1 + level) / 2])
+    ends = ((1 - level) / 2, (1 + level) / 2)
+    low, high = np.quantile(estimates_R, ends)
     return float(low), float(high)
 
 
@@ -217,8 +220,12 @@ def exact_interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
     from scipy.stats import beta
 
     tail = (1 - level) / 2
-    low = float(beta.ppf(tail, hits, trials - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    misses = trials - hits
+    low, high = 0.0, 1.0
+    if hits:
+        low = float(beta.ppf(tail, hits, misses + 1))
+    if misses:
+        high = float(beta.ppf(1 - tail, hits + 1, misses))
     return low, high
 
 
@@ -229,14 +236,23 @@ def mean_interval(
     return paired_means(scores_N, scores_N, samples, seed, groups_N).ci95
 
 
+def _resampled_sums(columns_NK: Floats, samples: int, seed: int) -> Floats:
+    """Sums [R, K] of K columns over the items that each resample holds."""
+    blocks = [counts_RN @ columns_NK for counts_RN in resamples(len(columns_NK), samples, seed)]
+    return np.concatenate(blocks)
+
+
 def _centered_ranks(values_N: ArrayLike, counts_RN: Floats) -> tuple[Floats, Floats]:
     """Ranks less their mean [R, N], and the sum of their squares [R], items as often as drawn."""
-    _, group_N = np.unique(np.asarray(values_N, dtype=np.float64), return_inverse=True)
+    values_N = np.asarray(values_N, dtype=np.float64)
+    # items of equal value are a group: [7, 5, 7] → [1, 0, 1]
+    _, group_N = np.unique(values_N, return_inverse=True)
     order_N = np.argsort(group_N, kind="stable")
     starts_G = np.flatnonzero(np.diff(group_N[order_N], prepend=-1))
-    # of G different values: how many drawn items have each, and so the mean rank of its ties
+    # how many drawn items each group has, how many stand before it, and so its mean rank
     held_RG = np.add.reduceat(counts_RN[:, order_N], starts_G, axis=1)
-    ranks_RG = np.cumsum(held_RG, axis=1) - held_RG + (held_RG + 1) / 2
+    before_RG = np.cumsum(held_RG, axis=1) - held_RG
+    ranks_RG = before_RG + (held_RG + 1) / 2
     ranks_RN = ranks_RG[:, group_N]
     mean_R = np.einsum("rn,rn->r", counts_RN, ranks_RN) / counts_RN.sum(axis=1)
     ranks_RN -= mean_R[:, None]
@@ -245,7 +261,8 @@ def _centered_ranks(values_N: ArrayLike, counts_RN: Floats) -> tuple[Floats, Flo
 
 def _is_constant(scores_N: Floats) -> bool:
     """Is every score 0, or every score 1?"""
-    return bool((scores_N == scores_N[0]).all() and scores_N[0] in (0.0, 1.0))
+    first = scores_N[0]
+    return first in (0.0, 1.0) and bool((scores_N == first).all())
 
 
 def _unless_constant(scores_N: Floats, interval: Interval) -> Interval:

@@ -11,23 +11,28 @@ Legend: N labeled spans, T tokens of a text, D width of all layers together, K c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl_lib.config import EvaluationSettings
 from ssl_lib.evaluation.base import (
+    Answered,
+    Baselines,
     EvaluatedModel,
     EvaluationTask,
-    ModelPair,
+    Spans,
     overlapping,
+    shortest_first,
 )
 from ssl_lib.evaluation.baselines import WINDOW_TOKENS, bag_of_tokens_labels, majority
 from ssl_lib.evaluation.char_cnn import char_cnn_labels
-from ssl_lib.evaluation.comparison import Scores
+from ssl_lib.evaluation.comparison import Details, Scores
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.readers import TaggedSentence
+from ssl_lib.evaluation.statistics import Integers
+from ssl_lib.synthetic.document import LabeledDocument
 from ssl_lib.synthetic.items import role_documents
 from ssl_lib.tokens.encodings import encode
 
@@ -40,51 +45,28 @@ SPARE = 1.5  # documents drawn for each that is asked, so that contaminated ones
 EXAMPLES = 12
 
 
-class LabeledNumber(Protocol):
-    """A number in a text and its role."""
-
-    @property
-    def start(self) -> int:
-        """Its first character."""
-
-    @property
-    def end(self) -> int:
-        """The character after its last."""
-
-    @property
-    def role(self) -> str:
-        """What it stands for: a year, a sum of money."""
-
-
-class RoleDocument(Protocol):
-    """A text whose numbers have roles."""
-
-    @property
-    def text(self) -> str:
-        """The text."""
-
-    @property
-    def numbers(self) -> Sequence[LabeledNumber]:
-        """Its numbers, in their order."""
-
-
 class LabeledSpans(NamedTuple):
     """Texts, and N labeled spans in them; `owner[i]` is the text that span i belongs to."""
 
     texts: list[str]
-    owner: NDArray[np.int64]
-    spans: list[tuple[int, int]]
+    owner: Integers
+    spans: Spans
     labels: Labels
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], found: Iterable[tuple[int, tuple[int, int], str]]
+        cls, texts: Sequence[str], found: Sequence[tuple[int, tuple[int, int], str]]
     ) -> LabeledSpans:
         """From (place of the text, span, label)."""
-        rows = list(found)
-        owner = np.array([place for place, _, _ in rows], dtype=np.int64)
-        labels = np.array([label for _, _, label in rows])
-        return cls(list(texts), owner, [span for _, span, _ in rows], labels)
+        owner = np.array([place for place, _, _ in found], dtype=np.int64)
+        spans = [span for _, span, _ in found]
+        labels = np.array([label for _, _, label in found])
+        return cls(list(texts), owner, spans, labels)
+
+    def located(self) -> list[tuple[str, int, int]]:
+        """Text, start and end of each span."""
+        owned = zip(self.owner.tolist(), self.spans, strict=True)
+        return [(self.texts[owner], *span) for owner, span in owned]
 
 
 class ProbeItems(NamedTuple):
@@ -93,6 +75,10 @@ class ProbeItems(NamedTuple):
     train: LabeledSpans
     validation: LabeledSpans
     test: LabeledSpans
+
+    def labels(self) -> dict[str, Labels]:
+        """Labels of each part."""
+        return {name: part.labels for name, part in self._asdict().items()}
 
 
 class Probe(NamedTuple):
@@ -108,51 +94,50 @@ class SpanClassification(EvaluationTask[ProbeItems, Probe]):
 
     def answer(self, model: EvaluatedModel, items: ProbeItems) -> Probe:
         """Labels by a probe on the model's states."""
-        features = {name: span_features(model, part) for name, part in items._asdict().items()}
-        labels = {"train": items.train.labels, "validation": items.validation.labels}
-        return run_probe(features, labels)
+        parts = items._asdict()
+        features = {name: span_features(model, part) for name, part in parts.items()}
+        return run_probe(features, items.labels())
 
     def score(self, items: ProbeItems, answers: Probe) -> Scores:
         """Whether the label is right."""
-        return Scores(answers.predicted == items.test.labels, groups=items.test.owner)
+        right_N = answers.predicted == items.test.labels
+        return Scores(right_N, groups=items.test.owner)
 
-    def baselines(self, data: EvaluationData, items: ProbeItems) -> Mapping[str, Probe | float]:
+    def baselines(self, data: EvaluationData, items: ProbeItems) -> Baselines[Probe]:
         """The most frequent label, a bag of the tokens around, a network over characters."""
         if not data.with_baselines:
             return {}
+        labels = items.labels()
         parts = items._asdict()
-        labels = {name: part.labels for name, part in parts.items()}
-        bags = {name: token_bags(data, part) for name, part in parts.items()}
-        places = {name: _places(part) for name, part in parts.items()}
         most_frequent = majority(items.train.labels.tolist())
-        return {
-            "majority": Probe(np.full(len(items.test.labels), most_frequent)),
-            "bag_of_tokens": Probe(bag_of_tokens_labels(bags, labels)),
-            "char_cnn": Probe(char_cnn_labels(places, labels, data.seed)),
-        }
+        bags = {name: token_bags(data, part) for name, part in parts.items()}
+        located = {name: part.located() for name, part in parts.items()}
+        always = np.full(len(items.test.labels), most_frequent)
+        counted = bag_of_tokens_labels(bags, labels)
+        convolved = char_cnn_labels(located, labels, data.seed)
+        said = {"majority": always, "bag_of_tokens": counted, "char_cnn": convolved}
+        return {name: Probe(predicted) for name, predicted in said.items()}
 
-    def details(
-        self, pair: ModelPair, data: EvaluationData, items: ProbeItems, answers: Mapping[str, Probe]
-    ) -> dict[str, Any]:
+    def details(self, asked: Answered[ProbeItems, Probe]) -> Details:
         """Confusion matrices, macro F1, what validation chose, examples.
 
         Lists of two are before and after.
         """
-        before, after = answers["before"], answers["after"]
-        true = items.test.labels
-        classes = sorted({*items.train.labels.tolist(), *true.tolist()})
-        parts = items._asdict()
-        return {
-            "classes": classes,
-            "confusion": confusion(true, after.predicted, classes).tolist(),
-            "confusion_before": confusion(true, before.predicted, classes).tolist(),
-            "macro_f1": [macro_f1(true, probe.predicted, classes) for probe in (before, after)],
-            "regularisation": [before.regularization, after.regularization],
-            "validation_accuracy": [before.validation_accuracy, after.validation_accuracy],
-            "spans": {name: len(part.labels) for name, part in parts.items()},
-            "documents": {name: len(part.texts) for name, part in parts.items()},
-            "examples": _examples(items.test, after.predicted),
-        }
+        before = asked.answers["before"]
+        after = asked.answers["after"]
+        train, _, test = asked.items
+        parts = asked.items._asdict()
+        true = test.labels
+        classes = sorted({*train.labels.tolist(), *true.tolist()})
+        found: Details = {"classes": classes, "examples": _examples(test, after.predicted)}
+        found["confusion"] = confusion(true, after.predicted, classes).tolist()
+        found["confusion_before"] = confusion(true, before.predicted, classes).tolist()
+        found["macro_f1"] = [macro_f1(true, one.predicted, classes) for one in (before, after)]
+        found["regularisation"] = [before.regularization, after.regularization]
+        found["validation_accuracy"] = [before.validation_accuracy, after.validation_accuracy]
+        found["spans"] = {name: len(part.labels) for name, part in parts.items()}
+        found["documents"] = {name: len(part.texts) for name, part in parts.items()}
+        return found
 
     def texts(self, items: ProbeItems) -> list[str]:
         """Those that are asked."""
@@ -161,9 +146,12 @@ class SpanClassification(EvaluationTask[ProbeItems, Probe]):
     def selected(self, items: ProbeItems, places: Sequence[int]) -> ProbeItems:
         """Of the texts that are asked, those at these places."""
         test = items.test
+        # places of the texts now → places among those that are kept
         moved = {old: new for new, old in enumerate(places)}
-        found = zip(test.owner.tolist(), test.spans, test.labels.tolist(), strict=True)
-        kept = [(moved[owner], span, label) for owner, span, label in found if owner in moved]
+        kept = []
+        for owner, span, label in zip(test.owner.tolist(), test.spans, test.labels, strict=True):
+            if owner in moved:
+                kept.append((moved[owner], span, str(label)))
         texts = [test.texts[place] for place in places]
         return items._replace(test=LabeledSpans.of(texts, kept))
 
@@ -174,51 +162,46 @@ class TokenClassification(SpanClassification):
     def items(self, data: EvaluationData) -> ProbeItems:
         """Documents of the three splits, those of the test with some to spare."""
         learned = data.settings.probe_items
-        sizes = {
-            "train": _documents_with(learned),
-            "validation": _documents_with(learned // 4),
-            "test": int(SPARE * self.wanted(data.settings)),
-        }
-        drawn = {split: role_documents(size, data.seed, split) for split, size in sizes.items()}
-        return ProbeItems(**{split: from_documents(found) for split, found in drawn.items()})
+        seed = data.seed
+        asked = int(SPARE * self.wanted(data.settings))
+        train = role_documents(_documents_with(learned), seed, "train")
+        validation = role_documents(_documents_with(learned // 4), seed, "validation")
+        test = role_documents(asked, seed, "test")
+        return ProbeItems(*map(from_documents, (train, validation, test)))
 
     def wanted(self, settings: EvaluationSettings) -> int:
         """Documents that hold about as many numbers as other tasks have items."""
         return _documents_with(settings.items)
 
 
-def from_documents(documents: Iterable[RoleDocument]) -> LabeledSpans:
+def from_documents(documents: Iterable[LabeledDocument]) -> LabeledSpans:
     """The numbers of labeled documents; documents without numbers are left out."""
     kept = [document for document in documents if document.numbers]
-    found = [
-        (place, (number.start, number.end), number.role)
-        for place, document in enumerate(kept)
-        for number in document.numbers
-    ]
+    found = []
+    for place, document in enumerate(kept):
+        for number in document.numbers:
+            found.append((place, (number.start, number.end), number.role))
     return LabeledSpans.of([document.text for document in kept], found)
 
 
-def from_sentences(sentences: Iterable[TaggedSentence], outside: str | None = None) -> LabeledSpans:
+def from_sentences(sentences: Sequence[TaggedSentence], outside: str | None = None) -> LabeledSpans:
     """Every word of CoNLL sentences with its label, except for words labeled `outside`."""
-    kept = list(sentences)
-    found = [
-        (place, span, label)
-        for place, sentence in enumerate(kept)
-        for span, label in zip(sentence.spans, sentence.labels, strict=True)
-        if label != outside
-    ]
-    return LabeledSpans.of([sentence.text for sentence in kept], found)
+    found = []
+    for place, sentence in enumerate(sentences):
+        for span, label in zip(sentence.spans, sentence.labels, strict=True):
+            if label != outside:
+                found.append((place, span, label))
+    return LabeledSpans.of([sentence.text for sentence in sentences], found)
 
 
 def span_features(model: EvaluatedModel, data: LabeledSpans) -> NDArray[np.float32]:
     """Mean bidirectional state [N, D] of the tokens of each span; zeros where it has none."""
-    # texts of one length go through the model together
-    order = sorted(range(len(data.texts)), key=lambda place: len(data.texts[place]))
+    order = shortest_first(data.texts)
     ordered = model.token_states([data.texts[place] for place in order], every_layer=True)
     found = dict(zip(order, ordered, strict=True))
     features = []
     for owner, (start, end) in zip(data.owner.tolist(), data.spans, strict=True):
-        states_TD = np.asarray(found[owner].states)
+        states_TD = found[owner].states
         mask_T = overlapping(found[owner].spans, start, end)
         mean_D = np.zeros(states_TD.shape[1], np.float32)
         if mask_T.any():
@@ -242,6 +225,7 @@ def run_probe(features: Mapping[str, NDArray[np.float32]], labels: Mapping[str, 
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     best = Probe(np.empty(0, dtype=str))
     for strength in REGULARIZATION:
+        # weaker penalties begin where the stronger one ended
         model.set_params(C=strength).fit(scaled["train"], labels["train"])
         accuracy = float(model.score(scaled["validation"], labels["validation"]))
         if accuracy > best.validation_accuracy:
@@ -249,20 +233,21 @@ def run_probe(features: Mapping[str, NDArray[np.float32]], labels: Mapping[str, 
     return best
 
 
-def confusion(true: Labels, predicted: Labels, classes: Sequence[str]) -> NDArray[np.int64]:
+def confusion(true: Labels, predicted: Labels, classes: Sequence[str]) -> Integers:
     """Counts [K, K]: rows are true classes, columns predicted ones."""
     index = {name: number for number, name in enumerate(classes)}
-    true_N = [index[label] for label in true.tolist()]
-    predicted_N = [index[label] for label in predicted.tolist()]
     matrix_KK = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(matrix_KK, (true_N, predicted_N), 1)
+    for actual, named in zip(true.tolist(), predicted.tolist(), strict=True):
+        matrix_KK[index[actual], index[named]] += 1
     return matrix_KK
 
 
 def macro_f1(true: Labels, predicted: Labels, classes: Sequence[str]) -> float:
     """Mean F1 over the classes that occur among the true labels."""
     matrix_KK = confusion(true, predicted, classes).astype(np.float64)
-    support_K, claimed_K = matrix_KK.sum(axis=1), matrix_KK.sum(axis=0)
+    support_K = matrix_KK.sum(axis=1)
+    claimed_K = matrix_KK.sum(axis=0)
+    # 2PR / (P + R), without a division where a class is neither there nor named
     f1_K = 2 * np.diag(matrix_KK) / np.maximum(support_K + claimed_K, 1)
     return float(f1_K[support_K > 0].mean())
 
@@ -270,26 +255,20 @@ def macro_f1(true: Labels, predicted: Labels, classes: Sequence[str]) -> float:
 def token_bags(data: EvaluationData, part: LabeledSpans) -> list[list[tuple[str, int]]]:
     """Tokens of each number and of up to WINDOW_TOKENS on either side, told apart by where."""
     bags = []
-    for owner, (start, end) in zip(part.owner.tolist(), part.spans, strict=True):
-        text = part.texts[owner]
+    for text, start, end in part.located():
         before = encode(data.encoding, text[:start])[-WINDOW_TOKENS:]
+        number = encode(data.encoding, text[start:end])
         after = encode(data.encoding, text[end:])[:WINDOW_TOKENS]
         bag = [("before", token) for token in before]
-        bag += [("number", token) for token in encode(data.encoding, text[start:end])]
+        bag += [("number", token) for token in number]
         bag += [("after", token) for token in after]
         bags.append(bag)
     return bags
 
 
-def _places(part: LabeledSpans) -> list[tuple[str, int, int]]:
-    """Text, start and end of each span."""
-    owned = zip(part.owner.tolist(), part.spans, strict=True)
-    return [(part.texts[owner], *span) for owner, span in owned]
-
-
-def _examples(test: LabeledSpans, predicted: Labels) -> list[dict[str, Any]]:
+def _examples(test: LabeledSpans, predicted: Labels) -> list[Details]:
     """Wrong spans first, then right ones, at most one of each text."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Details] = []
     seen: set[int] = set()
     for wanted in (False, True):
         full = len(rows) + EXAMPLES // 2
@@ -298,9 +277,10 @@ def _examples(test: LabeledSpans, predicted: Labels) -> list[dict[str, Any]]:
             if owner in seen or len(rows) >= full:
                 continue
             seen.add(owner)
-            row = {"text": test.texts[owner], "span": list(test.spans[place])}
-            roles = {"role": str(test.labels[place]), "predicted": str(predicted[place])}
-            rows.append(row | roles)
+            row: Details = {"text": test.texts[owner], "role": str(test.labels[place])}
+            row["span"] = list(test.spans[place])
+            row["predicted"] = str(predicted[place])
+            rows.append(row)
     return rows
 
 

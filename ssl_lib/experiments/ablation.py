@@ -26,6 +26,7 @@ from ssl_lib.tracking import resume_run, start_run
 from ssl_lib.training.checkpoint import run_key
 
 Result = dict[str, Any]  # of one model
+Key = tuple[str, int]  # its label and seed
 NOT_HASHED = {"external", "baselines"}  # settings of `evaluate` that decide nothing here
 
 
@@ -62,8 +63,11 @@ def ablate(
     # all models of the first seed come first
     seeded = range(settings.seed, settings.seed + seeds)
     plan = [(label, seed) for seed in seeded for label in chosen]
-    finished = Finished(root / ".ssl_lib" / "ablate" / f"{study_key(settings, root)}.jsonl")
-    threads = settings.training.threads or max(1, (os.cpu_count() or 1) // workers)
+    folder = root / ".ssl_lib" / "ablate"
+    finished = Finished(folder / f"{study_key(settings, root)}.jsonl")
+    # the models of one time share the processor
+    shared = (os.cpu_count() or 1) // workers
+    threads = settings.training.threads or max(1, shared)
     with start_run(settings, root, "ablate") as run:
         run.log_params(settings.model_dump())
         missing = []
@@ -71,13 +75,16 @@ def ablate(
             if (label, seed) not in finished.results:
                 own = settings.replaced({"seed": seed, "training.threads": threads})
                 names = chosen[label]
-                missing.append(Model(label, names, own, settings.seed, root, run.run_id))
+                model = Model(label, names, own, settings.seed, root, run.run_id)
+                missing.append(model)
         with progress_bar("ablate", "models", len(plan), done=len(plan) - len(missing)) as bar:
-            for result in _results(missing, workers, finished.path.parent):
+            for result in _results(missing, workers, folder):
                 finished.add(result)
                 seconds = sum(result["seconds"].values())
-                bar.advance(text=f"{result['subset']}, seed {result['seed']}: {seconds:.0f} s")
-        found = summarize([finished.results[key] for key in plan], list(chosen), settings)
+                name = f"{result['subset']}, seed {result['seed']}"
+                bar.advance(text=f"{name}: {seconds:.0f} s")
+        results = [finished.results[key] for key in plan]
+        found = summarize(results, list(chosen), settings)
         write_files(found, root / "ablation")
         run.log_artifact(root / "ablation")
         run.log_figure(root / "ablation" / "transfer.png")
@@ -92,7 +99,7 @@ class Finished:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.results: dict[tuple[str, int], Result] = {}
+        self.results: dict[Key, Result] = {}
         if not path.exists():
             return
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -116,7 +123,8 @@ class Finished:
 def train_and_evaluate(model: Model) -> Result:
     """One model: its held-out losses in nats, its downstream results, the seconds they took."""
     started = time.perf_counter()
-    settings, steps = model.settings, model.settings.training.steps
+    settings = model.settings
+    steps = model.settings.training.steps
     parent = resume_run(settings, model.root, model.parent_run, "ablate")
     with parent.child(f"{model.label} seed {settings.seed}") as run:
         run.log_params({"subset": model.label, "seed": settings.seed, "steps": steps})
@@ -126,10 +134,10 @@ def train_and_evaluate(model: Model) -> Result:
         asked = evaluator(settings.replaced({"seed": model.item_seed}), model.root)
         found = asked.evaluate(trained, model.names)
         seconds = {"train": middle - started, "evaluate": time.perf_counter() - middle}
-        metrics = {f"losses/{name}": value for name, value in found["losses"].items()}
-        metrics |= {f"downstream/{name}": value for name, value in found["downstream"].items()}
-        metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
-        run.log(metrics, steps)
+        for kind, values in (found | {"seconds": seconds}).items():
+            # parts of losses are kept in the file alone
+            if kind != "parts":
+                run.log({f"{kind}/{name}": value for name, value in values.items()}, steps)
     rounded = {name: round(value, 1) for name, value in seconds.items()}
     named = {"subset": model.label, "seed": settings.seed, "run_id": run.run_id}
     return named | found | {"seconds": rounded}
@@ -137,10 +145,12 @@ def train_and_evaluate(model: Model) -> Result:
 
 def study_key(settings: Settings, root: Path) -> str:
     """Names the file of finished models: all that their metrics depend on but the seed."""
-    folder, splits = root / "data" / "tokenized", ("train", "validation", "test")
-    stored = [TokenStore.open(folder / split).meta["sha256"] for split in splits]
+    digests = []
+    for split in ("train", "validation", "test"):
+        store = TokenStore.open(root / "data" / "tokenized" / split)
+        digests.append(store.meta["sha256"])
     evaluation = settings.evaluation.model_dump_json(exclude=NOT_HASHED)
-    return run_key(settings, json.dumps(stored, sort_keys=True), evaluation)
+    return run_key(settings, json.dumps(digests, sort_keys=True), evaluation)
 
 
 def _results(models: Sequence[Model], workers: int, scratch: Path) -> Iterator[Result]:
@@ -161,5 +171,6 @@ def _quiet(scratch: Path) -> None:
     """Bars and warnings of a process go into a file, so that the terminal is one's own."""
     log = scratch / f"process-{os.getpid()}.log"
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    # what C++ prints too, which knows no sys.stdout
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -8,7 +8,7 @@ would be. Of runs that differ in their seed alone, mean and range are given too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,7 +48,8 @@ class Estimate(NamedTuple):
         """The value, and its interval in brackets; with sign "+" both are signed."""
         shown = f"{self.value:{sign}.4f}"
         if bounded := self.bounded():
-            shown += f" ({bounded[1]:{sign}.4f} to {bounded[2]:{sign}.4f})"
+            _, low, high = bounded
+            shown += f" ({low:{sign}.4f} to {high:{sign}.4f})"
         return shown
 
 
@@ -87,13 +88,11 @@ class Comparison:
         measures = [asdict(measure) for measure in self.measures]
         for measure in measures:
             for key in ("values", "differences"):
+                # `asdict` leaves named tuples as they are
                 measure[key] = [None if one is None else one._asdict() for one in measure[key]]
-        return {
-            "runs": self.runs,
-            "measures": measures,
-            "settings": self.settings,
-            "over_seeds": {key: one._asdict() for key, one in self.over_seeds().items()},
-        }
+        over_seeds = {key: one._asdict() for key, one in self.over_seeds().items()}
+        found = {"runs": self.runs, "settings": self.settings}
+        return found | {"measures": measures, "over_seeds": over_seeds}
 
 
 def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
@@ -113,8 +112,11 @@ def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
                 f"run {run.name} ({run.run_id}) has not been evaluated; "
                 "run `ssl-lib evaluate` after it"
             )
-    kept = ("run_id", "name", "status", "started", "commit")
-    described = [{key: asdict(run)[key] for key in kept} for run in stored]
+    described = []
+    for run in stored:
+        row = asdict(run)
+        del row["params"], row["metrics"]
+        described.append(row)
     differing: dict[str, list[str | None]] = {}
     for key in sorted({key for run in stored for key in run.params}):
         values = [run.params.get(key) for run in stored]
@@ -129,15 +131,17 @@ def show(comparison: Comparison) -> None:
     from rich.table import Table
 
     console = Console()
-    names = [f"{run['name']} {run['run_id'][:6]}" for run in comparison.runs]
-    table = Table("measure", "n", names[0], *(f"{name}\nfrom the first" for name in names[1:]))
+    names = [_name(run) for run in comparison.runs]
+    others = [f"{name}\nfrom the first" for name in names[1:]]
+    table = Table("measure", "n", names[0], *others)
     for measure in comparison.measures:
         table.add_row(*_cells(measure))
     console.print(table)
     if comparison.settings:
         table = Table("setting", *names)
         for key, values in comparison.settings.items():
-            table.add_row(key, *("–" if value is None else value for value in values))
+            cells = ["–" if value is None else value for value in values]
+            table.add_row(key, *cells)
         console.print(table)
     if spread := comparison.over_seeds():
         table = Table("measure", f"mean of {len(names)} seeds", "lowest", "highest")
@@ -172,10 +176,11 @@ def difference(first: Estimate | None, other: Estimate | None) -> Estimate | Non
     """
     if first is None or other is None:
         return None
-    bounds = first.bounded(), other.bounded()
-    if bounds[0] is None or bounds[1] is None:
-        return Estimate(other.value - first.value, None, None)
-    return Estimate(other.value - first.value, *independent_difference(bounds[0], bounds[1]))
+    value = other.value - first.value
+    first_bounds, other_bounds = first.bounded(), other.bounded()
+    if first_bounds is None or other_bounds is None:
+        return Estimate(value, None, None)
+    return Estimate(value, *independent_difference(first_bounds, other_bounds))
 
 
 def _measures(stored: Sequence[StoredRun]) -> list[Measure]:
@@ -183,17 +188,18 @@ def _measures(stored: Sequence[StoredRun]) -> list[Measure]:
     reasoning = ("extrapolation", "reserved_wordings", "exact_match")
     numbers = TASKS["number_prediction"]
     # the key in the store, the one that is shown, and whether more is better
-    rows = [
-        (f"downstream.{task.name}", f"downstream.{task.name}", task.higher_is_better)
-        for task in downstream_tasks()
-    ]
+    rows = []
+    for task in downstream_tasks():
+        key = f"downstream.{task.name}"
+        rows.append((key, key, task.higher_is_better))
     rows += [(key, f"numerical_reasoning.{key}", True) for key in reasoning]
-    rows += [(f"losses.{name}", f"losses.{name}", False) for name in OBJECTIVES]
-    rows.append(("bits_per_byte", "bits_per_byte", False))
-    rows.append((numbers.name, f"{numbers.name}.{numbers.metric}", numbers.higher_is_better))
+    for key in (*(f"losses.{name}" for name in OBJECTIVES), "bits_per_byte"):
+        rows.append((key, key, False))
+    shown = f"{numbers.name}.{numbers.metric}"
+    rows.append((numbers.name, shown, numbers.higher_is_better))
     measures = []
-    for stored_key, shown, higher_is_better in rows:
-        prefix = PREFIX + stored_key
+    for key, shown, higher_is_better in rows:
+        prefix = PREFIX + key
         values = [_estimate(run, prefix) for run in stored]
         if all(value is None for value in values):
             continue
@@ -208,14 +214,17 @@ def _estimate(run: StoredRun, prefix: str) -> Estimate | None:
     value = run.metrics.get(f"{prefix}.after")
     if value is None:
         return None
-    ends = (run.metrics.get(f"{prefix}.ci95.{end}") for end in ("low", "high"))
-    return Estimate(value, *ends)
+    low = run.metrics.get(f"{prefix}.ci95.low")
+    high = run.metrics.get(f"{prefix}.ci95.high")
+    return Estimate(value, low, high)
 
 
 def _cells(measure: Measure) -> list[str]:
     """A row of the table: key, n, the first run, and the others with their differences from it."""
+    # mostly the same items: one count
     counts = sorted({count for count in measure.n if count is not None})
-    cells = [measure.key, "/".join(f"{count:,}" for count in counts) or "–"]
+    shown_counts = "/".join(f"{count:,}" for count in counts)
+    cells = [measure.key, shown_counts or "–"]
     pairs = zip(measure.values, measure.differences, strict=True)
     for place, (value, change) in enumerate(pairs):
         shown = value.text() if value else "–"
@@ -237,20 +246,24 @@ def _picture(comparison: Comparison) -> Figure:
 
     measures = [measure for measure in comparison.measures if measure.higher_is_better]
     runs = comparison.runs
-    picture = blank(11, 1.4 + 0.3 * (len(runs) + 1) * max(1, len(measures)))
+    lines = (len(runs) + 1) * max(1, len(measures))
+    picture = blank(11, 1.4 + 0.3 * lines)
     values, differences = picture.subplots(1, 2, sharey=True)
     plain_axes(values, "Trained models on held-out items, 95% intervals")
     plain_axes(differences, "Difference from the first run")
     for number, run in enumerate(runs):
-        label, color = f"{run['name']} {run['run_id'][:6]}", COLORS[number % len(COLORS)]
+        color = COLORS[number % len(COLORS)]
         # the runs of one measure stand below each other, within 0.8 of the way to the next
         shift = 0.8 * ((number + 0.5) / len(runs) - 0.5)
-        _draw_run(values, [one.values[number] for one in measures], shift, color, label)
+        estimates = [one.values[number] for one in measures]
+        _draw_run(values, estimates, shift, color, _name(run))
         if number:
             changes = [one.differences[number] for one in measures]
             _draw_run(differences, changes, shift, color, None)
-    names = [measure.key.partition(".")[2].replace("_", " ") for measure in measures]
-    values.set_yticks(range(len(measures)), names, fontsize=8)
+    # "downstream.numerical_reasoning" → "numerical reasoning"
+    names = [measure.key.partition(".")[2] for measure in measures]
+    shown = [name.replace("_", " ") for name in names]
+    values.set_yticks(range(len(measures)), shown, fontsize=8)
     values.invert_yaxis()
     differences.axvline(0.0, color="#20242a", lw=0.8)
     picture.legend(fontsize=8, frameon=False, loc="outside lower left", ncols=3)
@@ -261,9 +274,15 @@ def _draw_run(
     axes: Axes, found: Sequence[Estimate | None], shift: float, color: str, label: str | None
 ) -> None:
     """A point for each estimate, with a line for its interval."""
-    heights = [place + shift for place, one in enumerate(found) if one is not None]
-    known = [one for one in found if one is not None]
-    axes.plot([one.value for one in known], heights, "o", ms=5, color=color, label=label)
-    for height, one in zip(heights, known, strict=True):
+    known = [(place + shift, one) for place, one in enumerate(found) if one is not None]
+    across = [one.value for _, one in known]
+    up = [height for height, _ in known]
+    axes.plot(across, up, "o", ms=5, color=color, label=label)
+    for height, one in known:
         if bounded := one.bounded():
-            axes.plot(bounded[1:], [height, height], color=color, lw=1.6)
+            axes.plot(bounded[1:], [height] * 2, color=color, lw=1.6)
+
+
+def _name(run: Mapping[str, Any]) -> str:
+    """A run's name, and as much of its id as tells it from others of the same name."""
+    return f"{run['name']} {run['run_id'][:6]}"

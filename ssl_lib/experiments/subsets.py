@@ -37,11 +37,16 @@ def chosen_subsets(
     if labels:
         subsets = [subset_of(label, trained) for label in labels]
         return {label_of(names, trained): names for names in subsets}
-    sizes: Sequence[int] = range(1, len(trained) + 1)
+    count = len(trained)
+    sizes = list(range(1, count + 1))
     if not every:
-        sizes = list(dict.fromkeys((1, len(trained), max(1, len(trained) - 1))))
-    subsets = [names for size in sizes for names in itertools.combinations(trained, size)]
-    return {label_of(names, trained): names for names in subsets}
+        # of two objectives, all but one is one alone
+        sizes = list(dict.fromkeys((1, count, max(1, count - 1))))
+    found: dict[str, Names] = {}
+    for size in sizes:
+        for names in itertools.combinations(trained, size):
+            found[label_of(names, trained)] = names
+    return found
 
 
 def label_of(names: Sequence[str], trained: Sequence[str]) -> str:
@@ -49,7 +54,9 @@ def label_of(names: Sequence[str], trained: Sequence[str]) -> str:
     missing = [name for name in trained if name not in names]
     if not missing:
         return "all"
-    return f"all-{missing[0]}" if len(missing) == 1 and len(names) > 1 else "+".join(names)
+    if len(missing) == 1 and len(names) > 1:
+        return f"all-{missing[0]}"
+    return "+".join(names)
 
 
 def subset_of(label: str, trained: Sequence[str]) -> Names:
@@ -105,11 +112,13 @@ class Evaluator:
         folder = root / "data" / "tokenized"
         data = EvaluationData.open(settings, root, encoding(folder / "encoding.json"))
         names = [task.name for task in downstream_tasks()]
-        self.tasks = {name: TASKS[name].load() for name in (*names, DOCUMENTS)}
-        items = draw_items(self.tasks, data)
+        self.tasks = {name: TASKS[name].load() for name in names}
+        # the documents of the losses are drawn with the items
+        documents = TASKS[DOCUMENTS].load()
+        items = draw_items(self.tasks | {DOCUMENTS: documents}, data)
         self.items = {name: items.by_task[name] for name in names}
-        context, count = settings.model.context_length, settings.evaluation.loss_sequences
-        test = TokenStore.open(folder / "test")
+        test, context = TokenStore.open(folder / "test"), settings.model.context_length
+        count = settings.evaluation.loss_sequences
         self.batches = chosen_batches(test, context, items.unseen, count)
 
     def evaluate(self, model: Predictor, names: Sequence[str]) -> dict[str, Any]:
@@ -118,15 +127,18 @@ class Evaluator:
         parts = {name: dict(found[name]) for name in names}
         losses = {name: parts[name].pop("loss") for name in names}
         downstream: dict[str, float] = {}
-        for name, items in self.items.items():
-            answers = self.tasks[name].answer(model, items)
-            downstream[name] = estimate(self.tasks[name].score(items, answers))
+        for name, task in self.tasks.items():
+            items = self.items[name]
+            answers = task.answer(model, items)
+            downstream[name] = estimate(task.score(items, answers))
         return {"losses": losses, "parts": parts, "downstream": downstream}
 
 
 def evaluator(settings: Settings, root: Path) -> Evaluator:
     """The evaluator of a project, with the items of `settings.seed`; the last one made is kept."""
-    return _evaluator(settings.model_dump_json(include={"seed", "evaluation", "model"}), root)
+    # settings are no key of a cache, their text is
+    text = settings.model_dump_json(include={"seed", "evaluation", "model"})
+    return _evaluator(text, root)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,6 @@ from ssl_lib.evaluation.tasks import TASKS
 from ssl_lib.files import write_atomically
 
 Results = Sequence[Mapping[str, Any]]
-Values = dict[str, dict[str, float]]  # by subset, then by objective or task
 TITLES = {"losses": "held-out loss", "downstream": "downstream"}
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 FARTHEST_PERCENT = 10.0  # change of a loss at either end of the colors
@@ -30,30 +29,27 @@ def summarize(results: Results, subsets: Sequence[str], settings: Settings) -> d
     loss / loss of the objective alone with the same seed. It stands only where that one was trained
     too and both losses are above 0, as a density's need not be.
     """
-    losses, relative, downstream, deviation = Values(), Values(), Values(), Values()
-    for subset in subsets:
-        own = [result for result in results if result["subset"] == subset]
-        losses[subset] = _each(own, "losses", fmean)
-        downstream[subset] = _each(own, "downstream", fmean)
-        deviation[subset] = _each(own, "losses", _spread) | _each(own, "downstream", _spread)
-        relative[subset] = {}
-        for name in losses[subset]:
-            if ratios := _ratios(results, own, name):
-                relative[subset][name] = fmean(ratios)
     training = settings.training
     sequences = training.steps * training.sequences * training.accumulate
-    return {
-        "steps": training.steps,
-        "tokens": sequences * settings.model.context_length,
-        "seeds": sorted({result["seed"] for result in results}),
-        "seconds": round(sum(sum(result["seconds"].values()) for result in results), 1),
-        "subsets": list(subsets),
-        "losses": losses,
-        "relative": relative,
-        "downstream": downstream,
-        "deviation": deviation,
-        "runs": list(results),
-    }
+    found: dict[str, Any] = {"steps": training.steps, "subsets": list(subsets)}
+    found["tokens"] = sequences * settings.model.context_length
+    found["seeds"] = sorted({result["seed"] for result in results})
+    seconds = [sum(result["seconds"].values()) for result in results]
+    found["seconds"] = round(sum(seconds), 1)
+    found |= {"losses": {}, "relative": {}, "downstream": {}, "deviation": {}}
+    for subset in subsets:
+        own = [result for result in results if result["subset"] == subset]
+        spread: dict[str, float] = {}
+        for kind in TITLES:
+            found[kind][subset] = _each(own, kind, fmean)
+            spread |= _each(own, kind, _spread)
+        found["deviation"][subset] = spread
+        found["relative"][subset] = relative = {}
+        for name in found["losses"][subset]:
+            if ratios := _ratios(results, own, name):
+                relative[name] = fmean(ratios)
+    found["runs"] = list(results)
+    return found
 
 
 def show(found: Mapping[str, Any]) -> None:
@@ -61,7 +57,8 @@ def show(found: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console, seeds = Console(), len(found["seeds"])
+    console = Console()
+    seeds = len(found["seeds"])
     for kind, title in TITLES.items():
         names = columns(found, kind)
         table = Table(title, *(name.replace("_", "\n") for name in names))
@@ -69,11 +66,11 @@ def show(found: Mapping[str, Any]) -> None:
             cells = [_cell(found, kind, subset, name) for name in names]
             table.add_row(subset, *cells)
         console.print(table)
-    words = f"{seeds} {'seed' if seeds == 1 else 'seeds'}; losses as shares of the loss of the "
-    words += "objective trained alone, in nats where it was not"
+    budget = f"{found['steps']} steps, {found['tokens']:,} tokens each, {seeds} "
+    losses = "losses as shares of the loss of the objective trained alone, in nats where it was not"
+    console.print(f"{budget}{'seed' if seeds == 1 else 'seeds'}; {losses}")
     if seeds > 1:
-        words += f"; {PLUS_MINUS} is the standard deviation over the seeds"
-    console.print(f"{found['steps']} steps, {found['tokens']:,} tokens each, {words}")
+        console.print(f"{PLUS_MINUS} is the standard deviation over the seeds")
 
 
 def write_files(found: Mapping[str, Any], folder: Path) -> None:
@@ -86,7 +83,8 @@ def write_files(found: Mapping[str, Any], folder: Path) -> None:
             relative = found["relative"][subset] if kind == "losses" else {}
             for name, value in values.items():
                 spread = found["deviation"][subset][name]
-                writer.writerow([subset, kind, name, value, spread, relative.get(name, "")])
+                against_alone = relative.get(name, "")
+                writer.writerow([subset, kind, name, value, spread, against_alone])
     write_atomically(folder / "results.json", json.dumps(found, indent=2) + "\n")
     write_atomically(folder / "transfer.csv", text.getvalue())
     draw(found, folder / "transfer.png")
@@ -99,7 +97,8 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     """
     from ssl_lib.report.pictures import blank, heat_map
 
-    subsets, relative = found["subsets"], found["relative"]
+    subsets = found["subsets"]
+    relative = found["relative"]
     compared = {name for values in relative.values() for name in values}
     objectives = [name for name in columns(found, "losses") if name in compared]
     tasks = columns(found, "downstream")
@@ -107,16 +106,20 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     left, right = picture.subplots(1, 2)
     left.set_title("Held-out loss against the objective alone, %", loc="left", fontsize=10)
     right.set_title("Downstream results", loc="left", fontsize=10)
-    # [subset][objective]: 0.5 is no change
-    changes = [
-        [100 * (relative[s].get(name, math.nan) - 1) for name in objectives] for s in subsets
-    ]
-    shares = [[0.5 + change / (2 * FARTHEST_PERCENT) for change in row] for row in changes]
+    changes = []
+    results = []
+    for subset in subsets:
+        ratios = [relative[subset].get(name, math.nan) for name in objectives]
+        changes.append([100 * (ratio - 1) for ratio in ratios])
+        values = found["downstream"][subset]
+        results.append([values.get(name, math.nan) for name in tasks])
+    # no change is in the middle of the colors
+    reach = 2 * FARTHEST_PERCENT
+    shares = [[0.5 + change / reach for change in row] for row in changes]
     if objectives:
         heat_map(left, shares, _texts(changes, "{:+.1f}"), objectives, subsets, colors="RdBu_r")
     else:
         left.set_axis_off()  # no objective was trained alone
-    results = [[found["downstream"][s].get(name, math.nan) for name in tasks] for s in subsets]
     names = [name.replace("_", "\n") for name in tasks]
     heat_map(right, _scaled(results), _texts(results, "{:.3f}"), names, subsets)
     picture.savefig(path, dpi=150)
@@ -126,13 +129,18 @@ def columns(found: Mapping[str, Any], kind: str) -> list[str]:
     """Names that occur in any subset: objectives in their order, tasks in that of the registry."""
     names = {name for values in found[kind].values() for name in values}
     known = OBJECTIVES if kind == "losses" else tuple(TASKS)
-    return [name for name in known if name in names] + sorted(names - set(known))
+    # a task that is no longer there comes last
+    others = sorted(names.difference(known))
+    return [name for name in known if name in names] + others
 
 
 def _each(own: Results, kind: str, summary: Callable[[Sequence[float]], float]) -> dict[str, float]:
     """A summary over the seeds of every loss or downstream result."""
-    names = dict.fromkeys(name for result in own for name in result[kind])
-    return {name: summary([result[kind][name] for result in own]) for name in names}
+    found: dict[str, float] = {}
+    for name in own[0][kind] if own else ():
+        values = [result[kind][name] for result in own]
+        found[name] = summary(values)
+    return found
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -141,14 +149,15 @@ def _spread(values: Sequence[float]) -> float:
 
 def _ratios(results: Results, own: Results, name: str) -> list[float]:
     """By seed, the loss over that of the objective alone."""
-    alone = {
-        result["seed"]: result["losses"][name]
-        for result in results
-        if list(result["losses"]) == [name]
-    }
+    alone = {}
+    for result in results:
+        if list(result["losses"]) == [name]:
+            alone[result["seed"]] = result["losses"][name]
     ratios = []
     for result in own:
-        loss, baseline = result["losses"][name], alone.get(result["seed"], 0.0)
+        loss = result["losses"][name]
+        baseline = alone.get(result["seed"], 0.0)
+        # a density's negative log likelihood may fall below 0
         if min(loss, baseline) > 0:
             ratios.append(loss / baseline)
     return ratios
@@ -162,21 +171,26 @@ def _cell(found: Mapping[str, Any], kind: str, subset: str, name: str) -> str:
     if kind == "losses":
         relative = found["relative"][subset].get(name)
         return f"{value:.3f} nats" if relative is None else f"{relative:.3f}"
-    spread = f" {PLUS_MINUS} {found['deviation'][subset][name]:.3f}"
-    return f"{value:.3f}{spread if len(found['seeds']) > 1 else ''}"
+    if len(found["seeds"]) == 1:
+        return f"{value:.3f}"
+    spread = found["deviation"][subset][name]
+    return f"{value:.3f} {PLUS_MINUS} {spread:.3f}"
 
 
 def _texts(values: Sequence[Sequence[float]], form: str) -> list[list[str]]:
-    return [[form.format(value) if math.isfinite(value) else "" for value in row] for row in values]
+    """What stands in each cell, nothing where there is no value."""
+    texts = []
+    for row in values:
+        texts.append([form.format(value) if math.isfinite(value) else "" for value in row])
+    return texts
 
 
 def _scaled(values: Sequence[Sequence[float]]) -> list[list[float]]:
     """Every column from 0 for its lowest to 1 for its highest value."""
-    shares = [[0.5] * len(row) for row in values]
-    for j in range(len(values[0])):
-        finite = [row[j] for row in values if math.isfinite(row[j])]
-        low, high = min(finite, default=0.0), max(finite, default=0.0)
-        for i, row in enumerate(values):
-            if high > low:
-                shares[i][j] = (row[j] - low) / (high - low)
-    return shares
+    columns = []
+    for column in zip(*values, strict=True):
+        finite = [value for value in column if math.isfinite(value)]
+        low = min(finite, default=0.0)
+        reach = max(finite, default=0.0) - low
+        columns.append([(value - low) / reach if reach else 0.5 for value in column])
+    return [list(row) for row in zip(*columns, strict=True)]

@@ -51,6 +51,7 @@ SEARCHED = {  # what each name in `tuning.search` stands for
     "mode_specific_layers": ["model.mode_specific_layers"],
     "mode_embedding": ["model.mode_embedding"],
 }
+RANDOM_TRIALS = 4  # before the sampler proposes by what it has seen
 PRUNE_AFTER = 3  # trials before the median is worth something
 HEADER = "# Values that `train` uses in place of those in params.yaml; {} means none was better.\n"
 
@@ -92,13 +93,17 @@ def create_study(settings: Settings, root: Path) -> optuna.Study:
         path = root / url
         path.parent.mkdir(parents=True, exist_ok=True)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    sampler = optuna.samplers.TPESampler(
+        seed=settings.seed, multivariate=True, n_startup_trials=RANDOM_TRIALS
+    )
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER)
+    # another budget or another model is another study
+    key = run_key(settings, settings.tuning.model_dump_json())
     return optuna.create_study(
         storage=storage,
-        sampler=optuna.samplers.TPESampler(
-            seed=settings.seed, multivariate=True, n_startup_trials=4
-        ),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER),
-        study_name=f"ssl-lib-{run_key(settings, settings.tuning.model_dump_json())}",
+        sampler=sampler,
+        pruner=pruner,
+        study_name=f"ssl-lib-{key}",
         load_if_exists=True,
         direction="minimize",
     )
@@ -149,7 +154,8 @@ def search_space(settings: Settings) -> dict[str, BaseDistribution]:
             space[key] = CategoricalDistribution((False, True))
         elif value and not (section == "objectives" and name not in settings.trained()):
             highest = 1.0 if key.endswith(".batch_fraction") else HIGHEST
-            space[key] = FloatDistribution(value / RANGE, min(value * RANGE, highest), log=True)
+            ends = value / RANGE, min(value * RANGE, highest)
+            space[key] = FloatDistribution(*ends, log=True)
     return space
 
 
@@ -158,7 +164,8 @@ def propose(trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> dict[
     proposed: dict[str, Any] = {}
     for key, distribution in space.items():
         if isinstance(distribution, FloatDistribution):
-            proposed[key] = trial.suggest_float(key, distribution.low, distribution.high, log=True)
+            ends = distribution.low, distribution.high
+            proposed[key] = trial.suggest_float(key, *ends, log=True)
         elif isinstance(distribution, IntDistribution):
             proposed[key] = trial.suggest_int(key, distribution.low, distribution.high)
         elif isinstance(distribution, CategoricalDistribution):
@@ -179,22 +186,21 @@ def choose(study: optuna.Study, settings: Settings) -> dict[str, Any]:
 
 def _run_trials(study: optuna.Study, settings: Settings, root: Path, run: Run | NullRun) -> None:
     """Short runs with proposed values, pruned at their validations, until there are enough."""
-    total, steps = settings.tuning.trials, settings.tuning.steps
+    total = settings.tuning.trials
+    steps = settings.tuning.steps
     done = len(finished(study))
     if done >= total:
         return
     if not study.trials:
         study.enqueue_trial(current_values(settings))
     encoding, corpora, _ = open_corpora(settings, root)
-    curriculum = settings.training.curriculum_steps * steps / settings.training.steps
-    shortened = settings.replaced(
-        {
-            "training.steps": steps,
-            "training.validate_every_steps": max(1, steps // 2),
-            "training.warmup_steps": min(settings.training.warmup_steps, steps // 4),
-            "training.curriculum_steps": math.ceil(curriculum),
-        }
-    )
+    # a trial is pruned at its middle; warmup and curriculum take no larger share than in `train`
+    training = settings.training
+    curriculum = training.curriculum_steps * steps / training.steps
+    budget = {"training.steps": steps, "training.curriculum_steps": math.ceil(curriculum)}
+    budget["training.validate_every_steps"] = max(1, steps // 2)
+    budget["training.warmup_steps"] = min(training.warmup_steps, steps // 4)
+    shortened = settings.replaced(budget)
 
     def score(trial: optuna.Trial) -> float:
         """The best score of one short run, smaller being better. Raises TrialPruned."""
@@ -245,7 +251,8 @@ def _write(study: optuna.Study, chosen: dict[str, Any], root: Path) -> None:
     scratch.mkdir(parents=True)
     best = io.StringIO()
     YAML(typ="safe", pure=True).dump(chosen, best)
-    (scratch / Path(BEST_VALUES).name).write_text(HEADER + best.getvalue(), encoding="utf-8")
+    best_file = scratch / Path(BEST_VALUES).name
+    best_file.write_text(HEADER + best.getvalue(), encoding="utf-8")
     # every trial as CSV: number, state, score, seconds, values
     keys = sorted({key for trial in study.trials for key in trial.params})
     table = io.StringIO()
@@ -254,7 +261,8 @@ def _write(study: optuna.Study, chosen: dict[str, Any], root: Path) -> None:
     for trial in study.trials:
         score = "" if trial.value is None else f"{trial.value:.6f}"
         seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
-        values = (trial.params.get(key, "") for key in keys)
-        writer.writerow([trial.number, trial.state.name.lower(), score, seconds, *values])
+        values = [trial.params.get(key, "") for key in keys]
+        state = trial.state.name.lower()
+        writer.writerow([trial.number, state, score, seconds, *values])
     (scratch / "trials.csv").write_text(table.getvalue(), encoding="utf-8")
     replace_folder(scratch, root / "tuning")
