@@ -1,4 +1,4 @@
-"""Fixtures that several tests share: a tiny corpus, an encoding trained on it, and settings that train in a second."""
+"""Fixtures that several tests share: a tiny corpus, its encoding, settings of a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.synthetic.generator import generate
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.encodings import save_encoding, train_encoding
-from ssl_lib.tokens.vocabulary import VocabularyTable
+from ssl_lib.tokens.vocabulary import VocabularyTable, vocabulary_table
 
 CONTEXT = 32
 
@@ -49,7 +49,7 @@ def tokenized(encoding: tiktoken.Encoding, texts: list[str]) -> Tokenized:
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    """One layer of width 32, rows of 32 tokens, float32 on one thread; every objective weighs 1 and sees every row."""
+    """One layer of width 32, 32 tokens, float32, one thread; objectives weigh 1 and see all."""
     equal = {f"objectives.{name}.weight": 1.0 for name in OBJECTIVES}
     whole = {
         f"objectives.{name}.batch_fraction": 1.0 for name in ("mlm", "contrastive", "denoising")
@@ -86,15 +86,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def rows(tokenized: Tokenized) -> PackedSequences:
-    """Packed rows of the tiny corpus."""
+def sequences(tokenized: Tokenized) -> PackedSequences:
+    """Packed sequences of the tiny corpus."""
     return PackedSequences(tokenized, CONTEXT, seed=3)
 
 
 @pytest.fixture(scope="session")
-def batch(rows: PackedSequences) -> Batch:
-    """Six packed rows with numbers at a quarter of their positions at least, as most of the corpus has."""
-    steps = (rows.batch(step, 6) for step in range(rows.sequences_per_epoch // 6))
+def batch(sequences: PackedSequences) -> Batch:
+    """Six packed sequences with numbers at a quarter of their positions or more, as most have."""
+    steps = (sequences.batch(step, 6) for step in range(sequences.sequences_per_epoch // 6))
     return next(batch for batch in steps if (batch.number_BT >= 0).float().mean() >= 0.25)
 
 
@@ -105,7 +105,7 @@ def trunk(encoding: tiktoken.Encoding) -> Trunk:
     return Trunk(TrunkShape(encoding.n_vocab, width=32, layers=1, heads=2), encoding)
 
 
-@pytest.fixture
-def vocabulary(trunk: Trunk) -> VocabularyTable:
-    """What views know of the tiny encoding."""
-    return trunk.vocabulary
+@pytest.fixture(scope="session")
+def vocabulary(encoding: tiktoken.Encoding) -> VocabularyTable:
+    """What each entry of the tiny encoding is."""
+    return vocabulary_table(encoding)

@@ -79,9 +79,10 @@ def curve(
     with torch.no_grad():
         for parameter in trainer.groups[0].parameters():
             parameter.mul_(1.0 + jitter * torch.randn(parameter.shape))
-    rows = PackedSequences(tokenize_texts(encoding, texts()), CONTEXT, seed=2)
+    sequences = PackedSequences(tokenize_texts(encoding, texts()), CONTEXT, seed=2)
     steps = (
-        trainer.train_step(rows.batch(step, settings.training.sequences)) for step in range(STEPS)
+        trainer.train_step(sequences.batch(step, settings.training.sequences))
+        for step in range(STEPS)
     )
     return [sum(losses[name] for name in names) for losses in steps]
 

@@ -493,10 +493,9 @@ def momentum_loop(
     return total
 
 
-class Closed(NamedTuple):
-    """One row with its gaps: what stands there (`None`: the noise token), where each clean position
-    went (-1: it is missing), and who rebuilds each clean position (place in the row, how far
-    behind).
+class Remaining(NamedTuple):
+    """What remains of a sequence: its tokens (`None`: the noise token), where each clean position
+    went (-1: it is missing), and who rebuilds each clean position (place, how far behind).
     """
 
     tokens: list[int | None]
@@ -504,15 +503,15 @@ class Closed(NamedTuple):
     rebuilders: list[tuple[int, int]]
 
 
-def close_gaps_loop(
+def remove_deleted_loop(
     ids: Sequence[int],
     documents: Sequence[int],
     deleted: Sequence[bool],
     infilled: Sequence[bool],
     longest: int,
-) -> Closed:
-    """Read one row from left to right and leave out what is missing, unless a gap has nothing
-    before it or grows too long: then the noise token stands there.
+) -> Remaining:
+    """Read one sequence from left to right and leave out what is missing, unless nothing stands
+    before it or too much is missing already: then the noise token stands there.
     """
     tokens: list[int | None] = []
     places, rebuilders = [], []
@@ -528,7 +527,7 @@ def close_gaps_loop(
             places.append(len(tokens) - 1)
             behind = 0
         rebuilders.append((len(tokens) - 1, behind))
-    return Closed(tokens, places, rebuilders)
+    return Remaining(tokens, places, rebuilders)
 
 
 def document_states_loop(

@@ -1,4 +1,4 @@
-"""Packed rows, padded rows and the numbers in them."""
+"""Packed sequences, padded sequences and the numbers in them."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def same(first: Batch, second: Batch) -> bool:
     )
 
 
-def test_rows_in_order_are_the_documents_laid_end_to_end(tokenized: Tokenized) -> None:
-    rows = PackedSequences(tokenized, 32, seed=0, shuffle=False)
+def test_sequences_in_order_are_the_documents_laid_end_to_end(tokenized: Tokenized) -> None:
+    sequences = PackedSequences(tokenized, 32, seed=0, shuffle=False)
     expected = pack(documents_of(tokenized), 32)
-    assert rows.sequences_per_epoch == len(expected)
-    got = rows.batch(0, len(expected))
+    assert sequences.sequences_per_epoch == len(expected)
+    got = sequences.batch(0, len(expected))
     assert got.token_ids_BT.tolist() == [[token for _, token in row] for row in expected]
     assert got.document_ids_BT.tolist() == [[document for document, _ in row] for row in expected]
 
@@ -52,8 +52,8 @@ def test_rows_in_order_are_the_documents_laid_end_to_end(tokenized: Tokenized) -
 def test_an_epoch_reads_every_document_once_in_an_order_of_its_own(
     tokenized: Tokenized, epoch: int
 ) -> None:
-    rows = PackedSequences(tokenized, 32, seed=5)
-    got = rows.batch(epoch, rows.sequences_per_epoch)
+    sequences = PackedSequences(tokenized, 32, seed=5)
+    got = sequences.batch(epoch, sequences.sequences_per_epoch)
     stream = got.document_ids_BT.flatten().tolist()
     order = [
         document
@@ -61,13 +61,13 @@ def test_an_epoch_reads_every_document_once_in_an_order_of_its_own(
         if index == 0 or document != stream[index - 1]
     ]
     assert len(order) == len(set(order))
-    missing = sorted(set(range(len(rows.lengths))) - set(order))
+    missing = sorted(set(range(len(sequences.lengths))) - set(order))
     documents = [documents_of(tokenized)[document] for document in [*order, *missing]]
     expected = [token for row in pack(documents, 32) for _, token in row]
     assert got.token_ids_BT.flatten().tolist() == expected
     assert sum(len(documents_of(tokenized)[document]) for document in missing) < 32
     assert order != sorted(order)
-    following = rows.batch(epoch + 1, rows.sequences_per_epoch)
+    following = sequences.batch(epoch + 1, sequences.sequences_per_epoch)
     assert not torch.equal(following.token_ids_BT, got.token_ids_BT)
 
 
@@ -85,16 +85,16 @@ def test_another_seed_gives_another_order(tokenized: Tokenized) -> None:
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_processes_share_the_rows_of_a_step_without_overlap(
+def test_processes_share_the_sequences_of_a_step_without_overlap(
     tokenized: Tokenized, world: int
 ) -> None:
-    rows = PackedSequences(tokenized, 32, seed=5)
-    whole = rows.batch(4, 2 * world)
-    shares = [rows.batch(4, 2, rank, world) for rank in range(world)]
+    sequences = PackedSequences(tokenized, 32, seed=5)
+    whole = sequences.batch(4, 2 * world)
+    shares = [sequences.batch(4, 2, rank, world) for rank in range(world)]
     assert same(whole, Batch(*(torch.cat(tensors) for tensors in zip(*shares, strict=True))))
 
 
-def test_a_corpus_shorter_than_a_row_is_refused(encoding: tiktoken.Encoding) -> None:
+def test_a_corpus_shorter_than_a_sequence_is_refused(encoding: tiktoken.Encoding) -> None:
     with pytest.raises(UserError, match=r"fewer than one sequence of model\.context_length = 4096"):
         PackedSequences(tokenize_texts(encoding, ["Two words."]), 4096, seed=0)
 
@@ -131,7 +131,7 @@ def test_values_are_those_of_the_numbers_written_in_the_text(encoding: tiktoken.
     ]
 
 
-def test_a_number_that_the_row_cuts_starts_again_in_the_next_row() -> None:
+def test_a_number_that_the_sequence_cuts_starts_again_in_the_next_row() -> None:
     numbers = np.zeros(1, dtype=NUMBER_DTYPE)
     numbers["start"], numbers["end"], numbers["value"] = 6, 10, 42.0
     stored = Tokenized(
@@ -195,20 +195,22 @@ def test_padded_batch_cuts_at_the_context_and_pads_to_the_longest(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 99), max_size=30), min_size=1, max_size=30))
-def test_padded_rows_bring_every_row_once_and_unchanged(rows: list[list[int]]) -> None:
+def test_padded_sequences_bring_every_sequence_once_and_unchanged(
+    sequences: list[list[int]],
+) -> None:
     seen: dict[int, list[int]] = {}
-    for part in padded_sequences(rows, padding=100, device=torch.device("cpu")):
+    for part in padded_sequences(sequences, padding=100, device=torch.device("cpu")):
         for line, index in enumerate(part.indices):
             assert index not in seen
             real = part.documents[line] != PADDING_DOCUMENT
             seen[index] = part.ids[line, real].tolist()
             assert bool((part.ids[line, ~real] == 100).all())
-    assert [seen[index] for index in range(len(rows))] == rows
+    assert [seen[index] for index in range(len(sequences))] == sequences
 
 
-def test_padded_rows_stay_within_the_tokens_at_once() -> None:
-    rows = [[1] * length for length in (4000, 3000, 5000, 10, 9000)]
-    for part in padded_sequences(rows, padding=0, device=torch.device("cpu")):
+def test_padded_sequences_stay_within_the_tokens_at_once() -> None:
+    sequences = [[1] * length for length in (4000, 3000, 5000, 10, 9000)]
+    for part in padded_sequences(sequences, padding=0, device=torch.device("cpu")):
         assert part.ids.numel() <= 8192 or len(part.indices) == 1
 
 

@@ -26,14 +26,13 @@ from ssl_lib.batches.rewriting import EquivalentFormView
 from ssl_lib.config import ContrastiveSettings, Settings
 from ssl_lib.errors import UserError
 from ssl_lib.model.trunk import Trunk, TrunkShape
-from ssl_lib.objectives.base import unit_length
+from ssl_lib.objectives.base import ObjectiveGroup, Prepared, unit_length
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
 from ssl_lib.objectives.contrastive.sentence_encoder import (
     LOG10_PER_WEIGHT,
     UNIT_OFFSETS,
     WrittenNumbers,
 )
-from ssl_lib.objectives.base import ObjectiveGroup, Prepared
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 
 PLAIN = {"batch_fraction": 1.0, "projection": 16, "sentence_weight": 1.0, "equivalent_weight": 0.0}
@@ -244,22 +243,22 @@ def test_equivalent_forms_need_an_encoding() -> None:
 
 @pytest.mark.parametrize("learned", [True, False])
 def test_a_learned_temperature_multiplies_similarities_by_a_hundred_at_most(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, learned: bool
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences, learned: bool
 ) -> None:
     changed = {f"{CONTRAST}.learned_temperature": learned, f"{CONTRAST}.temperature": 0.002}
     trainer = trainer_of(settings.replaced(changed), encoding)
-    trainer.train_step(rows.batch(0, 3))
+    trainer.train_step(sequences.batch(0, 3))
     assert float(encoder_in(trainer).temperature.detach()) == pytest.approx(
         0.01 if learned else 0.002, rel=1e-4
     )
 
 
 def test_a_learned_temperature_moves(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced({f"{CONTRAST}.learned_temperature": True}), encoding)
     for step in range(2):
-        trainer.train_step(rows.batch(step, 3))
+        trainer.train_step(sequences.batch(step, 3))
     assert encoder_in(trainer).temperature.item() != pytest.approx(0.07, rel=1e-6)
 
 

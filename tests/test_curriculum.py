@@ -1,4 +1,4 @@
-"""The curriculum: what is hard, which positions a step prefers, and that a step knows it from its index alone."""
+"""The curriculum: what is difficult, which positions a step prefers, from its index alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.batches.views import candidates_N
 from ssl_lib.config import DenoisingSettings, MlmSettings, Settings
 from ssl_lib.errors import UserError
-from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.vocabulary import VocabularyTable
 from ssl_lib.training.fit import Corpora, fit
@@ -33,13 +32,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @pytest.fixture(scope="module")
-def known(encoding: tiktoken.Encoding) -> VocabularyTable:
-    return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
-
-
-@pytest.fixture(scope="module")
-def counts(rows: PackedSequences, encoding: tiktoken.Encoding) -> torch.Tensor:
-    return rows.token_counts(encoding.n_vocab)
+def counts(sequences: PackedSequences, encoding: tiktoken.Encoding) -> torch.Tensor:
+    return sequences.token_counts(encoding.n_vocab)
 
 
 @budget(max_examples=50, deadline=None)
@@ -58,12 +52,12 @@ def test_a_curriculum_needs_tokens_and_steps() -> None:
 
 
 def test_counts_are_those_of_the_store(
-    rows: PackedSequences, counts: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    sequences: PackedSequences, counts: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = rows.store.tokens.tolist()
+    tokens = sequences.store.tokens.tolist()
     assert counts.tolist() == [tokens.count(token) for token in range(len(counts))]
     monkeypatch.setattr("ssl_lib.batches.datasets.COUNTED_AT_ONCE", 100)
-    assert torch.equal(rows.token_counts(len(counts)), counts)
+    assert torch.equal(sequences.token_counts(len(counts)), counts)
 
 
 def test_progress_rises_in_a_straight_line_and_stays() -> None:
@@ -94,14 +88,16 @@ def test_draws_follow_the_weights() -> None:
 
 @pytest.mark.parametrize(("granularity", "least"), [("token", 0.1), ("word", 0.05), ("span", 0.01)])
 def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
-    batch: Batch, known: VocabularyTable, counts: torch.Tensor, granularity: str, least: float
+    batch: Batch, vocabulary: VocabularyTable, counts: torch.Tensor, granularity: str, least: float
 ) -> None:
     chosen = MlmSettings(batch_fraction=1.0, granularity=granularity)
-    wanted = round(chosen.mask_rate * int(candidates_N(batch, known).sum()))
+    wanted = round(chosen.mask_rate * int(candidates_N(batch, vocabulary).sum()))
     hard, numeric = [], []
     for progress in (0.0, 0.5, 1.0):
         sampling = SamplingWeights(token_difficulty(counts), progress)
-        views = [masked_view(batch, known, chosen, seeded(seed), sampling) for seed in range(30)]
+        views = [
+            masked_view(batch, vocabulary, chosen, seeded(seed), sampling) for seed in range(30)
+        ]
         assert {len(view.target_positions_S) for view in views} == {wanted}
         hard.append(torch.cat([sampling.difficulty_V[view.targets_S] for view in views]).mean())
         numeric.append(
@@ -115,13 +111,13 @@ def test_masking_goes_from_common_tokens_to_rare_ones_and_numbers(
 
 
 def test_noise_goes_from_common_tokens_to_numbers(
-    batch: Batch, known: VocabularyTable, counts: torch.Tensor
+    batch: Batch, vocabulary: VocabularyTable, counts: torch.Tensor
 ) -> None:
     def numeric(progress: float) -> float:
         sampling = SamplingWeights(token_difficulty(counts), progress)
         views = [
             corrupted_view(
-                batch, known, DenoisingSettings(batch_fraction=1.0), seeded(seed), sampling
+                batch, vocabulary, DenoisingSettings(batch_fraction=1.0), seeded(seed), sampling
             )
             for seed in range(30)
         ]
@@ -135,20 +131,20 @@ def test_noise_goes_from_common_tokens_to_numbers(
 
 
 @pytest.mark.parametrize("granularity", ["token", "word", "span"])
-def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
-    batch: Batch, known: VocabularyTable, counts: torch.Tensor, granularity: str
+def test_a_view_is_a_function_of_batch_generator_and_sampling_weights(
+    batch: Batch, vocabulary: VocabularyTable, counts: torch.Tensor, granularity: str
 ) -> None:
-    gaps = DenoisingSettings(batch_fraction=1.0, deletion_share=0.3, infill_share=0.3)
+    deletions = DenoisingSettings(batch_fraction=1.0, deletion_share=0.3, infill_share=0.3)
     for maker, chosen in (
         (masked_view, MlmSettings(batch_fraction=1.0, granularity=granularity)),
-        (corrupted_view, gaps),
+        (corrupted_view, deletions),
     ):
         seen = []
         for first, progress in ((4, 0.2), (4, 0.2), (9, 0.2), (4, 0.9)):
             torch.manual_seed(len(seen))
             sampling = SamplingWeights(token_difficulty(counts), progress)
             views = [
-                maker(batch, known, chosen, seeded(first + more), sampling).ids_RT
+                maker(batch, vocabulary, chosen, seeded(first + more), sampling).ids_RT
                 for more in range(5)
             ]
             seen.append(torch.stack(views))  # one draw of a few spans may be the same by chance
@@ -158,7 +154,7 @@ def test_a_view_with_an_emphasis_is_a_function_of_batch_generator_and_emphasis(
 
 
 def test_the_middle_of_the_curriculum_is_as_good_as_none(
-    batch: Batch, known: VocabularyTable, counts: torch.Tensor
+    batch: Batch, vocabulary: VocabularyTable, counts: torch.Tensor
 ) -> None:
     sampling = SamplingWeights(token_difficulty(counts), 0.5)
     assert not sampling.log_weights_N(batch).any()
@@ -199,15 +195,17 @@ def test_a_curriculum_without_counts_is_refused(
 
 
 def test_training_counts_the_tokens_of_its_corpus_and_follows_the_curriculum(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     class Silent:
         def log(self, metrics: dict[str, float], step: int) -> None:
             pass
 
     few = settings.replaced(GRADUAL | {"training.steps": 4, "training.validate_every_steps": 4})
-    curves = [fit(chosen, encoding, Corpora(rows, rows), Silent()).progress.curve for chosen in (
-        few, few, few.replaced({"training.curriculum_steps": 4}), few.replaced({"training.curriculum_steps": 0}),
+    corpora = Corpora(sequences, sequences)
+    curves = [fit(chosen, encoding, corpora, Silent()).progress.curve for chosen in (
+        few, few, few.replaced({"training.curriculum_steps": 4}),
+        few.replaced({"training.curriculum_steps": 0}),
     )]  # fmt: skip
     losses = [[(point["mlm"], point["denoising"]) for point in curve] for curve in curves]
     assert losses[0] == losses[1]

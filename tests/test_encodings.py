@@ -1,4 +1,4 @@
-"""Laws of encodings: identity, digit groups, ids equal to the trainer's and to tiktoken's, offline files."""
+"""Laws of encodings: identity, digit groups, ids equal to the trainer's, offline files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ LAW = settings(deadline=None)
 SYLLABLES = ("ka", "lo", "mi", "ter", "sun", "vel", "gra", "po", "shi", "den")
 WORDS = ["".join(letters) for letters in itertools.product(SYLLABLES, SYLLABLES, SYLLABLES)]
 TEXTS = [
-    f"Item {n}: revenue of {WORDS[n]} rose {n % 37}.{n:03d}% to ${n * 7919:,} in {1900 + n % 200}; it's   the\n\tbest "
+    f"Item {n}: revenue of {WORDS[n]} rose {n % 37}.{n:03d}% to ${n * 7919:,} "
+    f"in {1900 + n % 200}; it's   the\n\tbest "
     f"{WORDS[-n]} of {n}×10^3 – naïve {WORDS[n * 7 % 1000]}.\n"
     for n in range(400)
 ]

@@ -128,11 +128,11 @@ def test_negatives_of_two_processes_are_those_of_one_with_the_whole_batch(
     settings: Settings,
     encoding: tiktoken.Encoding,
     encoding_file: Path,
-    rows: PackedSequences,
+    sequences: PackedSequences,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "encoding.json").write_bytes(encoding_file.read_bytes())
-    batch = rows.batch(0, 5)
+    batch = sequences.batch(0, 5)
     for rank, share in enumerate((slice(0, 2), slice(2, None))):
         torch.save([tensor[share].clone() for tensor in batch], tmp_path / f"share-{rank}.pt")
     torch.multiprocessing.spawn(one_process, args=(str(tmp_path), settings), nprocs=2)

@@ -1,4 +1,4 @@
-"""No leaks: what a position may not see changes nothing about it, in every number embedding and digit grouping."""
+"""No leaks: what a position may not see changes nothing about it, however numbers are read."""
 
 from __future__ import annotations
 
@@ -99,8 +99,9 @@ def test_a_causal_state_does_depend_on_its_past_and_a_bidirectional_one_on_both_
     changed = ids.clone()
     changed[6] = ids[0]
     for causal in (True, False):
-        difference = (states(model(kind, "right3"), changed, documents, causal)
-                      - states(model(kind, "right3"), ids, documents, causal)).abs().amax(-1)  # fmt: skip
+        before = states(model(kind, "right3"), ids, documents, causal)
+        after = states(model(kind, "right3"), changed, documents, causal)
+        difference = (after - before).abs().amax(-1)
         assert bool((difference[6:] > 1e-5).all())
         assert bool((difference[:6] > 1e-5).all()) != causal
 
@@ -109,7 +110,7 @@ def test_a_causal_state_does_depend_on_its_past_and_a_bidirectional_one_on_both_
 @pytest.mark.parametrize("causal", [True, False])
 @budget(max_examples=8, deadline=None)
 @given(first=TEXT, second=TEXT, third=TEXT)
-def test_documents_of_a_row_do_not_see_one_another(
+def test_documents_of_a_sequence_do_not_see_one_another(
     kind: str, causal: bool, first: str, second: str, third: str
 ) -> None:
     one, other, kept = (ids_of(text, "right3")[:8] for text in (first, second, third))
@@ -119,36 +120,40 @@ def test_documents_of_a_row_do_not_see_one_another(
         [torch.zeros(shared), torch.ones(len(kept)), torch.full((shared,), 2)]
     ).long()
     trunk = model(kind, "right3")
-    rows = [
+    sequences = [
         states(trunk, torch.cat([part, kept, part]), documents, causal) for part in (one, other)
     ]
     inside = slice(shared, shared + len(kept))
-    torch.testing.assert_close(rows[0][inside], rows[1][inside], rtol=0, atol=1e-6)
+    torch.testing.assert_close(sequences[0][inside], sequences[1][inside], rtol=0, atol=1e-6)
     alone = states(trunk, kept, torch.zeros_like(kept), causal)
-    torch.testing.assert_close(rows[0][inside], alone, rtol=0, atol=1e-4)
+    torch.testing.assert_close(sequences[0][inside], alone, rtol=0, atol=1e-4)
 
 
-def random_rows(seed: int, digits: str) -> Batch:
+def random_sequences(seed: int, digits: str) -> Batch:
     texts = [document.text for document in generate(seed=seed % 50, documents=8)]
     return PackedSequences(tokenize_texts(encoding_with(digits), texts), 24, seed=seed).batch(
         seed % 5, 3
     )
 
 
-def with_other_ids(batch: Batch, positions_S: Tensor, known: VocabularyTable, seed: int) -> Batch:
-    """The same rows with other clean tokens at some flat positions, letters where letters were: words stay words."""
+def with_other_ids(
+    batch: Batch, positions_S: Tensor, vocabulary: VocabularyTable, seed: int
+) -> Batch:
+    """The same with other clean tokens at some flat positions; words stay words."""
     generator = torch.Generator().manual_seed(seed)
     ids_N = batch.token_ids_BT.flatten().clone()
-    kind_V = 2 * torch.from_numpy(known.word_start).long() + torch.from_numpy(known.word_end)
+    kind_V = 2 * torch.from_numpy(vocabulary.word_start).long() + torch.from_numpy(
+        vocabulary.word_end
+    )
     for kind in kind_V[ids_N[positions_S]].unique():
-        alike = (kind_V[: known.ordinary] == kind).nonzero()[:, 0]
+        alike = (kind_V[: vocabulary.ordinary] == kind).nonzero()[:, 0]
         there_S = positions_S[kind_V[ids_N[positions_S]] == kind]
         ids_N[there_S] = alike[torch.randint(len(alike), (len(there_S),), generator=generator)]
     return batch._replace(token_ids_BT=ids_N.view_as(batch.token_ids_BT))
 
 
 def covered_positions(view: View, hidden: int) -> Tensor:
-    """Clean flat positions whose token the view does not show: another stands for it, or it is missing."""
+    """Clean flat positions whose token the view does not show: replaced or missing."""
     covered_N = view.ids_RT.flatten() == hidden
     if view.source_N is not None:
         assert bool((view.source_N < 0).any())
@@ -160,36 +165,36 @@ def covered_positions(view: View, hidden: int) -> Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 @budget(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_masked_and_noised_tokens_change_no_feature_of_their_view(
+def test_masked_and_corrupted_tokens_change_no_feature_of_their_view(
     kind: str, digits: str, seed: int
 ) -> None:
-    trunk, batch = model(kind, digits), random_rows(seed, digits)
-    known = trunk.vocabulary
+    trunk, batch = model(kind, digits), random_sequences(seed, digits)
+    vocabulary = trunk.vocabulary
     for maker, chosen, hidden in (
-        (masked_view, MlmSettings(batch_fraction=1.0, mask_rate=0.4), known.special.mask),
+        (masked_view, MlmSettings(batch_fraction=1.0, mask_rate=0.4), vocabulary.special.mask),
         (
             masked_view,
             MlmSettings(batch_fraction=1.0, mask_rate=0.4, granularity="word"),
-            known.special.mask,
+            vocabulary.special.mask,
         ),
         (
             corrupted_view,
             DenoisingSettings(batch_fraction=1.0, noise_rate=0.5),
-            known.special.noise,
+            vocabulary.special.noise,
         ),
         (
             corrupted_view,
             DenoisingSettings(
                 batch_fraction=1.0, noise_rate=0.4, deletion_share=0.5, infill_share=0.5
             ),
-            known.special.noise,
+            vocabulary.special.noise,
         ),
     ):
-        view = maker(batch, known, chosen, torch.Generator().manual_seed(seed))
+        view = maker(batch, vocabulary, chosen, torch.Generator().manual_seed(seed))
         covered_S = covered_positions(view, hidden)
         assert len(covered_S)
-        other_batch = with_other_ids(batch, covered_S, known, seed)
-        other = maker(other_batch, known, chosen, torch.Generator().manual_seed(seed))
+        other_batch = with_other_ids(batch, covered_S, vocabulary, seed)
+        other = maker(other_batch, vocabulary, chosen, torch.Generator().manual_seed(seed))
         assert not torch.equal(other.targets_S, view.targets_S)
         assert torch.equal(other.ids_RT, view.ids_RT)
         assert torch.equal(other.target_positions_S, view.target_positions_S)

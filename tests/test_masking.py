@@ -1,4 +1,4 @@
-"""Masking by words and spans: what belongs together is hidden together, and the number of positions is exact."""
+"""Masking by words and spans: what belongs together is masked together, and counts are exact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ssl_lib.batches.corruption import LONGEST_SPAN, masked_view, span_groups, t
 from ssl_lib.batches.datasets import PackedSequences, padded_batch
 from ssl_lib.batches.views import candidates_N
 from ssl_lib.config import MlmSettings
-from ssl_lib.model.trunk import Trunk, TrunkShape
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.vocabulary import VocabularyTable
 
@@ -26,24 +25,21 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.fixture(scope="module")
-def known(encoding: tiktoken.Encoding) -> VocabularyTable:
-    return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
-
-
-def positions_of(batch: Batch, known: VocabularyTable) -> torch.Tensor:
-    return candidates_N(batch, known).nonzero()[:, 0]
+def positions_of(batch: Batch, vocabulary: VocabularyTable) -> torch.Tensor:
+    return candidates_N(batch, vocabulary).nonzero()[:, 0]
 
 
 def words_of(
-    encoding: tiktoken.Encoding, known: VocabularyTable, text: str, whole_numbers: bool = True
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, text: str, whole_numbers: bool = True
 ) -> list[str]:
     """The text cut into the groups that are masked together, spaces left out."""
     batch = padded_batch(tokenize_texts(encoding, [text]))
-    positions = positions_of(batch, known)
+    positions = positions_of(batch, vocabulary)
     parts: dict[int, bytes] = {}
     for position, group in zip(
-        positions.tolist(), token_groups(positions, batch, known, whole_numbers, True), strict=True
+        positions.tolist(),
+        token_groups(positions, batch, vocabulary, whole_numbers, True),
+        strict=True,
     ):
         entry = encoding.decode_single_token_bytes(int(batch.token_ids_BT.flatten()[position]))
         parts[int(group)] = parts.get(int(group), b"") + entry
@@ -63,15 +59,15 @@ def words_of(
     ],
 )
 def test_a_group_is_a_word_or_a_number(
-    encoding: tiktoken.Encoding, known: VocabularyTable, text: str, expected: str
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, text: str, expected: str
 ) -> None:
-    assert words_of(encoding, known, text) == expected.split()
+    assert words_of(encoding, vocabulary, text) == expected.split()
 
 
 def test_without_whole_numbers_digit_groups_stand_on_their_own(
-    encoding: tiktoken.Encoding, known: VocabularyTable
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable
 ) -> None:
-    found = words_of(encoding, known, "It cost 1,234 then", whole_numbers=False)
+    found = words_of(encoding, vocabulary, "It cost 1,234 then", whole_numbers=False)
     assert found == ["It", "cost", "1", ",", "234", "then"]
 
 
@@ -80,14 +76,14 @@ def test_without_whole_numbers_digit_groups_stand_on_their_own(
 def test_groups_equal_those_read_off_the_text(
     batch: Batch,
     encoding: tiktoken.Encoding,
-    known: VocabularyTable,
+    vocabulary: VocabularyTable,
     words: bool,
     whole_numbers: bool,
 ) -> None:
     together = 0
     for row in range(len(batch.token_ids_BT)):
         one = Batch(*(tensor[row : row + 1] for tensor in batch))
-        kept = positions_of(one, known)
+        kept = positions_of(one, vocabulary)
         tokens = [encoding.decode([int(one.token_ids_BT[0, index])]) for index in kept]
         slow = groups_by_text(
             tokens,
@@ -96,7 +92,7 @@ def test_groups_equal_those_read_off_the_text(
             words,
             whole_numbers,
         )
-        fast = token_groups(kept, one, known, whole_numbers, words).tolist()
+        fast = token_groups(kept, one, vocabulary, whole_numbers, words).tolist()
         assert [fast.index(group) for group in fast] == slow
         together += len(slow) - len(set(slow))
     assert (together > 0) == (words or whole_numbers)
@@ -112,28 +108,28 @@ def test_groups_equal_those_read_off_the_text(
 )
 def test_masking_is_exact_and_cuts_one_group_at_most(
     tokenized: Tokenized,
-    known: VocabularyTable,
+    vocabulary: VocabularyTable,
     seed: int,
     rate: float,
-    rows: int,
+    sequences: int,
     whole_numbers: bool,
     granularity: str,
 ) -> None:
-    batch = PackedSequences(tokenized, 16, seed=seed % 97).batch(seed % 11, rows)
-    positions = positions_of(batch, known)
+    batch = PackedSequences(tokenized, 16, seed=seed % 97).batch(seed % 11, sequences)
+    positions = positions_of(batch, vocabulary)
     chosen = MlmSettings(
         batch_fraction=1.0, mask_rate=rate, whole_numbers=whole_numbers, granularity=granularity
     )
-    view = masked_view(batch, known, chosen, seeded(seed))
-    scored = set(view.target_positions_S.tolist())
-    assert len(view.target_positions_S) == len(scored) == round(rate * len(positions))
-    assert scored <= set(positions.tolist())
+    view = masked_view(batch, vocabulary, chosen, seeded(seed))
+    targets_at = set(view.target_positions_S.tolist())
+    assert len(view.target_positions_S) == len(targets_at) == round(rate * len(positions))
+    assert targets_at <= set(positions.tolist())
     group_C = token_groups(
-        positions, batch, known, whole_numbers, words=granularity != "token"
+        positions, batch, vocabulary, whole_numbers, words=granularity != "token"
     ).tolist()
     hidden: dict[int, list[bool]] = {}
     for position, index in zip(positions.tolist(), group_C, strict=True):
-        hidden.setdefault(index, []).append(position in scored)
+        hidden.setdefault(index, []).append(position in targets_at)
     cut = [members for members in hidden.values() if any(members) and not all(members)]
     assert len(cut) <= 1
     if cut and granularity != "span":  # nothing smaller is left
@@ -142,15 +138,15 @@ def test_masking_is_exact_and_cuts_one_group_at_most(
 
 @pytest.mark.parametrize("granularity", ["token", "word"])
 def test_a_number_is_cut_only_where_nothing_else_is_left(
-    encoding: tiktoken.Encoding, known: VocabularyTable, granularity: str
+    encoding: tiktoken.Encoding, vocabulary: VocabularyTable, granularity: str
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["1,234,567 unquestionablyzygote 7,654,321"]))
     chosen = MlmSettings(batch_fraction=1.0, mask_rate=0.3, granularity=granularity)
     numbers = batch.number_BT.flatten()
     for seed in range(20):
-        scored = masked_view(batch, known, chosen, seeded(seed)).target_positions_S
+        targets_at = masked_view(batch, vocabulary, chosen, seeded(seed)).target_positions_S
         for number in {int(index) for index in numbers} - {NO_NUMBER}:
-            inside = int((numbers[scored] == number).sum())
+            inside = int((numbers[targets_at] == number).sum())
             assert inside in (0, int((numbers == number).sum()))
 
 
@@ -179,10 +175,10 @@ def test_lengths_of_spans_are_geometric(mean: float) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_spans_hold_whole_words_and_end_with_their_document(
-    batch: Batch, known: VocabularyTable, seed: int
+    batch: Batch, vocabulary: VocabularyTable, seed: int
 ) -> None:
-    positions = positions_of(batch, known)
-    words = token_groups(positions, batch, known, True, True)
+    positions = positions_of(batch, vocabulary)
+    words = token_groups(positions, batch, vocabulary, True, True)
     found = span_groups(positions, words, batch, 5.0, seeded(seed))
     documents = batch.document_ids_BT.flatten()[positions]
     for group in found.unique():
@@ -194,14 +190,17 @@ def test_spans_hold_whole_words_and_end_with_their_document(
         assert len(found[words == word].unique()) == 1
 
 
-def test_spans_hide_longer_runs_than_tokens(batch: Batch, known: VocabularyTable) -> None:
+def test_spans_hide_longer_runs_than_tokens(batch: Batch, vocabulary: VocabularyTable) -> None:
     def runs(granularity: str) -> float:
         total = 0
         for seed in range(20):
-            scored = masked_view(
-                batch, known, MlmSettings(batch_fraction=1.0, granularity=granularity), seeded(seed)
+            targets_at = masked_view(
+                batch,
+                vocabulary,
+                MlmSettings(batch_fraction=1.0, granularity=granularity),
+                seeded(seed),
             ).target_positions_S
-            total += 1 + int((scored.diff() > 1).sum())
+            total += 1 + int((targets_at.diff() > 1).sum())
         return total
 
     assert runs("span") < 0.6 * runs("token")

@@ -65,13 +65,13 @@ def averaged(encoder: ContrastiveTokenEncoder) -> dict[str, Tensor]:
 
 
 def test_momentum_weights_are_an_exponential_moving_average_of_the_weights(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive")
     encoder = encoder_in(trainer)
     slow = averaged(encoder)
     for step in range(3):
-        trainer.train_step(rows.batch(step, 3))
+        trainer.train_step(sequences.batch(step, 3))
         slow = {name: 0.9 * slow[name] + 0.1 * value for name, value in averaged(encoder).items()}
     for name, value in encoder.momentum_encoder.copies.named_parameters():
         torch.testing.assert_close(value, slow[name], rtol=1e-5, atol=1e-7)
@@ -81,13 +81,13 @@ def test_momentum_weights_are_an_exponential_moving_average_of_the_weights(
 
 @pytest.mark.parametrize("gaps", [0.0, 0.5])
 def test_loss_and_queue_are_those_of_keys_made_one_by_one(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, gaps: float
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences, gaps: float
 ) -> None:
     chosen = settings.replaced(MOMENTUM | {"objectives.denoising.deletion_share": gaps})
     trainer = trainer_of(chosen, encoding, "contrastive", "denoising")
     encoder, queue = encoder_in(trainer), []
     for step in range(4):
-        batch = rows.batch(step, 3)
+        batch = sequences.batch(step, 3)
         views = trainer.prepare([batch])
         prepared = views[0][0]
         token, view = prepared.selected["contrastive"]["token"], prepared.views["corrupted"]
@@ -126,10 +126,10 @@ def test_loss_and_queue_are_those_of_keys_made_one_by_one(
 
 
 def test_sentences_wait_in_a_queue_of_their_own(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding)
-    batch = rows.batch(0, 3)
+    batch = sequences.batch(0, 3)
     ((prepared,),) = trainer.prepare([batch])
     document = prepared.selected["contrastive"]["document"]
     trainer.train_step(batch)
@@ -145,7 +145,7 @@ def assert_same_state(first: dict[str, Tensor], second: dict[str, Tensor]) -> No
 
 
 def test_a_resumed_run_with_momentum_goes_on_bit_for_bit(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     chosen = settings.replaced(MOMENTUM | {f"{CONTRAST}.learned_temperature": True})
     whole, half = (
@@ -153,7 +153,9 @@ def test_a_resumed_run_with_momentum_goes_on_bit_for_bit(
     )
 
     def step(trainer: SelfSupervisedTrainer, number: int) -> dict[str, float]:
-        return trainer.train_step([rows.batch(2 * number, 3), rows.batch(2 * number + 1, 3)])
+        return trainer.train_step(
+            [sequences.batch(2 * number, 3), sequences.batch(2 * number + 1, 3)]
+        )
 
     for number in range(3):
         assert step(whole, number) == step(half, number)
@@ -166,40 +168,40 @@ def test_a_resumed_run_with_momentum_goes_on_bit_for_bit(
 
 
 def test_a_pass_that_is_repeated_within_a_step_adds_no_keys_twice(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     once, twice = (trainer_of(settings.replaced(MOMENTUM), encoding) for _ in range(2))
     for trainer, passes in ((once, 0), (twice, 2)):
-        prepared = trainer.prepare([rows.batch(0, 3)])
+        prepared = trainer.prepare([sequences.batch(0, 3)])
         trainer.prepare = lambda batches, prepared=prepared: prepared
         for _ in range(passes):
             trainer.groups[0](prepared[0][0])
-        trainer.train_step(rows.batch(0, 3))
+        trainer.train_step(sequences.batch(0, 3))
     assert_same_state(state_of(once), state_of(twice))
 
 
 def test_comparing_gradients_between_steps_adds_no_keys(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     plain, compared = (
         trainer_of(settings.replaced(MOMENTUM), encoding, "mlm", "contrastive") for _ in range(2)
     )
-    assert compare_gradients(compared, rows.batch(0, 3))
+    assert compare_gradients(compared, sequences.batch(0, 3))
     for trainer in (plain, compared):
-        trainer.train_step(rows.batch(0, 3))
+        trainer.train_step(sequences.batch(0, 3))
     assert_same_state(state_of(plain), state_of(compared))
 
 
 def test_a_step_that_diverges_leaves_momentum_encoder_and_queue_alone(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding)
-    trainer.train_step(rows.batch(0, 3))
+    trainer.train_step(sequences.batch(0, 3))
     with torch.no_grad():
         encoder_in(trainer).number_projection.bias[0] = torch.inf
     before = state_of(trainer)
     with pytest.raises(DivergedError):
-        trainer.train_step(rows.batch(1, 3))
+        trainer.train_step(sequences.batch(1, 3))
     assert_same_state(before, state_of(trainer))
     assert encoder_in(trainer).momentum_encoder.waiting == {}
 
@@ -218,30 +220,30 @@ def test_no_optimiser_holds_the_momentum_encoder(
 
 
 def test_the_model_on_disk_has_no_momentum_encoder(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, tmp_path: Path
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences, tmp_path: Path
 ) -> None:
     chosen = settings.replaced(MOMENTUM)
     torch.manual_seed(0)
     objectives = build_objectives(chosen, encoding)
     SelfSupervisedTrainer(*objectives.values(), settings=chosen.training).train_step(
-        rows.batch(0, 3)
+        sequences.batch(0, 3)
     )
     save_model(tmp_path / "with", chosen, encoding, objectives)
     save_model(tmp_path / "without", settings, encoding, build_objectives(settings, encoding))
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("with", "without")]
     assert sizes[0] == sizes[1]
     _, _, loaded = read_model(tmp_path / "with")
-    ids = rows.batch(1, 2).token_ids_BT
+    ids = sequences.batch(1, 2).token_ids_BT
     assert torch.equal(loaded["contrastive"](ids), objectives["contrastive"](ids))
 
 
 def test_held_out_losses_need_neither_momentum_encoder_nor_queue(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     plain, averaging = (
         trainer_of(settings.replaced(changed), encoding) for changed in ({}, MOMENTUM)
     )
-    plan = (Placement(torch.device("cpu"), False), [rows.batch(0, 4)])
+    plan = (Placement(torch.device("cpu"), False), [sequences.batch(0, 4)])
     for trainer in (plain, averaging):
         encoder_in(trainer).settings = settings.objectives.contrastive
     losses = [
@@ -252,7 +254,7 @@ def test_held_out_losses_need_neither_momentum_encoder_nor_queue(
 
 
 def test_two_trunks_with_momentum_train_side_by_side(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     chosen = settings.replaced(MOMENTUM)
     torch.manual_seed(0)
@@ -261,6 +263,6 @@ def test_two_trunks_with_momentum_train_side_by_side(
         build_objectives(chosen, encoding)["mlm"],
     )
     trainer = SelfSupervisedTrainer(contrastive, mlm, settings=chosen.training)
-    losses = [trainer.train_step(rows.batch(step, 3)) for step in range(2)]
+    losses = [trainer.train_step(sequences.batch(step, 3)) for step in range(2)]
     assert all(math.isfinite(value) for step in losses for value in step.values())
     assert len(trainer.groups) == 2

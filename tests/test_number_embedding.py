@@ -1,4 +1,4 @@
-"""Values of numbers inside the model against a state machine that reads one token after the other."""
+"""Values of numbers inside the model against a reader of one token after the other."""
 
 from __future__ import annotations
 
@@ -96,8 +96,10 @@ def test_running_numbers_of_real_text_equal_the_state_machine(
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("12", 12.0), ("1,234,567", 1234567.0), ("3.14159", 3.14159), ("1,234.5", 1234.5), ("0.001", 0.001),
-        ("1.5.7", 7.0), ("1,23", 23.0), ("2024, 17", 17.0), ("a,234", 234.0), ("007", 7.0), ("1 234", 234.0),
+        ("12", 12.0), ("1,234,567", 1234567.0), ("3.14159", 3.14159), ("1,234.5", 1234.5),
+        ("0.001", 0.001),
+        ("1.5.7", 7.0), ("1,23", 23.0), ("2024, 17", 17.0), ("a,234", 234.0), ("007", 7.0),
+        ("1 234", 234.0),
     ],
 )  # fmt: skip
 def test_value_at_the_last_digit(encoding: tiktoken.Encoding, text: str, value: float) -> None:
@@ -118,8 +120,8 @@ def values_by_end(digits: str, text: str) -> dict[int, float]:
     ids = encode(chosen, text)
     running = read(chosen, torch.tensor([ids]))
     ends = np.cumsum([len(chosen.decode([token])) for token in ids]).tolist()
-    rows = zip(ends, running.present[0].tolist(), running.value[0].tolist(), strict=True)
-    return {end: value for end, present, value in rows if present}
+    sequences = zip(ends, running.present[0].tolist(), running.value[0].tolist(), strict=True)
+    return {end: value for end, present, value in sequences if present}
 
 
 @pytest.mark.parametrize("digits", ["right3", "left3"])
@@ -145,7 +147,8 @@ def test_the_value_at_the_last_digit_is_that_of_the_number(
 
 @pytest.mark.parametrize(
     ("text", "values"),
-    [("1,234", [1, 2, 23, 1234]), ("1,2345", [1, 2, 23, 1234, 2345]), ("1,2,345", [1, 2, 3, 34, 345]),
+    [("1,234", [1, 2, 23, 1234]), ("1,2345", [1, 2, 23, 1234, 2345]),
+     ("1,2,345", [1, 2, 3, 34, 345]),
      ("1234,567", [1, 12, 123, 1234, 5, 56, 567]), ("1,234.5", [1, 2, 23, 1234, 1234.5]),
      ("1.5,234", [1, 1.5, 2, 23, 234]), ("9,876,543", [9, 8, 87, 9876, 5, 54, 9876543])],
 )  # fmt: skip
@@ -162,7 +165,8 @@ def test_a_number_grows_with_its_digits_and_never_looks_ahead(encoding: tiktoken
 @pytest.mark.parametrize("digits", ["right3", "left3", "single"])
 @pytest.mark.parametrize(
     ("text", "ends"),
-    [("It cost 1,234.5 or 82,028,000.", [1234.5, 82028000.0]), ("1,2,345 and 3.4.5", [1.0, 2.0, 345.0, 3.4, 5.0]),
+    [("It cost 1,234.5 or 82,028,000.", [1234.5, 82028000.0]),
+     ("1,2,345 and 3.4.5", [1.0, 2.0, 345.0, 3.4, 5.0]),
      ("12,34567", [12.0, 34567.0]), ("7 8, 9.", [7.0, 8.0, 9.0])],
 )  # fmt: skip
 def test_a_number_is_complete_at_its_last_digits(digits: str, text: str, ends: list[float]) -> None:
@@ -223,15 +227,16 @@ def test_only_digits_get_features(encoding: tiktoken.Encoding, kind: str) -> Non
 
 @pytest.mark.parametrize(
     ("kind", "first", "second"),
-    [("value", "12", "13"), ("log_value", "12", "13"), ("exponent_bins", "12", "120"), ("fourier", "12", "13"),
+    [("value", "12", "13"), ("log_value", "12", "13"), ("exponent_bins", "12", "120"),
+     ("fourier", "12", "13"),
      ("place_value", "1.2", "1.25")],
 )  # fmt: skip
 def test_different_numbers_get_different_features(
     encoding: tiktoken.Encoding, kind: str, first: str, second: str
 ) -> None:
     embedding = make_number_embedding(kind, 16)
-    rows = [torch.tensor([encode(encoding, text)]) for text in (first, second)]
-    one, other = (embedding(read(encoding, row))[0, -1].detach().numpy() for row in rows)
+    sequences = [torch.tensor([encode(encoding, text)]) for text in (first, second)]
+    one, other = (embedding(read(encoding, row))[0, -1].detach().numpy() for row in sequences)
     assert not np.allclose(one, other, rtol=0.02, atol=1e-6)
 
 

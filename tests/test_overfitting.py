@@ -61,21 +61,21 @@ def shares_left(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_objective_alone_learns_one_batch(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, mode: str
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences, mode: str
 ) -> None:
     name, values = MODES[mode]
     chosen = settings.replaced(
         FAST | {f"objectives.{name}.{key}": value for key, value in values.items()}
     )
     steps, limit = SLOWER.get(mode, (STEPS, LEFT))
-    assert shares_left(chosen, encoding, (name,), rows.batch(0, 2), steps)[name] < limit
+    assert shares_left(chosen, encoding, (name,), sequences.batch(0, 2), steps)[name] < limit
 
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["in place", "gaps"])
 def test_all_objectives_together_learn_one_batch(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences, gaps: bool
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences, gaps: bool
 ) -> None:
     missing = {f"objectives.denoising.{kind}_share": 0.4 * gaps for kind in ("deletion", "infill")}
     settings = settings.replaced(TOGETHER | missing)
-    left = shares_left(settings, encoding, tuple(REGISTRY), rows.batch(0, 2), 500)
+    left = shares_left(settings, encoding, tuple(REGISTRY), sequences.batch(0, 2), 500)
     assert max(left.values()) < 0.05, left

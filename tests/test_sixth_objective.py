@@ -37,7 +37,7 @@ assert dict(leaves(yaml(folder / "params.yaml"))) == dict(leaves(Settings().mode
 assert OBJECTIVES[-1] == "replaced" and "objectives.replaced.weight" in search_space(Settings())
 texts = [document.text for document in generate(seed=7, documents=60)]
 encoding = train_encoding(texts, 1440, "right3")
-rows = PackedSequences(tokenize_texts(encoding, texts), CONTEXT, seed=3)
+sequences = PackedSequences(tokenize_texts(encoding, texts), CONTEXT, seed=3)
 settings = Settings().replaced({
     "model.layers": 1, "model.width": 32, "model.heads": 2, "model.context_length": CONTEXT,
     "training.steps": 60, "training.warmup_steps": 5,
@@ -45,13 +45,13 @@ settings = Settings().replaced({
     "training.device": "cpu", "training.precision": "float32", "training.threads": 1,
     "objectives.replaced.weight": 1.0,
 })
-result = fit(settings, encoding, Corpora(rows, rows), NullRun())
+result = fit(settings, encoding, Corpora(sequences, sequences), NullRun())
 first, last = (point["losses"]["replaced"]["loss"] for point in result.progress.validation)
 print("held-out loss", first, last)
 assert last < 0.8 * first, "it does not learn"
 save_model(folder / "model", settings, encoding, result.objectives)
 again = read_model(folder / "model")[2]["replaced"]
-batch = rows.batch(0, 4)
+batch = sequences.batch(0, 4)
 assert torch.equal(again(batch.token_ids_BT), result.objectives["replaced"](batch.token_ids_BT))
 
 alone = build_objectives(settings, encoding)["replaced"]

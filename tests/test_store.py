@@ -222,8 +222,10 @@ def test_a_full_disk_is_one_sentence_and_the_old_store_stays(project: Path) -> N
     tokenize(SETTINGS, project)
     before = files_of(project)
     code = (
-        "import resource, signal, sys; from pathlib import Path; from ssl_lib.config import Settings;"
-        "from ssl_lib.tokens.store import tokenize, StoreError; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "import resource, signal, sys; from pathlib import Path;"
+        "from ssl_lib.config import Settings;"
+        "from ssl_lib.tokens.store import tokenize, StoreError;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
         "try: tokenize(Settings().replaced({'tokens.vocabulary_size': 1500}), Path(sys.argv[1]))\n"
         "except StoreError as error: print(error)"
@@ -253,9 +255,11 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from ssl_lib.config import Settings;"
         "from ssl_lib.tokens import alignment; from ssl_lib.tokens.store import tokenize;"
         "alignment.GROUP_CHARACTERS = 1 << 16;"  # both corpora are many groups
-        "tokenize(Settings().replaced({'tokens.encoding': 'e.json', 'tokens.workers': 2}), Path(sys.argv[1]));"
+        "settings = Settings().replaced({'tokens.encoding': 'e.json', 'tokens.workers': 2});"
+        "tokenize(settings, Path(sys.argv[1]));"
         # ru_maxrss would count the memory of this process as well, which the new one is forked from
-        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+        "lines = open('/proc/self/status');"
+        "print(next(line.split()[1] for line in lines if line.startswith('VmHWM')))"
     )
     peaks = []
     for copies in (15, 60):

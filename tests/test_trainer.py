@@ -133,9 +133,9 @@ def test_losses_of_micro_batches_are_those_of_one_large_batch(
 
 
 def test_contrastive_micro_batches_are_averaged_by_their_anchors(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
-    batches = [rows.batch(0, 2), rows.batch(1, 5)]
+    batches = [sequences.batch(0, 2), sequences.batch(1, 5)]
     chosen = settings.replaced({"training.clip_norm": 1e9})
     trainer = trainer_of(chosen, encoding, ["contrastive"])
     group = trainer.groups[0]
@@ -268,12 +268,12 @@ def test_a_step_is_a_function_of_its_state_alone(
 
 
 def test_a_loaded_state_goes_on_bit_for_bit(
-    settings: Settings, encoding: tiktoken.Encoding, rows: PackedSequences
+    settings: Settings, encoding: tiktoken.Encoding, sequences: PackedSequences
 ) -> None:
     whole, half = (trainer_of(settings, encoding, tuple(REGISTRY)) for _ in range(2))
     for step in range(3):
-        whole.train_step(rows.batch(step, 3))
-        half.train_step(rows.batch(step, 3))
+        whole.train_step(sequences.batch(step, 3))
+        half.train_step(sequences.batch(step, 3))
     state = half.state_dict()
     torch.manual_seed(99)
     resumed = SelfSupervisedTrainer(
@@ -281,7 +281,9 @@ def test_a_loaded_state_goes_on_bit_for_bit(
     )
     resumed.load_state_dict(state)
     for step in range(3, 6):
-        assert whole.train_step(rows.batch(step, 3)) == resumed.train_step(rows.batch(step, 3))
+        assert whole.train_step(sequences.batch(step, 3)) == resumed.train_step(
+            sequences.batch(step, 3)
+        )
     assert same_state(whole.groups[0].state_dict(), resumed.groups[0].state_dict())
 
 

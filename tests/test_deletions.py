@@ -1,5 +1,5 @@
-"""Deletion and infilling: what is missing is gone, what moved is found again, and every missing token has one position
-that must rebuild it.
+"""Deletions and span infilling: what is missing is gone, what moved is found again, and every
+missing token has one position that must rebuild it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from reference import close_gaps_loop
+from reference import remove_deleted_loop
 
 from ssl_lib.batches.batch import NO_NUMBER, Batch
 from ssl_lib.batches.corruption import (
@@ -22,16 +22,16 @@ from ssl_lib.batches.corruption import (
 from ssl_lib.batches.datasets import PackedSequences, padded_batch
 from ssl_lib.batches.views import View, candidates_N, in_clean_order, padded_ids
 from ssl_lib.config import ContrastiveSettings, DenoisingSettings, SettingsError, parse_settings
-from ssl_lib.model.trunk import Trunk, TrunkShape
-from ssl_lib.objectives.base import states_at, unit_length
+from ssl_lib.model.trunk import Trunk
+from ssl_lib.objectives.base import ObjectiveGroup, run_trunk, states_at, unit_length
 from ssl_lib.objectives.contrastive.objective import ContrastiveTokenEncoder
 from ssl_lib.objectives.denoising import DenoisingAutoencoder
-from ssl_lib.objectives.base import ObjectiveGroup, run_trunk
 from ssl_lib.tokens.alignment import Tokenized, tokenize_texts
 from ssl_lib.tokens.vocabulary import VocabularyTable
 
 SHARES = (
-    "noise_token_share", "random_token_share", "shuffle_share", "digit_share", "deletion_share", "infill_share"
+    "noise_token_share", "random_token_share", "shuffle_share",
+    "digit_share", "deletion_share", "infill_share",
 )  # fmt: skip
 NOISE, PADDING = -7, -8
 
@@ -44,11 +44,6 @@ def mixed(rate: float = 0.15, **shares: float) -> DenoisingSettings:
     return DenoisingSettings(
         batch_fraction=1.0, noise_rate=rate, **(dict.fromkeys(SHARES, 0.0) | shares)
     )
-
-
-@pytest.fixture(scope="module")
-def known(encoding: tiktoken.Encoding) -> VocabularyTable:
-    return Trunk(TrunkShape(encoding.n_vocab, width=8, layers=1, heads=1), encoding).vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +64,15 @@ BORDERS = st.lists(st.booleans(), min_size=2 * WIDTH, max_size=2 * WIDTH)
 
 @budget(max_examples=150, deadline=None)
 @given(fates=st.one_of(FATES, st.sampled_from(["d" * 2 * WIDTH, "i" * 2 * WIDTH])), borders=BORDERS)
-def test_gaps_equal_those_of_a_reader_from_left_to_right(
+def test_deletions_equal_those_of_a_reader_from_left_to_right(
     fates: list[str], borders: list[bool]
 ) -> None:
     ids = torch.arange(100, 100 + 2 * WIDTH).view(2, WIDTH)
     documents = torch.tensor(borders).view(2, WIDTH).long().cumsum(1)
     deleted, infilled = (torch.tensor([fate == kind for fate in fates]) for kind in "di")
-    gaps = plan_deletions(plain_batch(ids, documents), deleted, infilled)
+    deletions = plan_deletions(plain_batch(ids, documents), deleted, infilled)
     target_positions_S = (deleted | infilled).nonzero()[:, 0]
-    view_N = ids.flatten().masked_fill(gaps.noise_N, NOISE)
+    view_N = ids.flatten().masked_fill(deletions.noise_N, NOISE)
     view = remove_deleted(
         View(
             view_N.view_as(ids),
@@ -86,7 +81,7 @@ def test_gaps_equal_those_of_a_reader_from_left_to_right(
             target_positions_S,
             ids.flatten()[target_positions_S],
         ),
-        gaps,
+        deletions,
         PADDING,
     )
     assert view.source_N is not None
@@ -95,7 +90,7 @@ def test_gaps_equal_those_of_a_reader_from_left_to_right(
     rebuilders = dict(zip(target_positions_S.tolist(), by_whom, strict=True))
     for row in range(2):
         here = slice(row * WIDTH, (row + 1) * WIDTH)
-        slow = close_gaps_loop(
+        slow = remove_deleted_loop(
             ids[row].tolist(),
             documents[row].tolist(),
             deleted[here].tolist(),
@@ -126,12 +121,12 @@ MIXTURES = {
 @pytest.mark.parametrize("rate", [0.0, 0.15, 0.6, 1.0])
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_what_did_not_go_is_found_where_the_view_says(
-    padded: Batch, known: VocabularyTable, mixture: str, rate: float
+    padded: Batch, vocabulary: VocabularyTable, mixture: str, rate: float
 ) -> None:
-    clean_N = padded_ids(padded, known).flatten()
+    clean_N = padded_ids(padded, vocabulary).flatten()
     width = padded.token_ids_BT.shape[1]
     for seed in range(4):
-        view = corrupted_view(padded, known, mixed(rate, **MIXTURES[mixture]), seeded(seed))
+        view = corrupted_view(padded, vocabulary, mixed(rate, **MIXTURES[mixture]), seeded(seed))
         assert view.source_N is not None
         stays = view.source_N >= 0
         touched = torch.zeros_like(stays)
@@ -153,8 +148,10 @@ def _clean_positions(view: View) -> torch.Tensor:
     return view.target_positions_S + view.offsets_S
 
 
-def test_states_are_handed_out_by_clean_position(padded: Batch, known: VocabularyTable) -> None:
-    view = corrupted_view(padded, known, mixed(0.5, **MIXTURES["both"]), seeded(1))
+def test_states_are_handed_out_by_clean_position(
+    padded: Batch, vocabulary: VocabularyTable
+) -> None:
+    view = corrupted_view(padded, vocabulary, mixed(0.5, **MIXTURES["both"]), seeded(1))
     assert view.source_N is not None
     states = view.ids_RT[..., None].float().expand(-1, -1, 3)
     back = in_clean_order(states, view.source_N)
@@ -169,40 +166,40 @@ def test_states_are_handed_out_by_clean_position(padded: Batch, known: Vocabular
 
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_targets_are_the_clean_tokens_of_what_was_touched(
-    padded: Batch, known: VocabularyTable, mixture: str
+    padded: Batch, vocabulary: VocabularyTable, mixture: str
 ) -> None:
-    view = corrupted_view(padded, known, mixed(0.5, **MIXTURES[mixture]), seeded(1))
+    view = corrupted_view(padded, vocabulary, mixed(0.5, **MIXTURES[mixture]), seeded(1))
     positions = _clean_positions(view)
     assert torch.equal(view.targets_S, padded.token_ids_BT.flatten()[positions])
     assert len(positions.unique()) == len(positions)
-    assert set(positions.tolist()) <= set(candidates_N(padded, known).nonzero()[:, 0].tolist())
+    assert set(positions.tolist()) <= set(candidates_N(padded, vocabulary).nonzero()[:, 0].tolist())
 
 
 @budget(max_examples=60, deadline=None)
 @given(
     st.integers(0, 10**6), st.floats(0.0, 1.0), st.sampled_from(["deletion", "infilling", "both"])
 )
-def test_exactly_the_asked_share_is_noised(
-    tokenized: Tokenized, known: VocabularyTable, seed: int, rate: float, mixture: str
+def test_exactly_the_asked_share_is_corrupted(
+    tokenized: Tokenized, vocabulary: VocabularyTable, seed: int, rate: float, mixture: str
 ) -> None:
     batch = PackedSequences(tokenized, 16, seed=seed % 97).batch(seed % 11, 3)
-    view = corrupted_view(batch, known, mixed(rate, **MIXTURES[mixture]), seeded(seed))
-    assert len(view.target_positions_S) == round(rate * int(candidates_N(batch, known).sum()))
+    view = corrupted_view(batch, vocabulary, mixed(rate, **MIXTURES[mixture]), seeded(seed))
+    assert len(view.target_positions_S) == round(rate * int(candidates_N(batch, vocabulary).sum()))
 
 
-def test_special_tokens_and_padding_never_go(padded: Batch, known: VocabularyTable) -> None:
-    view = corrupted_view(padded, known, mixed(1.0, **MIXTURES["both"]), seeded(0))
-    ends = padded.real_BT & (padded.token_ids_BT == known.special.end)
-    assert int((view.ids_RT == known.special.end).sum()) == int(ends.sum()) > 0
-    assert torch.equal(view.ids_RT == known.special.padding, view.document_ids_RT < 0)
+def test_special_tokens_and_padding_never_go(padded: Batch, vocabulary: VocabularyTable) -> None:
+    view = corrupted_view(padded, vocabulary, mixed(1.0, **MIXTURES["both"]), seeded(0))
+    ends = padded.real_BT & (padded.token_ids_BT == vocabulary.special.end)
+    assert int((view.ids_RT == vocabulary.special.end).sum()) == int(ends.sum()) > 0
+    assert torch.equal(view.ids_RT == vocabulary.special.padding, view.document_ids_RT < 0)
 
 
 def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
-    batch: Batch, known: VocabularyTable
+    batch: Batch, vocabulary: VocabularyTable
 ) -> None:
     gone, several = 0, 0
     for seed in range(10):
-        view = corrupted_view(batch, known, mixed(0.3, infill_share=1.0), seeded(seed))
+        view = corrupted_view(batch, vocabulary, mixed(0.3, infill_share=1.0), seeded(seed))
         touched = torch.zeros(batch.token_ids_BT.numel(), dtype=torch.bool)
         touched[_clean_positions(view)] = True
         for row in range(len(batch.token_ids_BT)):
@@ -210,7 +207,7 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
                 chosen = touched.view_as(batch.number_BT)[row, batch.number_BT[row] == number]
                 assert bool(chosen.all()) or not bool(chosen.any())
                 several += len(chosen) > 1 and bool(chosen.all())
-        noise = view.ids_RT == known.special.noise
+        noise = view.ids_RT == vocabulary.special.noise
         gone += int((view.source_N < 0).sum())
         assert int(noise.sum()) + int((view.source_N < 0).sum()) == len(view.target_positions_S)
     assert gone > 20
@@ -218,9 +215,9 @@ def test_infilling_takes_numbers_whole_and_leaves_one_noise_token(
 
 
 def test_deletion_shows_no_noise_token_where_something_stands_before(
-    batch: Batch, known: VocabularyTable
+    batch: Batch, vocabulary: VocabularyTable
 ) -> None:
-    view = corrupted_view(batch, known, mixed(0.15, deletion_share=1.0), seeded(3))
+    view = corrupted_view(batch, vocabulary, mixed(0.15, deletion_share=1.0), seeded(3))
     assert view.source_N is not None
     begins = torch.ones_like(batch.document_ids_BT, dtype=torch.bool)
     begins[:, 1:] = batch.document_ids_BT[:, 1:] != batch.document_ids_BT[:, :-1]
@@ -260,20 +257,20 @@ def test_keys_of_the_momentum_encoder_are_those_of_the_clean_positions(
     )
 
 
-def test_without_gaps_nothing_moves(batch: Batch, known: VocabularyTable) -> None:
-    view = corrupted_view(batch, known, DenoisingSettings(batch_fraction=1.0), seeded(0))
+def test_without_deletions_nothing_moves(batch: Batch, vocabulary: VocabularyTable) -> None:
+    view = corrupted_view(batch, vocabulary, DenoisingSettings(batch_fraction=1.0), seeded(0))
     assert view.source_N is None
     assert view.offsets_S is None
     assert torch.equal(view.document_ids_RT, batch.document_ids_BT)
 
 
 @pytest.mark.parametrize("mixture", MIXTURES)
-def test_a_view_with_gaps_is_a_function_of_batch_and_generator(
-    padded: Batch, known: VocabularyTable, mixture: str
+def test_a_view_with_deletions_is_a_function_of_batch_and_generator(
+    padded: Batch, vocabulary: VocabularyTable, mixture: str
 ) -> None:
     chosen = mixed(0.4, **MIXTURES[mixture])
     first, second, third = (
-        corrupted_view(padded, known, chosen, seeded(seed)) for seed in (4, 4, 5)
+        corrupted_view(padded, vocabulary, chosen, seeded(seed)) for seed in (4, 4, 5)
     )
     for name in (
         "ids_RT",

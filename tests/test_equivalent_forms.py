@@ -102,7 +102,7 @@ def test_the_equivalent_view_says_the_same_in_other_words(
     assert [piece for piece in between if piece not in written] == []
 
 
-def test_every_number_of_a_row_is_rewritten_in_some_view_and_in_every_form(
+def test_every_number_of_a_sequence_is_rewritten_in_some_view_and_in_every_form(
     encoding: tiktoken.Encoding, vocabulary: VocabularyTable
 ) -> None:
     batch = padded_batch(
@@ -140,7 +140,7 @@ def test_the_equivalent_view_marks_each_rewritten_number_whole(
         )
 
 
-def test_rows_of_the_equivalent_view_keep_what_stands_between_the_numbers_up_to_their_cut(
+def test_sequences_of_the_equivalent_view_keep_what_stands_between_the_numbers_up_to_their_cut(
     encoding: tiktoken.Encoding, vocabulary: VocabularyTable, tokenized: Tokenized
 ) -> None:
     batch = PackedSequences(tokenized, 64, seed=3).batch(0, 12)
@@ -185,7 +185,7 @@ def test_the_equivalent_view_is_a_function_of_batch_and_generator(
     assert not torch.equal(first.ids_RT, third.ids_RT)
 
 
-def test_rows_without_numbers_or_without_tokens_have_an_equivalent_view(
+def test_sequences_without_numbers_or_without_tokens_have_an_equivalent_view(
     encoding: tiktoken.Encoding, vocabulary: VocabularyTable
 ) -> None:
     batch = padded_batch(tokenize_texts(encoding, ["no figures in here.", "nor there, we say."]))

@@ -1,4 +1,4 @@
-"""The altered view: one number of a sentence changed, by 0.1% to 1000%, into another number that is written as one."""
+"""Numeric hard negatives: one number of a sentence changed, by 0.1% to 1000%, into another."""
 
 from __future__ import annotations
 
