@@ -64,9 +64,12 @@ class Selection:
 
 
 Views = Mapping[str, View]
-States = Mapping[str, Tensor]  # hidden states [R, T, D] by view
-Selections = Mapping[str, Selection]  # by part
-PartSums = Mapping[str, Mapping[str, Tensor]]  # by objective and part
+# hidden states [R, T, D] by view
+States = Mapping[str, Tensor]
+# by part
+Selections = Mapping[str, Selection]
+# by objective and part
+PartSums = Mapping[str, Mapping[str, Tensor]]
 PartCounts = Mapping[str, Mapping[str, int]]
 
 
@@ -241,8 +244,8 @@ def run_trunk(trunk: nn.Module, views: Views) -> dict[str, Tensor]:
     documents_RT = torch.cat([view.document_ids_RT for view in all_views])
     sizes = [len(view.ids_RT) for view in all_views]
     # [R] over all views: causal ones and bidirectional ones in one pass
-    flags = [torch.full((len(view.ids_RT),), view.causal) for view in all_views]
-    causal_R = torch.cat(flags).to(ids_RT.device)
+    flags = [torch.full_like(view.ids_RT[:, 0], view.causal).bool() for view in all_views]
+    causal_R = torch.cat(flags)
     hidden_RTD: Tensor = trunk(ids_RT, documents_RT, causal_R)
     parts = torch.split(hidden_RTD, sizes)
     # where tokens were deleted, states go back to the positions of the clean sequences
