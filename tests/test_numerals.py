@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl_lib.numbers import FORMS, Number, find_number_arrays, find_numbers
-from ssl_lib.numbers.number_batches import find_digits
-from ssl_lib.numbers.number_candidates import characters
-from ssl_lib.numbers.number_runs import find_runs
-from ssl_lib.numbers.number_words import find_words
+from ssl_lib.numbers.arrays import characters, find_columns, find_free, word_starts
+from ssl_lib.numbers.digits import find_digits
+from ssl_lib.numbers.finder import LONG, find_short
+from ssl_lib.numbers.words import find_words
+from ssl_lib.synthetic.generator import generate
 
 ROOT = Path(__file__).resolve().parents[1]
 TRUTH = [
@@ -93,21 +94,43 @@ FREE = [
 ]  # fmt: skip
 
 
+HOSTILE = [
+    "7", "1,", "1.", "1-", "1/", "1:", "1 ", "123 ", "123 123 1234 ", "a1", "a-1", "a", "a.", "one ", "and ", "one-",
+    "hundred ", "a hundred ",
+    "two point ", "zero ", "IV ", "XXXX", "(i)", "#", "$", "$1", "1e", "1e5-", "10^", "½", "½1", "minus ",
+    "1 million ", "://", "www.1", "@1",
+    "1a-", "-1", "1 1/2 ", "May 1 ", "12:", "twenty ", "\n1. ", "٣", "–", "1–", "aaaaaaaaaaaaaaaaaaa!.1", "T1",
+]  # fmt: skip
+
+
+def assert_engines_agree(text: str) -> None:
+    """Both engines find the same in `text`, digits and words apart and all of it together."""
+    codes = characters(text)
+    free, closely = find_free(text, codes)
+    start, end, value, form = (column.tolist() for column in free)
+    found = [*zip(start, end, value, (FORMS[index] for index in form), strict=True), *closely]
+    assert [repr(raw) for raw in sorted(found)] == [repr(raw) for raw in find_digits(text)]
+    assert repr(find_words(text, word_starts(codes))) == repr(find_words(text))
+    start, end, value, form = (column.tolist() for column in find_columns(text))
+    whole = zip(start, end, value, (FORMS[index] for index in form), strict=True)
+    assert [repr(raw) for raw in whole] == [repr(raw) for raw in find_short(text)]
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(TEXTS, st.lists(st.sampled_from(FREE), max_size=40).map("".join)))
-def test_arrays_find_what_one_run_after_another_finds(text: str) -> None:
-    text = "The start of a line, " + text  # the arrays leave the first characters to the other way
-    codes = characters(text)
-    common, rare = find_digits(text, codes)
-    found = sorted(
-        [
-            *zip(*(column.tolist() for column in common), strict=True),
-            *((*raw[:3], raw[6]) for raw in rare),
-        ]
-    )
-    expected = [(*raw[:3], raw[6]) for raw in find_runs(text)]
-    assert [repr(number) for number in found] == [repr(number) for number in expected]
-    assert repr(find_words(text, codes)) == repr(find_words(text))
+def test_both_engines_find_the_same_in_any_text(text: str) -> None:
+    # the arrays leave the first characters to the grammar
+    assert_engines_agree("The start of a line, " + text)
+
+
+def test_both_engines_find_the_same_in_documents() -> None:
+    for document in generate(seed=19, documents=150):
+        assert_engines_agree(document.text)
+
+
+@pytest.mark.parametrize("bit", HOSTILE, ids=range(len(HOSTILE)))
+def test_both_engines_find_the_same_in_repetition(bit: str) -> None:
+    assert_engines_agree("The start of a line, " + bit * 40)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +142,7 @@ def test_what_stands_far_before_a_number_changes_nothing(run: str, ending: str) 
     alone = [
         (number.text, repr(number.value), number.form) for number in find_numbers(f"{run}{ending}")
     ]
-    for before, after in (("a " * 20, ""), ("a " * 20, " b" * 8000)):
+    for before, after in (("a " * 20, ""), ("a " * 20, " b" * LONG)):
         found = find_numbers(f"{before}{run}{ending}{after}")
         assert [(number.text, repr(number.value), number.form) for number in found] == alone
 
@@ -216,7 +239,7 @@ def test_truth_is_found_with_precision_and_recall_of_99_percent() -> None:
     assert right / true_count >= 0.99
 
 
-LONG = [
+LONG_RUNS = [
     "7" * 10_000,
     "1," * 5_000,
     "0." + "1" * 10_000,
@@ -226,20 +249,11 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
+@pytest.mark.parametrize("text", LONG_RUNS, ids=range(len(LONG_RUNS)))
 def test_runs_of_ten_thousand_digits_are_read_as_they_stand(text: str) -> None:
     found = find_numbers(text)
     assert found
     assert all(text[number.start : number.end] == number.text for number in found)
-
-
-HOSTILE = [
-    "7", "1,", "1.", "1-", "1/", "1:", "1 ", "123 ", "123 123 1234 ", "a1", "a-1", "a", "a.", "one ", "and ", "one-",
-    "hundred ", "a hundred ",
-    "two point ", "zero ", "IV ", "XXXX", "(i)", "#", "$", "$1", "1e", "1e5-", "10^", "½", "½1", "minus ",
-    "1 million ", "://", "www.1", "@1",
-    "1a-", "-1", "1 1/2 ", "May 1 ", "12:", "twenty ", "\n1. ", "٣", "–", "1–", "aaaaaaaaaaaaaaaaaaa!.1", "T1",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("bit", HOSTILE, ids=range(len(HOSTILE)))
@@ -293,7 +307,9 @@ def test_numbers_are_frozen_values() -> None:
         number.value = 3.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("run", ["12:30-4", "12:30−4", "2024-05-17-4", "3-4.5", "1,000-2", "10-20"])
+@pytest.mark.parametrize(
+    "run", ["5-12:30:30.5", "12:30-4", "12:30−4", "2024-05-17-4", "3-4.5", "1,000-2", "10-20"]
+)
 def test_a_run_of_several_numbers_reads_alike_wherever_it_stands(run: str) -> None:
     alone = [(number.text, str(number.value), number.form) for number in find_numbers(run)]
     after = [

@@ -53,17 +53,23 @@ def exponent_and_mantissa(values: Values) -> tuple[Values, Values]:
     return exponents, values / 10.0**exponents
 
 
+def usable(value: float) -> float:
+    """The value, without the sign of zero; NaN outside [1e-307, 1e308), where it has no exact mantissa."""
+    if value == 0.0:
+        return 0.0
+    return value if 1e-307 <= abs(value) < 1e308 else math.nan
+
+
 def decompose(value: float) -> tuple[int, int, float]:
     """`(sign, exponent, mantissa)` of one value: sign * mantissa * 10**exponent, 1 <= mantissa < 10, exactly.
 
     Zero gives (0, 0, 0.0); NaN, infinities and magnitudes outside [1e-307, 1e308), where float64 cannot hold the
     product exactly enough, give (0, 0, nan).
     """
-    magnitude, sign = abs(value), 1 if value > 0 else -1
-    if magnitude == 0.0:
-        return 0, 0, 0.0
-    if not 1e-307 <= magnitude < 1e308:
-        return 0, 0, math.nan
+    magnitude = abs(usable(value))
+    if not magnitude > 0.0:  # zero or NaN
+        return 0, 0, magnitude
+    sign = 1 if value > 0 else -1
     if 1e-22 <= magnitude < 1e22:
         exponent = bisect_right(_LIMITS, magnitude) - 23
         power = _POWERS[abs(exponent)]

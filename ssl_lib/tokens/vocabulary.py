@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
-from ssl_lib.numbers.number_shapes import scale_after
+from ssl_lib.numbers.digits import scale_behind
 from ssl_lib.tokens.fetch import EncodingError
 
 SPECIAL = ("<|mask|>", "<|noise|>", "<|padding|>", "<|endoftext|>")
@@ -213,7 +213,7 @@ def _features(entry: bytes) -> tuple[float, ...]:
     # " 007" → 3 digits of value 7; "7th" and "٣" have none
     numeric = bare if bare.isdigit() else b""
     # " million" is a scale word to its end, " millions of" is not
-    end, factor = scale_after(text, 0)
+    end, factor = scale_behind(text, 0)
     stop = entry.rstrip(b" \n").endswith((b".", b"!", b"?"))
     return (
         token_type(entry),
