@@ -71,7 +71,8 @@ def number_index_BT(batch: Batch) -> Tensor:
 
     Numbers 7, 7, none, 9 and in the next sequence 9 → 0, 0, -1, 1 and 2.
     """
-    number_BT = torch.where(batch.values_BT.isfinite(), batch.number_BT, NO_NUMBER)
+    usable_BT = batch.values_BT.isfinite()
+    number_BT = torch.where(usable_BT, batch.number_BT, NO_NUMBER)
     begins_BT = changes(number_BT) & (number_BT != NO_NUMBER)
     return torch.where(number_BT == NO_NUMBER, -1, count_up(begins_BT))
 
@@ -108,6 +109,7 @@ def gather_sequences(
     at_BT = np.where(real_BT, positions_BT, 0)
     tokens_BT = np.where(real_BT, tokenized.tokens[at_BT].astype(np.int64), 0)
     types_BT = np.where(real_BT, tokenized.types[at_BT].astype(np.int64), 0)
+    documents_BT = np.where(real_BT, document_of_BT, PADDING_DOCUMENT)
     number_BT = np.full(at_BT.shape, NO_NUMBER, dtype=np.int64)
     values_BT = np.full(at_BT.shape, np.nan)
     forms_BT = np.full(at_BT.shape, NO_NUMBER, dtype=np.int64)
@@ -116,15 +118,11 @@ def gather_sequences(
         # The last number that starts at or before each position, if it has not ended there.
         last_BT = np.searchsorted(numbers["start"], at_BT, side="right") - 1
         index_BT = np.maximum(last_BT, 0)
-        inside_BT = real_BT & (last_BT >= 0) & (at_BT < numbers["end"][index_BT])
+        found_BT = numbers[index_BT]
+        inside_BT = real_BT & (last_BT >= 0)
+        inside_BT &= at_BT < found_BT["end"]
         number_BT = np.where(inside_BT, index_BT, NO_NUMBER)
-        values_BT = np.where(inside_BT, numbers["value"][index_BT], np.nan)
-        forms_BT = np.where(inside_BT, numbers["form"][index_BT].astype(np.int64), NO_NUMBER)
-    return Batch(
-        token_ids_BT=torch.from_numpy(tokens_BT),
-        document_ids_BT=torch.from_numpy(np.where(real_BT, document_of_BT, PADDING_DOCUMENT)),
-        types_BT=torch.from_numpy(types_BT),
-        number_BT=torch.from_numpy(number_BT),
-        values_BT=torch.from_numpy(values_BT),
-        forms_BT=torch.from_numpy(forms_BT),
-    )
+        values_BT = np.where(inside_BT, found_BT["value"], np.nan)
+        forms_BT[inside_BT] = found_BT["form"][inside_BT]
+    columns = (tokens_BT, documents_BT, types_BT, number_BT, values_BT, forms_BT)
+    return Batch(*(torch.from_numpy(column) for column in columns))

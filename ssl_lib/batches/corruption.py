@@ -193,7 +193,8 @@ def _changed_digits(
         if length > 0:
             groups_M = positions_of(digits_V[: vocabulary.ordinary] == length)
             same_S = digits_S == length
-            changed_S[same_S] = _drawn(groups_M, int(same_S.sum()), generator)
+            count = int(same_S.sum())
+            changed_S[same_S] = _drawn(groups_M, count, generator)
     return changed_S
 
 
@@ -270,7 +271,8 @@ def remove_deleted(view: View, deletions: Deletions, padding: int) -> View:
     documents_BT = view.document_ids_RT.gather(1, order_BT)
     sequences, width = deleted_BT.shape
     start_B = torch.arange(sequences, device=gone_BT.device) * width
-    place_BT = (~deleted_BT).cumsum(1) - 1 + start_B[:, None]
+    place_BT = (~deleted_BT).cumsum(1) - 1
+    source_BT = torch.where(deleted_BT, -1, place_BT + start_B[:, None])
     offsets_S = deletions.offset_N[view.target_positions_S]
     return View(
         ids_BT.masked_fill(gone_BT, padding),
@@ -278,7 +280,7 @@ def remove_deleted(view: View, deletions: Deletions, padding: int) -> View:
         view.causal,
         view.target_positions_S - offsets_S,
         view.targets_S,
-        source_N=torch.where(deleted_BT, -1, place_BT).flatten(),
+        source_N=source_BT.flatten(),
         offsets_S=offsets_S,
     )
 
@@ -290,7 +292,8 @@ def choose(
     if log_weights_N is None:
         order_C = _shuffled(positions_C, generator)
     else:
-        order_C = positions_C[_weighted_order(log_weights_N[positions_C], generator)]
+        order = _weighted_order(log_weights_N[positions_C], generator)
+        order_C = positions_C[order]
     return order_C[:count].sort().values
 
 
@@ -321,7 +324,8 @@ def choose_groups(
     ordered_G = sizes_G[order_G]
     fits_G = ordered_G.cumsum(0) <= count
     missing = count - int(ordered_G[fits_G].sum())
-    singles_G = positions_of(~fits_G & (ordered_G == 1))[:missing]
+    singles_G = positions_of(~fits_G & (ordered_G == 1))
+    singles_G = singles_G[:missing]
     fits_G[singles_G] = True
     missing -= len(singles_G)
     chosen_G = torch.zeros_like(sizes_G, dtype=torch.bool)
@@ -354,9 +358,11 @@ def token_groups(
     if words:
         ids_C = batch.token_ids_BT.flatten()[positions_C]
         columns = vocabulary_tensors(vocabulary, ids_C.device)
-        starts_C, ends_C = columns.word_start_V[ids_C], columns.word_end_V[ids_C]
+        starts_C = columns.word_start_V[ids_C]
+        ends_C = columns.word_end_V[ids_C]
         together_C[1:] |= starts_C[1:] & ends_C[:-1]
-    return count_up(~(together_C & _adjacent(positions_C, batch)))
+    together_C &= _adjacent(positions_C, batch)
+    return count_up(~together_C)
 
 
 def span_groups(
@@ -368,7 +374,8 @@ def span_groups(
     a document or sequence.
     """
     starts_C = changes(word_C)
-    drawn_C = torch.rand(len(positions_C), generator=generator) < 1.0 / span_words
+    uniform_C = torch.rand(len(positions_C), generator=generator)
+    drawn_C = uniform_C < 1.0 / span_words
     begins_C = starts_C & drawn_C.to(starts_C.device)
     begins_C |= ~_adjacent(positions_C, batch)
     # Words of the span so far; a span of 23 words is cut into 10, 10 and 3.
@@ -383,7 +390,8 @@ def _adjacent(positions_C: Tensor, batch: Batch) -> Tensor:
     sequence_C = positions_C // batch.token_ids_BT.shape[1]
     document_C = batch.document_ids_BT.flatten()[positions_C]
     step_C = positions_C.diff(prepend=positions_C[:1])
-    return (step_C == 1) & ~changes(sequence_C) & ~changes(document_C)
+    adjacent_C = (step_C == 1) & ~changes(sequence_C)
+    return adjacent_C & ~changes(document_C)
 
 
 def _weighted_order(log_weights: Tensor, generator: Generator) -> Tensor:

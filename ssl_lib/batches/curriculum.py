@@ -33,7 +33,8 @@ class SamplingWeights(NamedTuple):
         """Logarithm of how readily each flat position is drawn, float64."""
         difficulty_BT = self.difficulty_V[batch.token_ids_BT]
         difficulty_BT = torch.where(batch.number_BT == NO_NUMBER, difficulty_BT, 1.0)
-        return STRENGTH * (2.0 * self.progress - 1.0) * difficulty_BT.flatten()
+        preference = STRENGTH * (2.0 * self.progress - 1.0)
+        return preference * difficulty_BT.flatten()
 
 
 class Curriculum:
@@ -46,11 +47,13 @@ class Curriculum:
     def __init__(self, counts_V: Tensor, steps: int) -> None:
         if steps < 1:
             raise ValueError(f"a curriculum needs at least one step, got {steps}")
-        self.difficulty_V, self.steps = token_difficulty(counts_V), steps
+        self.difficulty_V = token_difficulty(counts_V)
+        self.steps = steps
 
     def at(self, step: int) -> SamplingWeights:
         """What step `step`, from 0, prefers; after the curriculum's last step nothing changes."""
-        return SamplingWeights(self.difficulty_V, min(step / self.steps, 1.0))
+        progress = min(step / self.steps, 1.0)
+        return SamplingWeights(self.difficulty_V, progress)
 
 
 def token_difficulty(counts_V: Tensor) -> Tensor:
@@ -63,6 +66,8 @@ def token_difficulty(counts_V: Tensor) -> Tensor:
         raise ValueError("a curriculum needs the counts of at least one token")
     # counts 5, 2, 2, 0 → levels 0, 2, 5 that hold 0, 4 and 5 of the 9 tokens
     levels_L, level_V = torch.unique(counts_V, return_inverse=True)
-    tokens_L = levels_L.double() * torch.bincount(level_V, minlength=len(levels_L))
-    above_L: Tensor = tokens_L.flip(0).cumsum(0).flip(0) - tokens_L / 2
+    ids_L = torch.bincount(level_V, minlength=len(levels_L))
+    tokens_L = levels_L.double() * ids_L
+    from_here_L = tokens_L.flip(0).cumsum(0).flip(0)
+    above_L: Tensor = from_here_L - tokens_L / 2
     return (above_L / total)[level_V]

@@ -39,10 +39,12 @@ class PackedSequences:
     def __init__(
         self, store: Tokenized | TokenStore, context_length: int, seed: int, shuffle: bool = True
     ) -> None:
-        self.store, self.context_length = store, context_length
-        self.seed, self.shuffle = seed, shuffle
+        self.store = store
+        self.context_length = context_length
+        self.seed = seed
+        self.shuffle = shuffle
         self.lengths = np.diff(store.documents)
-        tokens = int(store.documents[-1] - store.documents[0])
+        tokens = int(self.lengths.sum())
         self.sequences_per_epoch = tokens // context_length
         if self.sequences_per_epoch < 1:
             raise UserError(
@@ -72,7 +74,8 @@ class PackedSequences:
         order = np.arange(len(self.lengths))
         if self.shuffle:
             np.random.default_rng((self.seed, epoch)).shuffle(order)
-        return order, np.concatenate([[0], np.cumsum(self.lengths[order])])
+        ends = np.cumsum(self.lengths[order])
+        return order, np.concatenate([[0], ends])
 
     def _positions(self, index: int) -> tuple[Ints, Ints]:
         """Token positions in the store and documents, [T] each, of a sequence counted from 0."""
@@ -80,10 +83,12 @@ class PackedSequences:
         # Documents of 5, 3 and 4 tokens in this order have borders 0, 5, 8, 12; position 6 is the
         # second token of the second.
         order, borders = self._order(epoch)
-        flat_T = np.arange(place * self.context_length, (place + 1) * self.context_length)
+        first = place * self.context_length
+        flat_T = np.arange(first, first + self.context_length)
         slot_T = np.searchsorted(borders, flat_T, side="right") - 1
         document_T = order[slot_T]
-        return self.store.documents[document_T] + flat_T - borders[slot_T], document_T
+        inside_T = flat_T - borders[slot_T]
+        return self.store.documents[document_T] + inside_T, document_T
 
 
 class SelfSupervisedTextDataset(Dataset[Batch]):
@@ -107,7 +112,8 @@ class SelfSupervisedTextDataset(Dataset[Batch]):
         borders = self.tokenized.documents.tolist()
         for document, (first, last) in enumerate(itertools.pairwise(borders)):
             for start in range(first, last, context_length):
-                self.sequences.append((document, start, min(start + context_length, last)))
+                end = min(start + context_length, last)
+                self.sequences.append((document, start, end))
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -123,13 +129,16 @@ class SelfSupervisedTextDataset(Dataset[Batch]):
 
 def padded_batch(tokenized: Tokenized, context_length: int | None = None) -> Batch:
     """One sequence for each document in memory, cut at `context_length`, padded to the longest."""
-    starts, ends = tokenized.documents[:-1], tokenized.documents[1:]
-    lengths = ends - starts
+    starts = tokenized.documents[:-1]
+    lengths = np.diff(tokenized.documents)
     if context_length is not None:
         lengths = np.minimum(lengths, context_length)
-    columns_T = np.arange(max(int(lengths.max(initial=1)), 1))
-    positions_BT = np.where(columns_T < lengths[:, None], starts[:, None] + columns_T, -1)
-    documents_BT = np.broadcast_to(np.arange(len(starts))[:, None], positions_BT.shape)
+    width = max(int(lengths.max(initial=1)), 1)
+    columns_T = np.arange(width)
+    inside_BT = columns_T < lengths[:, None]
+    positions_BT = np.where(inside_BT, starts[:, None] + columns_T, -1)
+    documents_B = np.arange(len(starts))
+    documents_BT = np.broadcast_to(documents_B[:, None], positions_BT.shape)
     return gather_sequences(tokenized, positions_BT, documents_BT)
 
 
@@ -157,9 +166,11 @@ def padded_sequences(
         # Those of the same batch differ little in length: little padding.
         indices = order[start:end]
         lengths = torch.tensor([len(sequences[index]) for index in indices])
-        ids = torch.full((len(indices), max(1, int(lengths.max()))), padding)
+        width = max(1, int(lengths.max()))
+        ids = torch.full((len(indices), width), padding)
         for place, index in enumerate(indices):
-            ids[place, : len(sequences[index])] = torch.tensor(sequences[index], dtype=torch.int64)
+            own = torch.tensor(sequences[index], dtype=torch.int64)
+            ids[place, : len(own)] = own
         inside = torch.arange(ids.shape[1]) < lengths[:, None]
         documents = torch.where(inside, 0, PADDING_DOCUMENT)
         yield PaddedSequences(indices, ids.to(device), documents.to(device))

@@ -84,7 +84,8 @@ def _one_per_sentence(batch: Batch, vocabulary: VocabularyTable, generator: Gene
     sentences = int(sentence_C.max()) + 1
     nowhere = torch.full((sentences,), len(positions_C), device=positions_C.device)
     first = nowhere.scatter_reduce(0, sentence_C, rank_C, "amin")
-    return positions_C[first[first < len(positions_C)]].sort().values
+    first = first[first < len(positions_C)]
+    return positions_C[first].sort().values
 
 
 def _near_groups(
@@ -101,21 +102,25 @@ def _near_groups(
     """
     columns = vocabulary_tensors(vocabulary, ids_N.device)
     old_S = ids_N[changed_S]
-    digits_S, values_S = columns.digits_V[old_S], columns.values_V[old_S]
+    digits_S = columns.digits_V[old_S]
+    values_S = columns.values_V[old_S]
     space_S = columns.leading_space_V[old_S].long()
-    draw_3S = torch.rand(3, len(old_S), generator=generator, dtype=torch.float64).to(ids_N.device)
+    draw_3S = torch.rand(3, len(old_S), generator=generator, dtype=torch.float64)
+    size_S, up_S, tenfold_S = draw_3S.to(ids_N.device)
     # A change of 0.1% to 1000%, up or down, and now and then a factor of ten.
-    factor_S = 1.0 + SMALLEST_CHANGE * (LARGEST_CHANGE / SMALLEST_CHANGE) ** draw_3S[0]
-    factor_S = torch.where(draw_3S[2] < TENFOLD_SHARE, 10.0, factor_S)
-    wanted_S = torch.where(draw_3S[1] < 0.5, values_S * factor_S, values_S / factor_S).round()
+    largest = LARGEST_CHANGE / SMALLEST_CHANGE
+    factor_S = 1.0 + SMALLEST_CHANGE * largest**size_S
+    factor_S = torch.where(tenfold_S < TENFOLD_SHARE, 10.0, factor_S)
+    wanted_S = torch.where(up_S < 0.5, values_S * factor_S, values_S / factor_S)
+    wanted_S = wanted_S.round()
 
     # No other token of the number stands before its first group, neither digits nor a separator.
     before_S = (changed_S - 1).clamp_min(0)
-    before_ids_S, number_N = ids_N[before_S], batch.number_BT.flatten()
+    number_N = batch.number_BT.flatten()
     written_V = (columns.digits_V > 0) | columns.point_V | columns.comma_V
     inside_S = changed_S % batch.token_ids_BT.shape[1] > 0
     inside_S &= number_N[before_S] == number_N[changed_S]
-    leads_S = ~(inside_S & written_V[before_ids_S])
+    leads_S = ~(inside_S & written_V[ids_N[before_S]])
 
     # A first group is free from 1 to 999, others keep their length: "1,234" may become "2,234" or
     # "1,204", and "12" also "120".
@@ -133,7 +138,8 @@ def _another(
     wanted_S: Tensor, values_S: Tensor, low: Tensor | float, high: Tensor | float
 ) -> Tensor:
     """The wanted values inside the bounds; a neighbor of the present value where they are equal."""
-    low, high = torch.as_tensor(low), torch.as_tensor(high)
+    low = torch.as_tensor(low)
+    high = torch.as_tensor(high)
     inside_S = wanted_S.clamp(low, high)
     beside_S = torch.where(values_S < high, values_S + 1.0, values_S - 1.0)
     return torch.where(inside_S == values_S, beside_S, inside_S)
@@ -152,25 +158,29 @@ def equivalent_form_view(
     stay as they are. A longer sequence loses its last tokens, a shorter one is padded.
     """
     batch = batch.first(count)
-    ids_BT, index_BT = padded_ids(batch, vocabulary), number_index_BT(batch)
-    draws = torch.rand(int(index_BT.max()) + 1, generator=generator).tolist()
+    ids_BT = padded_ids(batch, vocabulary)
+    index_BT = number_index_BT(batch)
+    numbers = int(index_BT.max()) + 1
+    draws = torch.rand(numbers, generator=generator).tolist()
     # Plain lists, sequence by sequence: lengths change.
     columns = (ids_BT, batch.document_ids_BT, index_BT, batch.values_BT, batch.forms_BT)
     sequences = zip(*(column.tolist() for column in columns), strict=True)
     rewritten = [_rewritten(encoding, draws, *sequence) for sequence in sequences]
 
-    width, device = ids_BT.shape[1], ids_BT.device
+    width = ids_BT.shape[1]
+    device = ids_BT.device
     fillers = (vocabulary.special.padding, PADDING_DOCUMENT, -1)
-    ids, documents, numbers = (
-        torch.tensor([(part + [filler] * width)[:width] for part in parts], device=device)
-        for parts, filler in zip(zip(*rewritten, strict=True), fillers, strict=True)
-    )
-    for place, (_, _, index) in enumerate(rewritten):
+    cut = []
+    for parts, filler in zip(zip(*rewritten, strict=True), fillers, strict=True):
+        padded = [(part + [filler] * width)[:width] for part in parts]
+        cut.append(torch.tensor(padded, device=device))
+    new_ids_BT, documents_BT, number_BT = cut
+    for number_T, (_, _, index) in zip(number_BT, rewritten, strict=True):
         # A number that goes on beyond the end of its sequence is none.
         if len(index) > width and index[width] >= 0 and index[width] == index[width - 1]:
-            numbers[place][numbers[place] == index[width]] = -1
+            number_T[number_T == index[width]] = -1
     nothing = torch.zeros(0, dtype=torch.int64, device=device)
-    return EquivalentFormView(ids, documents, False, nothing, nothing, numbers)
+    return EquivalentFormView(new_ids_BT, documents_BT, False, nothing, nothing, number_BT)
 
 
 def _rewritten(
@@ -188,14 +198,16 @@ def _rewritten(
     new_index: list[int] = []
     for number, group in itertools.groupby(range(len(ids)), key=index.__getitem__):
         places = list(group)
-        start, end = places[0], places[-1] + 1
+        start = places[0]
+        end = places[-1] + 1
         others: list[list[int]] = []
         if number >= 0 and draws[number] < REWRITTEN and start > 0 and end < len(ids):
             form = FORMS[forms[start]]
             others = _other_forms(encoding, tuple(ids[start:end]), values[start], form)
         if others:
             # The draw that chose the number, below REWRITTEN, chooses the form too.
-            piece = others[int(draws[number] / REWRITTEN * len(others))]
+            chosen = int(draws[number] / REWRITTEN * len(others))
+            piece = others[chosen]
             new_ids += piece
             new_documents += [documents[start]] * len(piece)
             new_index += [number] * len(piece)

@@ -61,17 +61,19 @@ def in_clean_order(hidden_RTD: Tensor, source_N: Tensor | None) -> Tensor:
     if source_N is None:
         return hidden_RTD
     states_ND = hidden_RTD.flatten(0, 1)[source_N.clamp_min(0)]
-    return (states_ND * (source_N >= 0)[:, None]).view_as(hidden_RTD)
+    present_N1 = (source_N >= 0)[:, None]
+    return (states_ND * present_N1).view_as(hidden_RTD)
 
 
 def causal_view(batch: Batch, vocabulary: VocabularyTable) -> View:
     """Clean sequences with causal attention; the targets are the next tokens of each document."""
-    ids_BT, documents_BT = batch.token_ids_BT, batch.document_ids_BT
+    documents_BT = batch.document_ids_BT
     # Positions whose document goes on at the next one.
     follows_BT = ~changes(documents_BT) & batch.real_BT
     positions_S = positions_of(follows_BT) - 1
-    targets_S = ids_BT.flatten()[positions_S + 1]
-    return View(padded_ids(batch, vocabulary), documents_BT, True, positions_S, targets_S)
+    targets_S = batch.token_ids_BT.flatten()[positions_S + 1]
+    ids_BT = padded_ids(batch, vocabulary)
+    return View(ids_BT, documents_BT, True, positions_S, targets_S)
 
 
 def sentence_ids_BT(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
@@ -93,7 +95,8 @@ def sentence_ids_BT(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
 
 def candidates_N(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
     """True, flat, where a position may be corrupted: inside a document and no special token."""
-    return (batch.real_BT & (batch.token_ids_BT < vocabulary.ordinary)).flatten()
+    ordinary_BT = batch.token_ids_BT < vocabulary.ordinary
+    return (batch.real_BT & ordinary_BT).flatten()
 
 
 def sequence_count(batch: Batch, fraction: float) -> int:
@@ -103,4 +106,5 @@ def sequence_count(batch: Batch, fraction: float) -> int:
 
 def padded_ids(batch: Batch, vocabulary: VocabularyTable) -> Tensor:
     """Ids [B, T] with the padding token on padding."""
-    return torch.where(batch.real_BT, batch.token_ids_BT, vocabulary.special.padding)
+    padding = vocabulary.special.padding
+    return torch.where(batch.real_BT, batch.token_ids_BT, padding)

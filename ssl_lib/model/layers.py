@@ -28,9 +28,9 @@ class AttentionInputs(NamedTuple):
 
     def of_sequences(self, indices: Tensor) -> AttentionInputs:
         """The same for some of the sequences."""
-        return AttentionInputs(
-            self.allowed_B1TT[indices], self.rotation, self.near_PBT1[:, indices]
-        )
+        allowed_B1TT = self.allowed_B1TT[indices]
+        near_PBT1 = self.near_PBT1[:, indices]
+        return AttentionInputs(allowed_B1TT, self.rotation, near_PBT1)
 
 
 class Attention(nn.Module):
@@ -43,7 +43,8 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, induction_heads: int = 0) -> None:
         super().__init__()
-        self.heads, self.induction_heads = heads, induction_heads
+        self.heads = heads
+        self.induction_heads = induction_heads
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
         self.log_sharpness = nn.Parameter(torch.zeros(heads))
@@ -61,13 +62,15 @@ class Attention(nn.Module):
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each [B, H, T, K]
         if self.induction_heads:
             # These keys move one position on, except into the first position of a document.
-            later = functional.pad(key[:, : self.induction_heads, :-1], (0, 0, 1, 0))
+            own, others = key.tensor_split([self.induction_heads], dim=1)
+            later = functional.pad(own[:, :, :-1], (0, 0, 1, 0))
             later = later * inputs.near_PBT1[0][:, None]
-            key = torch.cat([later, key[:, self.induction_heads :]], dim=1)
+            key = torch.cat([later, others], dim=1)
         # Normalized queries and keys have products below K; each head learns how sharp they are.
         query = rotate(normalize(query), inputs.rotation).to(value.dtype)
         key = rotate(normalize(key), inputs.rotation).to(value.dtype)
-        query = query * self.log_sharpness.exp()[:, None, None].to(query.dtype)
+        sharpness_H11 = self.log_sharpness.exp()[:, None, None]
+        query = query * sharpness_H11.to(query.dtype)
         mixed_BHTK = attend(query, key, value, inputs.allowed_B1TT)
         mixed_BTD = mixed_BHTK.transpose(1, 2).reshape(sequences, positions, width)
         output_BTD: Tensor = self.output(mixed_BTD)
@@ -131,7 +134,8 @@ class ShortConvolution(nn.Module):
         pairs = zip(self.weight_PD, near_PBT1, strict=True)
         for back, (weight_D, near_BT1) in enumerate(pairs, start=1):
             before_BTD = functional.pad(hidden_BTD, (0, 0, back, 0))[:, :positions]
-            mixed_BTD = mixed_BTD + before_BTD * (weight_D * near_BT1).to(hidden_BTD.dtype)
+            weight_BTD = (weight_D * near_BT1).to(hidden_BTD.dtype)
+            mixed_BTD = mixed_BTD + before_BTD * weight_BTD
         return mixed_BTD
 
 

@@ -53,7 +53,8 @@ class NumberEmbedding(nn.Module):
         assert self.vocabulary is not None
         ids_G = columns.digits_V.nonzero()[:, 0]
         digits_G = columns.digits_V[ids_G]
-        features_GF = self.features(columns.values_V[ids_G], digits_G, torch.zeros_like(digits_G))
+        values_G, none_G = columns.values_V[ids_G], torch.zeros_like(digits_G)
+        features_GF = self.features(values_G, digits_G, none_G)
         return ids_G, self.vocabulary(features_GF.to(self.vocabulary.weight.dtype))
 
 
@@ -64,8 +65,8 @@ def make_number_embedding(kind: str, width: int) -> NumberEmbedding | None:
     features, on_vocabulary = KINDS[kind]
     # How many features there are is what the function gives for one number.
     one = torch.ones(1, dtype=torch.float64)
-    count = features(one, one.long(), one.long()).shape[-1]
-    return NumberEmbedding(features, count, width, on_vocabulary)
+    found = features(one, one.long(), one.long())
+    return NumberEmbedding(features, found.shape[-1], width, on_vocabulary)
 
 
 def value_features(value: Tensor, whole_digits: Tensor, fraction_digits: Tensor) -> Tensor:
@@ -81,7 +82,8 @@ def log_value_features(value: Tensor, whole_digits: Tensor, fraction_digits: Ten
 def exponent_features(value: Tensor, whole_digits: Tensor, fraction_digits: Tensor) -> Tensor:
     """One-hot exponent and one-hot first digit of the mantissa; zero has a bin of its own."""
     positive = value > 0
-    exponent, mantissa = exponent_and_mantissa(torch.where(positive, value, 1.0))
+    safe = torch.where(positive, value, 1.0)
+    exponent, mantissa = exponent_and_mantissa(safe)
     bins = exponent.clamp(-MAGNITUDES + 1, MAGNITUDES - 1) + MAGNITUDES
     bins = torch.where(positive, bins, 0).long()
     # 0.05 has exponent -2 and first digit 5. Rounding may leave a mantissa just below 1 or at 10.
@@ -103,14 +105,16 @@ def fourier_features(value: Tensor, whole_digits: Tensor, fraction_digits: Tenso
     # 1,234 in periods of 1,000 stands at 0.234 of its circle.
     linear = torch.remainder(value[..., None], periods) / periods
     logarithmic = orders_of_magnitude(value, 0.0001)[..., None] / orders
-    phases = torch.cat([linear, logarithmic], dim=-1) * (2 * math.pi)
-    return torch.cat([phases.sin(), phases.cos()], dim=-1)
+    turns = torch.cat([linear, logarithmic], dim=-1)
+    angles = turns * (2 * math.pi)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 def place_features(value: Tensor, whole_digits: Tensor, fraction_digits: Tensor) -> Tensor:
     """One-hot count of digits so far, before and after the point."""
-    counts = (whole_digits.clamp(0, PLACES - 1), fraction_digits.clamp(0, PLACES - 1))
-    return torch.cat([one_hot(count, PLACES) for count in counts], dim=-1)
+    whole = one_hot(whole_digits.clamp(0, PLACES - 1), PLACES)
+    fraction = one_hot(fraction_digits.clamp(0, PLACES - 1), PLACES)
+    return torch.cat([whole, fraction], dim=-1)
 
 
 KINDS: dict[str, tuple[Features, bool]] = {

@@ -129,7 +129,8 @@ class Trunk(nn.Module):
 
     def forward(self, ids_BT: Tensor, document_ids_BT: Tensor, causal_B: Tensor) -> Tensor:
         """Hidden states [B, T, D], normalized; `causal_B` tells where attention is causal."""
-        return normalize(self.layer_states(ids_BT, document_ids_BT, causal_B)[-1])
+        states = self.layer_states(ids_BT, document_ids_BT, causal_B)
+        return normalize(states[-1])
 
     def layer_states(
         self, ids_BT: Tensor, document_ids_BT: Tensor, causal_B: Tensor
@@ -147,16 +148,19 @@ class Trunk(nn.Module):
         if not self.shape.mode_specific_layers:
             return states
         # Each mode's sequences go through their own blocks; an absent mode costs nothing.
-        indices = (causal_B.nonzero()[:, 0], (~causal_B).nonzero()[:, 0])
+        causal_C = causal_B.nonzero()[:, 0]
+        other_C = (~causal_B).nonzero()[:, 0]
         parts = []
-        for mode, index in zip(MODES, indices, strict=True):
+        for mode, index in zip(MODES, (causal_C, other_C), strict=True):
             if len(index):
                 blocks = self.mode_specific_blocks[mode].children()
                 hidden_BTD = states[-1][index]
                 parts.append(self._through(blocks, hidden_BTD, inputs.of_sequences(index)))
         # Causal sequences came first; back into the order of the batch, layer by layer.
-        order_B = torch.cat(indices).argsort()
-        return states + [torch.cat(layer)[order_B] for layer in zip(*parts, strict=True)]
+        order_B = torch.cat([causal_C, other_C]).argsort()
+        for layer in zip(*parts, strict=True):
+            states.append(torch.cat(layer)[order_B])
+        return states
 
     def _through(
         self, blocks: Iterable[nn.Module], hidden_BTD: Tensor, inputs: AttentionInputs
@@ -183,12 +187,14 @@ class Trunk(nn.Module):
                     f"token id {highest} does not fit a model of vocab_size "
                     f"{self.shape.vocab_size}; make vocab_size at least the encoding's n_vocab"
                 )
-        hidden_BTD = normalize(nn.functional.embedding(ids_BT, self.vocabulary_matrix()))
+        hidden_BTD = nn.functional.embedding(ids_BT, self.vocabulary_matrix())
+        hidden_BTD = normalize(hidden_BTD)
         if self.numbers is not None:
             running = running_numbers(ids_BT, document_ids_BT, self.columns)
             hidden_BTD = hidden_BTD + self.numbers(running)
         if self.mode is not None:
-            hidden_BTD = hidden_BTD + self.mode(causal_B.long())[:, None, :]
+            mode_BD = self.mode(causal_B.long())
+            hidden_BTD = hidden_BTD + mode_BD[:, None, :]
         return hidden_BTD
 
     def vocabulary_matrix(self) -> Tensor:
