@@ -23,7 +23,8 @@ from ssl_lib.objectives.numerical import NumberPrediction
 from ssl_lib.predictor import TokenPredictions, TokenStates
 
 Texts = Sequence[str]
-Spans = Sequence[tuple[int, int]]  # first character, and the one after the last
+Span = tuple[int, int]
+Spans = Sequence[Span]  # first character, and the one after the last
 Predictions = Sequence[TokenPredictions | CountedPredictions]  # one a text
 Items = TypeVar("Items")
 Answers = TypeVar("Answers")
@@ -124,6 +125,7 @@ class EvaluationTask(Generic[Items, Answers]):
         """Ask both models, score them and the baselines, and compare."""
         answers = {"before": self.answer(pair.before, items)}
         answers["after"] = self.answer(pair.after, items)
+        # baselines first, in their order: so they stand on the page
         scores: dict[str, Scores | float] = {}
         for name, baseline in self.baselines(data, items).items():
             if isinstance(baseline, float):
@@ -133,18 +135,21 @@ class EvaluationTask(Generic[Items, Answers]):
                 scores[name] = self.score(items, baseline)
         for name in ("before", "after"):
             scores[name] = self.score(items, answers[name])
-        details = self.details(Answered(pair, data, items, answers))
+        asked = Answered(pair, data, items, answers)
+        details = self.details(asked)
         return compare(self.task, scores, pair.resampling, details)
 
     def results(self, pair: ModelPair, data: EvaluationData, items: Items) -> dict[str, TaskResult]:
         """One result under the name of the task; a task with several parts names each."""
-        return {self.task.name: self.run(pair, data, items)}
+        result = self.run(pair, data, items)
+        return {self.task.name: result}
 
     def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """What stands in `metrics/evaluation.json` beside the table of downstream tasks, by key."""
         if self.task.section == "downstream":
             return {}
-        return {self.task.name: results[self.task.name].summary()}
+        name = self.task.name
+        return {name: results[name].summary()}
 
 
 def inside(token_spans: Integers, text: str, spans: Spans) -> Bools:
@@ -152,6 +157,7 @@ def inside(token_spans: Integers, text: str, spans: Spans) -> Bools:
 
     White space at the head of a token does not count: in "is 345." the token " 345" lies in (3, 6).
     """
+    # an empty text has spans [0, 2] too
     token_spans = np.asarray(token_spans, dtype=np.int64).reshape(-1, 2)
     starts_T = token_spans[:, 0].copy()
     ends_T = token_spans[:, 1]
@@ -160,6 +166,7 @@ def inside(token_spans: Integers, text: str, spans: Spans) -> Bools:
         starts_T[place] += len(piece) - len(piece.lstrip())
     mask_T = np.zeros(len(starts_T), dtype=bool)
     for start, end in spans:
+        # a token of white space alone starts where it ends, and lies in nothing
         within_T = (starts_T >= start) & (ends_T <= end)
         mask_T |= within_T & (starts_T < ends_T)
     return mask_T

@@ -23,6 +23,7 @@ from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
 Hashes = NDArray[np.uint64]
+Options = dict[str, Any]
 
 WINDOW_TOKENS = 6
 REGULARIZATION = (0.1, 1.0, 10.0)
@@ -34,6 +35,7 @@ Label = TypeVar("Label", bound=Hashable)
 def majority(training: Sequence[Label]) -> Label:
     """The most frequent training label; of equals, the one first in order."""
     counts = Counter(training)
+    # `max` keeps the first of equals
     ordered = sorted(counts, key=str)
     return max(ordered, key=lambda label: counts[label])
 
@@ -42,12 +44,16 @@ def tfidf_cosines(first: Sequence[str], second: Sequence[str], analyzer: str) ->
     """Cosine [N] of TF-IDF vectors of words (unigrams) or characters (`char_wb`, 2 to 4)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    options: dict[str, Any] = {"ngram_range": (2, 4)}
+    options: Options = {"ngram_range": (2, 4)}
     if analyzer == "word":
         options = {"token_pattern": r"\w+|[^\w\s]"}
     vectorizer = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, **options)
-    vectorizer.fit(sorted({*first, *second}))
-    return _dot_products(vectorizer.transform(first), vectorizer.transform(second))
+    # a pair's own texts weigh the words: no corpus is needed
+    texts = {*first, *second}
+    vectorizer.fit(sorted(texts))
+    first_bags = vectorizer.transform(first)
+    second_bags = vectorizer.transform(second)
+    return _dot_products(first_bags, second_bags)
 
 
 def bag_of_tokens_cosines(
@@ -81,9 +87,11 @@ def bag_of_tokens_labels(
     models = []
     for strength in REGULARIZATION:
         model = LogisticRegression(C=strength, max_iter=200)
-        models.append(model.fit(train_x, labels["train"]))
+        model.fit(train_x, labels["train"])
+        models.append(model)
     scores = [model.score(validation_x, labels["validation"]) for model in models]
-    best = models[int(np.argmax(scores))]
+    best_place = int(np.argmax(scores))
+    best = models[best_place]
     test_x = vectorizer.transform(windows["test"])
     predicted: NDArray[Any] = best.predict(test_x)
     return predicted
@@ -121,7 +129,8 @@ class NgramModel(NamedTuple):
             # what the shorter contexts say is mixed in as often as new tokens follow this one
             context_T = window_hashes(tokens[:-1], order)
             index_T, known_T = _find(self.contexts[order], context_T)
-            place_T, seen_T = _find(self.grams[order], window_hashes(tokens, order + 1))
+            gram_T = window_hashes(tokens, order + 1)
+            place_T, seen_T = _find(self.grams[order], gram_T)
             count_T = np.where(seen_T, self.counts[order][place_T], 0)
             followers_T = self.followers[order][index_T]
             total_T = self.totals[order][index_T]
@@ -160,8 +169,9 @@ class NgramModel(NamedTuple):
         for prompt, continuation in zip(prompts, continuations, strict=True):
             before = encode(self.encoding, prompt)
             after = encode(self.encoding, continuation)
-            nats_T = self.log_probabilities([*before, *after])
-            found.append(nats_T[len(before) :].sum())
+            nats_T = self.log_probabilities(before + after)
+            start = len(before)
+            found.append(nats_T[start:].sum())
         return np.array(found, dtype=np.float64)
 
     def _lookbacks(self, ids: Sequence[int]) -> Iterator[Integers]:
@@ -200,17 +210,20 @@ def count_ngrams(
         model.contexts.append(contexts)
         model.totals.append(totals)
         model.followers.append(followers)
-        model.favorites.append(follower_of_gram[ordered][starts])
+        most_frequent = follower_of_gram[ordered][starts]
+        model.favorites.append(most_frequent)
     return model
 
 
 def _find(table: Hashes, wanted: Hashes) -> tuple[Integers, NDArray[np.bool_]]:
     """Where each wanted hash stands in a sorted table, and whether it does."""
     index = np.searchsorted(table, wanted)
+    # what is larger than all would stand behind the last one
     index = np.minimum(index, len(table) - 1)
     return index, table[index] == wanted
 
 
 def _dot_products(first: Any, second: Any) -> Floats:
     """Products of the rows of two sparse matrices, [N]."""
-    return np.asarray(first.multiply(second).sum(axis=1)).ravel()
+    products = first.multiply(second)
+    return np.asarray(products.sum(axis=1)).ravel()

@@ -37,12 +37,15 @@ class CharCnn(nn.Module):
     def forward(self, characters_NL: Tensor, inside_NL: Tensor) -> Tensor:
         """Logits [N, K] of character codes and a mask of the number."""
         embedded_NLH = self.characters(characters_NL) + self.inside(inside_NL)
-        hidden_NHL = torch.relu(self.first(embedded_NLH.transpose(1, 2)))
+        embedded_NHL = embedded_NLH.transpose(1, 2)
+        hidden_NHL = torch.relu(self.first(embedded_NHL))
         hidden_NHL = torch.relu(self.second(hidden_NHL))
         mask_N1L = inside_NL.unsqueeze(1).float()
         count_N1 = mask_N1L.sum(2).clamp_min(1.0)
-        number_NH = (hidden_NHL * mask_N1L).sum(2) / count_N1
-        pooled = torch.cat([number_NH, hidden_NHL.amax(2)], dim=1)
+        inside_NHL = hidden_NHL * mask_N1L
+        number_NH = inside_NHL.sum(2) / count_N1
+        largest_NH = hidden_NHL.amax(2)
+        pooled = torch.cat([number_NH, largest_NH], dim=1)
         logits: Tensor = self.head(pooled)
         return logits
 
@@ -57,6 +60,7 @@ def char_cnn_labels(
     inputs = {name: windows(located) for name, located in items.items()}
     targets_N = torch.from_numpy(target_N)
     generator = torch.Generator().manual_seed(seed)
+    # the caller's random numbers go on as if nothing had been drawn
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CharCnn(len(classes))
@@ -66,7 +70,8 @@ def char_cnn_labels(
     for _ in range(EPOCHS):
         _train_epoch(model, optimizer, inputs["train"], targets_N, generator)
         chosen = classes[_predict(model, inputs["validation"])]
-        accuracy = float(np.mean(chosen == labels["validation"]))
+        right = chosen == labels["validation"]
+        accuracy = float(np.mean(right))
         if accuracy > best:
             best = accuracy
             predicted = classes[_predict(model, inputs["test"])]

@@ -90,11 +90,13 @@ class Resampling(NamedTuple):
     def all_paired(self, others: Mapping[str, Scores], after: Scores) -> dict[str, Paired]:
         """Each of `others` as `before`, with the same `after`."""
         if after.targets is not None:
+            # ranks are found anew in each resample, for all methods together
             columns = {name: one.values for name, one in others.items()}
             return paired_spearmans(after.targets, columns, after.values, *self)
         pairs = {}
         for name, one in others.items():
             both = (one.values, after.values)
+            # how the trained model's values make an estimate, those of all others do
             if after.denominators is not None:
                 pairs[name] = paired_ratios(*both, after.denominators, *self)
             elif after.values.ndim == 2:
@@ -120,6 +122,7 @@ def compare(
     A baseline may be a value that is known without asking, such as chance; it has no interval.
     Raises ValueError where there is nothing to compare.
     """
+    # chance and the like were not asked anything
     asked = {name: one for name, one in scores.items() if isinstance(one, Scores)}
     after = asked.pop("after")
     pairs = resampling.all_paired(asked, after)

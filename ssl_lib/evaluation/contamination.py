@@ -60,10 +60,11 @@ def shared_ngrams(
     than `length` tokens have no n-gram and are counted apart. Training is read once, whatever the
     number of groups.
     """
-    hashes: dict[str, list[Hashes]] = {}
+    hashes = {}
     for name, texts in groups.items():
         hashes[name] = [_ngram_hashes(np.array(ids, np.int64), end, length) for ids in texts]
-    known_U = _distinct([one for own in hashes.values() for one in own])
+    every = [one for own in hashes.values() for one in own]
+    known_U = _distinct(every)
     seen_U = _seen(known_U, training, end, length, block)
     found = {}
     for name, own in hashes.items():
@@ -130,7 +131,8 @@ def window_hashes(tokens_T: NDArray[np.int64], length: int) -> Hashes:
     """Hashes of all windows of `length` tokens, [W]: multilinear over mixed ids, modulo 2^64."""
     windows = max(0, len(tokens_T) - length + 1)
     hashes_W = np.zeros(windows, dtype=np.uint64)
-    mixed_T = _mix(np.asarray(tokens_T).astype(np.uint64))
+    unsigned_T = np.asarray(tokens_T).astype(np.uint64)
+    mixed_T = _mix(unsigned_T)
     # odd factors, one for each place of the window
     places = np.arange(length, dtype=np.uint64) + np.uint64(1_000_003)
     factors = _mix(places) | np.uint64(1)

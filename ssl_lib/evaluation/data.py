@@ -35,6 +35,7 @@ class RawTexts:
 
     def __iter__(self) -> Iterator[str]:
         try:
+            # one line at a time: the file may be larger than memory
             with self.path.open(encoding="utf-8") as lines:
                 for line in lines:
                     yield json.loads(line)["text"]
@@ -65,12 +66,14 @@ class EvaluationData:
     @classmethod
     def open(cls, settings: Settings, root: Path, encoding: tiktoken.Encoding) -> EvaluationData:
         """Those of a project. Raises UserError if `corpus` or `tokenize` has not run."""
-        train = TokenStore.open(root / "data" / "tokenized" / "train")
+        folder = root / "data"
+        train = TokenStore.open(folder / "tokenized" / "train")
         # every so many numbers of the whole split
         step = 1 + len(train.numbers) // MOST_VALUES
         values = np.array(train.numbers[::step]["value"], dtype=np.float64)
-        raw = root / "data" / "raw"
-        test_texts = islice(RawTexts(raw / "test.jsonl"), MOST_TEXTS)
+        raw = folder / "raw"
+        every_text = RawTexts(raw / "test.jsonl")
+        test_texts = islice(every_text, MOST_TEXTS)
         return cls(
             settings=settings.evaluation,
             seed=settings.seed,
@@ -88,7 +91,8 @@ class EvaluationData:
 
     def without_baselines(self) -> EvaluationData:
         """The same, and no baselines that must be fitted or counted."""
-        return replace(self, settings=self.settings.model_copy(update={"baselines": "none"}))
+        without = self.settings.model_copy(update={"baselines": "none"})
+        return replace(self, settings=without)
 
     @cached_property
     def ngrams(self) -> dict[str, NgramModel]:

@@ -70,6 +70,7 @@ def read_external(settings: EvaluationSettings, root: Path, seed: int) -> list[E
         path = root / one.path
         most = one.items or settings.items
         if one.task == "token_classification":
+            # three parts: to learn from, to choose by, to ask
             found.append(_read_tagged(one, root, most, seed))
             continue
         items: Sequence[Any]
@@ -78,7 +79,8 @@ def read_external(settings: EvaluationSettings, root: Path, seed: int) -> list[E
             asked: list[Any] = evenly(items, most)
             texts = [item[0] for item in asked]  # the question, or the prompt
         elif one.task == "semantic_similarity":
-            items = read_sts(path, root / one.gold if one.gold else None)
+            gold = root / one.gold if one.gold else None
+            items = read_sts(path, gold)
             asked = evenly(items, most)
             texts = [f"{pair.first} {pair.second}" for pair in asked]
         else:
@@ -124,6 +126,7 @@ def external_metrics(result: TaskResult) -> Details:
     for name in ("exact_match", "four_choice"):
         if name in details:
             metrics[name] = estimate_of(details[name])
+    # of texts: on all tokens, and on those inside numbers
     if "accuracy" in details:
         metrics["accuracy"] = details["accuracy"]
     return metrics
@@ -138,7 +141,8 @@ def evenly(items: Sequence[Item], most: int) -> list[Item]:
 
 def _asked(one: External, items: list[Any]) -> tuple[EvaluationTask[Any, Any], Any]:
     """The task of a file, and its items. Raises ValueError where there is nothing to learn."""
-    settings, name = one.settings, one.settings.task
+    settings = one.settings
+    name = one.settings.task
     about = TASKS[name]
     if name == "token_classification":
         outside = settings.outside or None
@@ -171,7 +175,9 @@ def _read_tagged(one: ExternalTask, root: Path, most: int, seed: int) -> Externa
         learn = read(one.train)
         choose = read(one.validation)
     else:
-        learn, choose = _dealt(read(one.train), (1 - CHOOSE_SHARE,), seed)
+        both = read(one.train)
+        learn, choose = _dealt(both, (1 - CHOOSE_SHARE,), seed)
+    # nothing is asked that the probe has been told, whatever its labels
     told = {sentence.text for sentence in (*learn, *choose)}
     kept = [sentence for sentence in test if sentence.text not in told]
     if not (learn and choose and kept):
@@ -200,8 +206,10 @@ def _dealt(
 ) -> list[list[TaggedSentence]]:
     """Sentences dealt at random, but always the same way, in parts of given shares and a rest."""
     size = len(sentences)
-    order = np.random.default_rng(seed).permutation(size)
-    borders = np.cumsum([int(share * size) for share in shares])
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(size)
+    sizes = [int(share * size) for share in shares]
+    borders = np.cumsum(sizes)
     parts = []
     for places in np.split(order, borders):
         # in the order of the file

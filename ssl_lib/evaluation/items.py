@@ -55,10 +55,12 @@ def draw_items(tasks: Tasks, data: EvaluationData) -> TestItems:
         flags = found[name].flags
         row = found[name].counts()
         if task.also_as_sentences:
-            told = stated(texts[name], data.training_texts)
+            statements = texts[name]
+            told = stated(statements, data.training_texts)
             flags = flags | told
             row["stated_in_training"] = int(told.sum())
         clean = clean_places(flags)
+        # those drawn to spare fill the places of the contaminated ones
         kept = clean[: task.wanted(data.settings)]
         row["asked"] = len(kept)
         by_task[name] = task.selected(drawn[name], kept)

@@ -60,7 +60,8 @@ def losses_of(model: Predictor, batches: Sequence[Batch]) -> dict[str, dict[str,
     All objectives make the views together, so that these are the same whatever the model was
     trained with.
     """
-    return held_out_losses(list(model.objectives.values()), batches, model.placement)
+    objectives = list(model.objectives.values())
+    return held_out_losses(objectives, batches, model.placement)
 
 
 def compare_losses(

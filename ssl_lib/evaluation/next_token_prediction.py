@@ -56,11 +56,13 @@ class NextTokenPrediction(EvaluationTask[Documents, Predictions]):
 
     def answer(self, model: EvaluatedModel, items: Documents) -> Predictions:
         """Each token predicted from the true ones before it."""
-        return model.next_token_ranks(self.texts(items))
+        texts = self.texts(items)
+        return model.next_token_ranks(texts)
 
     def score(self, items: Documents, answers: Predictions) -> Scores:
         """Right tokens of each document, over its deterministic positions."""
-        scores = accuracy(answers, position_masks(items, answers)["determined"])
+        masks = position_masks(items, answers)
+        scores = accuracy(answers, masks["determined"])
         if not scores.count:
             raise ValueError("no document has a deterministic position")
         return scores
@@ -89,7 +91,8 @@ class NextTokenPrediction(EvaluationTask[Documents, Predictions]):
             found["baselines"][kind] = {name: pair.before for name, pair in pairs.items()}
         before_bits = bits_per_byte(texts, asked.answers["before"])
         after_bits = bits_per_byte(texts, after)
-        found["bits_per_byte"] = resampling.paired(before_bits, after_bits)._asdict()
+        bits = resampling.paired(before_bits, after_bits)
+        found["bits_per_byte"] = bits._asdict()
         found["documents"] = len(texts)
         found["examples"] = _examples(texts, after, masks["determined"])
         return found
@@ -114,10 +117,12 @@ def position_masks(documents: Documents, predictions: Predictions) -> Masks:
 
 def accuracy(predictions: Predictions, masks: Sequence[Bools]) -> Scores:
     """How many of the masked tokens of each document are right, over how many there are."""
+    # a document without such a position counts 0 of 0, and is not resampled
     hits = []
     sizes = []
     for predicted, mask_T in zip(predictions, masks, strict=True):
-        hits.append(int(predicted.correct[mask_T].sum()))
+        right_T = predicted.correct[mask_T]
+        hits.append(int(right_T.sum()))
         sizes.append(int(mask_T.sum()))
     return Scores(np.array(hits), denominators=np.array(sizes), count=sum(sizes))
 
@@ -130,9 +135,10 @@ def bits_per_byte(texts: Texts, predictions: Predictions) -> Scores:
     bits = []
     sizes = []
     for text, predicted in zip(texts, predictions, strict=True):
-        # a text of one token has none that is predicted
+        # a text of one token has no predicted one
         start = int(predicted.spans[0, 0]) if len(predicted.spans) else len(text)
-        sizes.append(len(text[start:].encode("utf-8", "replace")))
+        encoded = text[start:].encode("utf-8", "replace")
+        sizes.append(len(encoded))
         nats = float(np.sum(predicted.nll, dtype=np.float64))
         bits.append(nats / LN2)
     return Scores(np.array(bits), denominators=np.array(sizes), count=len(texts))
@@ -143,7 +149,8 @@ def _examples(texts: Texts, predictions: Predictions, masks: Sequence[Bools]) ->
     wrong: list[Details] = []
     right: list[Details] = []
     for text, predicted, mask_T in zip(texts, predictions, masks, strict=True):
-        missed = predicted.spans[mask_T & ~predicted.correct].tolist()
+        missed_T = mask_T & ~predicted.correct
+        missed = predicted.spans[missed_T].tolist()
         positions = int(mask_T.sum())
         if positions:
             row = {"text": text, "missed": missed, "positions": positions}

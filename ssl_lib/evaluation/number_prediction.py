@@ -77,6 +77,7 @@ class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
         quantiles_NQ = np.empty((count, len(LEVELS)))
         predicted = model.predict_numbers(ordered, intervals=INTERVALS)
         for place, one in zip(order, predicted, strict=True):
+            # {0.1: (4.9, 5.1), 0.9: (2.0, 9.0), …} → quantiles in ascending order
             ends = [end for interval in INTERVALS for end in one.intervals[interval]]
             point_N[place] = one.value
             quantiles_NQ[place] = np.sort(ends)
@@ -84,17 +85,20 @@ class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
 
     def score(self, items: NextNumbers, answers: Forecasts) -> Scores:
         """Absolute errors; the numbers of one document are resampled together."""
-        return Scores(absolute_error(answers, items.values), groups=items.owner)
+        errors = absolute_error(answers, items.values)
+        return Scores(errors, groups=items.owner)
 
     def baselines(self, data: EvaluationData, items: NextNumbers) -> Baselines[Forecasts]:
         """The quantiles of all numbers of the training split, whatever the text."""
-        count, values = len(items.values), data.training_values
+        count = len(items.values)
+        values = data.training_values
         known = values[np.isfinite(values)]
         if not len(known):
             known = np.zeros(1)
         quantiles_Q = np.quantile(known, LEVELS)
         point_N = np.full(count, np.median(known))
-        return {"marginal": Forecasts(point_N, np.tile(quantiles_Q, (count, 1)))}
+        quantiles_NQ = np.tile(quantiles_Q, (count, 1))
+        return {"marginal": Forecasts(point_N, quantiles_NQ)}
 
     def details(self, asked: Answered[NextNumbers, Forecasts]) -> Details:
         """All measures of all numbers, of those that follow from the text, and of the others."""
@@ -128,7 +132,8 @@ def next_numbers(documents: Documents, limit: int, seed: int) -> NextNumbers:
     rows = []
     for owner, document in enumerate(documents):
         for number in find_numbers(document.text):
-            start, end = number.start, number.end
+            start = number.start
+            end = number.end
             prompt = document.text[:start]
             # not "$5" or "(5": a model might begin with the sign as well
             plain = number.text[:1].isdigit() and np.isfinite(number.value)
@@ -139,6 +144,7 @@ def next_numbers(documents: Documents, limit: int, seed: int) -> NextNumbers:
             rows.append((prompt, number.value, number.text, sure, owner))
     if not rows:
         raise ValueError("no document holds a number with text before it")
+    # of all documents alike, then in their order again
     order = np.random.default_rng(seed).permutation(len(rows))
     chosen = [rows[place] for place in np.sort(order[:limit])]
     prompts, values, shown, sure_N, owners = zip(*chosen, strict=True)
@@ -148,7 +154,8 @@ def next_numbers(documents: Documents, limit: int, seed: int) -> NextNumbers:
 
 def absolute_error(forecasts: Forecasts, values: Floats) -> Floats:
     """Error of the points [N], in orders of magnitude."""
-    return np.abs(to_scale(forecasts.point) - to_scale(values))
+    misses = to_scale(forecasts.point) - to_scale(values)
+    return np.abs(misses)
 
 
 def crps(forecasts: Forecasts, values: Floats) -> Floats:
@@ -157,18 +164,23 @@ def crps(forecasts: Forecasts, values: Floats) -> Floats:
     Twice the mean quantile loss over LEVELS (Gneiting and Ranjan 2011): the midpoint rule for the
     integral over levels.
     """
-    miss_NQ = to_scale(values)[:, None] - to_scale(forecasts.quantiles)
+    quantiles_NQ = to_scale(forecasts.quantiles)
+    miss_NQ = to_scale(values)[:, None] - quantiles_NQ
     levels_Q = np.array(LEVELS)
-    loss_NQ = np.maximum(levels_Q * miss_NQ, (levels_Q - 1.0) * miss_NQ)
+    above_NQ = levels_Q * miss_NQ
+    below_NQ = (levels_Q - 1.0) * miss_NQ
+    loss_NQ = np.maximum(above_NQ, below_NQ)
     scores_N: Floats = 2.0 * loss_NQ.mean(axis=1)
     return scores_N
 
 
 def covered(forecasts: Forecasts, values: Floats, interval: float) -> Bools:
     """Which values [N] lie in the central interval; its ends count, within a float32's error."""
+    # the central 90% lies between the quantiles 0.05 and 0.95: first and last
     low = LEVELS.index((1 - interval) / 2)
     quantiles_QN = forecasts.quantiles.T
-    low_N, high_N = quantiles_QN[low], quantiles_QN[-1 - low]
+    low_N = quantiles_QN[low]
+    high_N = quantiles_QN[-1 - low]
     slack_N = 1e-6 * np.maximum(np.abs(values), RESOLUTION)
     inside_N: Bools = (values >= low_N - slack_N) & (values <= high_N + slack_N)
     return inside_N
@@ -180,7 +192,8 @@ def measures(
     """All measures of one model on the kept numbers, those that matter with an interval."""
     values = numbers.values[kept]
     owner = numbers.owner[kept]
-    forecasts = Forecasts(forecasts.point[kept], forecasts.quantiles[kept])
+    point, quantiles = forecasts
+    forecasts = Forecasts(point[kept], quantiles[kept])
 
     def interval(column_N: NDArray[Any]) -> tuple[float, float]:
         return mean_interval(column_N, *resampling, owner)
@@ -230,7 +243,8 @@ def _exponents(
         found["median_log10_error"] = float(np.median(misses))
     if above.any():
         found["exponent_accuracy"] = float(right[above].mean())
-        interval = mean_interval(right[above], *resampling, owner[above])
+        groups = owner[above]
+        interval = mean_interval(right[above], *resampling, groups)
         found["exponent_accuracy_ci95"] = interval
     return found
 

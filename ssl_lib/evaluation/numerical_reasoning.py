@@ -96,10 +96,12 @@ class NumericalReasoning(GeneratedChoice):
     def baselines(self, data: EvaluationData, items: Choices) -> Baselines[Likelihoods]:
         """Beside the others, the place where right answers of another split stand most often."""
         others = spread_items(data.settings.items, data.seed, "validation")
-        counts = np.bincount([item.answer for item in others])
+        answers = [item.answer for item in others]
+        counts = np.bincount(answers)
         most_frequent = int(counts.argmax())
         places = []
         for item in items:
+            # as if the model found this place the most probable
             chosen_C = np.zeros(len(item.choices))
             chosen_C[most_frequent] = 1.0
             places.append(chosen_C)
@@ -108,14 +110,16 @@ class NumericalReasoning(GeneratedChoice):
     def details(self, asked: Answered[Choices, Likelihoods]) -> Details:
         """Beside the others, `extrapolation` and `reserved_wordings`."""
         found = super().details(asked)
-        data, seed = asked.data, asked.data.seed
+        data = asked.data
+        seed = asked.data.seed
         few = max(len(CHOICE_FAMILIES), data.settings.items // APART)
         longer = spread_items(few, seed, extrapolate=True)
         unseen = spread_items(few, seed, held_out=True)
         plain = FourChoice(self.task)
         for name, items in (("extrapolation", longer), ("reserved_wordings", unseen)):
             result = plain.run(asked.pair, data.without_baselines(), items)
-            found[name] = result.summary() | result.details
+            row = result.summary()
+            found[name] = row | result.details
         return found
 
     def metrics(self, results: Mapping[str, TaskResult]) -> Details:
@@ -134,17 +138,20 @@ class Questions(EvaluationTask[Sequence[Question], list[str]]):
 
     def answer(self, model: EvaluatedModel, items: Sequence[Question]) -> list[str]:
         """Greedy continuations."""
-        return generate_all(model, [item.question + self.cue for item in items])
+        prompts = [item.question + self.cue for item in items]
+        return generate_all(model, prompts)
 
     def score(self, items: Sequence[Question], answers: list[str]) -> Scores:
         """Whether the continuation is the answer, as `bare` reads both."""
-        return Scores(_equal(answers, [item.answer for item in items]))
+        right = [item.answer for item in items]
+        return Scores(_equal(answers, right))
 
     def baselines(self, data: EvaluationData, items: Sequence[Question]) -> Baselines[list[str]]:
         """Two answers that need no model: the last and the largest number of the question."""
         if not data.with_baselines:
             return {}
-        last, largest = [], []
+        last = []
+        largest = []
         for item in items:
             numbers = find_numbers(item.question)
             known = [number for number in numbers if not np.isnan(number.value)]
@@ -159,13 +166,15 @@ class Questions(EvaluationTask[Sequence[Question], list[str]]):
         questions = [item._replace(question=item.question + self.cue) for item in asked.items]
         right_N = self.score(asked.items, said).values
         found: Details = {"answers": []}
+        # the page shows what was asked, with the cue
         for place in wrong_then_right(right_N):
             row = questions[place]._asdict() | {"said": said[place]}
             found["answers"].append(row)
         if choices := four_choices(questions, "questions", asked.data.seed):
             task = FourChoice(self.task._replace(metric="accuracy"))
             result = task.run(asked.pair, asked.data, choices)
-            found["four_choice"] = result.summary() | result.details
+            summary = result.summary()
+            found["four_choice"] = summary | result.details
         return found
 
 
@@ -180,7 +189,8 @@ def choice_scores(model: EvaluatedModel | NgramModel, items: Choices) -> Likelih
     scores = np.empty(len(order))
     scores[order] = model.log_likelihoods(ordered_prompts, ordered_choices)
     # one flat list of all choices → one array an item
-    ends = np.cumsum([len(item.choices) for item in items])
+    sizes = [len(item.choices) for item in items]
+    ends = np.cumsum(sizes)
     return np.split(scores, ends[:-1])
 
 
@@ -193,6 +203,7 @@ def credits(items: Choices, scores: Likelihoods) -> Floats:
     for place, (item, scores_C) in enumerate(zip(items, scores, strict=True)):
         right = scores_C[item.answer]
         if not np.isnan(scores_C).any() and not (scores_C > right).any():
+            # two of four equally probable: half right
             ties = int((scores_C == right).sum())
             credit_N[place] = 1.0 / ties
     return credit_N
@@ -204,11 +215,14 @@ def exact_match(pair: ModelPair, items: Choices) -> Details:
     Generation costs many passes, so every few items are asked, evenly over the families: about
     EXACT_ITEMS in all.
     """
+    # items of one family stand together: every so many gives each family its share
     asked = items[:: max(1, len(items) // EXACT_ITEMS)]
     prompts = [item.prompt for item in asked]
     answers = [item.choices[item.answer] for item in asked]
-    before_N = _equal(generate_all(pair.before, prompts), answers)
-    after_N = _equal(generate_all(pair.after, prompts), answers)
+    before = generate_all(pair.before, prompts)
+    after = generate_all(pair.after, prompts)
+    before_N = _equal(before, answers)
+    after_N = _equal(after, answers)
     found = pair.resampling.paired(Scores(before_N), Scores(after_N))
     families = by_family(pair, asked, before_N, after_N)
     return found._asdict() | {"n": len(asked), "families": families}
@@ -222,7 +236,8 @@ def by_family(
     rows = {}
     for name in sorted(set(names.tolist())):
         here = names == name
-        before, after = Scores(before_N[here]), Scores(after_N[here])
+        before = Scores(before_N[here])
+        after = Scores(after_N[here])
         found = pair.resampling.paired(before, after)
         rows[name] = found._asdict() | {"n": int(here.sum())}
     return rows
@@ -245,6 +260,7 @@ def spread_items(
     count: int, seed: int, split: str = "test", extrapolate: bool = False, held_out: bool = False
 ) -> list[ChoiceItem]:
     """`count` four-choice items, as evenly over the families as that goes."""
+    # 100 over nine families: the first has 12 items, the others 11
     share, rest = divmod(count, len(CHOICE_FAMILIES))
     found: list[ChoiceItem] = []
     for number, family in enumerate(CHOICE_FAMILIES):
@@ -290,6 +306,7 @@ def _examples(items: Choices, scores: Likelihoods, credit_N: Floats) -> list[Det
             row: Details = {"prompt": item.prompt, "family": item.family}
             row["choices"] = list(item.choices)
             row["answer"] = int(item.answer)
-            row["chosen"] = int(np.argmax(scores[place]))
+            scores_C = scores[place]
+            row["chosen"] = int(np.argmax(scores_C))
             chosen.append(row)
     return chosen

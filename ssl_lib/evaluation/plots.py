@@ -46,6 +46,7 @@ def _downstream(tasks: Mapping[str, Any]) -> Iterator[Row]:
 def _reasoning(detail: Mapping[str, Any]) -> Iterator[Row]:
     for family, row in detail["families"].items():
         yield from _both(family, row)
+    # of the sets apart only the trained model is drawn
     for key, who in APART.items():
         for family, row in detail[key]["families"].items():
             yield _estimate(family, who, row["after"], row["ci95"], row["n"])
@@ -83,6 +84,7 @@ def _estimate(item: str, who: str, value: float, interval: Any, n: int) -> Row:
 
 
 def _csv(columns: Row, rows: Iterable[Row]) -> str:
+    # the same bytes on every system
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -93,8 +93,9 @@ class NumberProbes(EvaluationTask[Plan, Features]):
 
     def answer(self, model: EvaluatedModel, items: Plan) -> Features:
         """Features [I, D] of the integers from 0, each embedded as a text of its own."""
-        texts = [str(number) for number in range(max(items.ranges))]
-        # an integer may be several tokens: their mean
+        integers = range(max(items.ranges))
+        texts = [str(number) for number in integers]
+        # "9999" is two tokens with digits in groups of three: their mean
         means = [found.states.mean(axis=0) for found in model.token_states(texts)]
         return np.stack(means)
 
@@ -205,17 +206,20 @@ def draw_lists(probe: str, integers: Integers, count: int, generator: np.random.
         return Lists(indices_BL, sums_B.astype(np.float64))
     ordered = np.sort(integers)
     size = len(ordered)
-    close = min(size, max(NEIGHBORS, int(NEIGHBOR_SHARE * size)))
+    wanted = max(NEIGHBORS, int(NEIGHBOR_SHARE * size))
+    close = min(size, wanted)
     # a list is drawn from a window of the ordered integers: a narrow one, or all of them
     width_B = np.where(generator.random(count) < NEAR_SHARE, close, size)
     first_B = (generator.random(count) * (size - width_B + 1)).astype(np.int64)
     share_BL = generator.random((count, LIST))
     places_BL = (share_BL * width_B[:, None]).astype(np.int64)
     # lists that name a place twice are drawn again
-    gaps_BL = np.diff(np.sort(places_BL, axis=1), axis=1)
+    ordered_BL = np.sort(places_BL, axis=1)
+    gaps_BL = np.diff(ordered_BL, axis=1)
     for place in np.flatnonzero((gaps_BL == 0).any(axis=1)):
         places_BL[place] = generator.choice(width_B[place], size=LIST, replace=False)
-    indices_BL = ordered[first_B[:, None] + places_BL]
+    places_BL += first_B[:, None]
+    indices_BL = ordered[places_BL]
     largest_B = indices_BL.argmax(axis=1)
     return Lists(indices_BL, largest_B.astype(np.float64))
 
@@ -328,4 +332,5 @@ def _center(probe: str, limit: int) -> float:
 
 def _scale(probe: str, limit: int) -> float:
     """Standard deviation of the same sum."""
-    return float(limit * np.sqrt(TERMS[probe] / 12))
+    variance = TERMS[probe] / 12
+    return float(limit * np.sqrt(variance))

@@ -37,6 +37,7 @@ class TaggedSentence(NamedTuple):
     @property
     def spans(self) -> list[tuple[int, int]]:
         """Character span of each word in `text`."""
+        # ("It", "rains") → [(0, 2), (3, 8)]
         found, start = [], 0
         for word in self.words:
             found.append((start, start + len(word)))
@@ -77,7 +78,8 @@ class Line(NamedTuple):
 
     def error(self, message: str) -> EvaluationFileError:
         """What is wrong with it, with file and line."""
-        return EvaluationFileError(f"{self.path}, line {self.number}: {message}")
+        place = f"{self.path}, line {self.number}"
+        return EvaluationFileError(f"{place}: {message}")
 
     def columns(self, count: int) -> list[str]:
         """The first columns, with tabs between."""
@@ -138,7 +140,8 @@ def read_conll(
             continue
         if not text.strip():
             if pairs:
-                sentences.append(TaggedSentence(*zip(*pairs, strict=True)))
+                words, labels = zip(*pairs, strict=True)
+                sentences.append(TaggedSentence(words, labels))
             pairs = []
             continue
         columns = text.split("\t") if "\t" in text else text.split()
@@ -174,7 +177,8 @@ def read_sts(path: str | Path, gold: str | Path | None = None) -> list[ScoredPai
         )
     for number, (text, score) in enumerate(zip(sentences, scores, strict=True), start=1):
         if text.strip() and score.strip():
-            first, second = Line(Path(path), number, text).columns(2)
+            line = Line(Path(path), number, text)
+            first, second = line.columns(2)
             value = Line(Path(gold), number, score).score(score)
             pairs.append(ScoredPair(first, second, value))
     return _not_empty(pairs, path, "pairs")
@@ -193,6 +197,7 @@ def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
             answer = row.text(f"{kind}_ans")
             if answer not in choices:
                 raise row.line.error(f"{kind}_ans {answer} is none of the numbers")
+            # " 443." for the number 443
             place = choices.index(answer)
             items.append(ListQuestion(prompt, _continuations(choices), place, family))
     return _not_empty(items, path, "items")
@@ -217,14 +222,16 @@ def read_questions(path: str | Path) -> list[Question]:
         asked = row.text("question" if "question" in row.fields else "Question")
         answer = row.text("answer" if "answer" in row.fields else "Answer")
         final = answer.rsplit("####", 1)[-1].strip()
-        questions.append(Question(f"{body} {asked}".strip(), final))
+        question = f"{body} {asked}".strip()
+        questions.append(Question(question, final))
     return _not_empty(questions, path, "questions")
 
 
 def read_numeracy(path: str | Path) -> list[ListQuestion] | list[Question]:
     """JSON lines of any of the three kinds above, told apart by the keys of the first object."""
     rows = _json_objects(path)
-    keys = set(rows[0].fields) if rows else set()
+    first = rows[0].fields if rows else {}
+    keys = set(first)
     if "numbers" in keys:
         return read_t5numeracy_lists(path)
     if {"text", "label"} <= keys:
@@ -240,7 +247,9 @@ def read_texts(path: str | Path, field: str = "text") -> list[str]:
     if Path(path).suffix in (".jsonl", ".json"):
         texts = [row.text(field) for row in _json_objects(path)]
     else:
-        texts = re.split(r"\n\s*\n", "\n".join(_text_lines(path)))
+        whole = "\n".join(_text_lines(path))
+        # a blank line may hold spaces
+        texts = re.split(r"\n\s*\n", whole)
     return _not_empty([text.strip() for text in texts if text.strip()], path, "texts")
 
 
@@ -271,6 +280,7 @@ def _continuations(numbers: Sequence[str]) -> tuple[str, ...]:
 
 def _near(answer: str) -> set[str]:
     """Whole numbers that somebody may take for this one."""
+    # 42 → 43, 41, 52, 32, 142, 420, 4, 24
     value = int(answer)
     near = {value + 1, value - 1, value + 10, value - 10, value + 100, value * 10, value // 10}
     for place in range(len(answer) - 1):
@@ -298,7 +308,8 @@ def _json_objects(path: str | Path) -> list[JsonObject]:
     """Of JSON lines, or of one JSON value that is an object or a list of them."""
     lines = _lines(path)
     if Path(path).suffix == ".json":
-        lines = [Line(Path(path), 1, "\n".join(_text_lines(path)))]
+        whole = "\n".join(_text_lines(path))
+        lines = [Line(Path(path), 1, whole)]
     found: list[tuple[Line, Any]] = []
     for line in lines:
         try:

@@ -79,6 +79,7 @@ class SentencePairs(EvaluationTask[Pairs, Floats]):
         after_N = asked.answers["after"]
         targets_N = np.array([pair.score for pair in asked.items], dtype=np.float64)
         points_N3 = np.stack([targets_N, before_N, after_N], axis=1)
+        # always the same points, whatever the seed of the run
         order_N = np.random.default_rng(0).permutation(len(points_N3))
         drawn = np.sort(order_N[:POINTS])
         # pairs whose rank by cosine is nearest to their rank by target, then those farthest from it
@@ -101,13 +102,16 @@ class SemanticSimilarity(SentencePairs):
         """Beside the others, sentences with their amount multiplied."""
         few = max(len(CHOICE_FAMILIES), asked.data.settings.items // APART)
         sentences = multiplied_sentences(few, asked.data.seed, "test")
-        return super().details(asked) | {"multiplied": multiplied(asked.pair, sentences)}
+        found = super().details(asked)
+        found["multiplied"] = multiplied(asked.pair, sentences)
+        return found
 
 
 def cosines(model: EvaluatedModel, pairs: Pairs) -> Floats:
     """Cosine [N] of the two embeddings of each pair; every distinct text is embedded once."""
     distinct = {text for pair in pairs for text in (pair.first, pair.second)}
     texts = sorted(distinct, key=lambda text: (len(text), text))
+    # unit vectors: their product is the cosine
     vectors_ND = np.asarray(model.embed(texts), dtype=np.float64)
     place = {text: number for number, text in enumerate(texts)}
     first_ND = vectors_ND[[place[pair.first] for pair in pairs]]
@@ -124,6 +128,7 @@ def multiplied(pair: ModelPair, sentences: Sequence[tuple[str, ...]]) -> Details
     """
     near = MULTIPLES.index(1.03)
     far = MULTIPLES.index(10.0)
+    # each sentence with all its versions, the first of which is itself
     pairs = []
     for versions in sentences:
         for text, factor in zip(versions, MULTIPLES, strict=True):

@@ -66,10 +66,13 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
         del row["details"]
         metrics["downstream"][task.name] = row
     metrics |= _run_metadata(settings, root, seconds)
-    write_atomically(root / "metrics" / "evaluation.json", as_json(metrics))
-    write_atomically(root / "report" / "evaluation.json", as_json(details))
+    metrics_file = root / "metrics" / "evaluation.json"
+    write_atomically(metrics_file, as_json(metrics))
+    details_file = root / "report" / "evaluation.json"
+    write_atomically(details_file, as_json(details))
     for name, text in plot_tables(metrics, details).items():
-        write_atomically(root / "plots" / f"{name}.csv", text)
+        table_file = root / "plots" / f"{name}.csv"
+        write_atomically(table_file, text)
     return metrics
 
 
@@ -78,8 +81,9 @@ def _measures(
 ) -> Iterator[tuple[str, Details, Any]]:
     """Name, metrics and details of every measure, one at a time."""
     evaluation = settings.evaluation
-    pair = ModelPair(before, after, Resampling(evaluation.bootstrap_samples, settings.seed))
+    # files of one's own first: a mistake in one should cost no time
     external = read_external(evaluation, root, settings.seed)
+    pair = ModelPair(before, after, Resampling(evaluation.bootstrap_samples, settings.seed))
     data = EvaluationData.open(settings, root, after.encoding)
     tasks = {name: task.load() for name, task in TASKS.items()}
     items = draw_items(tasks, data)
@@ -92,6 +96,7 @@ def _measures(
 
     for name, task in tasks.items():
         results = task.results(pair, data, items.by_task[name])
+        # one result under the task's own name, or several parts under it
         whole = {part: _whole(result) for part, result in results.items()}
         yield name, task.metrics(results), whole.get(name, whole)
 
@@ -109,7 +114,8 @@ def record(metrics: Details, settings: Settings, root: Path) -> None:
     """
     path = root / "model" / "run.json"
     try:
-        run_id = json.loads(path.read_text(encoding="utf-8"))["run_id"]
+        identity = json.loads(path.read_text(encoding="utf-8"))
+        run_id = identity["run_id"]
     except (OSError, ValueError, KeyError) as error:
         raise EvaluationError(f"{path}: cannot be read ({error}); run `ssl-lib train`") from None
     with resume_run(settings, root, run_id, "evaluate") as tracked:
@@ -122,6 +128,7 @@ def record(metrics: Details, settings: Settings, root: Path) -> None:
 
 def _flat(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:
     """Leaves that are numbers, under names that MLflow allows; intervals are `.low` and `.high`."""
+    # {"a": {"ci95": [0.1, 0.2]}} → ("evaluation.a.ci95.low", 0.1), ("evaluation.a.ci95.high", 0.2)
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from _flat(f"{prefix}.{key}", value)
@@ -152,13 +159,15 @@ def _seconds_of_training(root: Path) -> float:
         found = json.loads((root / "metrics" / "train.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0.0
+    # `{"seconds": 301.2}` or `{"seconds": {"train": 301.2}}`
     seconds = found.get("seconds", 0.0)
     return float(seconds.get("train", 0.0) if isinstance(seconds, dict) else seconds)
 
 
 def as_json(tree: Any) -> str:
     """Text of a file of metrics."""
-    return json.dumps(plain(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(tree), indent=2, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
 
 
 def plain(value: Any) -> Any:

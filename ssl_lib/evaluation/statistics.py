@@ -72,7 +72,8 @@ def paired_ratios(
     if (denominators_G < 0).any():
         raise ValueError("denominators must not be negative")
     kept_G = denominators_G > 0
-    columns_G3 = np.stack([before_G, after_G, denominators_G], axis=1)[kept_G]
+    columns_G3 = np.stack([before_G, after_G, denominators_G], axis=1)
+    columns_G3 = columns_G3[kept_G]
     if not len(columns_G3):
         raise ValueError("no item has a positive denominator")
     # sums of before, after and the denominators: in the data, and in each resample
@@ -86,7 +87,8 @@ def paired_ratios(
     difference = percentile_interval(after_R - before_R)
     if _is_constant(first_G) and _is_constant(last_G):
         # resampling two constants says nothing
-        difference = independent_difference((before, *before_ci95), (after, *ci95))
+        first, last = (before, *before_ci95), (after, *ci95)
+        difference = independent_difference(first, last)
     return Paired(before, after, before_ci95, ci95, difference)
 
 
@@ -191,7 +193,8 @@ def weighted_spearmans(
         scale_R = np.sqrt(first_R * other_R)
         known_R = scale_R > 1e-9 * total_R  # a constant list has no ranks to correlate
         correlation_R = np.zeros_like(covariance_R)
-        columns.append(np.divide(covariance_R, scale_R, out=correlation_R, where=known_R))
+        np.divide(covariance_R, scale_R, out=correlation_R, where=known_R)
+        columns.append(correlation_R)
     return np.stack(columns, axis=1)
 
 
@@ -204,7 +207,8 @@ def resamples(items: int, samples: int, seed: int) -> Iterator[Floats]:
         drawn_RN = generator.integers(0, items, size=(block, items))
         # one count over all resamples of the block: resample r counts in the cells from r * N on
         cells_RN = drawn_RN + np.arange(block)[:, None] * items
-        counts = np.bincount(cells_RN.ravel(), minlength=block * items)
+        cells = cells_RN.ravel()
+        counts = np.bincount(cells, minlength=block * items)
         yield counts.reshape(block, items).astype(np.float64)
 
 
@@ -238,7 +242,8 @@ def mean_interval(
 
 def _resampled_sums(columns_NK: Floats, samples: int, seed: int) -> Floats:
     """Sums [R, K] of K columns over the items that each resample holds."""
-    blocks = [counts_RN @ columns_NK for counts_RN in resamples(len(columns_NK), samples, seed)]
+    items = len(columns_NK)
+    blocks = [counts_RN @ columns_NK for counts_RN in resamples(items, samples, seed)]
     return np.concatenate(blocks)
 
 
@@ -250,7 +255,8 @@ def _centered_ranks(values_N: ArrayLike, counts_RN: Floats) -> tuple[Floats, Flo
     order_N = np.argsort(group_N, kind="stable")
     starts_G = np.flatnonzero(np.diff(group_N[order_N], prepend=-1))
     # how many drawn items each group has, how many stand before it, and so its mean rank
-    held_RG = np.add.reduceat(counts_RN[:, order_N], starts_G, axis=1)
+    ordered_RN = counts_RN[:, order_N]
+    held_RG = np.add.reduceat(ordered_RN, starts_G, axis=1)
     before_RG = np.cumsum(held_RG, axis=1) - held_RG
     ranks_RG = before_RG + (held_RG + 1) / 2
     ranks_RN = ranks_RG[:, group_N]
@@ -268,7 +274,8 @@ def _is_constant(scores_N: Floats) -> bool:
 def _unless_constant(scores_N: Floats, interval: Interval) -> Interval:
     """The interval, or the exact one where every score is 0 or every score 1."""
     if _is_constant(scores_N):
-        return exact_interval(int(scores_N.sum()), len(scores_N))
+        hits = int(scores_N.sum())
+        return exact_interval(hits, len(scores_N))
     return interval
 
 

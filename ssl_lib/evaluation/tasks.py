@@ -38,12 +38,15 @@ class Task(NamedTuple):
 
     def load(self) -> EvaluationTask[Any, Any]:
         """The task itself, ready to be asked."""
+        # "probes.NumberProbes": a task is imported when it is asked, with all that it needs
         module, _, kind = self.home.partition(".")
-        found = getattr(importlib.import_module(f"ssl_lib.evaluation.{module}"), kind)
+        file = importlib.import_module(f"ssl_lib.evaluation.{module}")
+        found = getattr(file, kind)
         task: EvaluationTask[Any, Any] = found(self)
         return task
 
 
+# In the order of the tables; those that take their items from another task stand after it.
 LINES = (
     Task("token_classification.TokenClassification", "Token classification",
          "accuracy", "%", guide=(0.85, 0.92)),

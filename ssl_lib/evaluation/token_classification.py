@@ -161,11 +161,14 @@ class TokenClassification(SpanClassification):
 
     def items(self, data: EvaluationData) -> ProbeItems:
         """Documents of the three splits, those of the test with some to spare."""
+        # a quarter as many to choose the regularization by
         learned = data.settings.probe_items
         seed = data.seed
         asked = int(SPARE * self.wanted(data.settings))
-        train = role_documents(_documents_with(learned), seed, "train")
-        validation = role_documents(_documents_with(learned // 4), seed, "validation")
+        train_size = _documents_with(learned)
+        train = role_documents(train_size, seed, "train")
+        validation_size = _documents_with(learned // 4)
+        validation = role_documents(validation_size, seed, "validation")
         test = role_documents(asked, seed, "test")
         return ProbeItems(*map(from_documents, (train, validation, test)))
 
@@ -180,7 +183,8 @@ def from_documents(documents: Iterable[LabeledDocument]) -> LabeledSpans:
     found = []
     for place, document in enumerate(kept):
         for number in document.numbers:
-            found.append((place, (number.start, number.end), number.role))
+            span = (number.start, number.end)
+            found.append((place, span, number.role))
     return LabeledSpans.of([document.text for document in kept], found)
 
 
@@ -196,8 +200,10 @@ def from_sentences(sentences: Sequence[TaggedSentence], outside: str | None = No
 
 def span_features(model: EvaluatedModel, data: LabeledSpans) -> NDArray[np.float32]:
     """Mean bidirectional state [N, D] of the tokens of each span; zeros where it has none."""
+    # states come back in the order of the lengths
     order = shortest_first(data.texts)
-    ordered = model.token_states([data.texts[place] for place in order], every_layer=True)
+    texts = [data.texts[place] for place in order]
+    ordered = model.token_states(texts, every_layer=True)
     found = dict(zip(order, ordered, strict=True))
     features = []
     for owner, (start, end) in zip(data.owner.tolist(), data.spans, strict=True):
@@ -225,7 +231,7 @@ def run_probe(features: Mapping[str, NDArray[np.float32]], labels: Mapping[str, 
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     best = Probe(np.empty(0, dtype=str))
     for strength in REGULARIZATION:
-        # weaker penalties begin where the stronger one ended
+        # a weaker penalty begins where the stronger one ended
         model.set_params(C=strength).fit(scaled["train"], labels["train"])
         accuracy = float(model.score(scaled["validation"], labels["validation"]))
         if accuracy > best.validation_accuracy:
@@ -248,7 +254,8 @@ def macro_f1(true: Labels, predicted: Labels, classes: Sequence[str]) -> float:
     support_K = matrix_KK.sum(axis=1)
     claimed_K = matrix_KK.sum(axis=0)
     # 2PR / (P + R), without a division where a class is neither there nor named
-    f1_K = 2 * np.diag(matrix_KK) / np.maximum(support_K + claimed_K, 1)
+    both_K = np.maximum(support_K + claimed_K, 1)
+    f1_K = 2 * np.diag(matrix_KK) / both_K
     return float(f1_K[support_K > 0].mean())
 
 
@@ -271,6 +278,7 @@ def _examples(test: LabeledSpans, predicted: Labels) -> list[Details]:
     rows: list[Details] = []
     seen: set[int] = set()
     for wanted in (False, True):
+        # half of the places are for the wrong ones
         full = len(rows) + EXAMPLES // 2
         for place in np.flatnonzero((predicted == test.labels) == wanted).tolist():
             owner = int(test.owner[place])

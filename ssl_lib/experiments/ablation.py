@@ -107,12 +107,14 @@ class Finished:
                 result = json.loads(line)
             except ValueError:
                 continue
-            self.results[result["subset"], result["seed"]] = result
+            key = result["subset"], result["seed"]
+            self.results[key] = result
         self._write()
 
     def add(self, result: Result) -> None:
         """Keep one more."""
-        self.results[result["subset"], result["seed"]] = result
+        key = result["subset"], result["seed"]
+        self.results[key] = result
         self._write()
 
     def _write(self) -> None:
@@ -140,14 +142,16 @@ def train_and_evaluate(model: Model) -> Result:
                 run.log({f"{kind}/{name}": value for name, value in values.items()}, steps)
     rounded = {name: round(value, 1) for name, value in seconds.items()}
     named = {"subset": model.label, "seed": settings.seed, "run_id": run.run_id}
-    return named | found | {"seconds": rounded}
+    found["seconds"] = rounded
+    return named | found
 
 
 def study_key(settings: Settings, root: Path) -> str:
     """Names the file of finished models: all that their metrics depend on but the seed."""
     digests = []
     for split in ("train", "validation", "test"):
-        store = TokenStore.open(root / "data" / "tokenized" / split)
+        folder = root / "data" / "tokenized"
+        store = TokenStore.open(folder / split)
         digests.append(store.meta["sha256"])
     evaluation = settings.evaluation.model_dump_json(exclude=NOT_HASHED)
     return run_key(settings, json.dumps(digests, sort_keys=True), evaluation)
@@ -156,7 +160,9 @@ def study_key(settings: Settings, root: Path) -> str:
 def _results(models: Sequence[Model], workers: int, scratch: Path) -> Iterator[Result]:
     """Results as the processes finish them; after an error no further model is begun."""
     scratch.mkdir(parents=True, exist_ok=True)
-    workers = min(workers, max(1, len(models)))
+    most = max(1, len(models))
+    workers = min(workers, most)
+    # forked processes would share the threads of torch and MLflow
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _quiet, (scratch,)) as pool:
         futures = [pool.submit(train_and_evaluate, model) for model in models]

@@ -120,6 +120,7 @@ def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
     differing: dict[str, list[str | None]] = {}
     for key in sorted({key for run in stored for key in run.params}):
         values = [run.params.get(key) for run in stored]
+        # also where a run of an older version lacks the setting
         if len(set(values)) > 1:
             differing[key] = values
     return Comparison(described, _measures(stored), differing)
@@ -143,6 +144,7 @@ def show(comparison: Comparison) -> None:
             cells = ["–" if value is None else value for value in values]
             table.add_row(key, *cells)
         console.print(table)
+    # only of runs that differ in nothing but their seed
     if spread := comparison.over_seeds():
         table = Table("measure", f"mean of {len(names)} seeds", "lowest", "highest")
         for key, one in spread.items():
@@ -177,7 +179,8 @@ def difference(first: Estimate | None, other: Estimate | None) -> Estimate | Non
     if first is None or other is None:
         return None
     value = other.value - first.value
-    first_bounds, other_bounds = first.bounded(), other.bounded()
+    first_bounds = first.bounded()
+    other_bounds = other.bounded()
     if first_bounds is None or other_bounds is None:
         return Estimate(value, None, None)
     return Estimate(value, *independent_difference(first_bounds, other_bounds))
@@ -200,23 +203,21 @@ def _measures(stored: Sequence[StoredRun]) -> list[Measure]:
     measures = []
     for key, shown, higher_is_better in rows:
         prefix = PREFIX + key
-        values = [_estimate(run, prefix) for run in stored]
+        values: list[Estimate | None] = []
+        for run in stored:
+            value = run.metrics.get(f"{prefix}.after")
+            low = run.metrics.get(f"{prefix}.ci95.low")
+            high = run.metrics.get(f"{prefix}.ci95.high")
+            estimate = Estimate(value, low, high) if value is not None else None
+            values.append(estimate)
         if all(value is None for value in values):
             continue
         counts = [run.metrics.get(f"{prefix}.n") for run in stored]
         whole = [None if count is None else int(count) for count in counts]
         differences = [difference(values[0], value) for value in values]
-        measures.append(Measure(shown, higher_is_better, whole, values, differences))
+        measure = Measure(shown, higher_is_better, whole, values, differences)
+        measures.append(measure)
     return measures
-
-
-def _estimate(run: StoredRun, prefix: str) -> Estimate | None:
-    value = run.metrics.get(f"{prefix}.after")
-    if value is None:
-        return None
-    low = run.metrics.get(f"{prefix}.ci95.low")
-    high = run.metrics.get(f"{prefix}.ci95.high")
-    return Estimate(value, low, high)
 
 
 def _cells(measure: Measure) -> list[str]:
@@ -246,7 +247,8 @@ def _picture(comparison: Comparison) -> Figure:
 
     measures = [measure for measure in comparison.measures if measure.higher_is_better]
     runs = comparison.runs
-    lines = (len(runs) + 1) * max(1, len(measures))
+    height = max(1, len(measures))
+    lines = height * (len(runs) + 1)
     picture = blank(11, 1.4 + 0.3 * lines)
     values, differences = picture.subplots(1, 2, sharey=True)
     plain_axes(values, "Trained models on held-out items, 95% intervals")
@@ -264,6 +266,7 @@ def _picture(comparison: Comparison) -> Figure:
     names = [measure.key.partition(".")[2] for measure in measures]
     shown = [name.replace("_", " ") for name in names]
     values.set_yticks(range(len(measures)), shown, fontsize=8)
+    # the first measure on top
     values.invert_yaxis()
     differences.axvline(0.0, color="#20242a", lw=0.8)
     picture.legend(fontsize=8, frameon=False, loc="outside lower left", ncols=3)

@@ -84,6 +84,7 @@ def subset_settings(names: Sequence[str], settings: Settings) -> Settings:
     values: dict[str, Any] = {}
     for other in set(OBJECTIVES) - set(names):
         values |= {f"objectives.{other}.weight": 0.0, f"objectives.{other}.weight_end": None}
+    # alone it has nobody to share its batches and weights with
     if len(names) == 1:
         (name,) = names
         values |= {f"objectives.{name}.weight": 1.0, "training.weighting": "fixed"}
@@ -110,14 +111,17 @@ class Evaluator:
 
     def __init__(self, settings: Settings, root: Path) -> None:
         folder = root / "data" / "tokenized"
-        data = EvaluationData.open(settings, root, encoding(folder / "encoding.json"))
+        own_encoding = encoding(folder / "encoding.json")
+        data = EvaluationData.open(settings, root, own_encoding)
         names = [task.name for task in downstream_tasks()]
         self.tasks = {name: TASKS[name].load() for name in names}
         # the documents of the losses are drawn with the items
         documents = TASKS[DOCUMENTS].load()
-        items = draw_items(self.tasks | {DOCUMENTS: documents}, data)
+        tasks = self.tasks | {DOCUMENTS: documents}
+        items = draw_items(tasks, data)
         self.items = {name: items.by_task[name] for name in names}
-        test, context = TokenStore.open(folder / "test"), settings.model.context_length
+        test = TokenStore.open(folder / "test")
+        context = settings.model.context_length
         count = settings.evaluation.loss_sequences
         self.batches = chosen_batches(test, context, items.unseen, count)
 
@@ -130,7 +134,8 @@ class Evaluator:
         for name, task in self.tasks.items():
             items = self.items[name]
             answers = task.answer(model, items)
-            downstream[name] = estimate(task.score(items, answers))
+            scores = task.score(items, answers)
+            downstream[name] = estimate(scores)
         return {"losses": losses, "parts": parts, "downstream": downstream}
 
 
@@ -143,4 +148,5 @@ def evaluator(settings: Settings, root: Path) -> Evaluator:
 
 @lru_cache(maxsize=1)
 def _evaluator(settings: str, root: Path) -> Evaluator:
-    return Evaluator(parse_settings(json.loads(settings)), root)
+    parsed = parse_settings(json.loads(settings))
+    return Evaluator(parsed, root)

@@ -42,7 +42,7 @@ def summarize(results: Results, subsets: Sequence[str], settings: Settings) -> d
         spread: dict[str, float] = {}
         for kind in TITLES:
             found[kind][subset] = _each(own, kind, fmean)
-            spread |= _each(own, kind, _spread)
+            spread |= _each(own, kind, deviation)
         found["deviation"][subset] = spread
         found["relative"][subset] = relative = {}
         for name in found["losses"][subset]:
@@ -61,7 +61,8 @@ def show(found: Mapping[str, Any]) -> None:
     seeds = len(found["seeds"])
     for kind, title in TITLES.items():
         names = columns(found, kind)
-        table = Table(title, *(name.replace("_", "\n") for name in names))
+        headings = [name.replace("_", "\n") for name in names]
+        table = Table(title, *headings)
         for subset in found["subsets"]:
             cells = [_cell(found, kind, subset, name) for name in names]
             table.add_row(subset, *cells)
@@ -80,12 +81,14 @@ def write_files(found: Mapping[str, Any], folder: Path) -> None:
     writer.writerow(["subset", "kind", "name", "mean", "deviation", "relative_to_alone"])
     for kind in TITLES:
         for subset, values in found[kind].items():
+            # a downstream result of one objective alone is no measure of the others
             relative = found["relative"][subset] if kind == "losses" else {}
             for name, value in values.items():
                 spread = found["deviation"][subset][name]
                 against_alone = relative.get(name, "")
                 writer.writerow([subset, kind, name, value, spread, against_alone])
-    write_atomically(folder / "results.json", json.dumps(found, indent=2) + "\n")
+    content = json.dumps(found, indent=2)
+    write_atomically(folder / "results.json", content + "\n")
     write_atomically(folder / "transfer.csv", text.getvalue())
     draw(found, folder / "transfer.png")
 
@@ -102,6 +105,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     compared = {name for values in relative.values() for name in values}
     objectives = [name for name in columns(found, "losses") if name in compared]
     tasks = columns(found, "downstream")
+    # as high as there are subsets, so that cells keep their shape
     picture = blank(11.5, 1.8 + 0.32 * len(subsets))
     left, right = picture.subplots(1, 2)
     left.set_title("Held-out loss against the objective alone, %", loc="left", fontsize=10)
@@ -117,16 +121,19 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     reach = 2 * FARTHEST_PERCENT
     shares = [[0.5 + change / reach for change in row] for row in changes]
     if objectives:
-        heat_map(left, shares, _texts(changes, "{:+.1f}"), objectives, subsets, colors="RdBu_r")
+        signed = _texts(changes, "{:+.1f}")
+        heat_map(left, shares, signed, objectives, subsets, colors="RdBu_r")
     else:
         left.set_axis_off()  # no objective was trained alone
     names = [name.replace("_", "\n") for name in tasks]
-    heat_map(right, _scaled(results), _texts(results, "{:.3f}"), names, subsets)
+    written = _texts(results, "{:.3f}")
+    heat_map(right, _scaled(results), written, names, subsets)
     picture.savefig(path, dpi=150)
 
 
 def columns(found: Mapping[str, Any], kind: str) -> list[str]:
     """Names that occur in any subset: objectives in their order, tasks in that of the registry."""
+    # a loss stands in the subsets that train it
     names = {name for values in found[kind].values() for name in values}
     known = OBJECTIVES if kind == "losses" else tuple(TASKS)
     # a task that is no longer there comes last
@@ -143,7 +150,8 @@ def _each(own: Results, kind: str, summary: Callable[[Sequence[float]], float]) 
     return found
 
 
-def _spread(values: Sequence[float]) -> float:
+def deviation(values: Sequence[float]) -> float:
+    """Sample standard deviation; 0 of a single seed."""
     return stdev(values) if len(values) > 1 else 0.0
 
 
@@ -152,7 +160,8 @@ def _ratios(results: Results, own: Results, name: str) -> list[float]:
     alone = {}
     for result in results:
         if list(result["losses"]) == [name]:
-            alone[result["seed"]] = result["losses"][name]
+            seed = result["seed"]
+            alone[seed] = result["losses"][name]
     ratios = []
     for result in own:
         loss = result["losses"][name]
@@ -165,7 +174,8 @@ def _ratios(results: Results, own: Results, name: str) -> list[float]:
 
 def _cell(found: Mapping[str, Any], kind: str, subset: str, name: str) -> str:
     """What a table of the terminal shows of one loss or task."""
-    value = found[kind][subset].get(name)
+    values = found[kind][subset]
+    value = values.get(name)
     if value is None:
         return "–"
     if kind == "losses":
@@ -187,6 +197,7 @@ def _texts(values: Sequence[Sequence[float]], form: str) -> list[list[str]]:
 
 def _scaled(values: Sequence[Sequence[float]]) -> list[list[float]]:
     """Every column from 0 for its lowest to 1 for its highest value."""
+    # rows to columns, and back
     columns = []
     for column in zip(*values, strict=True):
         finite = [value for value in column if math.isfinite(value)]

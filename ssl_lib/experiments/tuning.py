@@ -61,6 +61,7 @@ def tune(settings: Settings, root: Path) -> dict[str, Any]:
 
     Returns the chosen values; none are chosen where the settings as they are do as well.
     """
+    # the bar says how far the trials are
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = create_study(settings, root)
     with start_run(settings, root, "tune") as run:
@@ -85,6 +86,7 @@ def create_study(settings: Settings, root: Path) -> optuna.Study:
     url = settings.tuning.storage
     storage: optuna.storages.BaseStorage | None = None
     if "://" in url:
+        # another machine's trial that sends no heartbeat is dead, and is tried once more
         retry = optuna.storages.RetryFailedTrialCallback(max_retry=1)
         storage = optuna.storages.RDBStorage(
             url, heartbeat_interval=60, failed_trial_callback=retry
@@ -92,7 +94,8 @@ def create_study(settings: Settings, root: Path) -> optuna.Study:
     elif url:
         path = root / url
         path.parent.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        file = JournalFileBackend(str(path))
+        storage = optuna.storages.JournalStorage(file)
     sampler = optuna.samplers.TPESampler(
         seed=settings.seed, multivariate=True, n_startup_trials=RANDOM_TRIALS
     )
@@ -191,6 +194,7 @@ def _run_trials(study: optuna.Study, settings: Settings, root: Path, run: Run | 
     done = len(finished(study))
     if done >= total:
         return
+    # the settings as they are come first: what beats them is measured against this trial
     if not study.trials:
         study.enqueue_trial(current_values(settings))
     encoding, corpora, _ = open_corpora(settings, root)
@@ -224,6 +228,7 @@ def _run_trials(study: optuna.Study, settings: Settings, root: Path, run: Run | 
                 child.log({"score": result.progress.best_score}, steps)
                 return result.progress.best_score
             child.set_tags({"state": state})
+        # outside the run, which has ended well: a pruned trial is no failure
         raise optuna.TrialPruned
 
     with progress_bar("tune", "trials", total, done) as bar:
