@@ -160,7 +160,7 @@ def test_every_model_is_evaluated_on_what_it_was_trained_for(found: dict[str, An
     assert all(row["seconds"]["train"] > 0 for row in found["runs"])
 
 
-def test_figures_are_means_over_seeds_and_relative_to_the_objective_alone(
+def test_results_are_means_over_seeds_and_relative_to_the_objective_alone(
     found: dict[str, Any],
 ) -> None:
     runs = {(row["subset"], row["seed"]): row["losses"] for row in found["runs"]}
@@ -208,7 +208,7 @@ def test_files_hold_the_matrix(found: dict[str, Any], root: Path) -> None:
     assert len(rows) == 4 + 3 * len(TASKS)
 
 
-def test_models_are_nested_runs_with_their_figures(found: dict[str, Any], root: Path) -> None:
+def test_models_are_nested_runs_with_their_metrics(found: dict[str, Any], root: Path) -> None:
     client = connect(SETTINGS, root)
     (experiment,) = client.search_experiments(filter_string="name = 'ssl-lib'")
     runs = client.search_runs([experiment.experiment_id])
@@ -224,11 +224,11 @@ def test_models_are_nested_runs_with_their_figures(found: dict[str, Any], root: 
     }
     assert set(children) == {row["run_id"] for row in found["runs"]}
     for row in found["runs"]:
-        figures = children[row["run_id"]].data.metrics
-        assert figures["downstream/numerical_reasoning"] == pytest.approx(
+        metrics = children[row["run_id"]].data.metrics
+        assert metrics["downstream/numerical_reasoning"] == pytest.approx(
             row["downstream"]["numerical_reasoning"]
         )
-        assert {f"losses/{name}" for name in row["losses"]} <= set(figures)
+        assert {f"losses/{name}" for name in row["losses"]} <= set(metrics)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Comparison of runs: figures from the store, differences with intervals, and users told what is wrong."""
+"""Comparison of runs: metrics from the store, differences with intervals, what is wrong."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
             settings = Settings().replaced({"objectives.mlm.weight": 1.0 - number / 2})
             with start_run(settings, root, f"run-{number}") as run:
                 run.log_params(settings.model_dump(mode="json"))
-                figures = {
+                metrics = {
                     "before": 0.25,
                     "after": after,
                     "ci95.low": after - 0.03,
                     "ci95.high": after + 0.03,
                     "n": 1000,
                 }
-                run.log({f"{TASK}.{key}": value for key, value in figures.items()}, step=0)
+                run.log({f"{TASK}.{key}": value for key, value in metrics.items()}, step=0)
                 run.log({"evaluation.losses.mlm.after": 2.0 - number}, step=0)
             ids.append(run.run_id)
         with start_run(Settings(), root, "unfinished") as run:
@@ -53,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return root, ids
 
 
-def test_figures_and_differences_are_those_of_the_store(store: tuple[Path, list[str]]) -> None:
+def test_metrics_and_differences_are_those_of_the_store(store: tuple[Path, list[str]]) -> None:
     root, ids = store
     found = compare(Settings(), root, ids[:2])
     task, loss = found.measures
@@ -100,7 +100,7 @@ def test_the_table_and_the_drawing_show_both_runs(
     printed = capsys.readouterr().out
     assert "0.9000 (0.8700 to 0.9300)" in printed
     assert "better" in printed
-    assert draw(found, tmp_path / "figures" / "runs.png").read_bytes().startswith(b"\x89PNG")
+    assert draw(found, tmp_path / "pictures" / "runs.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ComparisonError, match=r"name a \.png"):
         draw(found, tmp_path / "runs.nonsense")
 

@@ -1,4 +1,4 @@
-"""Baselines: counts of n-grams are a probability, and the others know what they should and no more."""
+"""Baselines: counts of n-grams are a probability; the others know what they should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of DVC's plots: what they say is in the results, and the templates that draw them ask for nothing else."""
+"""Tables of DVC's plots: they repeat the results, and the templates ask for nothing else."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_templates_draw_what_the_tables_hold(name: str) -> None:
     assert set(asked(template)) <= columns(name) | {"rev"}
 
 
-def test_tables_repeat_the_figures() -> None:
+def test_tables_repeat_the_results() -> None:
     tasks = evaluation()["downstream"]
     rows = {(row["item"].replace(" ", "_"), row["who"]): row for row in TABLES["downstream"]}
     for task, expected in tasks.items():
         for who, value, ends in (
             ("trained", "after", "ci95"),
-            ("untrained twin", "before", "before_ci95"),
+            ("random initialization", "before", "before_ci95"),
         ):
             row = rows[task, who]
             found = [float(row[key]) for key in ("value", "low", "high")]

@@ -59,7 +59,10 @@ def test_sts_in_one_file_and_in_semeval_layout_agree(tmp_path: Path) -> None:
 
 
 def test_t5numeracy_gives_a_maximum_and_a_minimum_item_a_line(tmp_path: Path) -> None:
-    line = '{"numbers": [3, 9, 1], "max_text": "t", "max_ans": "9", "min_text": "min of 3 9 1 ?", "min_ans": "1"}'
+    line = (
+        '{"numbers": [3, 9, 1], "max_text": "t", "max_ans": "9", '
+        '"min_text": "min of 3 9 1 ?", "min_ans": "1"}'
+    )
     largest, smallest = read_t5numeracy_lists(_written(tmp_path, "lists.jsonl", line + "\n"))
     assert (largest.choices[largest.answer], largest.family) == (" 9.", "list_maximum")
     assert (smallest.choices[smallest.answer], smallest.prompt) == (" 1.", "min of 3 9 1 ?")

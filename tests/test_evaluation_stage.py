@@ -1,4 +1,4 @@
-"""The whole stage on a small corpus and a model that has learned nothing: files, keys, and that it repeats."""
+"""The whole stage on a small corpus and a model that has learned nothing: files and keys."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def metrics(root: Path) -> dict[str, Any]:
         return evaluate(SETTINGS, root)
 
 
-def test_external_files_are_judged_with_the_rest(root: Path, metrics: dict[str, Any]) -> None:
+def test_external_files_are_asked_with_the_rest(root: Path, metrics: dict[str, Any]) -> None:
     found = metrics["external"]
     assert {name: row["metric"] for name, row in found.items()} == {
         "roles": "accuracy", "sts": "spearman", "text": "bits_per_byte",
@@ -178,11 +178,12 @@ def test_plot_and_report_are_written(root: Path, metrics: dict[str, Any]) -> Non
     assert "<html" in (root / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_run_in_the_store_holds_the_figures(root: Path, metrics: dict[str, Any]) -> None:
+def test_a_run_in_the_store_holds_the_metrics(root: Path, metrics: dict[str, Any]) -> None:
     import sqlite3
 
     with sqlite3.connect(root / "mlflow.db") as store:
-        query = "select value from metrics where key = 'evaluation.downstream.semantic_similarity.after'"
+        key = "evaluation.downstream.semantic_similarity.after"
+        query = f"select value from metrics where key = '{key}'"
         assert store.execute(query).fetchall() == [
             (metrics["downstream"]["semantic_similarity"]["after"],)
         ]

@@ -1,4 +1,4 @@
-"""Laws of the estimates: coverage of the intervals, agreement with scipy, pairing, and honesty at the edges."""
+"""Laws of the estimates: coverage of the intervals, agreement with scipy, pairing, edges."""
 
 from __future__ import annotations
 

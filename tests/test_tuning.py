@@ -1,4 +1,4 @@
-"""Tuning: what is searched, what is chosen, what a dead trial leaves, and that training uses the outcome."""
+"""Tuning: what is searched and chosen, what a dead trial leaves, that training uses it."""
 
 from __future__ import annotations
 
@@ -129,19 +129,21 @@ def test_every_value_in_the_search_space_is_a_valid_setting(
             chosen.replaced({key: value})
 
 
-def test_the_search_can_be_over_rows_schedule_private_layers_and_the_mode_embedding(
+def test_the_search_can_be_over_fractions_schedule_layers_and_the_mode_embedding(
     settings: Settings,
 ) -> None:
     every = settings.replaced({
-        "tuning.search": ["batch_fractions", "weight_ends", "mode_specific_layers", "mode_embedding"],
+        "tuning.search": [
+            "batch_fractions", "weight_ends", "mode_specific_layers", "mode_embedding",
+        ],
         "training.weighting": "schedule",
         "objectives.mlm.weight_end": 0.5,
         "objectives.denoising.weight": 0.0,
     })  # fmt: skip
     space = search_space(every)
     assert space.keys() == {
-        "objectives.mlm.batch_fraction", "objectives.contrastive.batch_fraction", "objectives.mlm.weight_end", "model.mode_specific_layers",
-        "model.mode_embedding",
+        "objectives.mlm.batch_fraction", "objectives.contrastive.batch_fraction",
+        "objectives.mlm.weight_end", "model.mode_specific_layers", "model.mode_embedding",
     }  # fmt: skip
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(current_values(every))

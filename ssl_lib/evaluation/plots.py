@@ -14,7 +14,7 @@ from typing import Any
 Row = tuple[Any, ...]
 
 ESTIMATES = ("item", "who", "value", "low", "high", "n")
-UNTRAINED, TRAINED = "untrained twin", "trained"
+UNTRAINED, TRAINED = "random initialization", "trained"
 APART = {
     "extrapolation": "trained, longer numbers",
     "reserved_wordings": "trained, unseen wordings",

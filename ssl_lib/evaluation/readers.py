@@ -156,7 +156,7 @@ def read_conll(
 
 
 def read_sts(path: str | Path, gold: str | Path | None = None) -> list[ScoredPair]:
-    """Sentence pairs with graded similarity.
+    """Sentence pairs and how similar people found them.
 
     Without `gold`, each line is score, sentence, sentence (tabs between). With it, the SemEval
     layout: `path` holds sentence and sentence, `gold` the score of the same line; pairs without a
@@ -190,13 +190,13 @@ def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
     Keys are numbers, max_text, max_ans, min_text, min_ans.
     """
     items = []
-    for row in _json_objects(path):
-        choices = row.texts("numbers")
+    for one in _json_objects(path):
+        choices = one.texts("numbers")
         for kind, family in (("max", "list_maximum"), ("min", "list_minimum")):
-            prompt = row.text(f"{kind}_text")
-            answer = row.text(f"{kind}_ans")
+            prompt = one.text(f"{kind}_text")
+            answer = one.text(f"{kind}_ans")
             if answer not in choices:
-                raise row.line.error(f"{kind}_ans {answer} is none of the numbers")
+                raise one.line.error(f"{kind}_ans {answer} is none of the numbers")
             # " 443." for the number 443
             place = choices.index(answer)
             items.append(ListQuestion(prompt, _continuations(choices), place, family))
@@ -205,7 +205,7 @@ def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
 
 def read_t5numeracy_numeration(path: str | Path) -> list[Question]:
     """T5Numeracy's numeration (keys text and label): words to digits."""
-    items = [Question(row.text("text"), row.text("label")) for row in _json_objects(path)]
+    items = [Question(one.text("text"), one.text("label")) for one in _json_objects(path)]
     return _not_empty(items, path, "items")
 
 
@@ -217,10 +217,10 @@ def read_questions(path: str | Path) -> list[Question]:
     only the end counts.
     """
     questions = []
-    for row in _json_objects(path):
-        body = str(row.fields.get("Body", "")).strip()
-        asked = row.text("question" if "question" in row.fields else "Question")
-        answer = row.text("answer" if "answer" in row.fields else "Answer")
+    for one in _json_objects(path):
+        body = str(one.fields.get("Body", "")).strip()
+        asked = one.text("question" if "question" in one.fields else "Question")
+        answer = one.text("answer" if "answer" in one.fields else "Answer")
         final = answer.rsplit("####", 1)[-1].strip()
         question = f"{body} {asked}".strip()
         questions.append(Question(question, final))
@@ -229,8 +229,8 @@ def read_questions(path: str | Path) -> list[Question]:
 
 def read_numeracy(path: str | Path) -> list[ListQuestion] | list[Question]:
     """JSON lines of any of the three kinds above, told apart by the keys of the first object."""
-    rows = _json_objects(path)
-    first = rows[0].fields if rows else {}
+    objects = _json_objects(path)
+    first = objects[0].fields if objects else {}
     keys = set(first)
     if "numbers" in keys:
         return read_t5numeracy_lists(path)
@@ -245,7 +245,7 @@ def read_texts(path: str | Path, field: str = "text") -> list[str]:
     Of a `.jsonl` or `.json` file what stands under `field`, of any other its paragraphs.
     """
     if Path(path).suffix in (".jsonl", ".json"):
-        texts = [row.text(field) for row in _json_objects(path)]
+        texts = [one.text(field) for one in _json_objects(path)]
     else:
         whole = "\n".join(_text_lines(path))
         # a blank line may hold spaces
