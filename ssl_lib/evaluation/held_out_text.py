@@ -11,25 +11,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.evaluation.base import (
-    Answered,
-    Baselines,
-    EvaluatedModel,
-    EvaluationTask,
-    Predictions,
-    Texts,
-    inside,
-)
+from ssl_lib.evaluation.base import Answered, Predictions, Texts, inside
 from ssl_lib.evaluation.comparison import Details, Scores, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
-from ssl_lib.evaluation.next_token_prediction import Masks, accuracy, bits_per_byte
+from ssl_lib.evaluation.next_token_prediction import (
+    Masks,
+    PredictedTexts,
+    accuracy,
+    bits_per_byte,
+)
 from ssl_lib.numbers import find_numbers
 
 DOCUMENTS = 200  # of the corpus that are asked, each from its beginning
 CHARACTERS = 2_000  # of each of them at most, so that books cost no more than letters
 
 
-class HeldOutText(EvaluationTask[Texts, Predictions]):
+class HeldOutText(PredictedTexts[Texts]):
     """Bits per byte; top-1 accuracy on all tokens and on those inside numbers is in the details."""
 
     def items(self, data: EvaluationData) -> Texts:
@@ -48,17 +45,9 @@ class HeldOutText(EvaluationTask[Texts, Predictions]):
         """As many whatever the settings."""
         return DOCUMENTS
 
-    def answer(self, model: EvaluatedModel, items: Texts) -> Predictions:
-        """Each token predicted from the true ones before it."""
-        return model.next_token_ranks(items)
-
     def score(self, items: Texts, answers: Predictions) -> Scores:
         """Bits of each text, over its bytes."""
         return bits_per_byte(items, answers)
-
-    def baselines(self, data: EvaluationData, items: Texts) -> Baselines[Predictions]:
-        """The bits that counts of training tokens give."""
-        return {name: counts.next_token_ranks(items) for name, counts in data.ngrams.items()}
 
     def details(self, asked: Answered[Texts, Predictions]) -> Details:
         """Accuracy and number of positions by kind, and the bytes of all texts."""

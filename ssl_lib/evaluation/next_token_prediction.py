@@ -20,6 +20,7 @@ from ssl_lib.evaluation.base import (
     Baselines,
     EvaluatedModel,
     EvaluationTask,
+    Items,
     Predictions,
     Texts,
     inside,
@@ -38,7 +39,21 @@ SPARE = 1.5  # documents drawn for each that is asked, so that contaminated ones
 EXAMPLES = 12
 
 
-class NextTokenPrediction(EvaluationTask[Documents, Predictions]):
+class PredictedTexts(EvaluationTask[Items, Predictions]):
+    """What tasks have in common that let a model predict the tokens of their texts."""
+
+    def answer(self, model: EvaluatedModel, items: Items) -> Predictions:
+        """Each token predicted from the true ones before it."""
+        texts = self.texts(items)
+        return model.next_token_ranks(texts)
+
+    def baselines(self, data: EvaluationData, items: Items) -> Baselines[Predictions]:
+        """What counts of training tokens find most probable."""
+        texts = self.texts(items)
+        return {name: counts.next_token_ranks(texts) for name, counts in data.ngrams.items()}
+
+
+class NextTokenPrediction(PredictedTexts[Documents]):
     """Accuracy on the deterministic positions of labeled documents.
 
     All positions, numbers and bits per byte are in the details. Raises ValueError if no position is
@@ -54,11 +69,6 @@ class NextTokenPrediction(EvaluationTask[Documents, Predictions]):
         """Half as many documents as other tasks have items: each has several positions."""
         return max(10, settings.items // 2)
 
-    def answer(self, model: EvaluatedModel, items: Documents) -> Predictions:
-        """Each token predicted from the true ones before it."""
-        texts = self.texts(items)
-        return model.next_token_ranks(texts)
-
     def score(self, items: Documents, answers: Predictions) -> Scores:
         """Right tokens of each document, over its deterministic positions."""
         masks = position_masks(items, answers)
@@ -66,11 +76,6 @@ class NextTokenPrediction(EvaluationTask[Documents, Predictions]):
         if not scores.count:
             raise ValueError("no document has a deterministic position")
         return scores
-
-    def baselines(self, data: EvaluationData, items: Documents) -> Baselines[Predictions]:
-        """What counts of training tokens find most probable."""
-        texts = self.texts(items)
-        return {name: counts.next_token_ranks(texts) for name, counts in data.ngrams.items()}
 
     def details(self, asked: Answered[Documents, Predictions]) -> Details:
         """Accuracy by kind of position, with that of the baselines, bits per byte, and examples."""
