@@ -31,13 +31,11 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_the_layers_of_the_page_are_those_that_the_imports_keep() -> None:
-    told = {
-        name: int(number)
-        for number, packages, _ in rows(section(ARCHITECTURE, "Layers"))
-        for name in re.findall(r"`(\w+)`", packages)
-    }
-    hidden = {"__main__", "self_supervised_token_learning"}
-    assert told == {name: layer for name, layer in LAYERS.items() if name not in hidden}
+    told = [
+        " ".join(re.findall(r"`(\w+)`", packages))
+        for packages, _ in rows(section(ARCHITECTURE, "Layers"))
+    ]
+    assert told == list(LAYERS)
 
 
 def test_every_letter_of_a_shape_stands_in_the_legend() -> None:
@@ -57,9 +55,13 @@ def test_every_letter_of_a_shape_stands_in_the_legend() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_a_page_names_exist(page: Path) -> None:
+    # What a page adds by its own code, as a sixth objective, does not exist before that.
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"\b((?:ssl_lib|tests|docs|benchmarks|flows)/[\w/]+\.(?:py|md|json|jsonl))", text)
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    added = set(re.findall(r"\*\*The file\*\*, `(ssl_lib/[\w/]+\.py)`", text))
+    named = re.findall(
+        r"\b((?:ssl_lib|tests|docs|benchmarks|flows)/[\w/]+\.(?:py|md|json|jsonl))", text
+    )
+    assert [path for path in named if path not in added and not (ROOT / path).exists()] == []
 
 
 def test_the_file_map_has_every_folder_and_only_files_that_exist() -> None:

@@ -3,7 +3,7 @@
 Nothing here sees a test item before it is asked; whatever is fitted is fitted on the same training
 items as the probes. char_cnn.py holds a supervised network.
 
-Legend: N items, T tokens of a text.
+Legend: N items, T tokens of a text, W windows of tokens.
 """
 
 from __future__ import annotations
