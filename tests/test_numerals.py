@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl_lib.numbers import FORMS, Number, find_number_arrays, find_numbers
-from ssl_lib.numbers.arrays import characters, find_columns, find_free, word_starts
+from ssl_lib.numbers.arrays import characters, find_free, find_long, word_starts
 from ssl_lib.numbers.digits import find_digits
 from ssl_lib.numbers.finder import LONG, find_short
 from ssl_lib.numbers.words import find_words
@@ -111,7 +111,7 @@ def assert_engines_agree(text: str) -> None:
     found = [*zip(start, end, value, (FORMS[index] for index in form), strict=True), *closely]
     assert [repr(raw) for raw in sorted(found)] == [repr(raw) for raw in find_digits(text)]
     assert repr(find_words(text, word_starts(codes))) == repr(find_words(text))
-    start, end, value, form = (column.tolist() for column in find_columns(text))
+    start, end, value, form = (column.tolist() for column in find_long(text))
     whole = zip(start, end, value, (FORMS[index] for index in form), strict=True)
     assert [repr(raw) for raw in whole] == [repr(raw) for raw in find_short(text)]
 

@@ -1,13 +1,18 @@
-"""Numbers in text: found, read, written in other forms, placed on one scale and compared.
+"""Numbers in text: found, written in other forms, placed on one scale and compared.
 
-    find_numbers("Revenue rose 12% to $3.4 million.")  # → two of `Number`: 12 (percent), 3400000 (currency)
+    find_numbers("Revenue rose 12% to $3.4 million.")  # → two of `Number`: 12 and 3400000
 
-Nothing here needs torch, a vocabulary or the rest of the package. Names are imported when they are first used.
+Nothing here needs torch, a vocabulary or the rest of the package; names are imported when they are
+first used. Start with `finder`, then follow one run of digits through `digits`.
 
-* `finder`: `find_numbers`, `find_number_arrays`, `Number`, `NumberArrays`, `FORMS`; the rules stand in docs/numbers.md
-* `writing`: the other way round, an amount in words, with separators, scientific; `equivalent_forms`
-* `scale`: the signed logarithmic scale on which values are predicted, and exponent and mantissa
-* `similarity`: how alike two amounts are, the one formula that trains and judges
+* `finder`: `find_numbers`, `find_number_arrays`, `Number`, `NumberArrays`
+* `forms`: the forms of numbers, and what the characters of one tell by themselves
+* `digits`, `words`: the grammar, one number after another
+* `arrays`: the fast engine for long texts, which finds the same
+* `lexicon`: number words, scales, months, currencies, units of measure
+* `writing`: an amount in words, with separators, scientific; `equivalent_forms`
+* `scale`: the signed logarithmic scale on which values are predicted; exponent and mantissa
+* `similarity`: how alike two amounts are
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The forms that a number can be written in, and those of them that one pattern tells.
+"""The forms of numbers, and what the characters of a number tell by themselves.
 
-Most forms are decided by the grammar, from a run of digits (`digits`) or from words (`words`). A form that can be told by
-a pattern alone is an entry of `PATTERNS`: docs/numbers.md adds one.
+A form that one pattern tells is an entry of `PATTERNS`; docs/numbers.md adds one. The others are
+told by the shape of a run of digits (`shape_of`), by what stands around it (`digits`), or by words
+(`words`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from typing import NamedTuple
 from ssl_lib.numbers import lexicon
 from ssl_lib.numbers.scale import usable
 
-# Where a number starts and ends, in characters, what it is worth (NaN: it is no amount) and its form.
+# Where a number starts and ends, in characters, what it is worth (NaN: no amount), and its form.
 Raw = tuple[int, int, float, str]
 
 
 class Form(NamedTuple):
-    """A form that a pattern tells: it is looked for in the whole text, whatever reads the rest of it.
+    """A form that one pattern tells; it is looked for in the whole text, by both engines.
 
-    The number is what `pattern` matches, or its group `number` if it has one. `value` is asked for its worth, NaN if that
-    is no amount, None if it is no number after all (where it stands can be told from the match: `match.string`). Of two
+    The number is what `pattern` matches, or its group `number`. `value` says what it is worth: NaN
+    if it is no amount, None if it is no number where it stands (`match.string` is the text). Of two
     numbers that overlap, the one that starts earlier is kept, then the longer.
     """
 
@@ -35,56 +36,57 @@ class Form(NamedTuple):
 
 # --- Roman numerals: after a part word, a name or a ruler, before "century", and "(iv)" ---
 _ROMAN = re.compile(
-    r"[IVXLCDM](?:(?<=[ \n(\u00a0].)|(?<=\A.))(?=[IVXLCDM ,.;:)\n]|$)[IVXLCDM]*+"
+    r"[IVXLCDM](?=[IVXLCDM ,.;:)\n]|$)(?:(?<=[ \n(\u00a0].)|(?<=\A.))[IVXLCDM]*+"
     r"(?![A-Za-z0-9_’'&.](?!\s|$)|-[A-Z])"
 )
 _BRACKETED = re.compile(r"\((?<![A-Za-z0-9].)(?P<number>x?(?:ix|iv|v?i{0,3}))\)")
 _CANONICAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _WORD_BEFORE = re.compile(r"([A-Za-z]++)[ \n\u00a0]\(?$")
-_WORD_AFTER = re.compile(r"[ \n\u00a0-]([A-Za-z]++)")
+_WORD_BEHIND = re.compile(r"[ \n\u00a0-]([A-Za-z]++)")
 _NO_NAMES = frozenset(
     "The A An This That In On And But Or If When While For With My His Her Our Its As At To Of By "
     "From I".split()
 )
-_BEHIND_ORDINALS = ("century", "Century", "centuries", "Corps", "Olympiad")
-_BEHIND_RULERS = ("", "of", "was", "and", "died", "ruled", "reigned", "became")
+_AFTER_ORDINALS = ("century", "Century", "centuries", "Corps", "Olympiad")
+_AFTER_RULERS = ("", "of", "was", "and", "died", "ruled", "reigned", "became")
 _LETTERS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 
 
 @lru_cache(maxsize=4096)
 def _roman_value(letters: str) -> int:
     """Value of a canonical Roman numeral; 0 for letters that are none."""
-    if not letters or len(letters) > 15 or _CANONICAL.fullmatch(letters) is None:
+    if len(letters) > 15 or not _CANONICAL.fullmatch(letters):
         return 0
-    values = [_LETTERS[letter] for letter in letters]
-    # a letter before a larger one counts against it: IX is -1 + 10
-    signs = [
-        -1 if value < after else 1 for value, after in zip(values, [*values[1:], 0], strict=True)
-    ]
-    return sum(sign * value for sign, value in zip(signs, values, strict=True))
+    total = largest = 0
+    for letter in reversed(letters):
+        value = _LETTERS[letter]
+        largest = max(largest, value)
+        total += value if value == largest else -value  # the I of IX counts against it
+    return total
 
 
 def _roman(match: re.Match[str]) -> float | None:
-    """The value of letters that are clearly a numeral by what stands around them; None for "an IV drip", "I am"."""
+    """The value of letters that are clearly a numeral; None for "an IV drip" and "I am"."""
     text, letters, start = match.string, match.group(), match.start()
     value = _roman_value(letters)
     if not value:
         return None
     head = _WORD_BEFORE.search(text, max(0, start - 20), start)
-    tail = _WORD_AFTER.match(text, match.end())
+    tail = _WORD_BEHIND.match(text, match.end())
     name = head.group(1) if head else ""
     after = tail.group(1) if tail else ""
     single = len(letters) == 1
     if name.lower() in lexicon.ROMAN_PARTS and (name[0].isupper() or not single):
         return value  # "Chapter V", "chapter IV"
     if single:
-        ruler = name in lexicon.RULERS and after in _BEHIND_RULERS and letters in "IVX"
-        return value if ruler and text[match.end() : match.end() + 1] != "'" else None
-    if after in _BEHIND_ORDINALS:
+        ruler = name in lexicon.RULERS and after in _AFTER_RULERS and letters in "IVX"
+        possessive = text.startswith("'", match.end())
+        return value if ruler and not possessive else None
+    if after in _AFTER_ORDINALS:
         return value
-    named = name[:1].isupper() and name not in _NO_NAMES and not name.isupper()
-    usual = set(letters) <= set("IVX") or len(letters) >= 4  # others may be initials
-    return value if named and usual and after not in ("drip", "fluids") else None
+    named = name[:1].isupper() and not name.isupper() and name not in _NO_NAMES
+    initials = not set(letters) <= set("IVX") and len(letters) < 4
+    return value if named and not initials and after not in ("drip", "fluids") else None
 
 
 def _bracketed(match: re.Match[str]) -> float | None:
@@ -97,46 +99,29 @@ PATTERNS = (
     Form("list_marker", _BRACKETED, _bracketed),
 )
 
-# A number's place here is what a token store keeps: new forms come last.
-FORMS = tuple(
-    dict.fromkeys(
-        "integer decimal thousands scientific percent currency ordinal fraction date_part time_part "
-        "identifier roman spelled list_marker".split()
-        + [form.name for form in PATTERNS]
-    )
+# A token store keeps the place of a form in this list, so new ones come last.
+_NAMES = (
+    "integer decimal thousands scientific percent currency ordinal fraction date_part time_part "
+    "identifier roman spelled list_marker".split()
 )
+FORMS = tuple(dict.fromkeys([*_NAMES, *(form.name for form in PATTERNS)]))
 FORM_INDEX = {form: index for index, form in enumerate(FORMS)}
 
 
 def find_patterns(text: str) -> list[Raw]:
-    """All numbers of `text` that an entry of `PATTERNS` tells, in no order; they may overlap others."""
+    """All numbers of `text` that an entry of `PATTERNS` tells, in no order."""
     found: list[Raw] = []
     for form in PATTERNS:
         group = "number" if "number" in form.pattern.groupindex else 0
         for match in form.pattern.finditer(text):
             value = form.value(match)
             if value is not None:
-                found.append((match.start(group), match.end(group), float(value), form.name))
+                found.append((*match.span(group), float(value), form.name))
     return found
 
 
-def disjoint(found: list[Raw]) -> list[Raw]:
-    """Sorted by start; of two that overlap, the earlier (then the longer) stays."""
-    found.sort(key=lambda raw: (raw[0], -raw[1]))
-    kept: list[Raw] = []
-    end = 0
-    for raw in found:
-        if raw[0] >= end:
-            kept.append(raw)
-            end = raw[1]
-    return kept
-
-
+# --- the shape of a run of digits and separators ---
 LONGEST = 400  # characters; float64 ends at 309 digits, so longer runs have no finite value
-# Forms of a run that may be a part of a date or a time.
-PLAIN = ("integer", "identifier", "time_part", "date_part")
-
-# --- the shape of a run: a pure function of its characters ---
 _WHOLE = re.compile(
     r"(?P<iso>(?:1\d|2[01])\d\d([-/.])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12]\d|3[01]))"
     r"|(?P<date>(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\4(?:1[5-9]|20)\d\d"
@@ -157,16 +142,15 @@ _SHAPE = re.compile(
     r"|(?P<fraction>[1-9]\d{0,2}[/⁄][1-9]\d{0,3})"
     r"|(?P<identifier>\d+(?:\.\d+){2,}|0\d+(?:\.\d+)?|\d+(?:_\d+)+)"
 )
-_NUMERALS = re.compile(r"\d+(?:\.\d+)?")
+_DIGITS = re.compile(r"\d+")
 # Where a run without a known shape is cut: the weakest binding separators first.
-_CUTS = [
-    re.compile(cut)
-    for cut in (f"[{lexicon.DASHES}]", "/", ":", f"[,'’_٬{lexicon.SPACES} ]", "[.٫⁄]")
-]
+_SEPARATORS = (f"[{lexicon.DASHES}]", "/", ":", f"[,'’_٬{lexicon.SPACES} ]", "[.٫⁄]")
+_CUTS = [re.compile(separators) for separators in _SEPARATORS]
+_PARTS = ("integer", "identifier", "time_part", "date_part")
 
 
 class Piece(NamedTuple):
-    """One number inside a run: offsets in the run, plain literal ("" if it has no value), form, value."""
+    """One number inside a run: offsets in the run, plain literal ("": no value), form, value."""
 
     start: int
     end: int
@@ -175,89 +159,22 @@ class Piece(NamedTuple):
     value: float
 
 
-def _piece(start: int, end: int, literal: str, form: str) -> Piece:
-    return Piece(start, end, literal, form, value_of(literal))
+class Shape(NamedTuple):
+    """What a run stands for by itself: one number for "1,234.5", two for "12:30" and "10-20".
 
-
-def pieces_of(run: str) -> tuple[Piece, ...]:
-    """The numbers that a run stands for: one for "1,234.5", two for "12:30" and "10-20".
-
-    A plain run beyond LONGEST is one integer without a value, a long chain is cut into short links.
+    As parts of a date or a time (`parts`: they may be such) it is `small` if none is beyond 31, a
+    `year` if all lie between 1000 and 2199.
     """
-    if len(run) <= LONGEST:
-        return _short_pieces(run)
-    found: list[Piece] = []
-    for link in re.finditer(r"\d++", run):
-        start, digits = link.start(), link.group()
-        if len(digits) > LONGEST:
-            found.append(_piece(start, link.end(), "", "integer"))
-            continue
-        for piece in _short_pieces(digits):
-            found.append(piece._replace(start=piece.start + start, end=piece.end + start))
-    return tuple(found)
 
-
-@lru_cache(maxsize=65536)
-def _short_pieces(run: str) -> tuple[Piece, ...]:
-    if run[0] in lexicon.VULGAR_FRACTIONS:
-        return (_piece(0, 1, str(unicodedata.numeric(run[0])), "fraction"),)
-    if run[0] in lexicon.CIRCLED_NUMBERS:
-        return (_piece(0, 1, str(int(unicodedata.numeric(run[0]))), "list_marker"),)
-    if not run.isascii():  # digits of other scripts
-        run = "".join(str(unicodedata.decimal(character, character)) for character in run)
-    whole = _WHOLE.fullmatch(run)
-    if whole and (whole["phone"] or whole["address"] or whole["idiom"]):
-        return (_piece(0, len(run), "", "identifier"),)
-    if whole:
-        parts = re.finditer(r"\d+", run)
-        return tuple(_piece(part.start(), part.end(), part.group(), "date_part") for part in parts)
-    pieces = _shape(run, 0, 0)
-    form = pieces[0].form
-    # "12:30-4": short numbers behind a time are parts of it
-    if form == "time_part" and all(p.form in PLAIN and p.end - p.start <= 4 for p in pieces):
-        pieces = [p._replace(form=form, value=float(run[p.start : p.end])) for p in pieces]
-    return tuple(pieces)
-
-
-def _shape(run: str, level: int, offset: int) -> list[Piece]:
-    """The pieces of a run, or of a part of one that stands at `offset`; it is cut by `_CUTS[level:]`."""
-    end = offset + len(run)
-    found = _SHAPE.fullmatch(run)
-    if found is None:
-        while level < len(_CUTS) and not _CUTS[level].search(run):
-            level += 1
-        if level == len(_CUTS):
-            return [_piece(offset, end, "", "identifier")]
-        pieces: list[Piece] = []
-        start = 0
-        for cut in _CUTS[level].finditer(run):
-            pieces += _shape(run[start : cut.start()], level + 1, offset + start)
-            start = cut.end()
-        return pieces + _shape(run[start:], level + 1, offset + start)
-    shape = str(found.lastgroup)
-    # "120 130" are two numbers, "120 000" is one
-    spaced = shape == "thousands" and run[3:4] == " " and run[-3:] != "000" and "." not in run
-    if shape == "time_part" or spaced:
-        form = "integer" if spaced else shape
-        parts = _NUMERALS.finditer(run)
-        return [_piece(offset + p.start(), offset + p.end(), p.group(), form) for p in parts]
-    if shape == "thousands":
-        return [_piece(offset, end, re.sub(r"[^\d.]", "", run), shape)]
-    if shape == "european":
-        return [_piece(offset, end, run.replace(".", "").replace(",", "."), "thousands")]
-    if shape == "fraction":
-        top, bottom = re.split(r"[/⁄]", run)
-        # "911/112" and "5/1234" are pairs of numbers
-        if len(top) == 3 or (len(bottom) > 2 and int(bottom) % 10):
-            first = _piece(offset, offset + len(top), top, "integer")
-            return [first, _piece(end - len(bottom), end, bottom, "integer")]
-        return [_piece(offset, end, f"{top}/{bottom}", shape)]
-    return [_piece(offset, end, "" if shape == "identifier" else run.replace("٫", "."), shape)]
+    pieces: tuple[Piece, ...]
+    parts: bool = False
+    small: bool = False
+    year: bool = False
 
 
 @lru_cache(maxsize=65536)
 def value_of(literal: str, power: int = 0, factor: float = 1.0, addend: float = 0.0) -> float:
-    """(literal * 10**power + addend) * factor; NaN for an empty literal and for what float64 cannot hold.
+    """(literal * 10**power + addend) * factor; NaN for "" and for what float64 cannot hold.
 
     Powers of ten go through the decimal text, so 1.1 million is exact.
     """
@@ -270,8 +187,96 @@ def value_of(literal: str, power: int = 0, factor: float = 1.0, addend: float = 
         zeros = len(f"{factor:.0f}") - 1
         if factor == 10.0**zeros:
             power, factor = power + zeros, 1.0
-    nonzero = bool(literal.strip("0."))
-    if not -9999 < power < 9999:
-        return math.nan if nonzero else 0.0
-    value = float(f"{literal}e{power}")
-    return math.nan if value == 0.0 and nonzero else usable((value + addend) * factor)
+    if literal.strip("0.") == "":
+        value = 0.0
+    elif not -9999 < power < 9999:
+        return math.nan
+    else:
+        value = float(f"{literal}e{power}") or math.nan
+    return usable((value + addend) * factor)
+
+
+def shape_of(run: str) -> Shape:
+    """The shape of a run; beyond LONGEST, each group of digits is a number of its own."""
+    if len(run) <= LONGEST:
+        return _short_shape(run)
+    pieces = []
+    for group in _DIGITS.finditer(run):
+        piece = Piece(0, 0, "", "integer", math.nan)
+        if len(group.group()) <= LONGEST:
+            piece = _short_shape(group.group()).pieces[0]
+        pieces.append(piece._replace(start=group.start(), end=group.end()))
+    return Shape(tuple(pieces))
+
+
+@lru_cache(maxsize=65536)
+def _short_shape(run: str) -> Shape:
+    if not run[0].isdecimal():  # "½", "①"
+        value = unicodedata.numeric(run[0])
+        form = "fraction" if run[0] in lexicon.VULGAR_FRACTIONS else "list_marker"
+        return Shape((Piece(0, 1, str(value), form, value),))
+    if not run.isascii():  # digits of other scripts
+        run = "".join(str(unicodedata.decimal(character, character)) for character in run)
+    whole = _WHOLE.fullmatch(run)
+    if whole is None:
+        pieces = _cut(run, 0, 0)
+    elif whole.lastgroup in ("phone", "address", "idiom"):  # "24/7"
+        return Shape((Piece(0, len(run), "", "identifier", math.nan),))
+    else:
+        groups = _DIGITS.finditer(run)
+        pieces = [_piece(group.group(), group.start(), "date_part") for group in groups]
+
+    parts = all(piece.form in _PARTS and piece.end - piece.start <= 4 for piece in pieces)
+    form = pieces[0].form
+    if parts and form == "time_part":
+        # "12:30-4": short numbers behind a time are parts of it
+        pieces = [_piece(run[piece.start : piece.end], piece.start, form) for piece in pieces]
+    # "05" has no literal, but may be a part; "007" may not
+    parts = parts and all(piece.literal or piece.end == piece.start + 2 for piece in pieces)
+    small = parts and not any(piece.value > 31 for piece in pieces)
+    year = parts and all(1000 <= piece.value < 2200 for piece in pieces)
+    return Shape(tuple(pieces), parts, small, year)
+
+
+def _piece(literal: str, start: int, form: str) -> Piece:
+    """A number that is written as its literal."""
+    return Piece(start, start + len(literal), literal, form, value_of(literal))
+
+
+def _cut(run: str, level: int, start: int) -> list[Piece]:
+    """The pieces of a run, or of a part of one that is at `start`; `_CUTS[level:]` may cut it."""
+    end = start + len(run)
+    found = _SHAPE.fullmatch(run)
+    if found is None:
+        while level < len(_CUTS) and not _CUTS[level].search(run):
+            level += 1
+        if level == len(_CUTS):
+            return [Piece(start, end, "", "identifier", math.nan)]
+        pieces: list[Piece] = []
+        for part in _CUTS[level].split(run):
+            pieces += _cut(part, level + 1, start)
+            start += len(part) + 1  # a separator is one character
+        return pieces
+
+    form = literal = str(found.lastgroup)
+    # "120 130" are two numbers, "120 000" is one
+    pair = form == "thousands" and run[3:4] == " " and run[-3:] != "000" and "." not in run
+    if pair or form == "time_part":
+        pieces = []
+        for part in re.split("[ :]", run):
+            pieces.append(_piece(part, start, "integer" if pair else form))
+            start += len(part) + 1
+        return pieces
+    if form == "fraction":
+        top, bottom = re.split("[/⁄]", run)
+        # "911/112" and "5/1234" are pairs of numbers
+        if len(top) == 3 or (len(bottom) > 2 and int(bottom) % 10):
+            return [_piece(top, start, "integer"), _piece(bottom, end - len(bottom), "integer")]
+        literal = f"{top}/{bottom}"
+    elif form == "thousands":
+        literal = re.sub(r"[^\d.]", "", run)
+    elif form == "european":
+        literal, form = run.replace(".", "").replace(",", "."), "thousands"
+    else:
+        literal = "" if form == "identifier" else run.replace("٫", ".")
+    return [Piece(start, end, literal, form, value_of(literal))]

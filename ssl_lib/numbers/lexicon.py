@@ -1,24 +1,19 @@
-"""The words and signs of the subject: number words, scales, months, currencies, units of measure, words around numbers.
+"""The words and signs of the subject: number words, scales, months, currencies, units, names.
 
-Plain tables; what a table means for a number is decided in `digits` and `words`. Keys are in lower case unless said.
+Plain tables, in lower case unless said; what they mean for a number is for the grammar to say.
 """
 
 from __future__ import annotations
 
 # --- number words ---
-ONES = dict(zip("one two three four five six seven eight nine".split(), range(1, 10), strict=True))
-TEENS = {
-    word: number
-    for number, word in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
-        10,
-    )
-}
+ONES = {word: n for n, word in enumerate("one two three four five six seven eight nine".split(), 1)}
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+TEENS = {word: number for number, word in enumerate(_TEENS, 10)}
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 TENS = {word: 10 * number for number, word in enumerate(_TENS, 2)}
 SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "quadrillion": 1e15}
 SCALES |= {"lakh": 1e5, "crore": 1e7}
-# Behind digits these multiply as well: "2 dozen", "3.4 bn".
+# Behind a number these multiply as well: "2 dozen", "3.4 bn".
 SCALES_BEHIND = SCALES | {"hundred": 1e2, "dozen": 12.0, "bn": 1e9, "mn": 1e6, "tn": 1e12}
 # Powers of ten of letters that are glued to digits: "50k", "$2.5m".
 SCALE_LETTERS = {
@@ -38,14 +33,11 @@ _ORDINALS = (
     "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
 )
 ORDINALS = {word: number for number, word in enumerate(_ORDINALS.split(), 1)}
-ORDINALS |= {word[:-1] + "ieth": number for word, number in TENS.items()}
+ORDINALS |= {word.replace("y", "ieth"): number for word, number in TENS.items()}
 LARGE_ORDINALS = {"hundredth": 100.0, "thousandth": 1e3, "millionth": 1e6, "billionth": 1e9}
-DENOMINATORS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
-    word + plural: int(number)
-    for word, number in (ORDINALS | LARGE_ORDINALS).items()
-    if number >= 3
-    for plural in ("", "s")
-}
+_PARTS = {word: int(number) for word, number in (ORDINALS | LARGE_ORDINALS).items() if number > 2}
+DENOMINATORS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
+DENOMINATORS |= _PARTS | {word + "s": number for word, number in _PARTS.items()}
 
 # --- months and dates ---
 MONTHS = (
@@ -75,10 +67,11 @@ UNIT_SYMBOLS = frozenset(
     "s ms ns us µs μs min mins h hr hrs hours d days kg g mg lb lbs oz t km m cm mm nm mi ft in yd "
     "kph mph rpm bpm fps px pt pts p x X W kW MW GW kWh MWh Wh V kV mV A mA Hz kHz MHz GHz J kJ "
     "kcal cal Pa kPa hPa MPa K C F °C °F L l ml mL cl dl dB GB MB KB kB TB PB Gb Mb kb Gbps Mbps "
-    "am pm AM PM ha mol mM µm μm µg nM eV keV MeV ppm ppb bp bps dpi c e ish yo y w ohm Ω th °".split()
+    "am pm AM PM ha mol mM µm μm µg nM eV keV MeV ppm ppb bp bps dpi c e ish yo y w ohm Ω th "
+    "°".split()
 )
 
-# --- words before a number that make it a name ---
+# --- words before a number that make a name of it ---
 NAMED = frozenset(
     "room flight route ticket invoice order id zip code phone tel isbn error account serial model "
     "extension fax port rfc pin interstate highway apartment suite pmid case bus boeing "

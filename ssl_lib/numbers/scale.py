@@ -2,9 +2,10 @@
 
     y = sign(v) * log10(1 + |v| / RESOLUTION)
 
-It holds zero, negative numbers and 1e-30 to 1e30 in [-33, 33]; around zero it is linear. Losses, predictions and errors
-are measured on it. The functions over arrays take NumPy arrays and torch tensors alike (float64 wanted, any shape) and
-give back what they were given; nothing here imports torch.
+It holds zero, negative numbers and 1e-30 to 1e30 in [-33, 33]; around zero it is linear. Losses,
+predictions and errors are measured on it. The functions over arrays take NumPy arrays and torch
+tensors alike (float64 wanted, any shape) and give back what they were given; nothing here imports
+torch.
 """
 
 from __future__ import annotations
@@ -25,46 +26,62 @@ _LIMITS = [float(f"1e{power}") for power in range(-22, 23)]
 
 
 def to_scale(values: Values, resolution: float = RESOLUTION) -> Values:
-    """Values to the scale: -9.99 is -3.0 with the usual resolution."""
-    library, array = _functions_for(values), values
-    magnitudes = library.log10(1.0 + library.abs(array) / resolution)
-    scaled: Values = library.sign(array) * magnitudes
+    """Values to the scale: with the usual resolution, -9.99 is -3.0."""
+    library, array = _functions_for(values)
+    scaled: Values = library.sign(array) * library.log10(1.0 + library.abs(array) / resolution)
     return scaled
 
 
 def from_scale(scaled: Values) -> Values:
     """The inverse of `to_scale`, in float64; beyond EXTENT as at EXTENT."""
-    library = _functions_for(scaled)
-    inside = library.clip(library.asarray(scaled, dtype=library.float64), -EXTENT, EXTENT)
-    values: Values = library.sign(inside) * (10.0 ** library.abs(inside) - 1.0) * RESOLUTION
+    library, array = _functions_for(scaled)
+    exact = library.asarray(array, dtype=library.float64)
+    inside = library.clip(exact, -EXTENT, EXTENT)
+    magnitudes = 10.0 ** library.abs(inside) - 1.0
+    values: Values = library.sign(inside) * magnitudes * RESOLUTION
     return values
 
 
 def orders_of_magnitude(values: Values, resolution: float = RESOLUTION) -> Values:
-    """log10(v + resolution) of values that are not negative: differences are orders of magnitude between amounts."""
-    orders: Values = _functions_for(values).log10(values + resolution)  # type: ignore[operator]
+    """log10(v + resolution) of values that are not negative.
+
+    Differences are the orders of magnitude between amounts.
+    """
+    library, array = _functions_for(values)
+    orders: Values = library.log10(array + resolution)
     return orders
 
 
 def exponent_and_mantissa(values: Values) -> tuple[Values, Values]:
-    """Of positive values: v = mantissa * 10**exponent, but for rounding with 1 <= mantissa < 10."""
-    library = _functions_for(values)
-    exponents = library.floor(library.log10(values))
-    return exponents, values / 10.0**exponents
+    """Of positive values: v = mantissa * 10**exponent, 1 <= mantissa < 10 but for rounding."""
+    library, array = _functions_for(values)
+    exponents = library.floor(library.log10(array))
+    return exponents, array / 10.0**exponents
+
+
+def _functions_for(values: Values) -> tuple[Any, Any]:
+    """`(library, values)`: torch for a tensor, which has loaded it, NumPy for all else."""
+    if type(values).__module__.partition(".")[0] == "torch":
+        return sys.modules["torch"], values
+    import numpy
+
+    return numpy, values
 
 
 def usable(value: float) -> float:
-    """The value, without the sign of zero; NaN outside [1e-307, 1e308), where it has no exact mantissa."""
+    """The value, without a sign of zero; NaN outside [1e-307, 1e308).
+
+    There, float64 cannot hold `mantissa * 10**exponent` exactly enough.
+    """
     if value == 0.0:
         return 0.0
     return value if 1e-307 <= abs(value) < 1e308 else math.nan
 
 
 def decompose(value: float) -> tuple[int, int, float]:
-    """`(sign, exponent, mantissa)` of one value: sign * mantissa * 10**exponent, 1 <= mantissa < 10, exactly.
+    """`(sign, exponent, mantissa)` of one value: sign * mantissa * 10**exponent is the value.
 
-    Zero gives (0, 0, 0.0); NaN, infinities and magnitudes outside [1e-307, 1e308), where float64 cannot hold the
-    product exactly enough, give (0, 0, nan).
+    Zero gives (0, 0, 0.0), and what is not `usable` (0, 0, nan).
     """
     magnitude = abs(usable(value))
     if not magnitude > 0.0:  # zero or NaN
@@ -80,12 +97,3 @@ def decompose(value: float) -> tuple[int, int, float]:
     if mantissa >= 10.0:  # 1e23 is 9.9999999999999992e22, whose mantissa rounds up
         return sign, exponent + 1, 1.0
     return sign, exponent, mantissa
-
-
-def _functions_for(values: Any) -> Any:
-    """The library that computes with these values: torch for a tensor, which has loaded it, NumPy for the rest."""
-    if type(values).__module__.partition(".")[0] == "torch":
-        return sys.modules["torch"]
-    import numpy
-
-    return numpy

@@ -1,6 +1,6 @@
 """The grammar of numbers in words: "two hundred and five", "half a million", "the twenty-first".
 
-`find_words` looks for words that may begin a number; `_spelled` reads on from one. Every pattern is
+`find_words` looks for words that may begin a number and reads on from there. Every pattern is
 possessive or bounded, so the time is linear in the text.
 """
 
@@ -11,10 +11,17 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ssl_lib.numbers import lexicon
 from ssl_lib.numbers.digits import scale_behind, unit_behind
 from ssl_lib.numbers.forms import Raw
-from ssl_lib.numbers.lexicon import DENOMINATORS, ONES, ORDINALS, SCALES, TEENS, TENS
+from ssl_lib.numbers.lexicon import (
+    DENOMINATORS,
+    LARGE_ORDINALS,
+    ONES,
+    ORDINALS,
+    SCALES,
+    TEENS,
+    TENS,
+)
 from ssl_lib.numbers.scale import usable
 
 
@@ -30,14 +37,12 @@ _WORDS = {word: _Word("ones", number) for word, number in ONES.items()}
 _WORDS |= {word: _Word("teen", number) for word, number in TEENS.items()}
 _WORDS |= {word: _Word("tens", number) for word, number in TENS.items()}
 _WORDS |= {word: _Word("scale", number) for word, number in SCALES.items()}
-_WORDS |= {
-    word: _Word("ones" if number < 10 else "teen", number, True)
-    for word, number in ORDINALS.items()
-}
-_WORDS |= {word: _Word("scale", number, True) for word, number in lexicon.LARGE_ORDINALS.items()}
+_WORDS |= {word: _Word("scale", number, True) for word, number in LARGE_ORDINALS.items()}
 _WORDS |= {"hundred": _Word("hundred", 100), "hundredth": _Word("hundred", 100, True)}
-_CARDINALS = {*ONES, *TEENS, *TENS, "zero"}
-FIRST_WORDS = {*_CARDINALS, *SCALES, *ORDINALS, *DENOMINATORS, "hundred", "dozen"}
+for _word, _number in ORDINALS.items():
+    _WORDS[_word] = _Word("ones" if _number < 10 else "teen", _number, True)
+_CARDINALS = {*ONES, *TEENS, *TENS}
+FIRST_WORDS = {*_CARDINALS, *SCALES, *ORDINALS, *DENOMINATORS, "zero", "hundred", "dozen"}
 
 # A separator, letters that can begin a number word, then the test proper: the classes of characters
 # in front decide most positions, which is what makes the pass fast.
@@ -60,38 +65,38 @@ _SIMPLE = re.compile(
     rf"|eventeen)|[Ee](?:ight|leven|ighteen)|[Nn]ine(?:teen)?)(?![A-Za-z])(?!{_GOES_ON})"
 )
 _WORD = re.compile(r"[A-Za-z]++")
-_IN_WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'"
-_NOT_BEHIND_AND = {*SCALES, *lexicon.LARGE_ORDINALS, "hundred", "second"}
 _NEXT_WORD = re.compile(r"([ \n\u00a0-])([A-Za-z]++)")
 _AND_WORD = re.compile(r"([ \n])and[ \n]([A-Za-z]++)")
+_NOT_AFTER_AND = {*SCALES, *LARGE_ORDINALS, "hundred", "second"}
 _AND_PART = re.compile(
     r"[ \n]and[ \n](?:(?:a|one)[ -](half|quarter|third)|(half)|(two|three)[ -](quarters|thirds))\b",
     re.IGNORECASE,
 )
-_ARTICLE = re.compile(r"(?:^|[^a-z])((half )?(?:a|an|per) )\Z")
+_ARTICLE = re.compile(r"(?:^|[^a-z])((half )?an? )\Z")
 _SIGN = re.compile(r"(?:minus|negative)[ -]$", re.IGNORECASE)
 _DOZEN = re.compile(r"[ \n\u00a0-]?dozens?\b", re.IGNORECASE)
+_IN_WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'"
 
-# --- "one" as a pronoun, "second" as a time, "half" as an adverb ---
-_PRONOUN_BEHIND = frozenset(
+# --- words around "one" as a pronoun, "second" as a time, "half" as an adverb ---
+_BEFORE_PRONOUN = frozenset(
     "no any every some each this that which the another only good big new old such own last next "
     "wrong right other small loved red blue green black white best better first second "
     "single".split()
 )
-_PRONOUN_BEFORE = frozenset(
+_AFTER_PRONOUN = frozenset(
     "can could should would must might may will shall is was has had does did who whom whose that "
     "which s another ought cannot and or but as to by at when where if because wants needs feels "
     "sees finds gets".split()
 )
 _RELATIVE = frozenset("who whom whose that which".split())
-_NUMBER_BEHIND = ("to", "is", "equals", "was", "by", "chapter", "than")
-_SECOND_BEHIND = frozenset("the his her its their our my your".split())
-_TIME_BEFORE = frozenset(
+_BEFORE_NUMBER = frozenset("to is equals was by chapter than".split())
+_BEFORE_SECOND = frozenset("the his her its their our my your".split())
+_AFTER_TIME = frozenset(
     "later ago before after and or to per of in at on is was then as that when the he she it they "
     "we i you so but until long".split()
 )
-_HALF_BEFORE = frozenset("of the its their his her our my all".split())
-_NO_HALF_BEHIND = frozenset(
+_AFTER_HALF = frozenset("of the its their his her our my all".split())
+_NOT_BEFORE_HALF = frozenset(
     "first second other better latter top bottom lower upper the this that".split()
 )
 
@@ -103,17 +108,15 @@ def find_words(text: str, candidates: Iterable[int] | None = None) -> list[Raw]:
     """
     if candidates is None:
         starts = [match.start() + 1 for match in _SCAN.finditer(text)]
-        starts = [0, *starts] if _AT_START.match(text) else starts
+        if _AT_START.match(text):
+            starts.insert(0, 0)
     else:
-        starts = [
-            start
-            for start in candidates
-            if (_SCAN.match(text, start - 1) if start else _AT_START.match(text))
-        ]
+        scan, at_start = _SCAN.match, _AT_START.match
+        starts = [at for at in candidates if (scan(text, at - 1) if at else at_start(text))]
     found: list[Raw] = []
     floor = 0
     for start in starts:
-        number = _spelled(text, start) if start >= floor else None
+        number = _read(text, start) if start >= floor else None
         if number is not None:
             found.append(number)
             floor = number[1] + 1  # a word needs a separator before it
@@ -121,73 +124,145 @@ def find_words(text: str, candidates: Iterable[int] | None = None) -> list[Raw]:
 
 
 def word_before(text: str, start: int) -> str:
-    """The lower-cased word in front of `start`, or "".
+    """The word in front of `start`, in lower case, or "".
 
     One blank or hyphen stands between them, two at the end of a line.
     """
     lead = text[max(0, start - 16) : start]
     for _ in range(2):
-        if lead[-1:] not in (" ", "\n", "-"):
+        mark, lead = lead[-1:], lead[:-1]
+        if mark not in (" ", "\n", "-"):
             return ""
-        line_end, lead = lead[-1] == "\n", lead[:-1]
         word = lead[len(lead.rstrip(_IN_WORD)) :]
-        if word or not line_end:
+        if word or mark != "\n":
             return word.lower()
     return ""
 
 
-def word_after(text: str, end: int) -> str:
+def word_behind(text: str, end: int) -> str:
     """The word behind `end`, one blank or hyphen between them, or ""."""
     found = _NEXT_WORD.match(text, end)
     return found.group(2) if found else ""
 
 
-def _spelled(text: str, start: int) -> Raw | None:
+def _read(text: str, start: int) -> Raw | None:
     """The number at the word that begins at `start`, with its sign, percent or currency word."""
     simple = _SIMPLE.match(text, start)
     if simple and text[start - 2 : start - 1] not in ("s", "e", "S", "E"):  # "minus", "negative"
-        return start, simple.end(), float(_WORDS[simple.group().lower()].number), "spelled"
+        value = _WORDS[simple.group().lower()].number
+        return start, simple.end(), float(value), "spelled"
     found = _WORD.match(text, start)
     assert found is not None
     word, end = found.group().lower(), found.end()
     if word not in FIRST_WORDS:
         return None
-    number = None
-    if word in _CARDINALS:
+    if word in _CARDINALS or word == "zero":
         number = _cardinal(text, start, word, end)
-    elif word in ORDINALS and not (word in DENOMINATORS and _single(text, start, word, end)):
-        if _is_ordinal(text, start, end, word):
-            number = start, end, float(ORDINALS[word]), "ordinal"
     else:
-        number = _single(text, start, word, end)
+        # "second" is no denominator; "a third of" is a fraction, "the third" an ordinal
+        number = _part(text, start, word, end)
+        if number is None and word in ORDINALS and _is_ordinal(text, start, word, end):
+            number = start, end, float(ORDINALS[word]), "ordinal"
     if number is None:
         return None
     start, end, value, form = number
     sign = _SIGN.search(text, max(0, start - 9), start)
-    if sign and not _is_operand(text, sign.start()):
-        start, value = sign.start(), -value
+    if sign:
+        # "seven minus two", "x minus two" subtract
+        before = word_before(text, sign.start())
+        digit = text[max(0, sign.start() - 2) : sign.start() - 1].isdecimal()
+        if not (digit or before in _CARDINALS or len(before) == 1):
+            start, value = sign.start(), -value
     if form in ("spelled", "fraction"):
         end, form = unit_behind(text, end, form)
     return start, end, usable(value), form
 
 
-def _is_operand(text: str, end: int) -> bool:
-    """Whether a number or a single letter stands in front of a "minus", which then subtracts."""
-    word = word_before(text, end)
-    return (
-        word in _CARDINALS - {"zero"}
-        or len(word) == 1
-        or text[max(0, end - 2) : end - 1].isdecimal()
-    )
+_Found = tuple[int, int, float, str] | None
+
+
+def _cardinal(text: str, start: int, word: str, end: int) -> _Found:
+    """A number that begins with a cardinal."""
+    cardinal = _Cardinal(text, end)
+    if word == "zero":
+        cardinal.current, cardinal.place = 0.0, "zero"
+    else:
+        cardinal.accept(word)
+    cardinal.read()
+    if cardinal.ordinal:
+        return start, cardinal.end, cardinal.value, "ordinal"
+    fraction = cardinal.fraction()
+    if fraction:
+        return start, *fraction, "fraction"
+    finish, value = cardinal.and_part()
+    if finish == cardinal.end:
+        finish, value = cardinal.decimals()
+    if finish == cardinal.end and (dozen := _DOZEN.match(text, finish)):
+        finish, value = dozen.end(), value * 12.0
+    if word == "one" and finish == end and _is_pronoun(text, start, end):
+        return None
+    return start, finish, value, "spelled"
+
+
+def _part(text: str, start: int, word: str, end: int) -> _Found:
+    """A number that begins with no cardinal: half of, a quarter of, a dozen, half a million."""
+    lead = text[max(0, start - 8) : start].lower()
+    if word in ("dozen", "hundred") or word in SCALES:
+        article = _ARTICLE.search(lead)
+        if article is None:
+            return None
+        cardinal = _Cardinal(text, end)
+        cardinal.current, cardinal.place = (12.0 if word == "dozen" else 1.0), "ones"
+        if word != "dozen":
+            cardinal.accept(word)
+            cardinal.read()
+        finish, value = cardinal.and_part()
+        half, begin = article.group(2), start - len(article.group(1))
+        return begin, finish, value * (0.5 if half else 1.0), "spelled"
+    after = word_behind(text, end).lower()
+    if word == "half":
+        parted = after in _AFTER_HALF and word_before(text, start) not in _NOT_BEFORE_HALF
+        return (start, end, 0.5, "fraction") if parted else None
+    led = lead == "a " or lead.endswith((" a ", "\na "))
+    if led and after == "of" and word in DENOMINATORS and word[-1] != "s":
+        return start - 2, end, 1.0 / DENOMINATORS[word], "fraction"
+    return None
+
+
+def _is_pronoun(text: str, start: int, end: int) -> bool:
+    """Whether a lone "one" is a pronoun ("the other one", "one should")."""
+    before, after = word_before(text, start), word_behind(text, end)
+    mark = text[end : end + 1]
+    if before in _BEFORE_PRONOUN or after in _AFTER_PRONOUN or mark in ("'", "’"):
+        counted = before == "only" and after and after not in _RELATIVE  # "only one left"
+        return not (counted or after.lower() in ("hundred", "million"))
+    return not after and mark not in ("-", "%", ",") and before not in _BEFORE_NUMBER
+
+
+def _is_ordinal(text: str, start: int, word: str, end: int) -> bool:
+    """Whether a lone word is an ordinal ("at first" and "a second later" have none)."""
+    before, after = word_before(text, start), word_behind(text, end).lower()
+    if word == "first":
+        return before != "at"
+    if word != "second":
+        return True
+    if before == "a":
+        return after != "" and after not in _AFTER_TIME
+    listed = before == "and" and after != ""
+    return listed or before in _BEFORE_SECOND or text[start].isupper()
 
 
 class _Cardinal:
-    """Reads a cardinal word by word: "two", "hundred", "and", "five" is 205."""
+    """Reads a cardinal word by word: "two", "hundred", "and", "five" make 205."""
 
-    def __init__(self, text: str, end: int, value: float | None = None, place: str = "") -> None:
+    def __init__(self, text: str, end: int) -> None:
         self.text, self.end = text, end
-        self.total, self.current, self.place, self.words = 0.0, value, place, 0
-        self.scale, self.ordinal = math.inf, False
+        self.total = 0.0
+        self.current: float | None = None  # of the thousands, millions, ... that are being read
+        self.place = ""
+        self.words = 0
+        self.scale = math.inf
+        self.ordinal = False
 
     @property
     def value(self) -> float:
@@ -207,11 +282,11 @@ class _Cardinal:
             self.current = current + word.number
         elif word.place in ("teen", "tens"):
             # "nineteen eighty-four": the second half of a year
-            year = before in ("teen", "tens") and self.words == 1 and 13 <= current <= 20
-            year = year and not hyphen and not word.ordinal
+            first = before in ("teen", "tens") and self.words == 1 and 13 <= current <= 20
+            year = first and not hyphen and not word.ordinal
             if not open_place and not year:
                 return False
-            self.current = current * 100 + word.number if year else current + word.number
+            self.current = word.number + (current * 100 if year else current)
         elif word.place == "hundred":
             if not 0 < current < 100 or before == "hundred":
                 return False
@@ -219,8 +294,8 @@ class _Cardinal:
         else:
             if not current or word.number >= self.scale:
                 return False
-            self.total, self.current = self.total + current * word.number, None
-            self.scale = word.number
+            self.total += current * word.number
+            self.current, self.scale = None, word.number
         self.place, self.ordinal = word.place, word.ordinal
         self.words += 1
         return True
@@ -235,7 +310,7 @@ class _Cardinal:
             if found is None:
                 return
             word = found.group(2).lower()
-            if joined and word in _NOT_BEHIND_AND:
+            if joined and word in _NOT_AFTER_AND:
                 return
             if not self.accept(word, hyphen=found.group(1) == "-"):
                 return
@@ -245,15 +320,14 @@ class _Cardinal:
         """`(end, value)` of "two thirds", "three-quarters", "one half", or None."""
         if self.words != 1 or self.ordinal or self.place not in ("ones", "teen"):
             return None
-        found = _NEXT_WORD.match(self.text, self.end)
-        name = found.group(2) if found else ""
+        name = word_behind(self.text, self.end)
         denominator = DENOMINATORS.get(name.lower())
-        if found is None or denominator is None or (self.value == 1) == name.endswith("s"):
+        if denominator is None or (self.value == 1) == name.endswith("s"):
             return None
-        return found.end(), self.value / denominator
+        return self.end + 1 + len(name), self.value / denominator
 
     def and_part(self) -> tuple[int, float]:
-        """`(end, value)` with "and a half" and the scale word behind it: "three and a half million"."""
+        """`(end, value)` with "and a half" and scale words: "three and a half million"."""
         part = _AND_PART.match(self.text, self.end)
         if part is None:
             return self.end, self.value
@@ -267,90 +341,20 @@ class _Cardinal:
 
     def decimals(self) -> tuple[int, float]:
         """`(end, value)` with the digits after "point": "two point five" is 2.5."""
-        digits, point = "", _NEXT_WORD.match(self.text, self.end)
-        if point is None or point.group(2).lower() != "point":
+        if word_behind(self.text, self.end).lower() != "point":
             return self.end, self.value
-        end = point.end()
-        while len(digits) < 300 and (found := _NEXT_WORD.match(self.text, end)):
-            word = found.group(2).lower()
+        digits, end = "", self.end + len(" point")
+        while len(digits) < 300:
+            name = word_behind(self.text, end)
+            word = name.lower()
             digit = 0 if word in ("zero", "oh") else ONES.get(word)
             if digit is None and not digits:
                 digit = TEENS.get(word)  # "two point fifteen"
             if digit is None:
                 break
-            digits, end = digits + str(digit), found.end()
+            digits += str(digit)
+            end += 1 + len(name)
         if not digits:
             return self.end, self.value
         end, factor = scale_behind(self.text, end)
         return end, (self.value + float("0." + digits)) * factor
-
-
-_Found = tuple[int, int, float, str] | None
-
-
-def _cardinal(text: str, start: int, word: str, end: int) -> _Found:
-    """A number that begins with a cardinal."""
-    cardinal = _Cardinal(text, end)
-    if word == "zero":
-        cardinal.current, cardinal.place, cardinal.words = 0.0, "zero", 1
-    else:
-        cardinal.accept(word)
-    cardinal.read()
-    if cardinal.ordinal:
-        return start, cardinal.end, cardinal.value, "ordinal"
-    fraction = cardinal.fraction()
-    if fraction:
-        return start, *fraction, "fraction"
-    finish, value = cardinal.and_part()
-    if finish == cardinal.end:
-        finish, value = cardinal.decimals()
-    if finish == cardinal.end and (dozen := _DOZEN.match(text, finish)):
-        finish, value = dozen.end(), value * 12.0
-    if word == "one" and finish == end and _is_pronoun(text, start, end):
-        return None
-    return start, finish, value, "spelled"
-
-
-def _is_pronoun(text: str, start: int, end: int) -> bool:
-    """Whether a lone "one" is a pronoun ("the other one", "one should")."""
-    before, after, mark = word_before(text, start), word_after(text, end), text[end : end + 1]
-    if before in _PRONOUN_BEHIND or after in _PRONOUN_BEFORE or mark in ("'", "’"):
-        counted = before == "only" and after and after not in _RELATIVE  # "only one left"
-        return not (counted or after.lower() in ("hundred", "million"))
-    return not after and mark not in ("-", "%", ",") and before not in _NUMBER_BEHIND
-
-
-def _is_ordinal(text: str, start: int, end: int, word: str) -> bool:
-    """Whether "first", "second", ... on their own are ordinals ("at first", "a second later" are not)."""
-    before, after = word_before(text, start), word_after(text, end).lower()
-    if word == "first":
-        return before != "at"
-    if word != "second":
-        return True
-    if before == "a":
-        return bool(after) and after not in _TIME_BEFORE
-    return text[start].isupper() or before in _SECOND_BEHIND or bool(after and before == "and")
-
-
-def _single(text: str, start: int, word: str, end: int) -> _Found:
-    """A number that begins with no cardinal: half, a quarter of, a dozen, half a million, a hundred."""
-    lead = text[max(0, start - 8) : start].lower()
-    if word in ("dozen", "hundred") or word in SCALES:
-        article = _ARTICLE.search(lead)
-        if article is None or article.group(1) == "per ":
-            return None
-        cardinal = _Cardinal(text, end, 12.0 if word == "dozen" else 1.0, "ones")
-        if word != "dozen":
-            cardinal.accept(word)
-            cardinal.read()
-        finish, value = cardinal.and_part()
-        half = 0.5 if article.group(2) else 1.0
-        return start - len(article.group(1)), finish, value * half, "spelled"
-    after = word_after(text, end).lower()
-    if word == "half":
-        parted = after in _HALF_BEFORE and word_before(text, start) not in _NO_HALF_BEHIND
-        return (start, end, 0.5, "fraction") if parted else None
-    lone = lead == "a " or lead.endswith((" a ", "\na "))
-    if lone and after == "of" and word in DENOMINATORS and word[-1] != "s":
-        return start - 2, end, 1.0 / DENOMINATORS[word], "fraction"
-    return None

@@ -1,76 +1,45 @@
-"""Numbers in other written forms: spelled out, with separators, scientific, as ordinals."""
+"""Numbers in other written forms: spelled out, with separators, scientific, as ordinals.
+
+equivalent_forms("1,000", 1000.0, "thousands")  # → 1000, 1 thousand, one thousand, 1e3
+"""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import NamedTuple
 
 from ssl_lib.numbers.finder import find_numbers
+from ssl_lib.numbers.lexicon import ONES, TEENS, TENS
 
 PLAIN_FORMS = ("integer", "decimal", "thousands", "scientific", "spelled")
 AMOUNT_FORMS = ("percent", "currency")
 LARGEST = 1e15  # integers up to there are exact in float64, whatever form they take
 SPELLED_BELOW = 1_000_000
-SCALES = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"))
+SCALES = {"billion": 10**9, "million": 10**6, "thousand": 10**3}
 _AMOUNT = re.compile(r"([$€£¥]?)(.+?)(%| percent| dollars| euros)?")
-
-_UNITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = [
-    "zero",
-    "ten",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-]
+_BELOW_TWENTY = ["zero", *ONES, *TEENS]
+_TENS = ["zero", "ten", *TENS]
 
 
 def spell(number: int) -> str:
-    """English words of 0 to 999,999, without `and`: 2,345 is two thousand three hundred forty-five."""
-    assert 0 <= number < 1_000_000
-    if number >= 1000:
-        rest = number % 1000
-        return f"{spell(number // 1000)} thousand" + (f" {spell(rest)}" if rest else "")
-    if number >= 100:
-        rest = number % 100
-        return f"{_UNITS[number // 100]} hundred" + (f" {spell(rest)}" if rest else "")
+    """English words of 0 to 999,999: 2,345 is two thousand three hundred forty-five."""
+    assert 0 <= number < SPELLED_BELOW
     if number < 20:
-        return _UNITS[number]
-    return _TENS[number // 10] + (f"-{_UNITS[number % 10]}" if number % 10 else "")
+        return _BELOW_TWENTY[number]
+    if number < 100:
+        tens, ones = divmod(number, 10)
+        return f"{_TENS[tens]}-{_BELOW_TWENTY[ones]}" if ones else _TENS[tens]
+    size, scale = (1000, "thousand") if number >= 1000 else (100, "hundred")
+    count, rest = divmod(number, size)
+    words = f"{spell(count)} {scale}"
+    return f"{words} {spell(rest)}" if rest else words
 
 
 def ordinal(number: int) -> tuple[int, str]:
     """The number and its suffix: (3, "rd")."""
-    suffix = (
-        "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    )
-    return number, suffix
+    suffixes = {1: "st", 2: "nd", 3: "rd"}
+    teen = 10 <= number % 100 <= 20
+    return number, "th" if teen else suffixes.get(number % 10, "th")
 
 
 def grouped(number: int) -> str:
@@ -88,74 +57,57 @@ def scientific(number: int) -> str:
     """An integer exactly, in scientific notation: 1200 is 1.2e3."""
     digits = str(number)
     mantissa = digits.rstrip("0") or "0"
-    point = f"{mantissa[0]}.{mantissa[1:]}" if len(mantissa) > 1 else mantissa
+    first, rest = mantissa[0], mantissa[1:]
+    point = f"{first}.{rest}" if rest else first
     return f"{point}e{len(digits) - 1}"
 
 
-class _Forms(NamedTuple):
-    digits: list[str]
-    scaled: list[str]
-    words: list[str]
-
-
 def equivalent_forms(text: str, value: float, form: str) -> list[str]:
-    """Other ways to write a number of this value and form (of `numerals`); none for dates, identifiers, fractions,
-    negative numbers, and where `text` holds more than the number.
+    """Other ways to write a number of this text, value and form (of `FORMS`).
 
-    Signs and units stay: "$3.4 million" is "$3,400,000", "12%" is "12 percent" and "twelve percent".
+    Signs and units stay: "$3.4 million" is "$3,400,000", "12%" is "12 percent" and "twelve
+    percent". There are none for dates, identifiers, fractions, negative numbers, and where `text`
+    holds more than the number.
     """
-    if (
-        not 0 <= value < LARGEST
-        or form not in (*PLAIN_FORMS, *AMOUNT_FORMS)
-        or not _is_one_number(text, value)
-    ):
+    amount = form in AMOUNT_FORMS
+    if not 0 <= value < LARGEST or not (amount or form in PLAIN_FORMS):
         return []
     found = _AMOUNT.fullmatch(text)
-    sign, _, unit = found.groups() if found else ("", "", None)
-    if bool(sign or unit) != (form in AMOUNT_FORMS) or (sign and unit):
+    sign, unit = (found[1], found[3]) if found else ("", None)
+    if (sign and unit) or bool(sign or unit) != amount:
         return []
-    digits, scaled, words = _forms_of(value)
+    if [(number.text, number.value) for number in find_numbers(text)] != [(text, value)]:
+        return []
+    digits, scaled, words, powers = _ways_to_write(value)
     if sign:
-        forms = [sign + number for number in [*digits, *scaled]]
+        forms = [sign + number for number in digits + scaled]
     elif unit in ("%", " percent"):
-        forms = [number + "%" for number in digits] + [
-            f"{number} percent" for number in [*digits, *words]
-        ]
+        forms = [number + "%" for number in digits]
+        forms += [number + " percent" for number in digits + words]
     elif unit:
-        forms = [number + unit for number in [*digits, *scaled, *words]]
+        forms = [number + unit for number in digits + scaled + words]
     else:
-        forms = [*digits, *scaled, *words, _scientific(value)]
-    return [other for other in dict.fromkeys(forms) if other and other != text]
+        forms = digits + scaled + words + powers
+    return [other for other in dict.fromkeys(forms) if other != text]
 
 
-def _is_one_number(text: str, value: float) -> bool:
-    found = find_numbers(text)
-    return len(found) == 1 and (found[0].start, found[0].end, found[0].value) == (
-        0,
-        len(text),
-        value,
-    )
-
-
-def _forms_of(value: float) -> _Forms:
-    exact = Decimal(repr(value))
+def _ways_to_write(value: float) -> tuple[list[str], list[str], list[str], list[str]]:
+    """In digits, with a scale word, in words, as a power of ten, as far as people write so."""
     if not value.is_integer():
-        plain = f"{exact:f}"
-        return _Forms([plain, plain + "0", *([f"{exact:,f}"] if value >= 1000 else [])], [], [])
+        exact = Decimal(repr(value))
+        digits = [f"{exact:f}", f"{exact:f}0"]
+        if value >= 1000:
+            digits.append(f"{exact:,f}")
+        mantissa = exact.normalize().scaleb(-exact.adjusted())
+        return digits, [], [], [f"{mantissa}e{exact.adjusted()}"]
     number = int(value)
-    digits = [str(number), *([grouped(number)] if number >= 1000 else [])]
-    scaled = [
-        f"{shortest(number / size)} {name}"
-        for size, name in SCALES
-        if number >= size and number * 10 % size == 0
-    ]
-    spelled = number < SPELLED_BELOW and number != 1  # "one" by itself is rather a pronoun
-    return _Forms(digits, scaled[:1], [spell(number)] if spelled else [])
-
-
-def _scientific(value: float) -> str:
-    """Integers from a thousand on and all decimals; an empty text for small integers, which nobody writes so."""
-    if value.is_integer():
-        return scientific(int(value)) if value >= 1000 else ""
-    exact = Decimal(repr(value)).normalize()
-    return f"{exact.scaleb(-exact.adjusted())}e{exact.adjusted()}"
+    digits, scaled, words, powers = [str(number)], [], [], []
+    if number >= 1000:
+        digits.append(grouped(number))
+        powers.append(scientific(number))
+    for name, size in SCALES.items():
+        if number >= size and number * 10 % size == 0:
+            scaled.append(f"{shortest(number / size)} {name}")
+    if number < SPELLED_BELOW and number != 1:  # "one" by itself is rather a pronoun
+        words.append(spell(number))
+    return digits, scaled[:1], words, powers
