@@ -1,4 +1,4 @@
-"""The pages tell the truth where a machine can check it: paths, layers, letters of shapes, sections of the log."""
+"""The pages tell the truth where a machine can check it: paths, layers, letters, sections."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.test_architecture import LAYERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = "ssl_lib|tests|docs|benchmarks|flows"
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 # Names such as `hidden_RTD` or `values_BT`; the letters behind the last underscore are the shape.
 SHAPED = re.compile(r"[a-z][a-z0-9_]*_([A-Z]{1,4})")
