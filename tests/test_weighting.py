@@ -21,7 +21,7 @@ from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.alignment import Tokenized
 from ssl_lib.training.fit import Corpora, FitResult, fit
 from ssl_lib.training.trainer import SelfSupervisedTrainer
-from ssl_lib.training.weighting import MOST_LOG_VARIANCE, Weighting
+from ssl_lib.training.trainer import MOST_LOG_VARIANCE, Weighting
 
 STEPS = 11
 share = st.floats(0.0, 1.0)

@@ -38,6 +38,8 @@ from ssl_lib.tokens.vocabulary import TOKEN_TYPES
 
 # of a Gaussian on the scale: a standard deviation of 2.3%
 SMALLEST_SPREAD = 0.01
+# of the masked view, if no other objective makes it: all sequences, the rest by default
+MASKING = MlmSettings(batch_fraction=1.0)
 # of a tabulated distribution, over [-12, 12] on the scale
 SCALE_POINTS = 4001
 
@@ -59,9 +61,9 @@ class NumericalPatternLearner(Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked and the causal view."""
-        vocabulary, masking = self.trunk.vocabulary, MlmSettings(batch_fraction=1.0)
+        vocabulary = self.trunk.vocabulary
         return {
-            MASKED: lambda batch, *chance: masked_view(batch, vocabulary, masking, *chance),
+            MASKED: lambda batch, *chance: masked_view(batch, vocabulary, MASKING, *chance),
             CAUSAL: lambda batch, *chance: causal_view(batch, vocabulary),
         }
 

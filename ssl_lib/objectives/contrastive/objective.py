@@ -59,6 +59,8 @@ UNITS_FLOOR = 1e-2
 REFERENCE_TEMPERATURE = 0.07
 # of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
 LOWEST_TEMPERATURE = 0.01
+# of augmented views that no other objective makes, but for their share of the batch
+MASKING, CORRUPTION = MlmSettings(), DenoisingSettings()
 
 
 class ContrastiveTokenEncoder(base.Objective):
@@ -127,9 +129,9 @@ class ContrastiveTokenEncoder(base.Objective):
 
         def augmented(name: str, fraction: float) -> ViewMaker:
             if name.startswith(MASKED):
-                masking = MlmSettings(batch_fraction=fraction)
+                masking = MASKING.model_copy(update={"batch_fraction": fraction})
                 return lambda batch, *chance: masked_view(batch, vocabulary, masking, *chance)
-            noise = DenoisingSettings(batch_fraction=fraction)
+            noise = CORRUPTION.model_copy(update={"batch_fraction": fraction})
             return lambda batch, *chance: corrupted_view(batch, vocabulary, noise, *chance)
 
         # of the first two, which other objectives read too, all sequences
