@@ -27,6 +27,7 @@ PLACES = {  # the only files that may import these while they are imported thems
     "scipy": ("ssl_lib/evaluation/",),
     "sklearn": ("ssl_lib/evaluation/",),
     "matplotlib": ("ssl_lib/report/",),
+    "optuna": ("ssl_lib/experiments/tuning.py",),
     "prefect": ("flows/",),
 }
 SHORT = """
