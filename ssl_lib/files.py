@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent: an atomic writer, a digest, a lock for each output."""
+"""Files and folders that are whole or absent: an atomic writer, a digest, locks for outputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def replace_folder(scratch: Path, target: Path) -> None:
-    """Put a finished scratch folder in the place of `target`, whose old content stays until then."""
+    """Put a finished scratch folder in the place of `target`, whose content stays until then."""
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

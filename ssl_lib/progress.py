@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class ProgressBar:
     """What `progress_bar` gives; without a terminal its methods do nothing."""
 
-    def __init__(self, label: str, display: Progress | None, done: int, total: int | None):
+    def __init__(self, label: str, display: Progress | None, done: int, total: int | None) -> None:
         self._label, self._display = label, display
         self._task = display.add_task(label, total=total, completed=done) if display else None
 

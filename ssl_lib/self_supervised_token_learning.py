@@ -1,5 +1,7 @@
-"""The import name of the guide. It is installed at the top level beside `ssl_lib` (see pyproject.toml) and holds the
-same objects under the same names.
+"""The import name of the guide.
+
+It is installed at the top level beside `ssl_lib` (see pyproject.toml) and holds the same objects
+under the same names.
 """
 
 from __future__ import annotations

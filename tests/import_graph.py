@@ -64,7 +64,7 @@ def reached_from(module: str) -> dict[str, str]:
 
 
 def code_of(module: str) -> dict[str, str]:
-    """What a stage that begins in a module depends on, as `dvc.yaml` lists it, each with the reason.
+    """What a stage that begins in a module depends on, as `dvc.yaml` lists it, with reasons.
 
     A file at the top of ssl_lib by its path; a folder of ssl_lib by the one file that is needed of
     it, and by itself if more are. An `__init__` that holds nothing but a docstring counts for none,

@@ -44,7 +44,7 @@ Path("b.txt").write_text(Path("a.txt").read_text() * 2)
 
 
 def project(folder: Path) -> Path:
-    """A DVC project of two stages, the later one written first, with this repository's flows and prefect.yaml."""
+    """Two stages, the later one first, with this repository's flows and prefect.yaml."""
     folder.mkdir()
     shutil.copytree(ROOT / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "prefect.yaml", folder)

@@ -57,7 +57,8 @@ def what_the_guide_leaves_out(tokenizer: tiktoken.Encoding) -> dict[str, Any]:
     """Names that its blocks use and never define."""
     return {
         "torch": torch, "nn": nn, "copy": copy, "DataLoader": DataLoader, "tokenizer": tokenizer,
-        "tokens": padded(tokenizer, TEXTS, 50259), "labels": torch.tensor([0, 1, 0]), "num_classes": 2,
+        "tokens": padded(tokenizer, TEXTS, 50259),
+        "labels": torch.tensor([0, 1, 0]), "num_classes": 2,
         "labeled_dataloader": range(3), "ce_loss": nn.CrossEntropyLoss(), "augment": augment,
     }  # fmt: skip
 
@@ -67,7 +68,7 @@ def what_the_guide_leaves_out(tokenizer: tiktoken.Encoding) -> dict[str, Any]:
 def test_the_blocks_of_the_guide_run_in_order(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Five models of width 768 over 50,257 tokens, 21 steps: about 150 seconds of one core, 5 GB."""
+    """Five models of width 768 over 50,257 tokens, 21 steps: about 150 s of one core, 5 GB."""
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(SHARED / "tiktoken_cache"))
     text = (SHARED / "guide.txt").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Laws of the number finder: spans, values, documented rules, hand-labelled truth; no text breaks or stalls it."""
+"""Laws of the number finder: spans, values, rules, labeled truth; no text breaks or stalls it."""
 
 from __future__ import annotations
 
@@ -30,15 +30,20 @@ RULES = [
     for row in ROW.findall((ROOT / "docs" / "numbers.md").read_text(encoding="utf-8"))
     if row[0] in FORMS
 ]
-# Pieces of text between which the rules decide; their concatenations reach more branches than random characters do.
+# Pieces of text between which the rules decide; their concatenations reach more branches than
+# random characters do.
 BITS = [
-    "1", "23", "456", "7890", "0", "007", ".", ",", ":", "/", "-", "–", "−", "+", " ", "  ", "\n", "$", "€", "%",
+    "1", "23", "456", "7890", "0", "007", ".", ",", ":", "/", "-", "–", "−", "+", " ", "  ",
+    "\n", "$", "€", "%",
     "‰", "e", "E5", "×", "x", "10^",
-    "²", "½", "①", "٣", "१", "１", "'", "’", "_", "(", ")", "#", "@", "://", "www.", "million", " million", "k", "M",
+    "²", "½", "①", "٣", "१", "１", "'", "’", "_", "(", ")", "#", "@", "://", "www.", "million",
+    " million", "k", "M",
     "th", "st", "May ", "in ", "one",
-    "two", " hundred", " and ", "a ", " half", "twenty", " point ", "first", "second", " percent", " dollars",
+    "two", " hundred", " and ", "a ", " half", "twenty", " point ", "first", "second",
+    " percent", " dollars",
     "minus ", "Henry ", "VIII", "I",
-    "A", "v", "Q", "FY", "USD ", "Room ", "am", " pm", "\ud800", "\x00", "年", "é", "\u00a0", "\u202f",
+    "A", "v", "Q", "FY", "USD ", "Room ", "am", " pm", "\ud800", "\x00", "年", "é", "\u00a0",
+    "\u202f",
 ]  # fmt: skip
 TEXTS = st.one_of(st.text(max_size=80), st.lists(st.sampled_from(BITS), max_size=25).map("".join))
 
@@ -88,18 +93,22 @@ def test_arrays_equal_objects(text: str) -> None:
 FREE = [
     " ", " ", " ", "\n", "(", "[", "-", "$", "/", "rate/", "in", "May", "USD", "minus",
     "7", "12", "1999", "2024", "1,250", "3.14",
-    "05", "0", "%", "%, ", "th", "s", " million", " billion cubic", " trillion\nThe", " May", " people",
+    "05", "0", "%", "%, ", "th", "s", " million", " billion cubic", " trillion\nThe", " May",
+    " people",
     " and a half", " century",
     ". ", ", ", ") ", ": ", "-", "½", "٣", "é", "one", "million", "first", "IV",
 ]  # fmt: skip
 
 
 HOSTILE = [
-    "7", "1,", "1.", "1-", "1/", "1:", "1 ", "123 ", "123 123 1234 ", "a1", "a-1", "a", "a.", "one ", "and ", "one-",
+    "7", "1,", "1.", "1-", "1/", "1:", "1 ", "123 ", "123 123 1234 ", "a1", "a-1", "a", "a.",
+    "one ", "and ", "one-",
     "hundred ", "a hundred ",
-    "two point ", "zero ", "IV ", "XXXX", "(i)", "#", "$", "$1", "1e", "1e5-", "10^", "½", "½1", "minus ",
+    "two point ", "zero ", "IV ", "XXXX", "(i)", "#", "$", "$1", "1e", "1e5-", "10^", "½",
+    "½1", "minus ",
     "1 million ", "://", "www.1", "@1",
-    "1a-", "-1", "1 1/2 ", "May 1 ", "12:", "twenty ", "\n1. ", "٣", "–", "1–", "aaaaaaaaaaaaaaaaaaa!.1", "T1",
+    "1a-", "-1", "1 1/2 ", "May 1 ", "12:", "twenty ", "\n1. ", "٣", "–", "1–",
+    "aaaaaaaaaaaaaaaaaaa!.1", "T1",
 ]  # fmt: skip
 
 
@@ -138,7 +147,7 @@ def test_both_engines_find_the_same_in_repetition(bit: str) -> None:
 )
 @pytest.mark.parametrize("run", ["0", "12", "1,000", "3.5"])
 def test_what_stands_far_before_a_number_changes_nothing(run: str, ending: str) -> None:
-    """The short cut for runs in the middle of a line leaves aside what needs a closer look behind them."""
+    """The short cut for runs inside a line leaves aside what needs a closer look behind them."""
     alone = [
         (number.text, repr(number.value), number.form) for number in find_numbers(f"{run}{ending}")
     ]
@@ -258,7 +267,7 @@ def test_runs_of_ten_thousand_digits_are_read_as_they_stand(text: str) -> None:
 
 @pytest.mark.parametrize("bit", HOSTILE, ids=range(len(HOSTILE)))
 def test_work_is_linear_on_repetition(bit: str) -> None:
-    """Anything worse than linear would not come to an end here: 60,000 characters squared are an hour."""
+    """Anything worse than linear would not end here: 60,000 characters squared are an hour."""
     text = bit * (60_000 // len(bit)) + "x1"
     found = find_numbers(text)
     assert all(before.end <= after.start for before, after in pairwise(found))

@@ -28,9 +28,15 @@ from ssl_lib.config import DenoisingSettings, NtpSettings, NumericalSettings
 from ssl_lib.model.layers import normalize
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers.scale import from_scale
-from ssl_lib.objectives.base import LOGITS_AT_ONCE, Objective, Selection, vocabulary_loss
+from ssl_lib.objectives.base import (
+    LOGITS_AT_ONCE,
+    Objective,
+    ObjectiveGroup,
+    Prepared,
+    Selection,
+    vocabulary_loss,
+)
 from ssl_lib.objectives.denoising import PLACE_FEATURES, DenoisingAutoencoder
-from ssl_lib.objectives.base import ObjectiveGroup, Prepared
 from ssl_lib.objectives.masked_language_model import MaskedLanguageModel
 from ssl_lib.objectives.next_token import NextTokenPredictor
 from ssl_lib.objectives.numerical import (

@@ -16,7 +16,8 @@ import ssl_lib
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (
-    "SelfSupervisedTextDataset", "MaskedLanguageModel", "NextTokenPredictor", "ContrastiveTokenEncoder",
+    "SelfSupervisedTextDataset", "MaskedLanguageModel", "NextTokenPredictor",
+    "ContrastiveTokenEncoder",
     "DenoisingAutoencoder", "NumericalPatternLearner", "SelfSupervisedTrainer",
 )  # fmt: skip
 
