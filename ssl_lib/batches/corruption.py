@@ -102,10 +102,10 @@ def corrupted_view(
     touched_S = torch.cat([alone_S, first_S, second_S])
     touched_S = torch.unique(touched_S)
 
-    # What stands in the place of a token comes from positions that nothing has touched.
     view_N = ids_N.clone()
     view_N[first_S] = ids_N[second_S]
     view_N[second_S] = ids_N[first_S]
+    # Other tokens come from positions that nothing has touched: no view shows what it hides.
     other_S = random_ids(len(digit_S), ids_N, touched_S, vocabulary, generator)
     view_N[digit_S] = _changed_digits(ids_N[digit_S], other_S, vocabulary, generator)
     view_N[random_S] = random_ids(len(random_S), ids_N, touched_S, vocabulary, generator)

@@ -195,7 +195,7 @@ def attention_mask(document_ids_BT: Tensor, causal_B: Tensor) -> Tensor:
     """[B, 1, T, T], True where a position may look: in its document, if causal only backwards."""
     same_BTT = document_ids_BT[:, :, None] == document_ids_BT[:, None, :]
     # Row t, column s: position t may look at position s.
-    past_TT = torch.ones_like(same_BTT[0]).tril()
+    past_TT = same_BTT.new_ones(same_BTT.shape[1:]).tril()
     allowed_BTT = same_BTT & (past_TT | ~causal_B[:, None, None])
     return allowed_BTT[:, None]
 
