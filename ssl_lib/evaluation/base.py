@@ -133,6 +133,7 @@ class EvaluationTask(Generic[Items, Answers]):
             else:
                 answers[name] = baseline
                 scores[name] = self.score(items, baseline)
+        # the same rule for all: a baseline gives answers as a model does
         for name in ("before", "after"):
             scores[name] = self.score(items, answers[name])
         asked = Answered(pair, data, items, answers)

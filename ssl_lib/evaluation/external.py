@@ -73,6 +73,7 @@ def read_external(settings: EvaluationSettings, root: Path, seed: int) -> list[E
             # three parts: to learn from, to choose by, to ask
             found.append(_read_tagged(one, root, most, seed))
             continue
+        # what the contamination check reads stands beside the items
         items: Sequence[Any]
         if one.task == "numerical_reasoning":
             items = read_numeracy(path)

@@ -60,6 +60,7 @@ class HeldOutText(PredictedTexts[Texts]):
             masks["numbers"].append(mask_T)
             masks["all"].append(np.ones_like(mask_T))
         found: Details = {"accuracy": {}, "positions": {}}
+        # a text without numbers has bits, and no accuracy inside numbers
         for kind, kept in masks.items():
             scores = accuracy(after, kept)
             found["positions"][kind] = scores.count

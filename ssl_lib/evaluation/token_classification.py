@@ -109,6 +109,7 @@ class SpanClassification(EvaluationTask[ProbeItems, Probe]):
             return {}
         labels = items.labels()
         parts = items._asdict()
+        # all of them learn from the same spans as the probe
         most_frequent = majority(items.train.labels.tolist())
         bags = {name: token_bags(data, part) for name, part in parts.items()}
         located = {name: part.located() for name, part in parts.items()}
@@ -242,6 +243,7 @@ def run_probe(features: Mapping[str, NDArray[np.float32]], labels: Mapping[str, 
 def confusion(true: Labels, predicted: Labels, classes: Sequence[str]) -> Integers:
     """Counts [K, K]: rows are true classes, columns predicted ones."""
     index = {name: number for number, name in enumerate(classes)}
+    # a class that the probe names may be missing among the true ones, and the reverse
     matrix_KK = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for actual, named in zip(true.tolist(), predicted.tolist(), strict=True):
         matrix_KK[index[actual], index[named]] += 1
