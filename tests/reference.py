@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ssl_lib.numbers import find_numbers
+
 
 def cross_entropy_loop(
     hidden_SD: Tensor,
@@ -695,3 +697,27 @@ def probe_scores(
             joined = [value for integer in row for value in table[integer]]
             scores.append((output(joined) * scale + centre - target) ** 2)
     return scores
+
+
+def are_near_duplicates(first: str, second: str, threshold: float, by_numbers: bool) -> bool:
+    """Two texts whose sets of 16 characters in a row are alike, without and with their numbers.
+
+    By numbers: the same values in the same order, and the text with each number as one character.
+    """
+    if by_numbers:
+        values, texts = [], []
+        for text in (first, second):
+            text = " ".join(text.split())
+            found = find_numbers(text)
+            values.append([n.text.lower() if n.value != n.value else n.value for n in found])
+            for number in reversed(found):
+                text = text[: number.start] + "#" + text[number.end :]
+            texts.append(text)
+        if values[0] != values[1]:
+            return False
+        first, second = texts
+    sets = []
+    for text in (first, second):
+        text = " ".join(text.casefold().split()).ljust(16)
+        sets.append({text[start : start + 16] for start in range(len(text) - 15)})
+    return len(sets[0] & sets[1]) >= threshold * len(sets[0] | sets[1])

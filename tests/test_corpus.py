@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -147,7 +148,8 @@ def test_no_near_duplicate_crosses_a_split_and_the_test_document_stays(tmp_path:
         words[source.randrange(len(words))] = str(source.randrange(10))
         texts.append(" ".join(words))
     texts += texts[:20]
-    manifest = build(tmp_path, {"path": write(tmp_path, "a.jsonl", texts)})
+    path = write(tmp_path, "a.jsonl", texts)
+    manifest = build(tmp_path, {"path": path}, near_duplicates="text")
     kept = {
         split: [shingle_set(normalized(d["text"])) for d in documents(tmp_path, split)]
         for split in SPLITS
@@ -157,6 +159,183 @@ def test_no_near_duplicate_crosses_a_split_and_the_test_document_stays(tmp_path:
     assert manifest["duplicates"]["exact"] >= 20
     assert manifest["duplicates"]["near"] > 50
     assert sum(manifest["documents"].values()) + sum(manifest["duplicates"].values()) == len(texts)
+
+
+NOTICE = " ".join(
+    """Results are valid for the sample as it was received, and must be judged together with the
+    history and the findings of the patient. Reference ranges are those of adults, and differ in
+    children, in pregnancy and at high altitude. Please call the laboratory before you change a
+    treatment because of a single result, and send another sample if a value does not agree with
+    what you see. The sample is kept in the cold for one week, and may be used for further tests on
+    request. Methods and their uncertainty are described in the handbook of the laboratory, which is
+    sent to every ward. This report was made by a machine, and is valid without a signature. It may
+    be copied only as a whole, and only with the consent of the patient.""".split()
+)
+
+
+def lab_report(source: random.Random) -> str:
+    return f"""LABORATORY REPORT. Patient sample received in good condition and analyzed on the same
+        day by the central laboratory. Hemoglobin {source.uniform(9, 18):.1f} g/dl (reference 12 to
+        16). Leukocytes {source.randrange(2000, 15000):,} per microliter (reference 4,000 to
+        10,000). Glucose {source.randrange(60, 300)} mg/dl (reference 70 to 100). Creatinine
+        {source.uniform(0.4, 3):.2f} mg/dl (reference 0.5 to 1.1). No interfering substances were
+        found. The values were checked by the physician on duty, and the report was released.
+        {NOTICE}"""
+
+
+def invoice(source: random.Random) -> str:
+    pieces, price = source.randrange(2, 400), source.randrange(100, 90_000) / 100
+    amount = pieces * price
+    return f"""Thank you for your order. We have delivered {pieces} pieces at ${price:,.2f} each.
+        The amount of ${amount:,.2f} is due within 30 days of delivery without any deduction.
+        Please transfer it to our account and name the number of this invoice."""
+
+
+def score(source: random.Random) -> str:
+    home, away, crowd = source.randrange(9), source.randrange(9), source.randrange(100, 60_000)
+    return f"The home team won {home} to {away} in front of {crowd:,} people on a cold evening."
+
+
+def sensor_line(source: random.Random) -> str:
+    minute, second, value = source.randrange(60), source.randrange(60), source.uniform(-20, 90)
+    return f"12:{minute:02}:{second:02} sensor A{source.randrange(900)} {value:.2f} °C ok"
+
+
+def inspection(source: random.Random) -> str:
+    return f"""Inspection record. The pressure valve was inspected under normal load. Measured
+        pressure {source.uniform(1, 9):.3f} bar at {source.uniform(15, 90):.2f} °C. No leaks were
+        found, and the unit was released for operation until the next inspection."""
+
+
+@pytest.mark.parametrize(
+    ("template", "count"),
+    [(lab_report, 300), (invoice, 300), (score, 300), (sensor_line, 300), (inspection, 1000)],
+)
+def test_records_that_differ_in_their_numbers_all_stay(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    template: Callable[[random.Random], str],
+    count: int,
+) -> None:
+    source = random.Random(0)
+    texts = list({template(source): None for _ in range(2 * count)})[:count]
+    assert len(texts) == count
+    manifest = build(tmp_path, {"path": write(tmp_path, "a.jsonl", texts)})
+    assert sum(manifest["documents"].values()) == count
+    assert manifest["duplicates"] == {"exact": 0, "near": 0}
+    assert capsys.readouterr().err == ""
+
+
+REPRINTS: dict[str, Callable[[str], str]] = {
+    "a typo": lambda text: text.replace("analyzed", "anaylzed"),
+    "another header": lambda text: text.replace("LABORATORY REPORT", "COPY FOR THE WARD"),
+    "white space": lambda text: "\r\n  ".join(text.split("\n")) + "\n\n",
+    "forms of numbers": lambda text: re.sub(r",(?=\d{3})", "", text),
+    "numbers in words": lambda text: text.replace("70 to 100", "seventy to one hundred"),
+}
+
+
+@pytest.mark.parametrize("change", REPRINTS)
+def test_reprints_with_the_same_numbers_go(tmp_path: Path, change: str) -> None:
+    source = random.Random(1)
+    texts = [lab_report(source) for _ in range(100)]
+    reprints = [REPRINTS[change](text) for text in texts]
+    assert all(reprint != text for reprint, text in zip(reprints, texts, strict=True))
+    manifest = build(tmp_path, {"path": write(tmp_path, "a.jsonl", texts + reprints)})
+    assert sum(manifest["documents"].values()) == 100
+    assert sum(manifest["duplicates"].values()) == 100
+
+
+def test_much_that_is_left_out_is_told_with_the_setting_and_shown_in_the_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = random.Random(2)
+    texts = [lab_report(source) for _ in range(300)]
+    texts += [*essays(100, 3), texts[0].replace("\n", " "), "short", ""]
+    path = write(tmp_path, "a.jsonl", texts)
+    manifest = build(tmp_path, {"path": path}, near_duplicates="text")
+    near = manifest["duplicates"]["near"]
+    assert near > 150
+    warning = capsys.readouterr().err
+    assert warning.count("\n") == 1
+    for part in (f"{near} of 403", "near duplicates", "corpus.near_duplicates: text_and_numbers"):
+        assert part in warning
+    assert set(manifest["examples"]) == {"exact", "near", "too_short", "empty"}
+    assert manifest["examples"]["too_short"] == {"source": path, "text": "short"}
+    for reason in ("exact", "near"):
+        pair = manifest["examples"][reason]
+        assert pair["kept"]["source"] == pair["removed"]["source"] == path
+        beginnings = [pair[which]["text"] for which in ("kept", "removed")]
+        assert all(any(text.startswith(start) for text in texts) for start in beginnings)
+    kept = build(tmp_path, {"path": path}, near_duplicates="none")
+    assert kept["duplicates"] == {"exact": 1, "near": 0}
+    assert capsys.readouterr().err == ""
+
+
+def test_one_long_text_is_cut_at_paragraphs_before_the_split(tmp_path: Path) -> None:
+    source = random.Random(6)
+    paragraphs = [essays(1, number, source.randrange(20, 90))[0] + "." for number in range(800)]
+    text = "\r\n\r\n".join(paragraphs)[:200_000].rstrip()
+    path = tmp_path / "data" / "sources" / "book.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text.encode())
+    settings = parse_settings({"corpus": {"sources": [{"path": "data/sources/book.txt"}]}})
+    build_corpus(settings, tmp_path)
+    found = [(d, split) for split in SPLITS for d in documents(tmp_path, split)]
+    found.sort(key=lambda entry: entry[0]["start"])
+    before = 0
+    for document, _ in found:
+        start, cut = document["start"], document["text"]
+        assert document["source"] == "data/sources/book.txt"
+        assert not text[before:start].strip()
+        end = start + len(cut.replace("\n\n", "\r\n\r\n"))
+        assert text[start:end].replace("\r\n", "\n") == cut
+        assert 1000 <= len(cut) <= 2000 or end == len(text)
+        assert text[end : end + 2] in ("\r\n", "")
+        before = end
+    assert before == len(text)
+    splits = [split for _, split in found]
+    assert all(1 <= splits.count(split) <= 0.03 * len(found) + 2 for split in SPLITS[1:])
+
+
+def test_positions_count_over_the_blocks_of_a_long_file(tmp_path: Path) -> None:
+    text = "\n\n".join(essays(300, 8))
+    path = tmp_path / "data" / "sources" / "book.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    source = {"path": "data/sources/book.txt"}
+    build(tmp_path, source, document_characters=500, maximum_characters=1500)
+    found = [document for split in SPLITS for document in documents(tmp_path, split)]
+    assert len(found) > 100
+    for document in found:
+        start = document["start"]
+        assert text[start : start + len(document["text"])] == document["text"]
+
+
+def test_the_projects_own_readme_is_no_document(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", essays(100, 9))
+    readme = tmp_path / "data" / "sources" / "README.md"
+    readme.write_text("Put your own text here, it says.", encoding="utf-8")
+    (tmp_path / "data" / "sources" / "more").mkdir()
+    (readme.parent / "more" / "README.md").write_text("This one is text.", encoding="utf-8")
+    for pattern in ("data/sources", "data/sources/*", "data/sources/**/*.*"):
+        manifest = build(tmp_path, {"path": pattern}, minimum_characters=0)
+        assert manifest["sources"][0]["documents_read"] == (100 if pattern[-2:] == "/*" else 101)
+    manifest = build(
+        tmp_path, {"path": path}, {"path": "data/sources/README.md"}, minimum_characters=0
+    )
+    assert manifest["sources"][1]["documents_read"] == 1
+
+
+def test_a_corpus_is_called_by_its_name_or_by_its_sources(tmp_path: Path) -> None:
+    path = write(tmp_path, "reports.jsonl", essays(100, 9))
+    sources: list[dict[str, Any]] = [{"path": path, "domain": "law"}, {"documents": 50}]
+    assert build(tmp_path, sources[0])["name"] == "reports"
+    assert build(tmp_path, sources[1])["name"] == "built-in"
+    assert build(tmp_path, *sources)["name"] == "reports + built-in"
+    assert build(tmp_path, *sources, name="mine")["name"] == "mine"
+    many = [{"path": f"data/{letter}/*.txt"} for letter in "abcd"]
+    assert parse_settings({"corpus": {"sources": many}}).corpus.display_name == "a + b + 2 more"
 
 
 def test_pieces_of_a_long_document_stay_in_its_split(tmp_path: Path) -> None:
@@ -173,7 +352,8 @@ def test_pieces_of_a_long_document_stay_in_its_split(tmp_path: Path) -> None:
     assert all(len(splits) == 1 for splits in where.values())
 
 
-def test_labels_of_a_cut_document_fit_its_pieces(tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["maximum_characters", "document_characters"])
+def test_labels_of_a_cut_document_fit_its_pieces(tmp_path: Path, setting: str) -> None:
     build(tmp_path / "whole", {"documents": 60})
     numbers = {
         document["text"][start:end]
@@ -184,7 +364,7 @@ def test_labels_of_a_cut_document_fit_its_pieces(tmp_path: Path) -> None:
         )
         for start, end, _ in label["numbers"]
     }
-    build(tmp_path, {"documents": 60}, maximum_characters=80)
+    build(tmp_path, {"documents": 60}, **{setting: 80})
     found = 0
     for document, label in zip(
         documents(tmp_path, "train"), documents(tmp_path, "train", "labels"), strict=True
@@ -253,7 +433,8 @@ def test_a_source_may_be_limited_to_its_first_documents(tmp_path: Path) -> None:
             ["one single document of text"],
             ["corpus.sources", "1 documents", "too few", "would be empty"],
         ),
-        (["x"] * 50, ["corpus.sources", "50 more left out", "too few"]),
+        (["x"] * 50, ["corpus.sources", "50 too short", "too few", "corpus.minimum_characters"]),
+        (["one single document of text"] * 50, ["corpus.sources", "49 exact duplicates", "copies"]),
     ],
 )
 def test_too_little_text_is_named(tmp_path: Path, texts: list[str], parts: list[str]) -> None:

@@ -27,7 +27,6 @@ from ssl_lib.corpus.sources import (
     CorpusError,
     Digest,
     SourceFile,
-    domain_of,
     find_files,
     outside_sources,
 )
@@ -75,7 +74,7 @@ def read(source: Source, root: Path, maximum_characters: int = 10_000) -> list[s
     return [
         text
         for file in find_files(source, "corpus.sources.0", root)
-        for text in read_documents(
+        for _, text in read_documents(
             file,
             fields,
             "corpus.sources.0",
@@ -287,8 +286,7 @@ def test_domains_come_from_the_setting_or_the_path() -> None:
         "https://host/a/facts.csv?x=1": "facts",
         "*.txt": "text",
     }
-    assert {path: domain_of(Source(path=path)) for path in expected} == expected
-    assert domain_of(Source(path="a.txt", domain="law")) == "law"
+    assert {path: Source(path=path).name for path in expected} == expected
 
 
 def test_sources_that_dvc_does_not_watch_are_known(tmp_path: Path) -> None:

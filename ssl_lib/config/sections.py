@@ -6,7 +6,10 @@ in `params.yaml`, which a test compares; whoever needs to know more reads on her
 
 from __future__ import annotations
 
+from glob import has_magic
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -31,6 +34,7 @@ Searched = Literal[
     "mode_specific_layers",
     "mode_embedding",
 ]
+NearDuplicates = Literal["text_and_numbers", "text", "none"]
 DownstreamTask = Literal[
     "token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"
 ]
@@ -71,19 +75,47 @@ class Source(Section):
         0, description="of the generator: how many; of files: at most this many, 0 for all"
     )
 
+    @property
+    def name(self) -> str:
+        """The name of its file, without endings, or of its innermost plain folder."""
+        path = urlsplit(self.path).path if "://" in self.path else self.path
+        for part in reversed(PurePosixPath(path).parts):
+            if part not in ("/", ".", "..") and not has_magic(part):
+                return part.split(".")[0] or "text"
+        return "text"
+
 
 class CorpusSettings(Section):
     """Stage corpus: text in, documents out."""
 
-    name: str = Field("built-in", description="how reports call this corpus")
+    name: str = Field(
+        "", description="how reports call this corpus; empty: by the names of its sources"
+    )
     sources: Annotated[list[Source], Field(min_length=1)] = Field(
         [Source(documents=144000)],
         description="where documents come from; data/sources/README.md has more",
     )
     minimum_characters: NonNegative = Field(20, description="shorter documents are rejected")
-    maximum_characters: Positive = Field(200_000, description="longer documents are cut")
+    document_characters: Positive = Field(
+        2000,
+        description="longer documents are cut at paragraphs into several, each with its own split. "
+        "A piece is rarely shorter than half of it. For sequences longer than a piece, raise it to "
+        "about four characters for each of model.context_length.",
+    )
+    maximum_characters: Positive = Field(
+        200_000,
+        description="what is longer still is cut too, and its pieces share their split. "
+        "No more of a text file is in memory at once.",
+    )
+    near_duplicates: NearDuplicates = Field(
+        "text_and_numbers",
+        description="which documents are removed: alike in text_and_numbers, in text alone, none. "
+        "text_and_numbers: the same numbers in the same order, however they are written, and the "
+        "text around them alike. text: all characters count alike, digits too, so that reports of "
+        "one form that differ in a few values are duplicates. Exact copies always go.",
+    )
     near_duplicate_threshold: Fraction = Field(
-        0.85, description="estimated Jaccard similarity from which two documents count as one"
+        0.85, description="Jaccard similarity of the text from which two documents count as one"
     )
     maximum_domain_share: Fraction = Field(
         1.0,
@@ -93,6 +125,15 @@ class CorpusSettings(Section):
         0.03, description="of the documents: for tuning and for choosing the best checkpoint"
     )
     test_share: SplitShare = Field(0.03, description="of the documents: for the evaluation alone")
+
+    @property
+    def display_name(self) -> str:
+        """`name`, or else those of the sources: "reports", "notes + built-in", "a + b + 3 more"."""
+        if self.name:
+            return self.name
+        names = list(dict.fromkeys(source.name for source in self.sources))
+        rest = [f"{len(names) - 2} more"] if len(names) > 3 else names[2:]
+        return " + ".join(names[:2] + rest)
 
 
 class TokenSettings(Section):

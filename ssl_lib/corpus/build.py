@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_lib.config import CorpusSettings, Settings
-from ssl_lib.corpus.candidates import CandidateStore, domain_quotas
+from ssl_lib.corpus.candidates import CandidateStore, beginning, domain_quotas
 from ssl_lib.corpus.cleaning import SPLITS, Prepared, RawDocument, prepare
 from ssl_lib.corpus.readers import SourceReader, SourceReport, generator_version
 from ssl_lib.corpus.sources import BUILT_IN, CorpusError, outside_sources
@@ -30,6 +30,8 @@ from ssl_lib.progress import progress_bar
 # With less work than this, a process pool saves no more than its start costs.
 PARALLEL_SECONDS = 4.0
 _UNDER_WAY = 6  # batches handed to an executor and not yet taken back
+# With a larger share of the documents left out for one reason, a sentence says so.
+WARNED_SHARE = 0.1
 
 
 @dataclass
@@ -39,6 +41,15 @@ class Counts:
     documents: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     bytes: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # of text
     left_out: Counter[tuple[int, str]] = field(default_factory=Counter)
+    # Of each reason: {"source", "text"}, or such a pair, "kept" and "removed".
+    examples: dict[str, Any] = field(default_factory=dict)
+
+    def reasons(self) -> Counter[str]:
+        """Documents that were left out, by reason."""
+        found: Counter[str] = Counter()
+        for (_, reason), number in self.left_out.items():
+            found[reason] += number
+        return found
 
 
 def by_split(
@@ -94,10 +105,13 @@ def _build_into(scratch: Path, settings: Settings, root: Path, executor: Executo
             for prepared in _prepared(reader.batches(), corpus, executor):
                 store.add(prepared)
                 counts.left_out.update(prepared.left_out)
+                counts.examples = prepared.examples | counts.examples
                 bar.advance(len(prepared.lines))
-        store.mark_duplicates(corpus.near_duplicate_threshold)
+        counts.examples |= store.mark_duplicates(corpus)
         _write_splits(store, scratch, corpus, counts)
     shutil.rmtree(work)
+    if warning := _warning(counts, corpus):
+        print(f"warning: {warning}", file=sys.stderr)
     manifest = _manifest(scratch, settings, reader.reports, counts)
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     (scratch / "manifest.json").write_text(text, encoding="utf-8")
@@ -141,6 +155,8 @@ def _write_splits(
             entry, source = candidate.entry, int(candidate.entry["source"])
             if candidate.reason:
                 counts.left_out[source, candidate.reason] += 1
+                if candidate.reason not in counts.examples:
+                    counts.examples[candidate.reason] = beginning(json.loads(candidate.line))
                 continue
             documents, labels = files[entry["split"]]
             documents.write(candidate.line)
@@ -151,13 +167,63 @@ def _write_splits(
     sizes = by_split(counts.documents)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:
-        left_out = sum(counts.left_out.values())
-        shares = "" if empty == ["train"] else f" or raise corpus.{empty[0]}_share"
+        reasons = counts.reasons().most_common()
+        more = ", ".join(f"{n} {_REASONS[reason]}" for reason, n in reasons)
+        found = f"{sum(sizes.values())} documents ({more or 'none'} left out) are too few to split"
+        if reasons and reasons[0][1] > sum(sizes.values()):
+            advice = _advice(reasons[0][0], settings)
+        elif empty == ["train"]:
+            advice = "lower corpus.document_characters"
+        else:
+            advice = f"lower corpus.document_characters, or raise corpus.{empty[0]}_share"
         raise CorpusError(
-            f"corpus.sources: {sum(sizes.values())} documents ({left_out} more left out as "
-            f"duplicates, too short or by share) are too few to split: {' and '.join(empty)} would "
-            f"be empty; add documents{shares}"
+            f"corpus.sources: {found}: {' and '.join(empty)} would be empty; add documents, or "
+            f"{advice}"
         )
+
+
+_REASONS = {
+    "exact": "exact duplicates",
+    "near": "near duplicates",
+    "empty": "empty",
+    "too_short": "too short",
+    "weight": "by the weights of the sources",
+    "domain_share": "by corpus.maximum_domain_share",
+}
+
+
+def _advice(reason: str, settings: CorpusSettings) -> str:
+    """What to do about documents that are left out for a reason."""
+    if reason == "near" and settings.near_duplicates == "text":
+        return "set corpus.near_duplicates: text_and_numbers to keep what differs in a number"
+    return {
+        "near": "set corpus.near_duplicates: none to keep them",
+        "exact": "take the copies out of corpus.sources",
+        "empty": "correct corpus.sources, or the field that holds their text",
+        "too_short": "lower corpus.minimum_characters to keep them",
+        "weight": "bring the weights of corpus.sources closer together to keep more of them",
+        "domain_share": "raise corpus.maximum_domain_share to keep more of them",
+    }[reason]
+
+
+def _warning(counts: Counts, settings: CorpusSettings) -> str:
+    """The reason for which most documents were left out, if these are more than WARNED_SHARE.
+
+    What weights and shares of domains leave out was asked for.
+    """
+    reasons = counts.reasons()
+    total = reasons.total() + counts.documents.total()
+    asked = {"weight", "domain_share"}
+    reason, number = max(
+        ((reason, number) for reason, number in reasons.items() if reason not in asked),
+        key=lambda found: found[1],
+        default=("", 0),
+    )
+    if number <= WARNED_SHARE * total:
+        return ""
+    share = f"{number} of {total} documents ({number / total:.0%})"
+    example = f"data/raw/manifest.json shows an example; {_advice(reason, settings)}"
+    return f"corpus: {share} are left out as {_REASONS[reason]}; {example}"
 
 
 def _manifest(
@@ -166,10 +232,7 @@ def _manifest(
     """What `manifest.json` says: nothing in it depends on the machine or the hour."""
     corpus = settings.corpus
     built_in = any(source.path == BUILT_IN for source in corpus.sources)
-    # (source, reason) → reason
-    reasons: Counter[str] = Counter()
-    for (_, reason), number in counts.left_out.items():
-        reasons[reason] += number
+    reasons = counts.reasons()
     sources: list[dict[str, Any]] = []
     for place, (source, report) in enumerate(zip(corpus.sources, reports, strict=True)):
         found = {"path": source.path, "weight": source.weight, **asdict(report)}
@@ -180,7 +243,7 @@ def _manifest(
     domains = sorted({domain for _, domain, _ in counts.documents})
     files = sorted(folder.rglob("*.jsonl"))
     return {
-        "name": corpus.name,
+        "name": corpus.display_name,
         "seed": settings.seed,
         "generator": generator_version() if built_in else None,
         "documents": by_split(counts.documents),
@@ -189,6 +252,7 @@ def _manifest(
         "duplicates": {reason: reasons[reason] for reason in ("exact", "near")},
         "rejected": {reason: reasons[reason] for reason in ("empty", "too_short")},
         "left_out": {reason: reasons[reason] for reason in ("weight", "domain_share")},
+        "examples": dict(sorted(counts.examples.items())),
         "sources": sources,
         "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
         "settings": corpus.model_dump(),

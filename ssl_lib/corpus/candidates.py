@@ -17,8 +17,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_lib.corpus.cleaning import INFO, Prepared, normalized
-from ssl_lib.corpus.duplicates import EXACT, KEPT, NEAR, KeyFiles, mark_exact, mark_near, rank
+from ssl_lib.config import CorpusSettings
+from ssl_lib.corpus.cleaning import EXAMPLE_CHARACTERS, INFO, Prepared, comparable
+from ssl_lib.corpus.duplicates import (
+    EXACT,
+    KEPT,
+    NEAR,
+    PERMUTATIONS,
+    KeyFiles,
+    Signatures,
+    mark_exact,
+    mark_near,
+    rank,
+)
 from ssl_lib.corpus.sources import CorpusError
 
 # Of each document: where its line begins and how long it is, and what `cleaning.INFO` says of it.
@@ -45,6 +56,7 @@ class CandidateStore:
         self._documents = self._open.enter_context((folder / "documents.jsonl").open("w+b"))
         self._labels = self._open.enter_context((folder / "labels.jsonl").open("w+b"))
         self._index = self._open.enter_context((folder / "index").open("w+b"))
+        self._signatures = self._open.enter_context((folder / "signatures").open("w+b"))
         self._marks = folder / "marks"
         self._exact, self._near = KeyFiles(folder / "exact"), KeyFiles(folder / "near")
         self._open.callback(self._exact.close)
@@ -78,29 +90,50 @@ class CandidateStore:
         self._documents.writelines(prepared.lines)
         self._labels.writelines(prepared.labels)
         self._index.write(index.tobytes())
+        self._signatures.write(prepared.signatures.tobytes())
         self._offset = int(ends[-1])
         self.documents += count
 
-    def mark_duplicates(self, threshold: float) -> None:
-        """Mark exact duplicates but the first by rank, then near ones; see `corpus.duplicates`."""
-        self._documents.flush()
-        self._index.flush()
+    def mark_duplicates(self, settings: CorpusSettings) -> dict[str, Any]:
+        """Mark exact duplicates but the first by rank, then near ones; see `corpus.duplicates`.
+
+        Returns an example of each: the beginnings of the document that stays and of its duplicate.
+        """
+        for written in (self._documents, self._index, self._signatures):
+            written.flush()
         # written, not only mapped: a write to a mapped hole on a full disk kills the process
         with self._marks.open("wb") as file:
             for start in range(0, self.documents, _BLOCK):
                 file.write(bytes(min(_BLOCK, self.documents - start)))
-        if self.documents:
-            marks = np.memmap(self._marks, np.uint8, "r+")
-            mark_exact(self._exact, marks)
-            mark_near(self._near, marks, threshold, self.normalized_text)
-            marks.flush()
+        if not self.documents:
+            return {}
 
-    def normalized_text(self, place: int) -> str:
-        """What the document at this place is compared by."""
+        def text_of(place: int) -> str:
+            return comparable([self._record(place)["text"]], settings.near_duplicates)[0].text
+
+        marks = np.memmap(self._marks, np.uint8, "r+")
+        pairs = {"exact": mark_exact(self._exact, marks)}
+        if settings.near_duplicates != "none":
+            threshold = settings.near_duplicate_threshold
+            pairs["near"] = mark_near(self._near, marks, threshold, self._signature, text_of)
+        marks.flush()
+        examples = {}
+        for reason, pair in pairs.items():
+            if pair:
+                kept, removed = (beginning(self._record(place)) for place in pair)
+                examples[reason] = {"kept": kept, "removed": removed}
+        return examples
+
+    def _record(self, place: int) -> dict[str, Any]:
         raw = os.pread(self._index.fileno(), INDEX.itemsize, place * INDEX.itemsize)
         entry = np.frombuffer(raw, INDEX)[0]
         line = os.pread(self._documents.fileno(), int(entry["length"]), int(entry["offset"]))
-        return normalized(json.loads(line)["text"])
+        record: dict[str, Any] = json.loads(line)
+        return record
+
+    def _signature(self, place: int) -> Signatures:
+        raw = os.pread(self._signatures.fileno(), PERMUTATIONS, place * PERMUTATIONS)
+        return np.frombuffer(raw, np.uint8)
 
     def kept_sizes(self) -> dict[str, int]:
         """Bytes of text by domain, without duplicates."""
@@ -140,6 +173,11 @@ class CandidateStore:
         with open(self._index.name, "rb") as index, self._marks.open("rb") as marks:
             while block := index.read(_BLOCK * INDEX.itemsize):
                 yield np.frombuffer(block, INDEX), np.frombuffer(marks.read(_BLOCK), np.uint8)
+
+
+def beginning(record: dict[str, Any]) -> dict[str, str]:
+    """A document as the manifest shows it for an example: its source and its first characters."""
+    return {"source": record["source"], "text": record["text"][:EXAMPLE_CHARACTERS]}
 
 
 def domain_quotas(sizes: dict[str, int], maximum_share: float) -> dict[str, float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import unicodedata
 from collections import Counter, deque
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_lib.config import CorpusSettings, Settings
-from ssl_lib.corpus.duplicates import band_keys, chunks
+from ssl_lib.corpus.duplicates import band_keys, chunks, short_signatures, signatures
 from ssl_lib.corpus.sources import BUILT_IN
+from ssl_lib.numbers import FORMS, find_number_arrays
 
 # By precedence: where duplicates meet, the first of these keeps its document.
 SPLITS = ("test", "validation", "train")
@@ -35,6 +37,16 @@ _UNCLEAN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 _SENTENCE = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"'”’)\]]))\s+|\n\s*|(?<=[。！？])")
 _WORD = re.compile(r"\s+")
+_BORDER = "\n\0\0\0\n"  # between texts: no number reaches over it, and no clean text holds it
+_DIGITS = re.compile(r"\d+")
+_CURRENCY_CODE = re.compile(r"[A-Z]{3}(?![A-Za-z])")
+_LETTERS = re.compile(r"[^\W\d_]+")
+# Where a number stood in a text that is compared without its numbers.
+_NUMBER = "\N{NUMERO SIGN}"
+# Successive multiples of it, modulo 1, lie as evenly as can be, however many there are
+# (Roberts 2018, "The unreasonable effectiveness of quasirandom sequences").
+_GOLDEN_RATIO = 0.6180339887498949
+EXAMPLE_CHARACTERS = 200  # of a document that is left out, as the manifest shows it
 
 
 class Labels(NamedTuple):
@@ -53,7 +65,10 @@ class Labels(NamedTuple):
 
 
 class RawDocument(NamedTuple):
-    """A document as it was read; `source` is its place in `corpus.sources`."""
+    """A document as it was read; `source` is its place in `corpus.sources`.
+
+    Of a text file that is read in several blocks, it is the one that begins at character `start`.
+    """
 
     text: str
     name: str  # of its file
@@ -61,31 +76,41 @@ class RawDocument(NamedTuple):
     source: int
     split: str | None = None  # a built-in document comes with its split and labels
     labels: Labels | None = None
+    start: int = 0
 
-    def cut(self, settings: CorpusSettings) -> Iterator[Piece | str]:
+    def cut(self, settings: CorpusSettings) -> Iterator[Piece | LeftOut]:
         """Clean pieces of the document; instead of each that is left out, the reason."""
-        text = clean(self.text)
         if self.labels:
-            assert text == self.text, f"labeled text must be clean: {self.text!r}"
-        if not text:
-            yield "empty"
+            assert clean(self.text) == self.text, f"labeled text must be clean: {self.text!r}"
+        spans = []  # (section, start, end)
+        for section, (start, end) in enumerate(pieces(self.text, settings.document_characters)):
+            for a, b in pieces(self.text[start:end], settings.maximum_characters):
+                spans.append((section, start + a, start + b))
+        if not spans:
+            yield LeftOut("empty", "")
             return
-        key = normalized(text)
         weights = [source.weight for source in settings.sources]
         # the source with the largest weight is kept whole
         keep = weights[self.source] / max(weights)
-        if keep < 1.0 and stable_share(key, "weight") >= keep:
-            yield "weight"
-            return
-        split = self.split or split_of(key, settings.validation_share, settings.test_share)
-        for start, end in pieces(text, settings.maximum_characters):
-            if end - start < settings.minimum_characters:
-                yield "too_short"
-            else:
-                labels = self.labels
-                if labels and end - start < len(text):
-                    labels = labels.between(start, end)
-                yield Piece(text[start:end], SPLITS.index(split), self, labels)
+        _, start, end = spans[0]
+        share = stable_share(normalized(clean(self.text[start:end])), "split")
+        for section, start, end in spans:
+            text = clean(self.text[start:end])
+            reason = ""
+            if len(text) < settings.minimum_characters or not text:
+                reason = "too_short" if text else "empty"
+            elif keep < 1.0 and stable_share(normalized(text), "weight") >= keep:
+                reason = "weight"
+            if reason:
+                yield LeftOut(reason, text[:EXAMPLE_CHARACTERS])
+                continue
+            # the sections of a document are spread over the splits as evenly as can be
+            place = (share + section * _GOLDEN_RATIO) % 1.0
+            split = self.split or split_at(place, settings.validation_share, settings.test_share)
+            cut = len(spans) > 1
+            labels = self.labels.between(start, end) if self.labels and cut else self.labels
+            position = self.start + start if cut or self.start else None
+            yield Piece(text, SPLITS.index(split), self, labels, position)
 
 
 @dataclass(frozen=True)
@@ -131,6 +156,14 @@ class Piece(NamedTuple):
     split: int  # in SPLITS
     document: RawDocument
     labels: Labels | None
+    start: int | None  # of a piece: the character of its file or record at which it begins
+
+
+class LeftOut(NamedTuple):
+    """Why a document is not taken, and how it begins."""
+
+    reason: str
+    text: str
 
 
 @dataclass
@@ -142,8 +175,11 @@ class Prepared:
     domains: list[str] = field(default_factory=list)
     info: np.ndarray = field(default_factory=lambda: np.empty(0, INFO))  # `domain` in `domains`
     exact_keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty((0, 1), np.uint64))
-    near_keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty((0, 1), np.uint64))
+    near_keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty((0, 0), np.uint64))
+    signatures: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     left_out: Counter[tuple[int, str]] = field(default_factory=Counter)  # by source and reason
+    # Of each reason, the first document: {"source", "text"}.
+    examples: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepared:
@@ -152,8 +188,10 @@ def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepa
     found: list[Piece] = []
     for document in documents:
         for piece in document.cut(settings):
-            if isinstance(piece, str):
-                result.left_out[document.source, piece] += 1
+            if isinstance(piece, LeftOut):
+                result.left_out[document.source, piece.reason] += 1
+                example = {"source": document.name, "text": piece.text}
+                result.examples.setdefault(piece.reason, example)
             else:
                 found.append(piece)
     if not found:
@@ -161,20 +199,37 @@ def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepa
     result.domains = sorted({piece.document.domain for piece in found})
     places = {domain: place for place, domain in enumerate(result.domains)}
     result.info = np.empty(len(found), INFO)
-    for place, (text, split, document, labels) in enumerate(found):
+    for place, (text, split, document, labels, start) in enumerate(found):
         domain = document.domain
-        result.lines.append(_line({"text": text, "source": document.name, "domain": domain}))
+        record: dict[str, object] = {"text": text, "source": document.name, "domain": domain}
+        if start is not None:
+            record["start"] = start
+        result.lines.append(_line(record))
         labeled: dict[str, object] = {}
         if labels:
             labeled = {"numbers": labels.numbers, "determined": labels.deterministic}
         result.labels.append(_line(labeled))
         size = len(text.encode())
         result.info[place] = (document.source, places[domain], split, size)
-    texts = [normalized(piece.text) for piece in found]
-    result.exact_keys = np.array([[stable_hash(text, "exact")] for text in texts], np.uint64)
-    keys = [band_keys(chunk, settings.near_duplicate_threshold) for chunk in chunks(texts)]
-    result.near_keys = np.concatenate(keys)
+    exact = [[stable_hash(normalized(piece.text), "exact")] for piece in found]
+    result.exact_keys = np.array(exact, np.uint64)
+    _hash_near(result, [piece.text for piece in found], settings)
     return result
+
+
+def _hash_near(result: Prepared, texts: list[str], settings: CorpusSettings) -> None:
+    """Fill in the keys and signatures that near duplicates are looked for with."""
+    if settings.near_duplicates == "none":
+        result.near_keys = np.empty((len(texts), 0), np.uint64)
+        result.signatures = np.empty((len(texts), 0), np.uint8)
+        return
+    compared = comparable(texts, settings.near_duplicates)
+    digests = [stable_hash("\n".join(numbers), "numbers") for _, numbers in compared]
+    words = (text for text, _ in compared)
+    found = np.concatenate([signatures(chunk) for chunk in chunks(words)])
+    threshold = settings.near_duplicate_threshold
+    result.near_keys = band_keys(found, np.array(digests, np.uint64), threshold)
+    result.signatures = short_signatures(found)
 
 
 def _line(record: dict[str, object]) -> bytes:
@@ -200,6 +255,62 @@ def normalized(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+class Comparable(NamedTuple):
+    """What near duplicates are judged by: text that has to be alike, numbers that are the same."""
+
+    text: str
+    numbers: list[str]
+
+
+def comparable(texts: list[str], near_duplicates: str) -> list[Comparable]:
+    """What documents are compared by, as the setting `near_duplicates` says.
+
+    By "text" it is `normalized` and no numbers. By "text_and_numbers" numbers are taken out of the
+    text and listed, in order and apart from how they are written, with percent and currency: "Cut
+    1,000 by $5." → "cut № by №.", ["1000.0", "5.0 $"]. The order counts: 3 to 1 is not 1 to 3.
+    Identifiers, and digits that are no number, are listed as written.
+    """
+    if near_duplicates == "text":
+        return [Comparable(normalized(text), []) for text in texts]
+    # 5M is five million, 5m are meters: numbers are found before case is folded
+    plain = [" ".join(text.split()) for text in texts]
+    result = []
+    for chunk in chunks(plain):
+        # one long text is read much faster than many short ones
+        joined = _BORDER.join(chunk)
+        columns = (column.tolist() for column in find_number_arrays(joined))
+        numbers = deque(zip(*columns, strict=True))
+        place = 0
+        for text in chunk:
+            between, found, before = [], [], place
+            while numbers and numbers[0][0] < place + len(text):
+                start, end, value, form = numbers.popleft()
+                between.append(joined[before:start])
+                found.append(_canonical(joined[start:end], value, FORMS[form]))
+                before = end
+            place += len(text)
+            words = _NUMBER.join([*between, joined[before:place]]).casefold()
+            result.append(Comparable(words, found + _DIGITS.findall(words)))
+            place += len(_BORDER)
+    return result
+
+
+def _canonical(written: str, value: float, form: str) -> str:
+    """A number apart from its form: 1,000 and 1e3 → "1000.0", 12 percent → "12.0 %"."""
+    if math.isnan(value):
+        return written.casefold()
+    number = repr(value + 0.0)  # -0.0 is 0.0
+    if form == "percent":
+        return number + " %"
+    if form != "currency":
+        return number
+    # "$3.4 million" → $, "USD 5" → USD, "three dollars" → dollars
+    signs = [sign for sign in written if unicodedata.category(sign) == "Sc"]
+    code = _CURRENCY_CODE.search(written)
+    letters = [code.group()] if code else _LETTERS.findall(written)[-1:]
+    return f"{number} {(signs or letters or [''])[0].casefold()}"
+
+
 def stable_hash(text: str, purpose: str) -> int:
     """64-bit hash of a text, the same on every machine.
 
@@ -215,10 +326,9 @@ def stable_share(text: str, purpose: str) -> float:
     return (stable_hash(text, purpose) >> 11) / 2**53
 
 
-def split_of(normalized_text: str, validation_share: float, test_share: float) -> str:
-    """Split of a document by a hash of its text alone, whatever else comes into the corpus."""
+def split_at(share: float, validation_share: float, test_share: float) -> str:
+    """Split of a document by its `stable_share` alone, whatever else comes into the corpus."""
     # test comes first: a larger share of validation moves nothing out of it
-    share = stable_share(normalized_text, "split")
     if share < test_share:
         return "test"
     return "validation" if share < test_share + validation_share else "train"

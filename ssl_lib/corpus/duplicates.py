@@ -1,17 +1,18 @@
 """Exact and near duplicates by MinHash and banding.
 
 Broder 1997, "On the resemblance and containment of documents". Documents are compared as sets of
-character 16-grams of their normalized text. Sixteen characters reach over a number and its
-neighbors, so that in 350 characters one changed number leaves a near duplicate and two changed
-numbers make another document; that is what text full of numbers needs. Band keys only propose
-pairs: every pair is then judged by its exact Jaccard similarity.
+character 16-grams, of their text without its numbers by default (`cleaning.comparable`). Band keys
+propose pairs, and hold a digest of the numbers: documents that differ in one never meet. Every pair
+that is proposed is then judged by its exact Jaccard similarity.
 
-Memory does not grow with the corpus: keys lie in files by their top bits, and are read one slice of
-the hash space at a time.
+Time is linear in the documents: all are hashed once, and one is compared with a bounded number of
+those that share a key with it. Memory does not grow with the corpus: keys lie in files by their top
+bits, and are read one slice of the hash space at a time.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,9 +26,14 @@ GRAM = 16  # characters of a shingle; a power of two, see shingle_hashes
 PERMUTATIONS = 128
 PARTITIONS = 64  # files of keys; few enough to be open at once anywhere
 SLICE_ENTRIES = 1 << 16  # entries that are sorted at once: 1 MiB
-LEADERS = 4096  # documents of a group, the first by rank, that its others are compared with
+LEADERS = 32  # documents of a group, the first by rank, that its others are compared with
+JUDGED = 4  # of these, the ones that look most alike and are judged by their exact similarity
+# What is like none of the leaders is grouped again, so often, by so many more hashes of its text:
+# a pair of similarity 0.9 stays together in two of three groups.
+ROUNDS, ROUND_ROWS = 4, 4
 # An estimate so far below the threshold, four standard deviations, settles the matter.
 MARGIN = 0.125
+CACHED_HASHES = 1 << 22  # 32 MiB of shingle sets of documents that are compared again and again
 ENTRY = np.dtype([("key", "<u8"), ("rank", "<u8")])
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _RANK_BITS = 56
@@ -35,6 +41,8 @@ _RANK_BITS = 56
 KEPT, EXACT, NEAR = 0, 1, 2  # what the marks of `mark_exact` and `mark_near` say
 
 Hashes = NDArray[np.uint64]
+Signatures = NDArray[np.uint8]
+Pair = tuple[int, int]  # indices of a document that stays and of its duplicate
 
 
 def rank(precedence: NDArray[np.integer], index: NDArray[np.integer]) -> Hashes:
@@ -107,7 +115,7 @@ def band_rows(threshold: float) -> int:
 
 
 def signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """MinHash signatures of normalized texts, [N, PERMUTATIONS].
+    """MinHash signatures of texts, [N, PERMUTATIONS].
 
     The share of columns in which two agree estimates their similarity.
     """
@@ -117,16 +125,27 @@ def signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
     return np.array(matrix.to_rows(), np.uint32)
 
 
-def band_keys(texts: Sequence[str], threshold: float) -> Hashes:
-    """Band keys of normalized texts, [N, bands]: who share a key may be near duplicates."""
+def band_keys(found: NDArray[np.uint32], numbers: Hashes, threshold: float) -> Hashes:
+    """Band keys, [N, bands], of signatures and digests of numbers, [N].
+
+    Who share a key may be near duplicates, and have the same numbers.
+    """
     rows = band_rows(threshold)
     bands = PERMUTATIONS // rows
-    digests = signatures(texts)[:, : bands * rows].reshape(len(texts), bands, rows)
+    digests = found[:, : bands * rows].reshape(len(found), bands, rows)
     # a key begins with its band's number: equal rows of different bands propose nothing
-    keys = np.broadcast_to(np.arange(bands, dtype=np.uint64), (len(texts), bands))
+    keys: Hashes = numbers[:, None] + np.arange(bands, dtype=np.uint64)
     for row in range(rows):
         keys = _mix(keys * np.uint64(_MULTIPLIER) + digests[:, :, row])
     return keys
+
+
+def short_signatures(found: NDArray[np.uint32]) -> Signatures:
+    """The low byte of each entry, which is kept of a signature.
+
+    Entries that differ agree in it once in 256 times (Li and König 2010, "b-Bit minwise hashing").
+    """
+    return found.astype(np.uint8)
 
 
 class KeyFiles:
@@ -176,46 +195,117 @@ class KeyFiles:
         self._open.close()
 
 
-def mark_exact(keys: KeyFiles, marks: NDArray[np.uint8]) -> None:
-    """Mark, in `marks` (one a document), all but the first of the documents that share a key."""
+def mark_exact(keys: KeyFiles, marks: NDArray[np.uint8]) -> Pair | None:
+    """Mark, in `marks` (one a document), all but the first of the documents that share a key.
+
+    Returns the pair that was found first.
+    """
+    example = None
     for ranks in keys.groups():
-        marks[_indices(ranks[1:])] = EXACT
+        indices = _indices(ranks)
+        marks[indices[1:]] = EXACT
+        if example is None:
+            example = (int(indices[0]), int(indices[1]))
+    return example
+
+
+class ShingleSets:
+    """Shingle sets of documents by their index; those used last are at hand."""
+
+    def __init__(self, text_of: Callable[[int], str]) -> None:
+        self._text_of = text_of
+        self._sets: OrderedDict[int, Hashes] = OrderedDict()
+        self._hashes = 0
+
+    def of(self, index: int) -> Hashes:
+        """The sorted distinct hashes of a document's comparable text."""
+        if index not in self._sets:
+            self._sets[index] = shingle_set(self._text_of(index))
+            self._hashes += len(self._sets[index])
+        self._sets.move_to_end(index)
+        # two always stay: those that are being compared
+        while self._hashes > CACHED_HASHES and len(self._sets) > 2:
+            self._hashes -= len(self._sets.popitem(last=False)[1])
+        return self._sets[index]
 
 
 def mark_near(
-    keys: KeyFiles, marks: NDArray[np.uint8], threshold: float, text_of: Callable[[int], str]
-) -> None:
+    keys: KeyFiles,
+    marks: NDArray[np.uint8],
+    threshold: float,
+    signature_of: Callable[[int], Signatures],
+    text_of: Callable[[int], str],
+) -> Pair | None:
     """Mark documents like enough to one of lower rank: their Jaccard similarity is the threshold's.
 
-    `text_of` gives the normalized text of a document by its index. Of two documents that share a
-    key and are both kept, each has been compared with the other: whoever is marked in one group
-    need not be looked at in the next ones.
+    `signature_of` and `text_of` give the short signature and the comparable text of a document by
+    its index. Of a group of documents that share a key, LEADERS are compared with all others; what
+    is like none of them is grouped anew, ROUNDS times. Only in groups of many more documents that
+    are alike, but not alike enough, is a pair missed now and then. Returns the pair found first.
     """
-    for ranks in keys.groups():
-        unmarked = [index for index in _indices(ranks).tolist() if marks[index] == KEPT]
-        if len(unmarked) > 1:
-            _mark_group(unmarked, marks, threshold, text_of)
+    shingles = ShingleSets(text_of)
+    example = None
+    for number, ranks in enumerate(keys.groups()):
+        # whoever was marked in one group need not be looked at in the next ones
+        members = [index for index in _indices(ranks).tolist() if marks[index] == KEPT]
+        waiting = [members] if len(members) > 1 else []
+        for round_ in range(ROUNDS):
+            unlike = []
+            for group in waiting:
+                others, pairs = _compare(group, threshold, signature_of, shingles)
+                marks[[later for _, later in pairs]] = NEAR
+                example = example or next(iter(pairs), None)
+                unlike.append(others)
+            waiting = []
+            if any(unlike):
+                # other columns for every group: a pair that is parted in one meets in another
+                generator = np.random.default_rng([number, round_])
+                columns = generator.choice(PERMUTATIONS, ROUND_ROWS, replace=False)
+                waiting = _regrouped(unlike, columns, signature_of)
+    return example
 
 
-def _mark_group(
-    indices: list[int], marks: NDArray[np.uint8], threshold: float, text_of: Callable[[int], str]
-) -> None:
+def _regrouped(
+    groups: list[list[int]], columns: NDArray[np.int64], signature_of: Callable[[int], Signatures]
+) -> list[list[int]]:
+    """Groups of those, two or more, whose signatures agree in some columns."""
+    together: list[list[int]] = []
+    for group in groups:
+        by_rows: dict[bytes, list[int]] = defaultdict(list)
+        for index in group:
+            by_rows[signature_of(index)[columns].tobytes()].append(index)
+        together += [members for members in by_rows.values() if len(members) > 1]
+    return together
+
+
+def _compare(
+    indices: list[int],
+    threshold: float,
+    signature_of: Callable[[int], Signatures],
+    shingles: ShingleSets,
+) -> tuple[list[int], list[Pair]]:
+    """Of a group by rank: who is like none of its leaders, and pairs of a leader and its like."""
     leaders: list[int] = []
-    leader_signatures = np.empty((min(len(indices), LEADERS), PERMUTATIONS), np.uint32)
+    leader_signatures = np.empty((min(len(indices), LEADERS), PERMUTATIONS), np.uint8)
     enough = (threshold - MARGIN) * PERMUTATIONS
-    places = iter(indices)
-    for texts in chunks(map(text_of, indices)):
-        # the places go on in the next chunk, so they may be more than the texts
-        for text, signature, index in zip(texts, signatures(texts), places, strict=False):
-            agreeing = np.count_nonzero(leader_signatures[: len(leaders)] == signature, axis=1)
-            close = [leaders[place] for place in np.flatnonzero(agreeing >= enough)]
-            shingles = shingle_set(text) if close else np.empty(0, np.uint64)
-            others = (shingle_set(text_of(leader)) for leader in close)
-            if any(jaccard(other, shingles, threshold) >= threshold for other in others):
-                marks[index] = NEAR
-            elif len(leaders) < LEADERS:
+    unlike, pairs = [], []
+    for index in indices:
+        signature = signature_of(index)
+        agreeing = np.count_nonzero(leader_signatures[: len(leaders)] == signature, axis=1)
+        for place in np.argsort(-agreeing, kind="stable")[:JUDGED]:
+            leader = leaders[place]
+            if agreeing[place] < enough:
+                continue
+            if jaccard(shingles.of(leader), shingles.of(index), threshold) >= threshold:
+                pairs.append((leader, index))
+                break
+        else:
+            if len(leaders) < LEADERS:
                 leader_signatures[len(leaders)] = signature
                 leaders.append(index)
+            else:
+                unlike.append(index)
+    return unlike, pairs
 
 
 def _indices(ranks: Hashes) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ BUILT_IN = "built-in"
 FORMATS = {".txt": "text", ".md": "text", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 1 << 20  # bytes that are read at once
+OWN_README = Path("data", "sources", "README.md")  # of the project: tells what to put there
 _DECOMPRESSORS: dict[str, Callable[[Any], io.BufferedIOBase]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -78,7 +79,10 @@ class Digest:
 
 
 def find_files(source: Source, key: str, root: Path) -> list[SourceFile]:
-    """All files of a source, by name; raises CorpusError, with its dotted key, if there is none."""
+    """All files of a source, by name; raises CorpusError, with its dotted key, if there is none.
+
+    The project's own data/sources/README.md is one only for a source that names it.
+    """
     if "://" in source.path:
         found = _remote_files(source.path, key)
     else:
@@ -106,9 +110,11 @@ def _local_files(pattern: str, key: str, root: Path) -> list[SourceFile]:
         matches = glob.glob(pattern, root_dir=root, recursive=True)
         names = [name for name in matches if (root / name).is_file()]
     files = []
+    own = (root / OWN_README).resolve()
     for name in names:
-        if kind := _format_of(name):
-            local = root / name
+        local = root / name
+        kind = _format_of(name)
+        if kind and (name == pattern or local.resolve() != own):
             files.append(SourceFile(Path(name).as_posix(), *kind, partial(io.FileIO, local), local))
     return files
 
@@ -145,17 +151,6 @@ def _format_of(name: str) -> tuple[str, str] | None:
     if suffix in COMPRESSIONS:
         compression, suffix = suffix, os.path.splitext(stem)[1]
     return (FORMATS[suffix], compression) if suffix in FORMATS else None
-
-
-def domain_of(source: Source) -> str:
-    """The source's domain: as set, or the name of its file or innermost plain folder."""
-    if source.domain:
-        return source.domain
-    path = urlsplit(source.path).path if "://" in source.path else source.path
-    for part in reversed(PurePosixPath(path).parts):
-        if part not in ("/", ".", "..") and not glob.has_magic(part):
-            return part.split(".")[0] or "text"
-    return "text"
 
 
 def outside_sources(source: Source, root: Path) -> bool:

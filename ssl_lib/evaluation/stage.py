@@ -146,7 +146,7 @@ def _whole(result: TaskResult) -> Details:
 def _run_metadata(settings: Settings, root: Path, seconds: dict[str, float]) -> Details:
     """The corpus that was evaluated on, and how long everything took."""
     meta = TokenStore.open(root / "data" / "tokenized" / "test").meta
-    corpus: Details = {"name": settings.corpus.name, "split": "test"}
+    corpus: Details = {"name": settings.corpus.display_name, "split": "test"}
     corpus |= {"documents": meta["documents"], "tokens": meta["tokens"]}
     measured = {name: round(value, 3) for name, value in seconds.items()}
     training = _seconds_of_training(root)

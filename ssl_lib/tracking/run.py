@@ -178,7 +178,8 @@ class Run:
             for output in outputs:
                 if output.get("path") == "data/tokenized" and output.get("md5"):
                     digest = output["md5"]
-        corpus = {"kind": "corpus", "name": self._settings.corpus.name, "digest": digest}
+        name = self._settings.corpus.display_name
+        corpus = {"kind": "corpus", "name": name, "digest": digest}
         tag = {"kind": "tag", "key": "corpus.digest", "value": digest}
         self._deliver([corpus, tag])
 
