@@ -25,6 +25,16 @@ from ssl_lib.corpus import build_corpus
 WORDS = """pressure valve report the of inspection temperature and measured line pump was under
     normal after before with repair pipe flow sensor at level tank reading value operator noted
     shift plant unit found replaced cleaned tested within limits during start stop""".split()
+# With these, records are alike in four of five of their 16-grams: just below the threshold, which
+# is the most work if texts alone are compared.
+NOTES = " ".join(
+    """The inspection followed the procedure for valves of this type, with the instruments that are
+    listed in the plan of the year, and all of them were within their calibration. The operator was
+    informed of the result, and has confirmed that no change was made to the unit since the last
+    visit. Seals, bolts and joints were looked at from all sides, and no wear beyond what is usual
+    was seen. The surroundings were clean and dry. Photographs are kept with the plan, and may be
+    asked for by whoever plans the next repair.""".split()
+)
 SECTION_WORDS = 280  # about 1,800 characters, below corpus.document_characters
 
 
@@ -37,7 +47,7 @@ def records(count: int) -> Iterator[str]:
             f"Inspection record {number}. The pressure valve was inspected under normal load. "
             f"Measured pressure {pressure:.2f} bar at {temperature:.1f} °C, flow "
             f"{generator.randrange(10, 999)} l/h. No leaks were found and the unit was released "
-            "for operation until the next inspection."
+            f"for operation until the next inspection. {NOTES}"
         )
 
 

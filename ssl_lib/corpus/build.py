@@ -34,6 +34,30 @@ _UNDER_WAY = 6  # batches handed to an executor and not yet taken back
 WARNED_SHARE = 0.1
 
 
+_REASONS = {
+    "exact": "exact duplicates",
+    "near": "near duplicates",
+    "empty": "empty",
+    "too_short": "too short",
+    "weight": "by the weights of the sources",
+    "domain_share": "by corpus.maximum_domain_share",
+}
+
+
+def _advice(reason: str, settings: CorpusSettings) -> str:
+    """What to do about documents that are left out for a reason."""
+    if reason == "near" and settings.near_duplicates == "text":
+        return "set corpus.near_duplicates: text_and_numbers to keep what differs in a number"
+    return {
+        "near": "set corpus.near_duplicates: none to keep them",
+        "exact": "take the copies out of corpus.sources",
+        "empty": "correct corpus.sources, or the field that holds their text",
+        "too_short": "lower corpus.minimum_characters to keep them",
+        "weight": "bring the weights of corpus.sources closer together to keep more of them",
+        "domain_share": "raise corpus.maximum_domain_share to keep more of them",
+    }[reason]
+
+
 @dataclass
 class Counts:
     """What was kept, by (split, domain, source), and what was left out, by (source, reason)."""
@@ -50,6 +74,25 @@ class Counts:
         for (_, reason), number in self.left_out.items():
             found[reason] += number
         return found
+
+    def warning(self, settings: CorpusSettings) -> str:
+        """The reason for which most documents were left out, if these are more than WARNED_SHARE.
+
+        What weights and shares of domains leave out was asked for.
+        """
+        reasons = self.reasons()
+        total = reasons.total() + self.documents.total()
+        asked = {"weight", "domain_share"}
+        reason, number = max(
+            ((reason, number) for reason, number in reasons.items() if reason not in asked),
+            key=lambda found: found[1],
+            default=("", 0),
+        )
+        if number <= WARNED_SHARE * total:
+            return ""
+        share = f"{number} of {total} documents ({number / total:.0%})"
+        example = f"data/raw/manifest.json shows an example; {_advice(reason, settings)}"
+        return f"corpus: {share} are left out as {_REASONS[reason]}; {example}"
 
 
 def by_split(
@@ -110,7 +153,7 @@ def _build_into(scratch: Path, settings: Settings, root: Path, executor: Executo
         counts.examples |= store.mark_duplicates(corpus)
         _write_splits(store, scratch, corpus, counts)
     shutil.rmtree(work)
-    if warning := _warning(counts, corpus):
+    if warning := counts.warning(corpus):
         print(f"warning: {warning}", file=sys.stderr)
     manifest = _manifest(scratch, settings, reader.reports, counts)
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
@@ -180,50 +223,6 @@ def _write_splits(
             f"corpus.sources: {found}: {' and '.join(empty)} would be empty; add documents, or "
             f"{advice}"
         )
-
-
-_REASONS = {
-    "exact": "exact duplicates",
-    "near": "near duplicates",
-    "empty": "empty",
-    "too_short": "too short",
-    "weight": "by the weights of the sources",
-    "domain_share": "by corpus.maximum_domain_share",
-}
-
-
-def _advice(reason: str, settings: CorpusSettings) -> str:
-    """What to do about documents that are left out for a reason."""
-    if reason == "near" and settings.near_duplicates == "text":
-        return "set corpus.near_duplicates: text_and_numbers to keep what differs in a number"
-    return {
-        "near": "set corpus.near_duplicates: none to keep them",
-        "exact": "take the copies out of corpus.sources",
-        "empty": "correct corpus.sources, or the field that holds their text",
-        "too_short": "lower corpus.minimum_characters to keep them",
-        "weight": "bring the weights of corpus.sources closer together to keep more of them",
-        "domain_share": "raise corpus.maximum_domain_share to keep more of them",
-    }[reason]
-
-
-def _warning(counts: Counts, settings: CorpusSettings) -> str:
-    """The reason for which most documents were left out, if these are more than WARNED_SHARE.
-
-    What weights and shares of domains leave out was asked for.
-    """
-    reasons = counts.reasons()
-    total = reasons.total() + counts.documents.total()
-    asked = {"weight", "domain_share"}
-    reason, number = max(
-        ((reason, number) for reason, number in reasons.items() if reason not in asked),
-        key=lambda found: found[1],
-        default=("", 0),
-    )
-    if number <= WARNED_SHARE * total:
-        return ""
-    share = f"{number} of {total} documents ({number / total:.0%})"
-    example = f"data/raw/manifest.json shows an example; {_advice(reason, settings)}"
-    return f"corpus: {share} are left out as {_REASONS[reason]}; {example}"
 
 
 def _manifest(

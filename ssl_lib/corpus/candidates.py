@@ -109,29 +109,31 @@ class CandidateStore:
             return {}
 
         def text_of(place: int) -> str:
-            return comparable([self._record(place)["text"]], settings.near_duplicates)[0].text
+            return comparable([self.record(place)["text"]], settings.near_duplicates)[0].text
 
         marks = np.memmap(self._marks, np.uint8, "r+")
         pairs = {"exact": mark_exact(self._exact, marks)}
         if settings.near_duplicates != "none":
             threshold = settings.near_duplicate_threshold
-            pairs["near"] = mark_near(self._near, marks, threshold, self._signature, text_of)
+            pairs["near"] = mark_near(self._near, marks, threshold, self.signature, text_of)
         marks.flush()
         examples = {}
         for reason, pair in pairs.items():
             if pair:
-                kept, removed = (beginning(self._record(place)) for place in pair)
+                kept, removed = (beginning(self.record(place)) for place in pair)
                 examples[reason] = {"kept": kept, "removed": removed}
         return examples
 
-    def _record(self, place: int) -> dict[str, Any]:
+    def record(self, place: int) -> dict[str, Any]:
+        """The document at this place as its line in the corpus says it."""
         raw = os.pread(self._index.fileno(), INDEX.itemsize, place * INDEX.itemsize)
         entry = np.frombuffer(raw, INDEX)[0]
         line = os.pread(self._documents.fileno(), int(entry["length"]), int(entry["offset"]))
         record: dict[str, Any] = json.loads(line)
         return record
 
-    def _signature(self, place: int) -> Signatures:
+    def signature(self, place: int) -> Signatures:
+        """Short signature of the document at this place."""
         raw = os.pread(self._signatures.fileno(), PERMUTATIONS, place * PERMUTATIONS)
         return np.frombuffer(raw, np.uint8)
 

@@ -286,7 +286,7 @@ def comparable(texts: list[str], near_duplicates: str) -> list[Comparable]:
             while numbers and numbers[0][0] < place + len(text):
                 start, end, value, form = numbers.popleft()
                 between.append(joined[before:start])
-                found.append(_canonical(joined[start:end], value, FORMS[form]))
+                found.append(canonical_number(joined[start:end], value, FORMS[form]))
                 before = end
             place += len(text)
             words = _NUMBER.join([*between, joined[before:place]]).casefold()
@@ -295,7 +295,7 @@ def comparable(texts: list[str], near_duplicates: str) -> list[Comparable]:
     return result
 
 
-def _canonical(written: str, value: float, form: str) -> str:
+def canonical_number(written: str, value: float, form: str) -> str:
     """A number apart from its form: 1,000 and 1e3 → "1000.0", 12 percent → "12.0 %"."""
     if math.isnan(value):
         return written.casefold()

@@ -134,7 +134,7 @@ def band_keys(found: NDArray[np.uint32], numbers: Hashes, threshold: float) -> H
     bands = PERMUTATIONS // rows
     digests = found[:, : bands * rows].reshape(len(found), bands, rows)
     # a key begins with its band's number: equal rows of different bands propose nothing
-    keys: Hashes = numbers[:, None] + np.arange(bands, dtype=np.uint64)
+    keys = numbers[:, None] + np.arange(bands).astype(np.uint64)
     for row in range(rows):
         keys = _mix(keys * np.uint64(_MULTIPLIER) + digests[:, :, row])
     return keys
@@ -240,8 +240,8 @@ def mark_near(
 
     `signature_of` and `text_of` give the short signature and the comparable text of a document by
     its index. Of a group of documents that share a key, LEADERS are compared with all others; what
-    is like none of them is grouped anew, ROUNDS times. Only in groups of many more documents that
-    are alike, but not alike enough, is a pair missed now and then. Returns the pair found first.
+    is like none of them is grouped anew, ROUNDS times. In groups of many more documents, all about
+    as alike as the threshold, some pairs are missed, and stay. Returns the pair found first.
     """
     shingles = ShingleSets(text_of)
     example = None
