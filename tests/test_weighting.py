@@ -20,8 +20,7 @@ from ssl_lib.config import OBJECTIVES, Settings, SettingsError, TrainingSettings
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.tokens.alignment import Tokenized
 from ssl_lib.training.fit import Corpora, FitResult, fit
-from ssl_lib.training.trainer import SelfSupervisedTrainer
-from ssl_lib.training.trainer import MOST_LOG_VARIANCE, Weighting
+from ssl_lib.training.trainer import MOST_LOG_VARIANCE, SelfSupervisedTrainer, Weighting
 
 STEPS = 11
 share = st.floats(0.0, 1.0)
