@@ -6,10 +6,8 @@ import copy
 import importlib
 import math
 import re
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -197,24 +195,3 @@ def test_the_guides_import_name_gives_the_same_objects() -> None:
         exec("from self_supervised_token_learning import nothing_of_the_kind", {})
     code = "import sys, self_supervised_token_learning\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.slow
-def test_a_wheel_holds_the_guides_import_name_at_its_top_level(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    for folder in ("ssl_lib", "flows"):
-        shutil.copytree(
-            ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    for file in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / file, source)
-    code = f"import setuptools.build_meta as backend; backend.build_wheel({str(tmp_path)!r})"
-    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {"self_supervised_token_learning.py", "ssl_lib/__init__.py", "flows/__init__.py"} <= set(
-        names
-    )
-    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"self_supervised_token_learning.py", "ssl_lib", "flows"}
-    assert not [name for name in names if "egg-info" in name]
