@@ -31,10 +31,10 @@ LAYERS = (  # a module imports its own package and those of the lines below
     "corpus tokens",
     "synthetic",
     "numbers tracking",
-    "config files progress",
+    "config files processes progress",
     "errors",
 )
-KNOWS_ONLY = {  # beside settings, files, progress and errors
+KNOWS_ONLY = {  # beside settings, files, processes, progress and errors
     "corpus": {"synthetic", "numbers"},
     "synthetic": {"numbers"},
     "numbers": set(),
@@ -70,7 +70,7 @@ def test_imports_go_downward(package: str) -> None:
 
 @pytest.mark.parametrize("package", KNOWS_ONLY)
 def test_what_stands_aside_knows_little(package: str) -> None:
-    common = {"config", "files", "progress", "errors"}
+    common = {"config", "files", "processes", "progress", "errors"}
     assert PACKAGES[package] <= KNOWS_ONLY[package] | common
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from filelock import FileLock
 
 from ssl_lib.config import Settings
 from ssl_lib.errors import UserError, require_extra
+from ssl_lib.processes import run_until_stopped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -213,9 +213,9 @@ def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
 
 
 def run_mlflow(*words: str, cwd: Path | None = None, **environment: str) -> int:
-    """Exit status of `mlflow WORDS`, with these variables in its environment."""
+    """Exit status of `mlflow WORDS`, with these variables; ended by Ctrl-C and SIGTERM."""
     command = [sys.executable, "-m", "mlflow", *words]
-    return subprocess.run(command, env=os.environ | environment, cwd=cwd, check=False).returncode
+    return run_until_stopped(command, cwd, environment)
 
 
 def failures() -> tuple[type[Exception], ...]:
