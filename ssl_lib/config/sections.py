@@ -46,6 +46,9 @@ EXTERNAL_SETTINGS = {
     "next_token_prediction": {"field"},
 }
 
+# "package.module:function", or nothing.
+DOTTED_FUNCTION = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?$"
+
 
 class Section(BaseModel):
     """Base of every block: immutable, no unknown keys, no silent conversion between types."""
@@ -106,6 +109,12 @@ class CorpusSettings(Section):
         200_000,
         description="what is longer still is cut too, and its pieces share their split. "
         "No more of a text file is in memory at once.",
+    )
+    redact: Annotated[str, Field(pattern=DOTTED_FUNCTION)] = Field(
+        "",
+        description="your function, as module:function, that every text goes through; empty: none. "
+        "It takes a text and returns what the corpus may hold of it, before documents are cut and "
+        "duplicates searched; docs/data.md has an example. The built-in text does not go through.",
     )
     near_duplicates: NearDuplicates = Field(
         "text_and_numbers",

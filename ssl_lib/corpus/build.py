@@ -23,6 +23,7 @@ from ssl_lib.config import CorpusSettings, Settings
 from ssl_lib.corpus.candidates import CandidateStore, beginning, domain_quotas
 from ssl_lib.corpus.cleaning import SPLITS, Prepared, RawDocument, prepare
 from ssl_lib.corpus.readers import SourceReader, SourceReport, generator_version
+from ssl_lib.corpus.redaction import described
 from ssl_lib.corpus.sources import BUILT_IN, CorpusError, outside_sources
 from ssl_lib.files import output_lock, replace_folder, sha256_of
 from ssl_lib.progress import progress_bar
@@ -252,6 +253,7 @@ def _manifest(
         "rejected": {reason: reasons[reason] for reason in ("empty", "too_short")},
         "left_out": {reason: reasons[reason] for reason in ("weight", "domain_share")},
         "examples": dict(sorted(counts.examples.items())),
+        "redact": described(corpus.redact),
         "sources": sources,
         "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
         "settings": corpus.model_dump(),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ssl_lib.config import CorpusSettings, Settings
 from ssl_lib.corpus.duplicates import band_keys, chunks, short_signatures, signatures
+from ssl_lib.corpus.redaction import redacted
 from ssl_lib.corpus.sources import BUILT_IN
 from ssl_lib.numbers import FORMS, find_number_arrays
 
@@ -183,10 +184,14 @@ class Prepared:
 
 
 def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepared:
-    """Clean, cut, sample by weight, split and hash a batch: a list or a BuiltInRange."""
+    """Redact, clean, cut, sample by weight, split and hash a batch: a list or a BuiltInRange."""
     result = Prepared()
     found: list[Piece] = []
     for document in documents:
+        # labels are places in a text, and built-in text holds nothing to hide
+        if not document.labels:
+            text = redacted(document.text, settings.redact, document.name)
+            document = document._replace(text=text)
         for piece in document.cut(settings):
             if isinstance(piece, LeftOut):
                 result.left_out[document.source, piece.reason] += 1
