@@ -95,7 +95,8 @@ class Settings(Section):
 
     def trained(self) -> list[str]:
         """Objectives whose weight is not 0 throughout: a scheduled one may begin late."""
-        weights, final = self.objectives.weights(), self.objectives.final_weights()
+        weights = self.objectives.weights()
+        final = self.objectives.final_weights()
         scheduled = self.training.weighting == "schedule"
         return [name for name in OBJECTIVES if weights[name] > 0 or (scheduled and final[name] > 0)]
 

@@ -87,7 +87,8 @@ def paired_ratios(
     difference = percentile_interval(after_R - before_R)
     if _is_constant(first_G) and _is_constant(last_G):
         # resampling two constants says nothing
-        first, last = (before, *before_ci95), (after, *ci95)
+        first = (before, *before_ci95)
+        last = (after, *ci95)
         difference = independent_difference(first, last)
     return Paired(before, after, before_ci95, ci95, difference)
 

@@ -53,7 +53,8 @@ class NumberEmbedding(nn.Module):
         assert self.vocabulary is not None
         ids_G = columns.digits_V.nonzero()[:, 0]
         digits_G = columns.digits_V[ids_G]
-        values_G, none_G = columns.values_V[ids_G], torch.zeros_like(digits_G)
+        values_G = columns.values_V[ids_G]
+        none_G = torch.zeros_like(digits_G)
         features_GF = self.features(values_G, digits_G, none_G)
         return ids_G, self.vocabulary(features_GF.to(self.vocabulary.weight.dtype))
 

@@ -41,7 +41,8 @@ class DenoisingAutoencoder(base.Objective):
 
     def make_heads(self) -> None:
         """The bottleneck, the decoder, and what tells the latter of missing tokens."""
-        width, latent = self.trunk.width, self.settings.bottleneck
+        width = self.trunk.width
+        latent = self.settings.bottleneck
         self.by_document = self.settings.mode == "document"
         self.to_latent = nn.Linear(width, latent)
         self.decoder = nn.Sequential(
@@ -55,7 +56,8 @@ class DenoisingAutoencoder(base.Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The corrupted view."""
-        vocabulary, settings = self.trunk.vocabulary, self.view_settings
+        vocabulary = self.trunk.vocabulary
+        settings = self.view_settings
         return {
             CORRUPTED: lambda batch, *chance: corrupted_view(batch, vocabulary, settings, *chance)
         }
@@ -75,7 +77,8 @@ class DenoisingAutoencoder(base.Objective):
         The distance is that of the decoded state from the token's normalized embedding, as a
         mean over D.
         """
-        chosen, hidden_RTD = selected[self.name], hidden[CORRUPTED]
+        chosen = selected[self.name]
+        hidden_RTD = hidden[CORRUPTED]
         if self.by_document:
             latent_KZ = self._latent_of_documents(hidden_RTD, chosen["span"])
             rebuilt_SD = self._at_places(latent_KZ[chosen["documents"]], chosen["places"])

@@ -29,7 +29,8 @@ class MaskedLanguageModel(base.Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The masked view."""
-        vocabulary, settings = self.trunk.vocabulary, self.view_settings
+        vocabulary = self.trunk.vocabulary
+        settings = self.view_settings
         return {MASKED: lambda batch, *chance: masked_view(batch, vocabulary, settings, *chance)}
 
     def select(self, batch: Batch, views: Views, generator: Generator) -> dict[str, Selection]:

@@ -75,7 +75,8 @@ def read_model(folder: Path) -> tuple[Settings, tiktoken.Encoding, dict[str, Obj
                 f"{folder} holds no model ({name} is missing); "
                 "run `ssl-lib train` or name another folder"
             )
-    config, weights = folder / "config.json", folder / "model.safetensors"
+    config = folder / "config.json"
+    weights = folder / "model.safetensors"
     try:
         settings = _settings_of(json.loads(config.read_text(encoding="utf-8")))
     except ValueError as error:

@@ -77,8 +77,10 @@ class NumericalPatternLearner(Objective):
 
         A number is predicted from the position before its first token, if its value is usable.
         """
-        masked_S, causal_S = views[MASKED].target_positions_S, views[CAUSAL].target_positions_S
-        ids_N, types_N = batch.token_ids_BT.flatten(), batch.types_BT.flatten()
+        masked_S = views[MASKED].target_positions_S
+        causal_S = views[CAUSAL].target_positions_S
+        ids_N = batch.token_ids_BT.flatten()
+        types_N = batch.types_BT.flatten()
         values_N = batch.values_BT.flatten()
         begins_N = number_starts_BT(batch).flatten() & values_N.isfinite()
         # "costs $3.4 million": the value 3.4e6 is asked for at " costs", before the token " $"
@@ -205,7 +207,8 @@ class RegressionHead(ValueHead):
         """Sum over S of the Huber loss of the magnitude and the cross-entropy of the sign."""
         magnitude_S, negative_S = self.forward(hidden_SD)
         target_S = scaled(chosen["targets"])
-        size_S, is_negative_S = target_S.abs(), (target_S < 0).float()
+        size_S = target_S.abs()
+        is_negative_S = (target_S < 0).float()
         if self.training and len(target_S):
             error = (magnitude_S.detach() - size_S).square().mean().sqrt()
             self.spread.lerp_(error.clamp_min(SMALLEST_SPREAD), 0.02)
@@ -215,7 +218,8 @@ class RegressionHead(ValueHead):
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), a Gaussian on either side of zero, [S, Q]."""
         magnitude_S, negative_S = self.forward(hidden_SD)
-        mean_S1, negative_S1 = magnitude_S[:, None], negative_S.sigmoid()[:, None]
+        mean_S1 = magnitude_S[:, None]
+        negative_S1 = negative_S.sigmoid()[:, None]
         points_Q = scale_Q.float()
         below_SQ = _normal_cdf(points_Q, mean_S1, self.spread)
         above_SQ = 1 - _normal_cdf(-points_Q, mean_S1, self.spread)

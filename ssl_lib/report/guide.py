@@ -134,7 +134,8 @@ def sentence(results: Mapping[str, Result]) -> str:
     groups: dict[str, list[str]] = {"raised": [], "did not clearly change": [], "lowered": []}
     for task, result in results.items():
         metric = result.metric
-        before, after = score(result.before, metric), score(result.after, metric)
+        before = score(result.before, metric)
+        after = score(result.after, metric)
         before_ends = interval_text(result.before_ci95, metric)
         after_ends = interval_text(result.after_ci95, metric)
         change = f"from {before} [{before_ends}] to {after} [{after_ends}]"
@@ -189,7 +190,8 @@ def _verdicts(inputs: Inputs, results: Mapping[str, Result]) -> Html:
 
 def _tile(task: str, result: Result) -> Html:
     """The result after training in large type, with what is needed to judge it."""
-    metric, verdict = result.metric, verdict_of_task(task, result)
+    metric = result.metric
+    verdict = verdict_of_task(task, result)
     ends = interval_text(result.after_ci95, metric)
     before = score(result.before, metric)
     before_ends = interval_text(result.before_ci95, metric)
@@ -246,7 +248,8 @@ def guide_losses(inputs: Inputs) -> Html:
         )
     rows = []
     for objective, loss in losses.items():
-        before, after = loss.get("before"), loss.get("after")
+        before = loss.get("before")
+        after = loss.get("after")
         # A share of a loss that is not above zero, as a density's need not be, says nothing.
         positive = known(before) and known(after) and min(before, after) > 0
         reduction = percent(loss.get("reduction")) if positive else NONE

@@ -209,7 +209,8 @@ def number_lines(inputs: Inputs) -> list[tuple[Tree, str]]:
     both = [(trained, "Trained"), (untrained, "Randomly initialised twin")]
     drawable = []
     for line, model in both:
-        points, values = line.get("points") or (), line.get("values") or ()
+        points = line.get("points") or ()
+        values = line.get("values") or ()
         if points and len(points) == len(values):
             drawable.append((line, model))
     return drawable

@@ -42,7 +42,8 @@ def loss_curves(inputs: Inputs) -> Html:
     for objective, splits in points.items():
         weight = weights.get(objective)
         drawings.append(loss_curve(objective, splits, weight))
-    step, best = inputs.train.get("best_step"), inputs.train.get("best_score")
+    step = inputs.train.get("best_step")
+    best = inputs.train.get("best_score")
     kept = None
     if known(step) and known(best):
         kept = note(
@@ -153,7 +154,8 @@ def transfer_matrix(
     caption: str, found: Mapping[str, Any], kind: str, lower_is_darker: bool
 ) -> Html:
     """Subsets of the objectives down, losses or tasks across; each column has its own scale."""
-    subsets, values = found["subsets"], found.get(kind)
+    subsets = found["subsets"]
+    values = found.get(kind)
     # {"mlm+ntp": {"mlm": 2.5, "ntp": 2.45, …}, …}; a subset may lack some of the columns.
     keys = [key for subset in subsets for key in at(values, subset) or {}]
     columns = list(dict.fromkeys(keys))
@@ -165,7 +167,8 @@ def transfer_matrix(
     for column in columns:
         column_values = [at(values, subset, column) for subset in subsets]
         finite = [value for value in column_values if known(value)] or [0.0]
-        low, high = min(finite), max(finite)
+        low = min(finite)
+        high = max(finite)
         scales[column] = (high, low) if lower_is_darker else (low, high)
 
     rows = []

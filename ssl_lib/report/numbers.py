@@ -72,10 +72,12 @@ def number_line(inputs: Inputs) -> Html:
 
 def number_line_figure(line: Mapping[str, Any], model: str) -> Html:
     """The numbers of one model as points that are joined in their order."""
-    values, points = line["values"], line["points"]
+    values = line["values"]
+    points = line["points"]
     # Darker by order of magnitude: 0.001 → 0, 1,000 → 0.5, 1 billion → 1.
     sizes = [math.log10(abs(value)) if value else 0.0 for value in values]
-    low, high = min(sizes), max(sizes)
+    low = min(sizes)
+    high = max(sizes)
     weights = [(size - low) / (high - low or 1.0) for size in sizes]
     # A label at every third power of ten.
     labels = []
@@ -84,7 +86,8 @@ def number_line_figure(line: Mapping[str, Any], model: str) -> Html:
         labels.append(found[0] if found else "")
 
     about = f" · {count(len(values))} numbers"
-    correlation, explained = line.get("rank_correlation"), line.get("explained")
+    correlation = line.get("rank_correlation")
+    explained = line.get("explained")
     if known(correlation):
         about += " · rank correlation of the first component with the value "
         about += number(correlation, 2)

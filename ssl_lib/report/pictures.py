@@ -28,7 +28,8 @@ def write_pictures(inputs: Inputs, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for file, draw in PICTURES.items():
-        picture, path = draw(inputs), folder / f"{file}.png"
+        picture = draw(inputs)
+        path = folder / f"{file}.png"
         if picture is None:
             path.unlink(missing_ok=True)
         else:
@@ -114,7 +115,8 @@ def downstream(inputs: Inputs) -> Figure | None:
     plain_axes(axes, "Downstream tasks, 95% intervals; dashes: the guide's results")
     # Before and after lie a quarter of a row apart.
     for place, task in enumerate(measured):
-        result, bar = results[task], mark_of_task(task, 1)
+        result = results[task]
+        bar = mark_of_task(task, 1)
         _mark(axes, place + 0.13, result.before, result.before_ci95, BEFORE, "before")
         _mark(axes, place - 0.13, result.after, result.after_ci95, AFTER, "after")
         if bar is not None:
@@ -196,7 +198,8 @@ def calibration(inputs: Inputs) -> Figure | None:
 def confusion(inputs: Inputs) -> Figure | None:
     """Confusion matrix of the roles of numbers."""
     detail = inputs.detail("token_classification")
-    classes, matrix = detail.get("classes"), detail.get("confusion")
+    classes = detail.get("classes")
+    matrix = detail.get("confusion")
     if not classes or not matrix:
         return None
     picture = blank(5.4, 4.8)

@@ -35,7 +35,8 @@ def contamination(inputs: Inputs) -> Html:
         return absent("metrics/evaluation.json holds no check of contamination.")
     rows = []
     for key, counts in found.items():
-        texts, shared = counts.get("texts"), counts.get("contaminated")
+        texts = counts.get("texts")
+        shared = counts.get("contaminated")
         share = percent(shared / texts, 2) if texts and known(shared) else NONE
         # Texts of fewer than 13 tokens; 13-grams of all texts, and those that training has too.
         others = ("too_short", "ngrams", "shared", "stated_in_training")

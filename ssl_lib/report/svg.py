@@ -223,7 +223,8 @@ def _axes(
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
     """Lowest and highest value with a margin; from zero where the lowest lies near it."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
-    low, high = min(finite), max(finite)
+    low = min(finite)
+    high = max(finite)
     # [1.6, 9.1] → (0, 9.4), and [7.0, 9.1] → (6.9, 9.2)
     margin = 0.04 * (high - low) or 0.5
     start = 0.0 if 0 <= low <= 0.35 * high else low - margin
@@ -232,7 +233,9 @@ def _bounds(values: Sequence[float]) -> tuple[float, float]:
 
 def _frame(x_axis: Axis, y_axis: Axis, x_label: str, shown: Callable[[float], str]) -> Html:
     """Lines at round values of y, words along both axes."""
-    left, right, bottom = x_axis.start, x_axis.end, y_axis.start
+    left = x_axis.start
+    right = x_axis.end
+    bottom = y_axis.start
     parts = []
     for value in ticks(y_axis.low, y_axis.high):
         place = y_axis(value)

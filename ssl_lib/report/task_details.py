@@ -160,8 +160,10 @@ def next_tokens(inputs: Inputs) -> Html:
     add("Bits per byte, task documents", detail.get("documents"), bits, "bits_per_byte")
 
     held_out = inputs.evaluation.get("held_out_text") or {}
-    n, place = held_out.get("documents"), "held-out documents of the corpus"
-    right, on_numbers = held_out.get("accuracy"), held_out.get("accuracy_on_numbers")
+    n = held_out.get("documents")
+    place = "held-out documents of the corpus"
+    right = held_out.get("accuracy")
+    on_numbers = held_out.get("accuracy_on_numbers")
     add(f"Top-1 accuracy, all positions, {place}", n, right)
     add(f"Top-1 accuracy, positions inside numbers, {place}", n, on_numbers)
     add(f"Bits per byte, {place}", n, held_out.get("bits_per_byte"), "bits_per_byte")
@@ -174,7 +176,8 @@ def next_tokens(inputs: Inputs) -> Html:
 def roles(inputs: Inputs) -> Html:
     """Confusion matrices of the roles of numbers."""
     detail = inputs.detail("token_classification")
-    classes, matrix = detail.get("classes") or [], detail.get("confusion") or []
+    classes = detail.get("classes") or []
+    matrix = detail.get("confusion") or []
     if not classes or not matrix:
         return absent("report/evaluation.json holds no confusion matrix of roles.")
     # matrix[i][j]: how many numbers of role i were predicted to have role j
@@ -191,7 +194,8 @@ def roles(inputs: Inputs) -> Html:
         f"randomly initialised twin {number(f1_before)}."
     )
     trained = confusion_table(classes, matrix, "Trained model")
-    before, twin = detail.get("confusion_before"), None
+    before = detail.get("confusion_before")
+    twin = None
     if before:
         twin = confusion_table(classes, before, "Randomly initialised twin")
         twin = folded("The same for the randomly initialised twin", twin)

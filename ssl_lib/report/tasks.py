@@ -158,7 +158,8 @@ def _method_chart(caption: str, found: Sequence[Method], metric: str, bar: float
 
 def _about_file(tree: Mapping[str, Any]) -> str:
     """How many items of which file were answered, what was left out, and results beside its own."""
-    asked, all_items = count(tree.get("asked")), count(tree.get("of"))
+    asked = count(tree.get("asked"))
+    all_items = count(tree.get("of"))
     task = name(tree.get("task") or "")
     words = f"{task} on {tree.get('path')}: {asked} of {all_items} items."
     contaminated = at(tree, "contamination", "contaminated")
@@ -230,7 +231,9 @@ def examples(inputs: Inputs) -> Html:
 def choice_example(item: Mapping[str, Any]) -> Html:
     """A four-choice item: the prompt with what was chosen, then the answer and the others."""
     # {"prompt": "2 and 3 is", "choices": [" 5.", " 6."], "answer": 0, "chosen": 1, "family": …}
-    choices, answer, chosen = item["choices"], item["answer"], item["chosen"]
+    choices = item["choices"]
+    answer = item["answer"]
+    chosen = item["chosen"]
     right = answer == chosen
     verdict = "right"
     if not right:
@@ -255,7 +258,8 @@ def role_example(item: Mapping[str, Any]) -> Html:
 def next_token_example(item: Mapping[str, Any]) -> Html:
     """A document with the deterministic tokens that were missed."""
     # {"text": "Half of 8 is 4.", "missed": [[13, 14]], "positions": 1}: spans of characters
-    missed, positions = item["missed"], item["positions"]
+    missed = item["missed"]
+    positions = item["positions"]
     if missed:
         about = f"{len(missed)} of {positions} deterministic tokens missed"
     else:

@@ -117,7 +117,8 @@ def parse_templates(lines: str, role: str = "count") -> tuple[Template, ...]:
     for line in split_lines(lines):
         weight, source = 1, line
         if weighted := _WEIGHT.fullmatch(line):
-            weight, source = int(weighted[1]), weighted[2]
+            weight = int(weighted[1])
+            source = weighted[2]
         templates += weight * [parse_template(source, role)]
     return tuple(templates)
 
@@ -149,7 +150,8 @@ class DocumentBuilder:
 
         Of a value (head, rest) the rest is deterministic even where the slot is not marked.
         """
-        pieces, position = self._pieces, self.length
+        pieces = self._pieces
+        position = self.length
         if position:
             pieces.append(" ")
             position += 1
@@ -172,7 +174,8 @@ class DocumentBuilder:
 
     def finish(self, domain: str) -> LabeledDocument:
         """The finished document."""
-        numbers, deterministic = tuple(self._numbers), tuple(self._deterministic)
+        numbers = tuple(self._numbers)
+        deterministic = tuple(self._deterministic)
         return LabeledDocument("".join(self._pieces), domain, numbers, deterministic)
 
     def _mark(self, start: int, end: int) -> None:

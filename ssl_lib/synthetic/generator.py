@@ -98,7 +98,8 @@ def document(seed: int | str, index: int, split: str = "train") -> LabeledDocume
     domain = draw.pick(_TRAINING_DOMAINS if split == "train" else _OTHER_DOMAINS)
     builder = DocumentBuilder()
     # two sets of names: what is held out does not leak into other sentences
-    entities, held_out_entities = Entities(draw), Entities(draw, held_out=True)
+    entities = Entities(draw)
+    held_out_entities = Entities(draw, held_out=True)
     most = draw.between(_MOST_SENTENCES - 2, _MOST_SENTENCES)
     while builder.sentences < 3 or (builder.sentences < most and builder.length < _LONGEST):
         held_out = split == "test" and draw.random() < HELD_OUT_SHARE

@@ -137,7 +137,8 @@ def _near_conversion(draw: Draw, right: int, template: Template, values: Values)
 
 def _near_compared(draw: Draw, right: int, template: Template, values: Values) -> list[int]:
     """Both numbers of a comparison, and both with the same step added."""
-    first, second = _integer(values["a"]), _integer(values["b"])
+    first = _integer(values["a"])
+    second = _integer(values["b"])
     while True:
         step = draw.pick((1, 2, 3, 10, 20, 100)) * draw.pick((-1, 1))
         numbers = [first, second, first + step, second + step]
@@ -171,7 +172,8 @@ def _corners(draw: Draw, right: int, *steps: tuple[int, int]) -> list[int]:
     """
     first, second = draw.pick(steps)
     if right <= second + 1:
-        first, second = 1, 10 if right > 11 else max(2, right // 2)
+        first = 1
+        second = 10 if right > 11 else max(2, right // 2)
     if right > first and draw.random() >= 0.5:
         first = -first
     if right + min(first, 0) > second and draw.random() >= 0.5:

@@ -211,7 +211,8 @@ COUNTED = ("books", "chairs", "bricks", "pens")  # the things of propositions
 
 def draw_quantity(draw: Draw, kind: str) -> int:
     """A quantity of the split, log-uniform, in the smallest unit of its kind."""
-    low, high = KINDS[kind].low, KINDS[kind].high
+    low = KINDS[kind].low
+    high = KINDS[kind].high
     while True:
         value = int(low * (high / low) ** draw.random())
         # 90,000,000 // 90,000 = 1000: amounts of money are whole thousands
@@ -310,13 +311,16 @@ def state_money(entities: Entities, builder: DocumentBuilder) -> None:
         return
     elif share < 0.7:
         first, second = draw_sum(draw)
-        templates, values = _MONEY_SUM, {"a": first, "b": second, "c": first + second}
+        templates = _MONEY_SUM
+        values = {"a": first, "b": second, "c": first + second}
     elif share < 0.9:
         first, second = draw_difference(draw)
-        templates, values = _MONEY_DIFFERENCE, {"a": first, "b": second, "c": first - second}
+        templates = _MONEY_DIFFERENCE
+        values = {"a": first, "b": second, "c": first - second}
     else:
         number = draw_numeral(draw)
-        templates, values = _SPELLED, {"c": number, "w": spell(number)}
+        templates = _SPELLED
+        values = {"c": number, "w": spell(number)}
     entities.say(builder, draw.pick(templates), values)
 
 
@@ -398,10 +402,12 @@ def state_score(entities: Entities, builder: DocumentBuilder) -> None:
     values: Values
     if draw.random() < 0.6:
         first, second = draw_difference(draw, 199)
-        templates, values = _LEADS, {"a": first, "b": second, "c": first - second}
+        templates = _LEADS
+        values = {"a": first, "b": second, "c": first - second}
     else:
         first, second = draw_sum(draw, 199)
-        templates, values = _TOTALS, {"a": first, "b": second, "c": first + second}
+        templates = _TOTALS
+        values = {"a": first, "b": second, "c": first + second}
     entities.say(builder, draw.pick(templates), values)
 
 
@@ -469,11 +475,13 @@ def state_table(entities: Entities, builder: DocumentBuilder) -> None:
         year = draw.between(1850, 2025)
         keys = [year, year + 1, year + 2]
         values |= dict(zip("ijk", keys, strict=True))
-        opening, questions = draw.pick(_YEARS_TABLE), _YEARS_QUESTIONS
+        opening = draw.pick(_YEARS_TABLE)
+        questions = _YEARS_QUESTIONS
     else:
         keys = [*draw.shuffled(PEOPLE)[:3]]
         values |= dict(zip(("first", "second", "third"), keys, strict=True))
-        opening, questions = draw.pick(_PEOPLE_TABLE), _PEOPLE_QUESTIONS
+        opening = draw.pick(_PEOPLE_TABLE)
+        questions = _PEOPLE_QUESTIONS
     entities.say(builder, opening, values)
     best = keys[numbers.index(max(numbers))]
     chosen = draw.shuffled(questions)

@@ -101,7 +101,8 @@ def percentage_facts(split: str) -> tuple[tuple[int, int], ...]:
 def draw_sum(draw: Draw, limit: int = 999) -> tuple[int, int]:
     """Two addends up to `limit` whose sum belongs to the split."""
     while True:
-        first, second = _operand(draw), _operand(draw)
+        first = _operand(draw)
+        second = _operand(draw)
         if max(first, second) > limit:
             continue
         if operand_split("addition", first, second) == draw.split:
@@ -133,7 +134,8 @@ def draw_list(draw: Draw, count: int, digits: int = 4) -> list[int]:
     """
     while True:
         first = _whole(draw, digits)
-        high, close = 10**digits - 1, draw.random() < 0.5
+        high = 10**digits - 1
+        close = draw.random() < 0.5
         numbers = [first]
         while len(numbers) < count:
             other = near(draw, draw.pick(numbers), high) if close else _whole(draw, digits)

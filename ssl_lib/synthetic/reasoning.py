@@ -113,7 +113,8 @@ def extreme(
     draw: Draw, template: Template, operands: Operands, best: Callable[[Sequence[int]], int]
 ) -> Values:
     """A list, its first elements `x`, `y`, `z`, `v` and its last `w`, and the best one `c`."""
-    longer, count = operands == "longer", template.elements
+    longer = operands == "longer"
+    count = template.elements
     numbers = _long_list(draw, count) if longer else draw_list(draw, count)
     values: Values = dict(zip("xyzv", numbers[:-1], strict=False))
     return values | {"w": numbers[-1], "c": best(numbers)}
@@ -127,7 +128,8 @@ def sequence(draw: Draw, template: Template, operands: Operands) -> Values:
     else:
         start, step = draw_progression(draw)
     if draw.random() >= 0.75:  # the same terms downward
-        start, step = start + 4 * step, -step
+        start = start + 4 * step
+        step = -step
     values: Values = {name: start + place * step for place, name in enumerate("xyzvc")}
     return values | {"s": abs(step), "way": "up" if step > 0 else "down"}
 

@@ -141,17 +141,21 @@ def _encode_group(
 def _numbers_in(text: str, token_ends: Ints) -> Numbers:
     """Numbers of `text` with token spans, given the byte at which each token ends."""
     found = find_number_arrays(text)
-    first, last = found.start, found.end
+    first = found.start
+    last = found.end
     offsets = byte_offsets(text)
     size = len(text)
     if offsets is not None:
-        first, last, size = offsets[first], offsets[last], offsets[-1]
+        first = offsets[first]
+        last = offsets[last]
+        size = offsets[-1]
     assert token_ends[-1] == size + len(END)
     # "It cost 1,234." ends at 2, 7, 8, 9, 10, 13, 14; bytes 8 to 13 → tokens 3 to 6
     numbers = np.empty(len(first), NUMBER_DTYPE)
     numbers["start"] = np.searchsorted(token_ends, first, side="right")
     numbers["end"] = np.searchsorted(token_ends, last, side="left") + 1
-    numbers["value"], numbers["form"] = found.value, found.form
+    numbers["value"] = found.value
+    numbers["form"] = found.form
     return numbers
 
 

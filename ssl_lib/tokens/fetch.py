@@ -97,7 +97,8 @@ def fetch_encoding(name: str, folder: str | Path, seconds: float = FETCH_SECONDS
     missing = [file for file in VOCABULARY_FILES[name] if not _genuine(file, folder)]
     contents = _download_all(missing, seconds)
     for file in missing:
-        path, data = folder / file.cache_name, contents.get(file)
+        path = folder / file.cache_name
+        data = contents.get(file)
         if data is None or hashlib.sha256(data).hexdigest() != file.sha256:
             reason = "is neither cached nor reachable" if data is None else "came back damaged"
             raise EncodingError(

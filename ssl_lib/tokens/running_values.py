@@ -143,7 +143,8 @@ def running_numbers(
 
 def _longest_chain(tokens: _Tokens) -> int:
     """Most positions that any position of digits has to read, itself included."""
-    digit, separator = tokens.digits > 0, tokens.point | tokens.comma
+    digit = tokens.digits > 0
+    separator = tokens.point | tokens.comma
     if not digit.numel():
         return 0
     # "1", ",", "234", " the", "5" → 1, 0, 3, 0, 1

@@ -127,7 +127,9 @@ class StoreWriter:
             "types": np.dtype(np.uint8),
         }
         # `documents` holds offsets: one more than there are documents.
-        self.folder, self.encoding, self.text_bytes = folder, encoding, 0
+        self.folder = folder
+        self.encoding = encoding
+        self.text_bytes = 0
         self.arrays: dict[str, GrowingArray] = {}
         for name, dtype in dtypes.items():
             self.arrays[name] = GrowingArray(folder / f"{name}.npy", dtype)
@@ -172,7 +174,8 @@ class GrowingArray:
     """A 1-D `.npy` file that grows at its end; its header has room for the final length."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
-        self.dtype, self.count = dtype, 0
+        self.dtype = dtype
+        self.count = 0
         self.file: BinaryIO = path.open("wb")
         self._write_header()
         self.start = self.file.tell()

@@ -91,7 +91,8 @@ class Queue(nn.Module):
     def push(self, keys: Keys) -> None:
         """Put keys in the places of the oldest ones; of more keys than places, the last ones."""
         size = len(self.labels_Q)
-        vectors_NP, labels_N = keys.vectors[-size:], keys.labels[-size:]
+        vectors_NP = keys.vectors[-size:]
+        labels_N = keys.labels[-size:]
         count = len(labels_N)
         # a ring: of 4 places, 3 keys from place 2 on go to 2, 3, 0
         places_N = (self.next_place + torch.arange(count, device=labels_N.device)) % size
@@ -121,7 +122,8 @@ class MomentumEncoder(nn.Module):
 
         They wait for the end of the step; the same selection seen again replaces its keys.
         """
-        token, document = selected["token"], selected["document"]
+        token = selected["token"]
+        document = selected["document"]
         ids_RT = token["key_ids"]
         causal_R = torch.zeros(len(ids_RT), dtype=torch.bool, device=ids_RT.device)
         hidden_RTD = self.copies["trunk"](ids_RT, token["key_documents"], causal_R)
@@ -152,7 +154,8 @@ class MomentumEncoder(nn.Module):
 
         The loss is averaged over these views.
         """
-        found, sums = self(selected), {}
+        found = self(selected)
+        sums = {}
         for part, views_ANP in queries.items():
             queue = self.queues[part]
             assert isinstance(queue, Queue)

@@ -69,7 +69,8 @@ def select_sentences(
     # one more, for positions outside sentences: their index is -1
     is_seen_BT = is_sentence_BT & pad(is_seen, (0, 1))[sentence_BT]
     chosen = select_spans(torch.where(is_seen_BT, sentence_BT, -1), limit, generator)
-    span_BT, first_N = chosen["span"], chosen["first"]
+    span_BT = chosen["span"]
+    first_N = chosen["first"]
     labels_N = content_labels(batch.token_ids_BT, span_BT, len(first_N))
     owners_N = batch.document_ids_BT.take(first_N)
     shown_BT = torch.where(present_BT, span_BT, -1)

@@ -105,7 +105,8 @@ def ntxent_with_hard_negatives(
     logits_2NK, positive_2N = ntxent.pair_logits(
         first_NP, second_NP, temperature, values_N, across_processes
     )
-    both_2NP, changed_2NP = torch.cat([first_NP, second_NP]), changed_NP.repeat(2, 1)
+    both_2NP = torch.cat([first_NP, second_NP])
+    changed_2NP = changed_NP.repeat(2, 1)
     hard_2N = (both_2NP * changed_2NP).sum(-1) / temperature
     hard_2N = hard_2N.masked_fill(~is_changed_N.repeat(2), EXCLUDED)
     # one more candidate for each anchor: [2N, 2M] → [2N, 2M + 1]

@@ -60,7 +60,8 @@ REFERENCE_TEMPERATURE = 0.07
 # of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
 LOWEST_TEMPERATURE = 0.01
 # of augmented views that no other objective makes, but for their share of the batch
-MASKING, CORRUPTION = MlmSettings(), DenoisingSettings()
+MASKING = MlmSettings()
+CORRUPTION = DenoisingSettings()
 
 
 class ContrastiveTokenEncoder(base.Objective):
@@ -77,13 +78,15 @@ class ContrastiveTokenEncoder(base.Objective):
 
         Raises UserError if equivalent forms have a weight and there is no encoding.
         """
-        settings, columns = self.settings, self.trunk.columns
+        settings = self.settings
+        columns = self.trunk.columns
         if settings.equivalent_weight and self.encoding is None:
             raise UserError(
                 "objectives.contrastive.equivalent_weight needs the encoding; "
                 "pass encoding=… or set it to 0"
             )
-        width, projection = self.trunk.width, settings.projection
+        width = self.trunk.width
+        projection = settings.projection
         self.token_projection = nn.Linear(width, projection)
         self.number_projection = nn.Linear(width, projection)
         separators_V = columns.point_V | columns.comma_V
@@ -124,7 +127,8 @@ class ContrastiveTokenEncoder(base.Objective):
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """Augmented views, anchors, hard negatives, equivalent forms: all bidirectional."""
-        vocabulary, encoding = self.trunk.vocabulary, self.encoding
+        vocabulary = self.trunk.vocabulary
+        encoding = self.encoding
         fraction = self.view_settings.batch_fraction
 
         def augmented(name: str, fraction: float) -> ViewMaker:
@@ -165,11 +169,14 @@ class ContrastiveTokenEncoder(base.Objective):
 
     def select(self, batch: Batch, views: Views, generator: Generator) -> dict[str, Selection]:
         """What each term compares, drawn in the order in which they stand here."""
-        limit, vocabulary = self.settings.effective_batch, self.trunk.vocabulary
-        anchor, negative = views[ANCHOR], views[HARD_NEGATIVE]
+        limit = self.settings.effective_batch
+        vocabulary = self.trunk.vocabulary
+        anchor = views[ANCHOR]
+        negative = views[HARD_NEGATIVE]
         augmented = [views[name] for name in self.augmented]
         count = min(len(view.ids_RT) for view in augmented)
-        shared, anchors = batch.first(count), batch.first(len(anchor.ids_RT))
+        shared = batch.first(count)
+        anchors = batch.first(len(anchor.ids_RT))
         # deletions may have removed a position from one of them
         present_BT = torch.stack([view.present_RT()[:count] for view in augmented]).all(0)
         token = ntxent.select_tokens(shared, present_BT, vocabulary, limit, generator)
@@ -200,7 +207,9 @@ class ContrastiveTokenEncoder(base.Objective):
 
     def loss_sums(self, hidden: States, selected: Selections) -> dict[str, Tensor]:
         """The sum of each term, in the order of `part_weights`."""
-        token, document, number = selected["token"], selected["document"], selected["number"]
+        token = selected["token"]
+        document = selected["document"]
+        number = selected["number"]
         views = [hidden[name] for name in self.augmented]
         states = [states_at(view_RTD, token["positions"]) for view_RTD in views]
         projected = [self.token_projection(states_ND) for states_ND in states]

@@ -92,7 +92,8 @@ class SentenceEncoder(nn.Module):
             beside = UNIT_OFFSETS.index(1)
             self.unit_log10.weight[:, beside] = scale_log10_V / LOG10_PER_WEIGHT
         self.text = nn.Linear(width, width)
-        digits, magnitudes = len(DIGIT_FREQUENCIES), len(MAGNITUDE_FREQUENCIES)
+        digits = len(DIGIT_FREQUENCIES)
+        magnitudes = len(MAGNITUDE_FREQUENCIES)
         shares = [(1.0 - MAGNITUDE_SHARE) / digits] * digits
         shares += [MAGNITUDE_SHARE / magnitudes] * magnitudes
         axes_DF = nn.init.orthogonal_(torch.empty(width, 2 * len(shares)))

@@ -68,7 +68,8 @@ def select(
     hard_Q2 = _hard_negatives(numbers, index_N[negative.target_positions_S], shared_Q2)
     similarity_M = _similarities(batch, negative, numbers, trunk.columns)
     random_Q2 = _random_pairs(sentence_BT, batch.document_ids_BT, generator)
-    written, changed = numbers_in_view(trunk, anchor), numbers_in_view(trunk, negative)
+    written = numbers_in_view(trunk, anchor)
+    changed = numbers_in_view(trunk, negative)
     places_Q2 = numbers.last_M[shared_Q2]
     # words have no magnitude: their value is not read
     in_digits_Q = written.log10_RT.take(places_Q2).isfinite().all(1)
@@ -123,7 +124,8 @@ def paraphrased_numbers(numbers: BatchNumbers) -> Tensor:
     sentence, or more, are in the other too. Digits that a sentence has twice (10% of 234 is 23.4)
     do not tell which of the two is meant.
     """
-    sentence_M, document_M = numbers.sentence_M, numbers.document_M
+    sentence_M = numbers.sentence_M
+    document_M = numbers.document_M
     mantissa_M = exponent_and_mantissa(numbers.value_M.abs().clamp_min(1e-30))[1]
     # 2.34 has three significant digits, 2.3 has not
     tenfold_M = mantissa_M * 10.0
@@ -171,7 +173,8 @@ def _similarities(
 
 def _random_pairs(sentence_BT: Tensor, document_ids_BT: Tensor, generator: Generator) -> Tensor:
     """Pairs [Q, 2] of sentences of different documents, about one for every sentence."""
-    sentence_N, document_N = sentence_BT.flatten(), document_ids_BT.flatten()
+    sentence_N = sentence_BT.flatten()
+    document_N = document_ids_BT.flatten()
     inside_N = sentence_N >= 0
     owner = document_N.new_zeros(int(sentence_N.max()) + 1)
     owner[sentence_N[inside_N]] = document_N[inside_N]
@@ -188,7 +191,8 @@ def losses(
 ) -> dict[str, Tensor]:
     """The sums of the four terms, from the hidden states of both views."""
     hard = selected["hard_negative"]
-    span_RT, count = hard["span"], int(hard["count"])
+    span_RT = hard["span"]
+    count = int(hard["count"])
     written = WrittenNumbers.under("anchor", hard.tensors)
     changed = WrittenNumbers.under("negative", hard.tensors)
     anchor_ND = sentences(anchor_RTD, written, span_RT, count)
