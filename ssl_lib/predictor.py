@@ -473,4 +473,6 @@ def _cut_at(text: str, stop: str) -> str:
     start = text.find(stop) if stop else -1
     while start >= 0 and text[start + len(stop) : start + len(stop) + 1].isdigit():
         start = text.find(stop, start + 1)
-    return text if start < 0 else text[:start]
+    if start < 0:
+        return text
+    return text[:start]

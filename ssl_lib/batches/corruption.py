@@ -117,7 +117,9 @@ def corrupted_view(
         view_N[deletions.noise_N] = special.noise
     ids_BT = view_N.view_as(batch.token_ids_BT)
     view = View(ids_BT, batch.document_ids_BT, False, touched_S, ids_N[touched_S])
-    return remove_deleted(view, deletions, special.padding) if deletions else view
+    if deletions:
+        return remove_deleted(view, deletions, special.padding)
+    return view
 
 
 def _noise_positions(

@@ -142,4 +142,6 @@ def with_best(settings: Settings, root: Path) -> Settings:
     Raises SettingsError for unknown keys.
     """
     path = root / BEST_VALUES
-    return settings.replaced(with_new_names(read_yaml(path))) if path.exists() else settings
+    if path.exists():
+        return settings.replaced(with_new_names(read_yaml(path)))
+    return settings

@@ -139,7 +139,9 @@ def _places_of(tree: Any, key: str) -> Iterator[tuple[dict[str, Any], str, str]]
 
 
 def _entries(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else []
+    if isinstance(value, list):
+        return value
+    return []
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -85,4 +85,6 @@ class HeldOutText(PredictedTexts[Texts]):
 
 def beginning(text: str, characters: int = CHARACTERS) -> str:
     """At most so many characters of a text, to the end of a word if there is one."""
-    return text if len(text) <= characters else text[:characters].rsplit(maxsplit=1)[0]
+    if len(text) <= characters:
+        return text
+    return text[:characters].rsplit(maxsplit=1)[0]

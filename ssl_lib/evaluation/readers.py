@@ -109,7 +109,9 @@ class JsonObject(NamedTuple):
         value = self.fields.get(key)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise self._missing("text", key)
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))
+        return str(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts or numbers, as texts."""

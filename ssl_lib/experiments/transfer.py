@@ -152,7 +152,9 @@ def _each(own: Results, kind: str, summary: Callable[[Sequence[float]], float]) 
 
 def deviation(values: Sequence[float]) -> float:
     """Sample standard deviation; 0 of a single seed."""
-    return stdev(values) if len(values) > 1 else 0.0
+    if len(values) > 1:
+        return stdev(values)
+    return 0.0
 
 
 def _ratios(results: Results, own: Results, name: str) -> list[float]:
@@ -180,7 +182,9 @@ def _cell(found: Mapping[str, Any], kind: str, subset: str, name: str) -> str:
         return "–"
     if kind == "losses":
         relative = found["relative"][subset].get(name)
-        return f"{value:.3f} nats" if relative is None else f"{relative:.3f}"
+        if relative is None:
+            return f"{value:.3f} nats"
+        return f"{relative:.3f}"
     if len(found["seeds"]) == 1:
         return f"{value:.3f}"
     spread = found["deviation"][subset][name]

@@ -276,7 +276,9 @@ def objective_losses(
 
 def as_batch(token_ids: Tensor) -> Tensor:
     """Token ids [B, T] from [B, T] or from a single sequence [T]."""
-    return token_ids[None] if token_ids.ndim == 1 else token_ids
+    if token_ids.ndim == 1:
+        return token_ids[None]
+    return token_ids
 
 
 def states_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:

@@ -80,7 +80,9 @@ def verdict_of_loss(objective: str, loss: Mapping[str, Any]) -> Verdict:
         return NO_MARK
     reduction = loss.get("reduction")
     bar = LOSSES[objective][2]
-    return MET if known(reduction) and reduction >= bar else MISSED
+    if known(reduction) and reduction >= bar:
+        return MET
+    return MISSED
 
 
 def verdict_of_task(task: str, result: Result) -> Verdict:

@@ -168,7 +168,9 @@ def read_inputs(root: Path) -> Inputs:
             reason = str(error).splitlines()[0]
             missing.append(f"{path} (unreadable: {reason})")
             return empty
-        return content if isinstance(content, type(empty)) else empty
+        if isinstance(content, type(empty)):
+            return content
+        return empty
 
     return Inputs(
         train=read("metrics/train.json", json.loads, {}),

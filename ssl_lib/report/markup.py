@@ -94,7 +94,9 @@ def count(value: Any) -> str:
 
 def percent(value: Any, digits: int = 1) -> str:
     """A share as a percentage: 0.8912 → 89.1%."""
-    return number(100 * value, digits) + "%" if known(value) else NONE
+    if known(value):
+        return number(100 * value, digits) + "%"
+    return NONE
 
 
 def whole_percent(value: Any) -> str:
@@ -122,7 +124,9 @@ def score(value: Any, metric: str) -> str:
     """A value in the way of its metric: shares in percent, correlations with three decimals."""
     if is_share(metric):
         return percent(value)
-    return short(value) if metric == "rmse" else number(value)
+    if metric == "rmse":
+        return short(value)
+    return number(value)
 
 
 def interval_text(interval: Any, metric: str) -> str:
@@ -131,7 +135,9 @@ def interval_text(interval: Any, metric: str) -> str:
         return NONE
     # A dash beside a minus sign would be misread: −0.034 to 0.007.
     low, high = (score(end, metric).removesuffix("%") for end in interval)
-    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+    if "−" in low + high:
+        return f"{low} to {high}"
+    return f"{low}–{high}"
 
 
 def gain(value: Any, metric: str) -> str:
@@ -139,7 +145,9 @@ def gain(value: Any, metric: str) -> str:
     if not known(value):
         return NONE
     text = f"{number(100 * value, 1)} pt" if is_share(metric) else score(value, metric)
-    return f"+{text}" if value > 0 else text
+    if value > 0:
+        return f"+{text}"
+    return text
 
 
 def duration(seconds: Any) -> str:
@@ -149,12 +157,16 @@ def duration(seconds: Any) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def safe(child: Any) -> str:
     """A child as markup: `Html` as it is, anything else escaped."""
-    return child if isinstance(child, Html) else escape(str(child), quote=True)
+    if isinstance(child, Html):
+        return child
+    return escape(str(child), quote=True)
 
 
 def join(*children: Any) -> Html:

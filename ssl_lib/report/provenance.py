@@ -147,4 +147,6 @@ def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return short(value, 6)
-    return "empty" if value in ("", None) else str(value)
+    if value in ("", None):
+        return "empty"
+    return str(value)

@@ -151,7 +151,9 @@ def _method_chart(caption: str, found: Sequence[Method], metric: str, bar: float
         high = 1.0
 
     def tick(value: float) -> str:
-        return whole_percent(value) if is_share(metric) else number(value, 1)
+        if is_share(metric):
+            return whole_percent(value)
+        return number(value, 1)
 
     return interval_chart(title, rows, (min(0.0, *ends), high), tick, bar)
 

@@ -214,7 +214,9 @@ def _nonce_word(draw: Draw) -> str:
 
 def _noun(draw: Draw, known: Sequence[str]) -> str:
     """One of the known words, or in training documents a nonce word in the plural."""
-    return f"{_nonce_word(draw)}s" if _nonce_follows(draw) else draw.pick(known)
+    if _nonce_follows(draw):
+        return f"{_nonce_word(draw)}s"
+    return draw.pick(known)
 
 
 def _any_size(draw: Draw, digits: int) -> int:

@@ -124,7 +124,9 @@ def _operand(draw: Draw) -> int:
     share = draw.random()
     if share < 0.15:
         return draw.between(1, 9)
-    return draw.between(10, 99) if share < 0.5 else draw.between(100, 999)
+    if share < 0.5:
+        return draw.between(10, 99)
+    return draw.between(100, 999)
 
 
 def draw_list(draw: Draw, count: int, digits: int = 4) -> list[int]:
@@ -156,11 +158,15 @@ def near(draw: Draw, value: int, high: int) -> int:
         digits = list(str(value))
         place = draw.below(len(digits) - 1)
         digits[place], digits[place + 1] = digits[place + 1], digits[place]
-        return int("".join(digits)) if digits[0] != "0" else value
+        if digits[0] != "0":
+            return int("".join(digits))
+        return value
     scale = 1 if share < 0.6 else 10 if share < 0.85 else 100
     steps = draw.pick((-3, -2, -1, 1, 2, 3))
     moved = value + steps * scale
-    return moved if 1 <= moved <= high else value
+    if 1 <= moved <= high:
+        return moved
+    return value
 
 
 def draw_progression(draw: Draw, start_limit: int = 200, step_limit: int = 25) -> tuple[int, int]:

@@ -218,7 +218,9 @@ def _story(draw: Draw, template: Template, longer: bool) -> Values:
 
 
 def _long(draw: Draw) -> int:
-    return draw.between(1000, 9999) if draw.random() < 0.5 else draw.between(10_000, 99_999)
+    if draw.random() < 0.5:
+        return draw.between(1000, 9999)
+    return draw.between(10_000, 99_999)
 
 
 def _long_list(draw: Draw, count: int) -> list[int]:

@@ -239,7 +239,9 @@ class Gathered(NamedTuple):
 
 def process_count() -> int:
     """Processes that train together; 1 outside a distributed run."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_world_size()
+    return 1
 
 
 def all_gather(items: Tensor, across_processes: bool = True) -> Gathered:
