@@ -128,11 +128,13 @@ class Predictor:
         vectors_PD = np.zeros((len(pieces), self.width), dtype=np.float32)
         for ran in self._run([piece.ids for piece in pieces], causal=False):
             found_RD = contrastive.embed(ran.hidden_RTD, ran.ids_RT, ran.documents_RT)
-            vectors_PD[ran.indices] = found_RD.float().cpu().numpy()
+            found_RD = found_RD.float().cpu()
+            vectors_PD[ran.indices] = found_RD.numpy()
         sums_ND = np.zeros((len(texts), self.width), dtype=np.float32)
         np.add.at(sums_ND, [piece.owner for piece in pieces], vectors_PD)
         lengths_N1 = np.linalg.norm(sums_ND, axis=1, keepdims=True)
-        unit_ND: Floats = sums_ND / lengths_N1.clip(1e-12)
+        lengths_N1 = lengths_N1.clip(1e-12)
+        unit_ND: Floats = sums_ND / lengths_N1
         return unit_ND
 
     def token_states(self, texts: Sequence[str], every_layer: bool = False) -> list[TokenStates]:
@@ -163,7 +165,8 @@ class Predictor:
             border = len(prompt.encode("utf-8", "surrogatepass"))
             sizes = [len(self.encoding.decode_single_token_bytes(token)) for token in ids]
             # tokens that end inside the prompt; the next one reaches into the continuation
-            inside = int(np.sum(np.cumsum(sizes) <= border))
+            ends = np.cumsum(sizes)
+            inside = int(np.sum(ends <= border))
             cut = max(0, len(ids) - self.context_length)
             sequences.append(ids[cut:])
             # nothing predicts the first token of a sequence
@@ -237,7 +240,8 @@ class Predictor:
         Raises ModelError for an empty text.
         """
         states_1D = self._last_states([encode(self.encoding, text)])
-        return self._most_probable(self._logits(states_1D), k)
+        logits_1V = self._logits(states_1D)
+        return self._most_probable(logits_1V, k)
 
     def predict_number(self, text: str) -> NumberPrediction:
         """The value of the number that comes next: median, 90% interval, orders of magnitude."""
@@ -284,7 +288,8 @@ class Predictor:
         (hidden_TD,) = self._whole(ids).hidden_RTD
         masked = [index for index, token in enumerate(ids) if token == self.special.mask]
         heads_SD = mlm.head(hidden_TD[masked])
-        return self._most_probable(self._logits(heads_SD), k)
+        logits_SV = self._logits(heads_SD)
+        return self._most_probable(logits_SV, k)
 
     @torch.no_grad()
     def denoise(self, text: str, threshold: float = 0.5) -> str:
@@ -300,11 +305,13 @@ class Predictor:
         (rebuilt_TD,) = denoising.rebuild_sequences(ran.hidden_RTD, ran.documents_RT)
         logits_TV = self._logits(rebuilt_TD)
         logits_TV[:, self.special.end] = -torch.inf
-        probability_T, best_T = logits_TV.softmax(-1).max(-1)
+        probabilities_TV = logits_TV.softmax(-1)
+        probability_T, best_T = probabilities_TV.max(-1)
         (own_T,) = ran.ids_RT
         chosen_T = torch.where(probability_T < threshold, own_T, best_T)
         # an empty text ran as one position of padding
-        return self._decode(chosen_T[: len(ids)].tolist())
+        chosen_T = chosen_T[: len(ids)]
+        return self._decode(chosen_T.tolist())
 
     def find_numbers(self, text: str) -> list[Number]:
         """The numbers written in a text."""
@@ -413,7 +420,8 @@ class Predictor:
             counts = [len(place) for place in places]
             row_S = np.repeat(np.arange(len(counts)), counts)
             place_S = np.concatenate(places)
-            hidden_SD = ran.hidden_RTD[row_S, place_S - 1]
+            before_S = place_S - 1
+            hidden_SD = ran.hidden_RTD[row_S, before_S]
             targets_S = ran.ids_RT[row_S, place_S]
             nats_S = np.zeros(len(row_S), dtype=np.float32)
             right_S = np.zeros(len(row_S), dtype=bool)
@@ -424,7 +432,8 @@ class Predictor:
                 loss_S = functional.cross_entropy(logits_SV, true_S, reduction="none")
                 nats_S[part] = loss_S.cpu().numpy()
                 best_S = logits_SV.argmax(-1)
-                right_S[part] = (best_S == true_S).cpu().numpy()
+                is_right_S = best_S == true_S
+                right_S[part] = is_right_S.cpu().numpy()
             end = 0
             for index, count in zip(ran.indices, counts, strict=True):
                 part = slice(end, end + count)
@@ -437,9 +446,11 @@ class Predictor:
 
         Mask, noise and padding cannot be predicted.
         """
-        logits = hidden @ self.trunk.vocabulary_matrix().T
+        vocabulary_VD = self.trunk.vocabulary_matrix()
+        logits = hidden @ vocabulary_VD.T
         # behind the encoding's ids the model has spare ones (SPARE_IDS of the trunk)
-        logits = logits[..., : self.encoding.n_vocab].float()
+        logits = logits[..., : self.encoding.n_vocab]
+        logits = logits.float()
         for token in (self.special.mask, self.special.noise, self.special.padding):
             if token < logits.shape[-1]:
                 logits[..., token] = -torch.inf
@@ -448,7 +459,8 @@ class Predictor:
     def _most_probable(self, logits_SV: Tensor, k: int) -> list[tuple[str, float]]:
         """The k most probable tokens of each of S positions in turn, with their probabilities."""
         k = min(k, logits_SV.shape[-1])
-        values_Sk, tokens_Sk = logits_SV.softmax(-1).topk(k)
+        probabilities_SV = logits_SV.softmax(-1)
+        values_Sk, tokens_Sk = probabilities_SV.topk(k)
         tokens = [self._decode([token]) for token in tokens_Sk.flatten().tolist()]
         return list(zip(tokens, values_Sk.flatten().tolist(), strict=True))
 
@@ -465,7 +477,8 @@ def load(source: str | Path = "model") -> Predictor:
         from ssl_lib.tracking import download_model
 
         source = download_model(str(source))
-    return Predictor(*read_model(Path(source)))
+    parts = read_model(Path(source))
+    return Predictor(*parts)
 
 
 def _cut_at(text: str, stop: str) -> str:

@@ -45,8 +45,10 @@ def masked_view(
     Most get the mask token, some a random one, some keep their own. `settings.granularity` masks
     them alone, by whole words or by spans; `sampling` is what the curriculum prefers.
     """
-    batch = batch.first(sequence_count(batch, settings.batch_fraction))
-    ids_N = padded_ids(batch, vocabulary).flatten()
+    sequences = sequence_count(batch, settings.batch_fraction)
+    batch = batch.first(sequences)
+    clean_BT = padded_ids(batch, vocabulary)
+    ids_N = clean_BT.flatten()
     # Candidates first: 15% of them, not of all positions.
     positions_C = positions_of(candidates_N(batch, vocabulary))
     count = round(settings.mask_rate * len(positions_C))
@@ -65,10 +67,11 @@ def masked_view(
     masked = round(settings.mask_token_share * chosen)
     replaced = round(settings.random_token_share * chosen)
     shuffled_S = _shuffled(chosen_S, generator)
+    masked_S = shuffled_S[:masked]
     random_S = shuffled_S[masked : masked + replaced]
     drawn_S = random_ids(len(random_S), ids_N, chosen_S, vocabulary, generator)
     view_N = ids_N.clone()
-    view_N[shuffled_S[:masked]] = vocabulary.special.mask
+    view_N[masked_S] = vocabulary.special.mask
     view_N[random_S] = drawn_S
     ids_BT = view_N.view_as(batch.token_ids_BT)
     return View(ids_BT, batch.document_ids_BT, False, chosen_S, ids_N[chosen_S])
@@ -92,8 +95,10 @@ def corrupted_view(
     changed, tokens deleted; targets are all that was touched. A swap touches its second token too,
     and does not happen where another kind of noise or equal tokens forbid it.
     """
-    batch = batch.first(sequence_count(batch, settings.batch_fraction))
-    ids_N = padded_ids(batch, vocabulary).flatten()
+    sequences = sequence_count(batch, settings.batch_fraction)
+    batch = batch.first(sequences)
+    clean_BT = padded_ids(batch, vocabulary)
+    ids_N = clean_BT.flatten()
     log_weights_N = sampling.log_weights_N(batch) if sampling else None
     kinds = _noise_positions(batch, vocabulary, settings, generator, log_weights_N)
     infill_S, noise_S, random_S, swap_S, digit_S, delete_S = kinds
@@ -157,7 +162,8 @@ def _noise_positions(
     chosen_S = _shuffled(chosen_S, generator)
     # 10 positions and shares 0.4, 0.2, 0.2, 0.2, 0.0 → borders after 4, 6, 8, 10, 10 of them
     part_K = share_K.cumsum(0) / share_K.sum().clamp_min(1e-12)
-    border_K = (part_K * len(chosen_S)).round().long()
+    place_K = part_K * len(chosen_S)
+    border_K = place_K.round().long()
     return infilled_S, *chosen_S.tensor_split(border_K[:-1])
 
 
@@ -172,13 +178,16 @@ def _swapped_pairs(
     allowed_N[taken_S] = False
     width = batch.token_ids_BT.shape[1]
     # Pairs begin at even places: 6 and 7 both give (6, 7), and no token is in two pairs.
-    first_S = positions_S - (positions_S % width) % 2
+    column_S = positions_S % width
+    first_S = positions_S - column_S % 2
     inside_S = (first_S + 1) % width > 0
-    first_S = torch.unique(first_S[inside_S])
+    first_S = first_S[inside_S]
+    first_S = torch.unique(first_S)
     second_S = first_S + 1
     documents_N = batch.document_ids_BT.flatten()
     ids_N = batch.token_ids_BT.flatten()
-    pair_S = allowed_N[first_S] & allowed_N[second_S]
+    pair_S = allowed_N[first_S]
+    pair_S &= allowed_N[second_S]
     pair_S &= documents_N[first_S] == documents_N[second_S]
     pair_S &= ids_N[first_S] != ids_N[second_S]
     return first_S[pair_S], second_S[pair_S]
@@ -189,11 +198,13 @@ def _changed_digits(
 ) -> Tensor:
     """Another digit group of the same length where the token is one, else that of `other_S`."""
     changed_S = other_S.clone()
-    digits_V = vocabulary_tensors(vocabulary, ids_S.device).digits_V
+    columns = vocabulary_tensors(vocabulary, ids_S.device)
+    digits_V = columns.digits_V
+    ordinary_V = digits_V[: vocabulary.ordinary]
     digits_S = digits_V[ids_S]
     for length in torch.unique(digits_S).tolist():
         if length > 0:
-            groups_M = positions_of(digits_V[: vocabulary.ordinary] == length)
+            groups_M = positions_of(ordinary_V == length)
             same_S = digits_S == length
             count = int(same_S.sum())
             changed_S[same_S] = _drawn(groups_M, count, generator)
@@ -220,7 +231,8 @@ def random_ids(
 def _drawn(pool_M: Tensor, count: int, generator: Generator) -> Tensor:
     """`count` values of the pool, drawn with replacement."""
     index = torch.randint(len(pool_M), (count,), generator=generator)
-    return pool_M[index.to(pool_M.device)]
+    index = index.to(pool_M.device)
+    return pool_M[index]
 
 
 class Deletions(NamedTuple):
@@ -246,13 +258,15 @@ def plan_deletions(batch: Batch, delete_S: Tensor, infill_S: Tensor) -> Deletion
     infilled_N = torch.zeros_like(begins_N)
     infilled_N[infill_S] = True
     # The first token of every infilled span becomes the noise token.
-    opens_N = infilled_N & (begins_N | changes(infilled_N))
+    starts_N = begins_N | changes(infilled_N)
+    opens_N = infilled_N & starts_N
     missing_N = infilled_N & ~opens_N
     missing_N[delete_S] = True
     # a b c d e with c, d, e missing: the last position that stands is b, the offsets are 1, 2, 3
     index_N = torch.arange(len(begins_N), device=begins_N.device)
     stands_N = torch.where(~missing_N | begins_N, index_N, 0)
-    offset_N = index_N - stands_N.cummax(0).values
+    last_N = stands_N.cummax(0).values
+    offset_N = index_N - last_N
     offset_N = torch.where(missing_N, offset_N % (LONGEST_DELETION + 1), 0)
     # Without a token before it, or too far behind it, a missing one stays as the noise token.
     stays_N = missing_N & (offset_N == 0)
@@ -273,7 +287,8 @@ def remove_deleted(view: View, deletions: Deletions, padding: int) -> View:
     documents_BT = view.document_ids_RT.gather(1, order_BT)
     sequences, width = deleted_BT.shape
     start_B = torch.arange(sequences, device=gone_BT.device) * width
-    place_BT = (~deleted_BT).cumsum(1) - 1
+    kept_BT = ~deleted_BT
+    place_BT = kept_BT.cumsum(1) - 1
     source_BT = torch.where(deleted_BT, -1, place_BT + start_B[:, None])
     offsets_S = deletions.offset_N[view.target_positions_S]
     return View(
@@ -294,9 +309,11 @@ def choose(
     if log_weights_N is None:
         order_C = _shuffled(positions_C, generator)
     else:
-        order = _weighted_order(log_weights_N[positions_C], generator)
+        log_weights_C = log_weights_N[positions_C]
+        order = _weighted_order(log_weights_C, generator)
         order_C = positions_C[order]
-    return order_C[:count].sort().values
+    chosen_C = order_C[:count]
+    return chosen_C.sort().values
 
 
 def choose_groups(
@@ -319,7 +336,8 @@ def choose_groups(
         order_G = _shuffled(groups_G, generator)
     else:
         log_weights_C = log_weights_N[positions_C]
-        mean_G = torch.bincount(group_C, log_weights_C) / sizes_G
+        sum_G = torch.bincount(group_C, log_weights_C)
+        mean_G = sum_G / sizes_G
         order_G = _weighted_order(mean_G, generator)
     # Sizes 2, 3, 1 in this order and a count of 4: the first fits, the second does not, the third
     # is a single token, and the fourth token is cut off the second group.
@@ -334,13 +352,15 @@ def choose_groups(
     chosen_G[order_G[fits_G]] = True
     chosen_C = chosen_G[group_C]
     if missing:
-        numeric_C = batch.number_BT.flatten()[positions_C] != NO_NUMBER
+        number_N = batch.number_BT.flatten()
+        numeric_C = number_N[positions_C] != NO_NUMBER
         numeric_G = torch.bincount(group_C, numeric_C.double()) > 0
         # Of the groups that are left and long enough, the first without numbers.
         left_G = order_G[~fits_G]
         long_G = left_G[sizes_G[left_G] >= missing]
         order_G = numeric_G[long_G].int().argsort(stable=True)
-        inside = positions_of(group_C == long_G[order_G[0]])
+        cut = long_G[order_G[0]]
+        inside = positions_of(group_C == cut)
         chosen_C[inside[:missing]] = True
     return positions_C[chosen_C]
 
@@ -355,10 +375,12 @@ def token_groups(
     """
     together_C = torch.zeros_like(positions_C, dtype=torch.bool)
     if whole_numbers:
-        number_C = batch.number_BT.flatten()[positions_C]
+        number_N = batch.number_BT.flatten()
+        number_C = number_N[positions_C]
         together_C |= ~changes(number_C) & (number_C != NO_NUMBER)
     if words:
-        ids_C = batch.token_ids_BT.flatten()[positions_C]
+        ids_N = batch.token_ids_BT.flatten()
+        ids_C = ids_N[positions_C]
         columns = vocabulary_tensors(vocabulary, ids_C.device)
         starts_C = columns.word_start_V[ids_C]
         ends_C = columns.word_end_V[ids_C]
@@ -390,9 +412,11 @@ def span_groups(
 def _adjacent(positions_C: Tensor, batch: Batch) -> Tensor:
     """True where the candidate before stands right before it in the same sequence and document."""
     sequence_C = positions_C // batch.token_ids_BT.shape[1]
-    document_C = batch.document_ids_BT.flatten()[positions_C]
+    document_N = batch.document_ids_BT.flatten()
+    document_C = document_N[positions_C]
     step_C = positions_C.diff(prepend=positions_C[:1])
-    adjacent_C = (step_C == 1) & ~changes(sequence_C)
+    same_sequence_C = ~changes(sequence_C)
+    adjacent_C = (step_C == 1) & same_sequence_C
     return adjacent_C & ~changes(document_C)
 
 
@@ -404,11 +428,13 @@ def _weighted_order(log_weights: Tensor, generator: Generator) -> Tensor:
     uniform = torch.rand(len(log_weights), generator=generator, dtype=torch.float64)
     exponential = -torch.log1p(-uniform)
     gumbel = -exponential.clamp_min(1e-300).log()
-    keys = log_weights + gumbel.to(log_weights.device)
+    gumbel = gumbel.to(log_weights.device)
+    keys = log_weights + gumbel
     return keys.argsort(descending=True, stable=True)
 
 
 def _shuffled(values: Tensor, generator: Generator) -> Tensor:
     """The values in random order."""
     order = torch.randperm(len(values), generator=generator)
-    return values[order.to(values.device)]
+    order = order.to(values.device)
+    return values[order]

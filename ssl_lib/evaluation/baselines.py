@@ -67,7 +67,9 @@ def bag_of_tokens_cosines(
     vectorizer.fit([*first, *second])
     first_bags = vectorizer.transform(first)
     second_bags = vectorizer.transform(second)
-    return _dot_products(normalize(first_bags), normalize(second_bags))
+    first_unit = normalize(first_bags)
+    second_unit = normalize(second_bags)
+    return _dot_products(first_unit, second_unit)
 
 
 def bag_of_tokens_labels(
@@ -128,14 +130,17 @@ class NgramModel(NamedTuple):
         for order, tokens in enumerate(self._lookbacks(ids)):
             # what the shorter contexts say is mixed in as often as new tokens follow this one
             context_T = window_hashes(tokens[:-1], order)
-            index_T, known_T = _find(self.contexts[order], context_T)
+            contexts = self.contexts[order]
+            index_T, known_T = _find(contexts, context_T)
             gram_T = window_hashes(tokens, order + 1)
             place_T, seen_T = _find(self.grams[order], gram_T)
-            count_T = np.where(seen_T, self.counts[order][place_T], 0)
+            count_T = self.counts[order][place_T]
+            count_T = np.where(seen_T, count_T, 0)
             followers_T = self.followers[order][index_T]
             total_T = self.totals[order][index_T]
             weighted_T = count_T + followers_T * probability_T
-            mixed_T = weighted_T / (total_T + followers_T)
+            weights_T = total_T + followers_T
+            mixed_T = weighted_T / weights_T
             probability_T = np.where(known_T, mixed_T, probability_T)
         nats_T: Floats = np.log(probability_T)
         return nats_T
@@ -171,7 +176,8 @@ class NgramModel(NamedTuple):
             after = encode(self.encoding, continuation)
             nats_T = self.log_probabilities(before + after)
             start = len(before)
-            found.append(nats_T[start:].sum())
+            continuation_T = nats_T[start:]
+            found.append(continuation_T.sum())
         return np.array(found, dtype=np.float64)
 
     def _lookbacks(self, ids: Sequence[int]) -> Iterator[Integers]:
@@ -210,7 +216,8 @@ def count_ngrams(
         model.contexts.append(contexts)
         model.totals.append(totals)
         model.followers.append(followers)
-        most_frequent = follower_of_gram[ordered][starts]
+        followers_in_order = follower_of_gram[ordered]
+        most_frequent = followers_in_order[starts]
         model.favorites.append(most_frequent)
     return model
 
@@ -226,4 +233,5 @@ def _find(table: Hashes, wanted: Hashes) -> tuple[Integers, NDArray[np.bool_]]:
 def _dot_products(first: Any, second: Any) -> Floats:
     """Products of the rows of two sparse matrices, [N]."""
     products = first.multiply(second)
-    return np.asarray(products.sum(axis=1)).ravel()
+    sums = products.sum(axis=1)
+    return np.asarray(sums).ravel()

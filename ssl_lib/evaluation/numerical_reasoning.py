@@ -73,11 +73,13 @@ class FourChoice(EvaluationTask[Choices, Likelihoods]):
 
     def details(self, asked: Answered[Choices, Likelihoods]) -> Details:
         """Accuracy by family, and examples."""
-        before = self.score(asked.items, asked.answers["before"])
-        after = self.score(asked.items, asked.answers["after"])
+        before_answers = asked.answers["before"]
+        after_answers = asked.answers["after"]
+        before = self.score(asked.items, before_answers)
+        after = self.score(asked.items, after_answers)
         values = before.values, after.values
         families = by_family(asked.pair, asked.items, *values)
-        examples = _examples(asked.items, asked.answers["after"], after.values)
+        examples = _examples(asked.items, after_answers, after.values)
         return {"families": families, "examples": examples}
 
 
@@ -87,7 +89,8 @@ class GeneratedChoice(FourChoice):
     def details(self, asked: Answered[Choices, Likelihoods]) -> Details:
         """Beside the families and examples, `exact_match`."""
         exact = exact_match(asked.pair, asked.items)
-        return super().details(asked) | {"exact_match": exact}
+        found = super().details(asked)
+        return found | {"exact_match": exact}
 
 
 class NumericalReasoning(GeneratedChoice):
@@ -204,7 +207,8 @@ def credits(items: Choices, scores: Likelihoods) -> Floats:
         right = scores_C[item.answer]
         if not np.isnan(scores_C).any() and not (scores_C > right).any():
             # two of four equally probable: half right
-            ties = int((scores_C == right).sum())
+            is_highest_C = scores_C == right
+            ties = int(is_highest_C.sum())
             credit_N[place] = 1.0 / ties
     return credit_N
 
@@ -298,8 +302,9 @@ def _examples(items: Choices, scores: Likelihoods, credit_N: Floats) -> list[Det
         ranked = []
         for place in np.flatnonzero((credit_N == 1.0) == wanted).tolist():
             family = items[place].family
-            turns[family] = turns.get(family, 0) + 1
-            ranked.append((turns[family], place))
+            turn = turns.get(family, 0) + 1
+            turns[family] = turn
+            ranked.append((turn, place))
         # the first item of every family, then the second of each
         for _, place in sorted(ranked)[: EXAMPLES // 2]:
             item = items[place]

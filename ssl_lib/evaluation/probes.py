@@ -162,14 +162,16 @@ def plain_features(limit: int, channels: int = 32, seed: int = 0) -> dict[str, F
         digits_ICL = torch.from_numpy(digits_ILC).transpose(1, 2)
         convolved = torch.tanh(convolution(digits_ICL))
     one_hot = digits_ILC.reshape(limit, -1)
-    return {"digits": one_hot, "random_convolutions": convolved.flatten(1).numpy()}
+    convolutions = convolved.flatten(1).numpy()
+    return {"digits": one_hot, "random_convolutions": convolutions}
 
 
 def probe_scores(
     features: Mapping[str, Features], probe: str, seed: int, seeds: int, steps: int
 ) -> dict[str, Floats]:
     """Hits or squared errors [S, B] on the test integers, by model."""
-    limit = len(next(iter(features.values())))
+    first = next(iter(features.values()))
+    limit = len(first)
     border = int(TRAIN_SHARE * limit)
     generators = [np.random.default_rng([seed, limit, s]) for s in range(seeds)]
     orders = [generator.permutation(limit) for generator in generators]
@@ -203,16 +205,19 @@ def draw_lists(probe: str, integers: Integers, count: int, generator: np.random.
     if probe != "list_maximum":
         indices_BL = generator.choice(integers, size=(count, TERMS[probe]))
         sums_B = indices_BL.sum(axis=1)
-        return Lists(indices_BL, sums_B.astype(np.float64))
+        targets_B = sums_B.astype(np.float64)
+        return Lists(indices_BL, targets_B)
     ordered = np.sort(integers)
     size = len(ordered)
     wanted = max(NEIGHBORS, int(NEIGHBOR_SHARE * size))
     close = min(size, wanted)
     # a list is drawn from a window of the ordered integers: a narrow one, or all of them
-    width_B = np.where(generator.random(count) < NEAR_SHARE, close, size)
+    is_near_B = generator.random(count) < NEAR_SHARE
+    width_B = np.where(is_near_B, close, size)
     first_B = (generator.random(count) * (size - width_B + 1)).astype(np.int64)
     share_BL = generator.random((count, LIST))
-    places_BL = (share_BL * width_B[:, None]).astype(np.int64)
+    places_BL = share_BL * width_B[:, None]
+    places_BL = places_BL.astype(np.int64)
     # lists that name a place twice are drawn again
     ordered_BL = np.sort(places_BL, axis=1)
     gaps_BL = np.diff(ordered_BL, axis=1)
@@ -221,7 +226,8 @@ def draw_lists(probe: str, integers: Integers, count: int, generator: np.random.
     places_BL += first_B[:, None]
     indices_BL = ordered[places_BL]
     largest_B = indices_BL.argmax(axis=1)
-    return Lists(indices_BL, largest_B.astype(np.float64))
+    targets_B = largest_B.astype(np.float64)
+    return Lists(indices_BL, targets_B)
 
 
 class Members(nn.Module):
@@ -306,10 +312,12 @@ def _outputs(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) ->
     outputs: Tensor
     if probe == "list_maximum":
         # each number of a list is scored by itself
-        outputs = network(chosen_PND).view(-1, count, terms)
+        outputs = network(chosen_PND)
+        outputs = outputs.view(-1, count, terms)
     else:
         # the terms stand side by side
-        outputs = network(chosen_PND.view(-1, count, terms * width))
+        inputs_PBD = chosen_PND.view(-1, count, terms * width)
+        outputs = network(inputs_PBD)
     return outputs
 
 
@@ -319,10 +327,12 @@ def _losses(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) -> 
     targets_PB = torch.from_numpy(lists.targets).repeat(tables_MSID.shape[0], 1)
     if probe == "list_maximum":
         scores_PLB = outputs.transpose(1, 2)
-        return nn.functional.cross_entropy(scores_PLB, targets_PB.long(), reduction="none")
+        places_PB = targets_PB.long()
+        return nn.functional.cross_entropy(scores_PLB, places_PB, reduction="none")
     limit = tables_MSID.shape[2]
     standard_PB = (targets_PB - _center(probe, limit)) / _scale(probe, limit)
-    return (outputs - standard_PB.float()).square()
+    errors_PB = outputs - standard_PB.float()
+    return errors_PB.square()
 
 
 def _center(probe: str, limit: int) -> float:

@@ -53,7 +53,8 @@ def paired_means(
         groups_N = np.arange(len(before_N))
     # names of groups → 0 … G - 1
     _, group_N = np.unique(np.asarray(groups_N), return_inverse=True)
-    sizes_G = np.bincount(group_N).astype(np.float64)
+    sizes_G = np.bincount(group_N)
+    sizes_G = sizes_G.astype(np.float64)
     before_G = np.bincount(group_N, weights=before_N)
     after_G = np.bincount(group_N, weights=after_N)
     return paired_ratios(before_G, after_G, sizes_G, samples, seed)

@@ -230,7 +230,8 @@ def _cells(measure: Measure) -> list[str]:
     for place, (value, change) in enumerate(pairs):
         shown = value.text() if value else "–"
         if place:
-            shown += f"\n{change.text('+') if change else '–'}"
+            signed = change.text("+") if change else "–"
+            shown += f"\n{signed}"
         bounded = change.bounded() if change else None
         if place and bounded:
             _, low, high = bounded

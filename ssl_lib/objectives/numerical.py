@@ -164,25 +164,32 @@ class MixtureHead(ValueHead):
         """Log weights, means and standard deviations (orders of magnitude), each [S, K]."""
         weight_SK, mean_SK, spread_SK = self.raw(hidden_SD).chunk(3, dim=-1)
         spread_SK = SMALLEST_SPREAD + softplus(spread_SK)
-        return weight_SK.log_softmax(-1), mean_SK, spread_SK
+        log_weight_SK = weight_SK.log_softmax(-1)
+        return log_weight_SK, mean_SK, spread_SK
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
         """Sum over S of -log(p(y) / p_max) in nats."""
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
-        target_S1 = scaled(chosen["targets"])[:, None]
-        squares_SK = ((target_S1 - mean_SK) / spread_SK).square()
+        target_S = scaled(chosen["targets"])
+        error_SK = target_S[:, None] - mean_SK
+        squares_SK = (error_SK / spread_SK).square()
         # p_max = 1 / (SMALLEST_SPREAD * sqrt(2 pi)); the root cancels
         log_density_SK = -0.5 * squares_SK - spread_SK.log() + math.log(SMALLEST_SPREAD)
-        log_density_S = (log_weight_SK + log_density_SK).logsumexp(-1)
+        weighted_SK = log_weight_SK + log_density_SK
+        log_density_S = weighted_SK.logsumexp(-1)
         return -log_density_S.sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), the weighted mean over components, [S, Q]."""
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
-        points_Q1 = scale_Q[:, None].float()
-        below_SQK = _normal_cdf(points_Q1, mean_SK[:, None], spread_SK[:, None])
-        shares_S1K = log_weight_SK.exp()[:, None]
-        return (shares_S1K * below_SQK).sum(-1)
+        points_Q = scale_Q.float()
+        points_Q1 = points_Q[:, None]
+        mean_S1K = mean_SK[:, None]
+        spread_S1K = spread_SK[:, None]
+        below_SQK = _normal_cdf(points_Q1, mean_S1K, spread_S1K)
+        shares_SK = log_weight_SK.exp()
+        weighted_SQK = shares_SK[:, None] * below_SQK
+        return weighted_SQK.sum(-1)
 
 
 class RegressionHead(ValueHead):
@@ -213,7 +220,8 @@ class RegressionHead(ValueHead):
             error = (magnitude_S.detach() - size_S).square().mean().sqrt()
             self.spread.lerp_(error.clamp_min(SMALLEST_SPREAD), 0.02)
         sign = binary_cross_entropy_with_logits(negative_S, is_negative_S, reduction="sum")
-        return huber_loss(magnitude_S, size_S, reduction="sum") + sign
+        magnitude = huber_loss(magnitude_S, size_S, reduction="sum")
+        return magnitude + sign
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), a Gaussian on either side of zero, [S, Q]."""
@@ -264,7 +272,8 @@ class MantissaExponentHead(ValueHead):
         sign, order, place = (part.exp() for part in self.forward(hidden_SD))
         # cell 51 is order 2, bin 11: their probabilities are multiplied
         cells_SC = (order[:, :, None] * place[:, None, :]).flatten(1)
-        edges_SC = pad(cells_SC.cumsum(-1), (1, 0))
+        edges_SC = cells_SC.cumsum(-1)
+        edges_SC = pad(edges_SC, (1, 0))
         below_SQ = self._below(edges_SC, scale_Q)
         above_SQ = 1 - self._below(edges_SC, -scale_Q)
         return sign[:, :1] * below_SQ + sign[:, 1:] * above_SQ
@@ -276,7 +285,8 @@ class MantissaExponentHead(ValueHead):
         low_Q = place_Q.floor().long().clamp(max=last - 1)
         start_SQ = edges_SC[:, low_Q]
         mass_SQ = edges_SC[:, low_Q + 1] - start_SQ
-        return start_SQ + (place_Q - low_Q) * mass_SQ
+        share_Q = place_Q - low_Q
+        return start_SQ + share_Q * mass_SQ
 
 
 class TokenDistanceHead(ValueHead):
@@ -299,32 +309,39 @@ class TokenDistanceHead(ValueHead):
         columns = trunk.columns
         ids_G = positions_of(columns.digits_V > 0)
         states_SD = gelu(self.inner(hidden_SD))
-        groups_GD = trunk.vocabulary_matrix()[ids_G].to(states_SD.dtype)
-        shares_SG = linear(states_SD, groups_GD).float().softmax(-1)
+        groups_GD = trunk.vocabulary_matrix()[ids_G]
+        groups_GD = groups_GD.to(states_SD.dtype)
+        logits_SG = linear(states_SD, groups_GD).float()
+        shares_SG = logits_SG.softmax(-1)
         log_shares_SK = self.output(states_SD).float().log_softmax(-1)
-        return shares_SG, columns.values_V[ids_G], log_shares_SK
+        values_G = columns.values_V[ids_G]
+        return shares_SG, values_G, log_shares_SK
 
     def loss_sum(self, hidden_SD: Tensor, chosen: Selection) -> Tensor:
         """Sum over S of the expected distance on the scale and the shift's cross-entropy."""
         shares_SG, values_G, log_shares_SK = self.forward(hidden_SD)
         columns = self.trunk_of[0].columns
-        first_S = columns.values_V[chosen["first_tokens"]]
-        written_S = columns.digits_V[chosen["first_tokens"]] > 0
+        tokens_S = chosen["first_tokens"]
+        first_S = columns.values_V[tokens_S]
+        written_S = columns.digits_V[tokens_S] > 0
         # "12,345" begins with the group 12, and lies 3 orders of magnitude above it
         value_S = chosen["targets"].abs().clamp(max=LARGEST)
         orders_S = orders_of_magnitude(value_S) - orders_of_magnitude(first_S)
         shift_S = orders_S.round().long() - self.LOWEST_SHIFT
         shift_S = shift_S.clamp(0, self.SHIFTS - 1)
         distance_SG = (scaled(values_G)[None, :] - scaled(first_S)[:, None]).abs()
-        distance_S = (shares_SG * distance_SG).sum(-1)
-        loss_S = distance_S + nll_loss(log_shares_SK, shift_S, reduction="none")
+        weighted_SG = shares_SG * distance_SG
+        distance_S = weighted_SG.sum(-1)
+        shift_loss_S = nll_loss(log_shares_SK, shift_S, reduction="none")
+        loss_S = distance_S + shift_loss_S
         return (loss_S * written_S).sum()
 
     def cumulative(self, hidden_SD: Tensor, scale_Q: Tensor) -> Tensor:
         """P(y <= point), from all pairs of group and shift, [S, Q]."""
         shares_SG, values_G, log_shares_SK = self.forward(hidden_SD)
         shifts_K = torch.arange(self.SHIFTS, dtype=torch.float64, device=values_G.device)
-        factors_K = 10.0 ** (shifts_K + self.LOWEST_SHIFT)
+        orders_K = shifts_K + self.LOWEST_SHIFT
+        factors_K = 10.0**orders_K
         # the pairs in the order of their values, and how much lies below each point
         points = scaled(values_G[:, None] * factors_K).flatten()
         order = points.argsort()
@@ -332,7 +349,8 @@ class TokenDistanceHead(ValueHead):
         found = []
         for shares_G, log_shares_K in zip(shares_SG, log_shares_SK, strict=True):
             mass = (shares_G[:, None] * log_shares_K.exp()).flatten()[order]
-            below = pad(mass.cumsum(0), (1, 0))
+            below = mass.cumsum(0)
+            below = pad(below, (1, 0))
             found.append(below[cells_Q])
         return torch.stack(found)
 
@@ -369,15 +387,18 @@ def number_prediction(
 ) -> NumberPrediction:
     """Quantiles and orders of magnitude of one tabulated distribution."""
     values_Q = from_scale(scale_Q)
+    last = len(values_Q) - 1
 
     def quantile(level: float) -> float:
         place = int(torch.searchsorted(cumulative_Q, level))
-        return float(values_Q[min(place, len(values_Q) - 1)])
+        place = min(place, last)
+        return float(values_Q[place])
 
     central = {}
     for level in {*intervals, 0.9}:
-        outside = (1 - level) / 2
-        central[level] = (quantile(outside), quantile((1 + level) / 2))
+        low = quantile((1 - level) / 2)
+        high = quantile((1 + level) / 2)
+        central[level] = (low, high)
     powers_Q = values_Q.abs().clamp_min(1e-12).log10().floor()
     mass_Q = torch.diff(cumulative_Q, prepend=cumulative_Q[:1] * 0.0)
     magnitudes = {power: float(mass_Q[powers_Q == power].sum()) for power in range(-3, 10)}

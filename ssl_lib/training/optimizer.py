@@ -169,8 +169,10 @@ class Muon(torch.optim.Optimizer):
             direction = gradient.lerp(average, momentum)
             directions.append(direction)
         # one product for all matrices of the shape
-        directions_NAB = torch.stack(directions).to(self.dtype)
-        updates_NAB = orthogonalize(directions_NAB).to(parameters[0].dtype)
+        directions_NAB = torch.stack(directions)
+        directions_NAB = directions_NAB.to(self.dtype)
+        updates_NAB = orthogonalize(directions_NAB)
+        updates_NAB = updates_NAB.to(parameters[0].dtype)
         height, width = parameters[0].shape
         # a tall matrix moves further: its orthogonal step has the norm of the shorter side
         rate = group["lr"] * max(1.0, height / width) ** 0.5
@@ -194,6 +196,6 @@ def orthogonalize(matrices_NAB: Tensor) -> Tensor:
     first, second, third = NEWTON_SCHULZ
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = current @ current.mT
-        higher_powers = (second * gram + third * gram @ gram) @ current
-        current = first * current + higher_powers
+        powers = second * gram + third * gram @ gram
+        current = first * current + powers @ current
     return current.mT if tall else current
