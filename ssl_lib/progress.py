@@ -33,6 +33,7 @@ class _Display(ProgressBar):
         self.label, self.display, self.task = label, display, task
 
     def advance(self, count: float = 1, text: str | None = None) -> None:
+        """Move the bar."""
         self.display.advance(self.task, count)
         if text is not None:
             self.display.update(self.task, description=f"{self.label}: {text}")
@@ -49,6 +50,7 @@ class _Lines(ProgressBar):
         self.started = self.last_line = time.monotonic()
 
     def advance(self, count: float = 1, text: str | None = None) -> None:
+        """Print a line if the last one is older than the interval."""
         self.done += count
         if text is not None:
             self.text = text
