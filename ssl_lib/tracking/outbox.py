@@ -175,7 +175,9 @@ def _send_model(client: MlflowClient, settings: Settings, run_id: str, one: Oper
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    client.create_model_version(name, f"models:/{found.model_id}", run_id)
+    # a server takes a source of this kind from the model's own id alone
+    source = f"models:/{found.model_id}"
+    client.create_model_version(name, source, run_id, model_id=found.model_id)
 
 
 def _log_pyfunc(uri: str, run_id: str, model_id: str, folder: Path) -> None:
