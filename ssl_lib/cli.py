@@ -143,7 +143,7 @@ STAGES = {
         stage="ssl_lib.training.stage:train",
     ),
     "evaluate": Command(
-        run.run_stage,
+        run.evaluate,
         "the model against its randomly initialised twin: metrics/, report/",
         "Held-out losses and downstream tasks, before and after pretraining, on documents that\n"
         "nothing has seen: metrics/evaluation.json, and report/index.html to read.",
@@ -250,6 +250,22 @@ RUN_COMMANDS = {
             ),
             option("--json", action="store_true", help="one JSON object instead of a table"),
             option("--figure", metavar="FILE", help="draw the differences: .png, .svg or .pdf"),
+            *SETTINGS,
+        ),
+        extra="tracking",
+    ),
+    "promote": Command(
+        run.promote,
+        "make a run's model the champion, if it is better than the present one",
+        "Compares the run with the champion on the same held-out items and moves the name\n"
+        "models:/NAME@champion where the interval of the mean of the downstream tasks lies above\n"
+        "0. `evaluate` asks the same of every run but those of DVC's queue and of --temp. Every\n"
+        "decision is kept with the run, with its reason.",
+        "ssl-lib promote 3f2a",
+        (
+            option("run", metavar="RUN", help="an id, the beginning of one, or a name"),
+            option("--force", action="store_true", help="whatever the comparison would say"),
+            option("--json", action="store_true", help="one JSON object instead of a sentence"),
             *SETTINGS,
         ),
         extra="tracking",

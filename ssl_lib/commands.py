@@ -40,6 +40,42 @@ def run_stage(options: argparse.Namespace) -> None:
         function(settings, root)
 
 
+def evaluate(options: argparse.Namespace) -> None:
+    """Stage `evaluate`, then the decision whether its model becomes the champion."""
+    from ssl_lib.config import load_settings
+    from ssl_lib.errors import UserError
+    from ssl_lib.experiments.promotion import challenge
+
+    run_stage(options)
+    settings = load_settings(options.params, options.overrides)
+    try:
+        decision = challenge(settings, Path.cwd())
+    except UserError as error:
+        # the evaluation is done, and no store that is away undoes it
+        print(f"The champion stays as it is: {error}", file=sys.stderr)
+        return
+    _tell(decision.promoted, decision.reason)
+
+
+def promote(options: argparse.Namespace) -> None:
+    """`ssl-lib promote`."""
+    from ssl_lib.config import load_settings
+    from ssl_lib.experiments.promotion import challenge
+
+    settings = load_settings(options.params, options.overrides)
+    decision = challenge(settings, Path.cwd(), options.run, asked=True, force=options.force)
+    if options.json:
+        print(json.dumps(decision.as_json(), ensure_ascii=False))
+    else:
+        _tell(decision.promoted, decision.reason)
+
+
+def _tell(promoted: bool, reason: str) -> None:
+    """One line about the champion."""
+    outcome = "This run's model is the champion now" if promoted else "The champion stays as it is"
+    print(f"{outcome}: {reason}")
+
+
 def predict(options: argparse.Namespace) -> None:
     """`ssl-lib predict`."""
     from ssl_lib.predictor import load

@@ -8,19 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import recorded_run
 
 from ssl_lib.config import Settings
+from ssl_lib.evaluation.comparison import Scores
+from ssl_lib.evaluation.statistics import mean_interval, paired_means
 from ssl_lib.experiments.comparison import (
+    Comparison,
     ComparisonError,
     Estimate,
     compare,
     difference,
     draw,
+    mean_difference,
     show,
 )
 from ssl_lib.tracking import TrackingError, start_run
 
-TASK = "evaluation.downstream.numerical_reasoning"
+TASK = "downstream.numerical_reasoning"
+SAMPLES = Settings().evaluation.bootstrap_samples
 
 
 @pytest.fixture(autouse=True)
@@ -36,18 +42,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for number, after in enumerate((0.70, 0.90)):
             settings = Settings().replaced({"objectives.mlm.weight": 1.0 - number / 2})
-            with start_run(settings, root, f"run-{number}") as run:
-                run.log_params(settings.model_dump(mode="json"))
-                metrics = {
-                    "before": 0.25,
-                    "after": after,
-                    "ci95.low": after - 0.03,
-                    "ci95.high": after + 0.03,
-                    "n": 1000,
-                }
-                run.log({f"{TASK}.{key}": value for key, value in metrics.items()}, step=0)
-                run.log({"evaluation.losses.mlm.after": 2.0 - number}, step=0)
-            ids.append(run.run_id)
+            row = {"after": after, "ci95": [after - 0.03, after + 0.03], "n": 1000}
+            metrics = {
+                "downstream": {"numerical_reasoning": row},
+                "losses": {"mlm": {"after": 2.0 - number}},
+            }
+            ids.append(recorded_run(settings, root, f"run-{number}", metrics))
         with start_run(Settings(), root, "unfinished") as run:
             ids.append(run.run_id)
     return root, ids
@@ -110,9 +110,9 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_a_range(
 ) -> None:
     for seed, after in enumerate((0.7, 0.8, 0.6)):
         settings = Settings().replaced({"seed": seed})
-        with start_run(settings, tmp_path, f"seed-{seed}") as run:
-            run.log_params(settings.model_dump(mode="json"))
-            run.log({f"{TASK}.after": after, f"{TASK}.n": 9}, step=0)
+        row = {"after": after, "n": 9}
+        metrics = {"downstream": {"numerical_reasoning": row}}
+        recorded_run(settings, tmp_path, f"seed-{seed}", metrics)
     found = compare(Settings(), tmp_path, ["seed-0", "seed-1", "seed-2"])
     assert found.over_seeds()["downstream.numerical_reasoning"] == (pytest.approx(0.7), 0.6, 0.8)
     assert found.as_json()["over_seeds"]["downstream.numerical_reasoning"]["high"] == 0.8
@@ -133,3 +133,65 @@ def test_the_interval_of_a_difference_is_that_of_independent_estimates() -> None
         tuple(np.quantile(other - first, [0.025, 0.975])), abs=5e-4
     )
     assert difference(None, estimates[0]) is None
+
+
+def scores(right: float, seed: int, items: int = 400) -> Scores:
+    """Right and wrong answers; two models of one seed are right about mostly the same items."""
+    ease_N = np.random.default_rng(seed).random(items)
+    return Scores((ease_N < right).astype(float))
+
+
+def two_runs(root: Path, items: tuple[str, str]) -> Comparison:
+    found = []
+    for right, digest in zip((0.70, 0.73), items, strict=True):
+        one = scores(right, seed=3)
+        value = float(one.values.mean())
+        low, high = mean_interval(one.values, SAMPLES, 0)
+        row = {"after": value, "ci95": [low, high], "n": 400}
+        conditions = {"test_tokens": "t", "items": digest, "evaluation": {}}
+        metrics = {"downstream": {"numerical_reasoning": row}, "conditions": conditions}
+        kept = {"numerical_reasoning": one}
+        found.append(recorded_run(Settings(), root, f"run {right}", metrics, kept))
+    return compare(Settings(), root, found)
+
+
+def test_runs_that_answered_the_same_items_are_compared_item_by_item(tmp_path: Path) -> None:
+    found = two_runs(tmp_path, ("same", "same"))
+    (change,) = [one.differences[1] for one in found.measures]
+    first, last = scores(0.70, seed=3), scores(0.73, seed=3)
+    expected = paired_means(first.values, last.values, SAMPLES, 0)
+    assert change == Estimate(
+        pytest.approx(expected.after - expected.before), *expected.difference_ci95
+    )
+    assert found.conditions == [[], []]
+    # an easier 3% of the same items is clear, where two independent samples would not tell
+    assert change.low is not None
+    assert change.low > 0
+
+
+def test_other_items_are_told_and_taken_as_independent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = two_runs(tmp_path, ("some", "others"))
+    (measure,) = found.measures
+    assert measure.differences[1] == difference(*measure.values)
+    assert measure.differences[1].low < 0
+    monkeypatch.setenv("COLUMNS", "160")
+    show(found)
+    told = capsys.readouterr().out
+    assert "taken as independent, since the items that were asked differ" in told
+
+
+def test_the_mean_of_differences_varies_as_that_of_independent_tasks() -> None:
+    generator = np.random.default_rng(0)
+    spreads = (0.01, 0.02, 0.04)
+    drawn = [
+        generator.normal(mean, sd, 200_000)
+        for mean, sd in zip((0.1, 0.0, 0.2), spreads, strict=True)
+    ]
+    ends = [np.quantile(one, [0.025, 0.975]) for one in drawn]
+    estimates = [Estimate(float(one.mean()), *end) for one, end in zip(drawn, ends, strict=True)]
+    found = mean_difference(estimates)
+    expected = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    assert found.value == pytest.approx(0.1, abs=1e-3)
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=5e-4)

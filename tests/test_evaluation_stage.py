@@ -12,6 +12,7 @@ from test_evaluation_external import write_files
 
 from ssl_lib.config import Settings, SettingsError
 from ssl_lib.errors import UserError
+from ssl_lib.evaluation.comparison import estimate, load_scores
 from ssl_lib.evaluation.data import RawTexts
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.predictor import Predictor
@@ -178,15 +179,34 @@ def test_plot_and_report_are_written(root: Path, metrics: dict[str, Any]) -> Non
     assert "<html" in (root / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_run_in_the_store_holds_the_metrics(root: Path, metrics: dict[str, Any]) -> None:
+def test_the_summary_is_a_handful_of_what_the_details_hold(
+    root: Path, metrics: dict[str, Any]
+) -> None:
+    written = json.loads((root / "metrics" / "summary.json").read_text(encoding="utf-8"))
+    assert len(written) <= 15
+    for name, row in (metrics["losses"] | metrics["downstream"]).items():
+        assert written[name] == pytest.approx(row["after"], abs=5e-5)
+    assert written["bits_per_byte"] == pytest.approx(metrics["bits_per_byte"]["after"], abs=5e-5)
+    assert all(isinstance(value, float) for value in written.values())
+
+
+def test_scores_of_every_task_make_its_estimate_again(root: Path, metrics: dict[str, Any]) -> None:
+    scores = load_scores((root / "report" / "scores.npz").read_bytes())
+    assert set(scores) >= DOWNSTREAM
+    for name, row in metrics["downstream"].items():
+        assert estimate(scores[name]) == pytest.approx(row["after"])
+
+
+def test_a_run_in_the_store_holds_the_summary_and_nothing_else(
+    root: Path, metrics: dict[str, Any]
+) -> None:
     import sqlite3
 
     with sqlite3.connect(root / "mlflow.db") as store:
-        key = "evaluation.downstream.semantic_similarity.after"
-        query = f"select value from metrics where key = '{key}'"
-        assert store.execute(query).fetchall() == [
-            (metrics["downstream"]["semantic_similarity"]["after"],)
-        ]
+        query = "select key, value from metrics where key not like 'system/%'"
+        stored = dict(store.execute(query).fetchall())
+    written = json.loads((root / "metrics" / "summary.json").read_text(encoding="utf-8"))
+    assert stored == {f"evaluation/{name}": value for name, value in written.items()}
 
 
 def test_an_objective_alone_is_a_study_of_its_own() -> None:

@@ -8,8 +8,10 @@ Legend: N items, S seeds.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +27,10 @@ from ssl_lib.evaluation.statistics import (
     paired_spearmans,
 )
 from ssl_lib.evaluation.tasks import Task
+from ssl_lib.files import write_atomically
 
 Details = dict[str, Any]  # a part of a file of results
+SCORES_ARRAYS = ("values", "groups", "denominators", "targets")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,16 @@ class Scores:
     square_root: bool = False
     count: int | None = None
 
+    def pairs_with(self, other: Scores) -> bool:
+        """Whether both hold the same items, as far as their values can tell."""
+        if self.values.shape != other.values.shape:
+            return False
+        for name in ("groups", "denominators", "targets"):
+            own, its = getattr(self, name), getattr(other, name)
+            if (own is None) != (its is None) or (own is not None and not np.array_equal(own, its)):
+                return False
+        return True
+
 
 @dataclass(frozen=True)
 class TaskResult:
@@ -54,7 +68,7 @@ class TaskResult:
     `ci95` belongs to `after`, `before_ci95` to `before`, `difference_ci95` to after - before on the
     same resampled items. `n` counts items; `baselines` are other methods on the same items, with
     their intervals in `baselines_ci95` and those of after - baseline in `over_baselines_ci95`;
-    `details` holds all that a page or a test may show.
+    `details` holds all that a page or a test may show, `scores` the trained model's values.
     """
 
     metric: str
@@ -69,11 +83,12 @@ class TaskResult:
     over_baselines_ci95: dict[str, Interval] = field(default_factory=dict)
     difference_ci95: Interval = (float("nan"), float("nan"))
     higher_is_better: bool = True
+    scores: Scores | None = None
 
     def summary(self) -> Details:
-        """Everything but the details, ready for JSON."""
-        values = asdict(self)
-        del values["details"]
+        """Everything but details and scores, ready for JSON."""
+        values = asdict(replace(self, details={}, scores=None))
+        del values["details"], values["scores"]
         return values
 
 
@@ -146,4 +161,34 @@ def compare(
         over_baselines_ci95={name: pair.difference_ci95 for name, pair in pairs.items()},
         difference_ci95=main.difference_ci95,
         higher_is_better=task.higher_is_better,
+        scores=after,
     )
+
+
+def save_scores(scores: Mapping[str, Scores], path: Path) -> None:
+    """Write the scores of tasks by name, from which runs are compared item by item."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for task, one in scores.items():
+        for name in SCORES_ARRAYS:
+            array = getattr(one, name)
+            if array is not None:
+                # "numerical_reasoning/values"
+                arrays[f"{task}/{name}"] = np.asarray(array)
+    content = io.BytesIO()
+    # NumPy's types take a name for one of the function's own parameters
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, content.getvalue())
+
+
+def load_scores(content: bytes) -> dict[str, Scores]:
+    """What `save_scores` has written, from the content of its file. Raises ValueError."""
+    parts: dict[str, dict[str, NDArray[Any]]] = {}
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        for key in arrays.files:
+            task, _, name = key.partition("/")
+            parts.setdefault(task, {})[name] = arrays[key]
+    scores = {}
+    for task, found in parts.items():
+        groups, denominators = found.get("groups"), found.get("denominators")
+        scores[task] = Scores(found["values"], groups, denominators, found.get("targets"))
+    return scores

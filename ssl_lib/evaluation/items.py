@@ -5,6 +5,8 @@ Each downstream task says what it may ask; the training tokens are read once for
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -29,12 +31,13 @@ class TestItems(NamedTuple):
     """What each task asks, by name; `contamination` says by row what was found and left out.
 
     `unseen` are the places of the held-out documents of which no 13-gram stands in training: the
-    losses are taken on them.
+    losses are taken on them. `digest` tells whether two models were asked the same.
     """
 
     by_task: Details
     contamination: dict[str, Details]
     unseen: list[int]
+    digest: str
 
 
 def draw_items(tasks: Tasks, data: EvaluationData) -> TestItems:
@@ -73,7 +76,9 @@ def draw_items(tasks: Tasks, data: EvaluationData) -> TestItems:
     for name, task in tasks.items():
         if not task.checked:
             by_task[name] = task.items(cleared)
-    return TestItems(by_task, rows, unseen)
+    asked = {name: task.texts(by_task[name]) for name, task in checked.items()}
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    return TestItems(by_task, rows, unseen, digest)
 
 
 def shared_with_training(

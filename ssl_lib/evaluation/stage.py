@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl_lib.config import Settings
+from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.evaluation.base import ModelPair
-from ssl_lib.evaluation.comparison import Details, Resampling, TaskResult
+from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult, save_scores
 from ssl_lib.evaluation.data import EvaluationData, EvaluationError
 from ssl_lib.evaluation.external import evaluate_external, external_metrics, read_external
 from ssl_lib.evaluation.items import draw_items
@@ -24,7 +25,19 @@ from ssl_lib.files import write_atomically
 from ssl_lib.predictor import Predictor, load
 from ssl_lib.progress import progress_bar
 from ssl_lib.tokens.store import TokenStore
-from ssl_lib.tracking import promote, resume_run
+from ssl_lib.tracking import resume_run
+
+NOT_CONDITIONS = {"external", "baselines", "bootstrap_samples"}  # settings that change no score
+DIGITS = 4  # after the point in metrics/summary.json, for tables on a terminal
+
+
+class Measure(NamedTuple):
+    """What one measure adds to the metrics, what the page shows, the trained model's scores."""
+
+    name: str
+    metrics: Details
+    details: Any
+    scores: Mapping[str, Scores] = {}
 
 
 def run(
@@ -36,28 +49,31 @@ def run(
     metrics = measure(before, after, settings, root)
     if present is not None:
         present(before, after)
-    record(metrics, settings, root)
+    record(settings, root)
     return metrics
 
 
 def measure(before: Predictor, after: Predictor, settings: Settings, root: Path) -> Details:
     """Compare the two models in every way; returns what it wrote into `metrics/evaluation.json`.
 
-    `report/evaluation.json` has the details of every result, `plots/*.csv` the tables that DVC
-    draws. Raises UserError where a file that is asked cannot be read.
+    `metrics/summary.json` has the few metrics that DVC and MLflow show, `report/evaluation.json`
+    the details of every result, `report/scores.npz` the value of every item, `plots/*.csv` the
+    tables that DVC draws. Raises UserError where a file that is asked cannot be read.
     """
     seconds: dict[str, float] = {}
     metrics: Details = {"external": {}}
     details: Details = {}
+    scores: dict[str, Scores] = {}
     started = time.perf_counter()
     with progress_bar("evaluate") as bar:
-        for name, found, shown in _measures(before, after, settings, root):
-            metrics |= found
-            details[name] = shown
+        for measure in _measures(before, after, settings, root):
+            metrics |= measure.metrics
+            details[measure.name] = measure.details
+            scores |= measure.scores
             # what has passed since the measure before
             passed = time.perf_counter() - started
-            seconds[name] = passed - sum(seconds.values())
-            bar.advance(text=f"{name} done")
+            seconds[measure.name] = passed - sum(seconds.values())
+            bar.advance(text=f"{measure.name} done")
     seconds["evaluate"] = time.perf_counter() - started
     details["seconds"] = seconds
     metrics["downstream"] = {}
@@ -68,8 +84,11 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
     metrics |= _run_metadata(settings, root, seconds)
     metrics_file = root / "metrics" / "evaluation.json"
     write_atomically(metrics_file, as_json(metrics))
+    few = summary(metrics, _training(root))
+    write_atomically(root / "metrics" / "summary.json", as_json(few))
     details_file = root / "report" / "evaluation.json"
     write_atomically(details_file, as_json(details))
+    save_scores(scores, root / "report" / "scores.npz")
     for name, text in plot_tables(metrics, details).items():
         table_file = root / "plots" / f"{name}.csv"
         write_atomically(table_file, text)
@@ -78,8 +97,8 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
 
 def _measures(
     before: Predictor, after: Predictor, settings: Settings, root: Path
-) -> Iterator[tuple[str, Details, Any]]:
-    """Name, metrics and details of every measure, one at a time."""
+) -> Iterator[Measure]:
+    """Every measure, one at a time."""
     evaluation = settings.evaluation
     # files of one's own first: a mistake in one should cost no time
     external = read_external(evaluation, root, settings.seed)
@@ -87,31 +106,50 @@ def _measures(
     data = EvaluationData.open(settings, root, after.encoding)
     tasks = {name: task.load() for name, task in TASKS.items()}
     items = draw_items(tasks, data)
-    yield "contamination", {"contamination": items.contamination}, items.contamination
-
     test = TokenStore.open(root / "data" / "tokenized" / "test")
+    conditions = _conditions(settings, test, items.digest)
+    found = {"contamination": items.contamination, "conditions": conditions}
+    yield Measure("contamination", found, items.contamination)
+
     batches = chosen_batches(test, after.context_length, items.unseen, evaluation.loss_sequences)
     losses = compare_losses(before, after, batches)
-    yield "losses", {"losses": losses}, losses
+    yield Measure("losses", {"losses": losses}, losses)
 
     for name, task in tasks.items():
         results = task.results(pair, data, items.by_task[name])
         # one result under the task's own name, or several parts under it
         whole = {part: _whole(result) for part, result in results.items()}
-        yield name, task.metrics(results), whole.get(name, whole)
+        scores = {}
+        for part, result in results.items():
+            if part == name and result.scores is not None:
+                scores[name] = result.scores
+        yield Measure(name, task.metrics(results), whole.get(name, whole), scores)
 
     if external:
         results = evaluate_external(pair, external, data)
         found = {name: external_metrics(result) for name, result in results.items()}
         whole = {name: _whole(result) for name, result in results.items()}
-        yield "external", {"external": found}, whole
+        yield Measure("external", {"external": found}, whole)
 
 
-def record(metrics: Details, settings: Settings, root: Path) -> None:
-    """Give metrics and files to the run that trained the model.
+def summary(metrics: Details, training: Details) -> dict[str, float]:
+    """The metrics that runs are compared by at a glance, under names that fit a terminal.
 
-    It becomes the champion if it is the best so far by the mean of the downstream tasks.
+    Held-out losses in nats, downstream tasks, bits per byte, and what training and evaluation cost.
+    `training` is what `metrics/train.json` holds.
     """
+    found = {name: metrics["losses"][name]["after"] for name in OBJECTIVES}
+    for name, row in metrics["downstream"].items():
+        found[name] = row["after"]
+    found["bits_per_byte"] = metrics["bits_per_byte"]["after"]
+    found["tokens_per_second"] = training.get("tokens_per_second", 0.0)
+    found["train_seconds"] = metrics["seconds"]["train"]
+    found["evaluate_seconds"] = metrics["seconds"]["evaluate"]
+    return {name: round(float(value), DIGITS) for name, value in found.items()}
+
+
+def record(settings: Settings, root: Path) -> None:
+    """Give the summary and all files to the run that trained the model."""
     path = root / "model" / "run.json"
     try:
         identity = json.loads(path.read_text(encoding="utf-8"))
@@ -119,24 +157,18 @@ def record(metrics: Details, settings: Settings, root: Path) -> None:
     except (OSError, ValueError, KeyError) as error:
         raise EvaluationError(f"{path}: cannot be read ({error}); run `ssl-lib train`") from None
     with resume_run(settings, root, run_id, "evaluate") as tracked:
-        tracked.log(dict(_flat("evaluation", plain(metrics))), step=0)
+        few = json.loads((root / "metrics" / "summary.json").read_text(encoding="utf-8"))
+        tracked.log({f"evaluation/{name}": value for name, value in few.items()}, step=0)
         tracked.log_artifact(root / "metrics" / "evaluation.json", "evaluation")
         tracked.log_artifact(root / "report", "report")
-    means = [task.name for task in downstream_tasks() if task.higher_is_better]
-    promote(settings, root, run_id, means)
 
 
-def _flat(prefix: str, tree: Any) -> Iterator[tuple[str, float]]:
-    """Leaves that are numbers, under names that MLflow allows; intervals are `.low` and `.high`."""
-    # {"a": {"ci95": [0.1, 0.2]}} → ("evaluation.a.ci95.low", 0.1), ("evaluation.a.ci95.high", 0.2)
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _flat(f"{prefix}.{key}", value)
-    elif isinstance(tree, list) and len(tree) == 2:
-        yield from _flat(f"{prefix}.low", tree[0])
-        yield from _flat(f"{prefix}.high", tree[1])
-    elif isinstance(tree, (int, float)) and not isinstance(tree, bool):
-        yield prefix, float(tree)
+def _conditions(settings: Settings, test: TokenStore, items: str) -> Details:
+    """All that two evaluations must share for their scores to be compared item by item."""
+    tokens = json.dumps(test.meta["sha256"], sort_keys=True)
+    evaluation = settings.evaluation.model_dump(exclude=NOT_CONDITIONS)
+    digest = hashlib.sha256(tokens.encode()).hexdigest()
+    return {"test_tokens": digest, "items": items, "evaluation": evaluation}
 
 
 def _whole(result: TaskResult) -> Details:
@@ -149,19 +181,17 @@ def _run_metadata(settings: Settings, root: Path, seconds: dict[str, float]) -> 
     corpus: Details = {"name": settings.corpus.display_name, "split": "test"}
     corpus |= {"documents": meta["documents"], "tokens": meta["tokens"]}
     measured = {name: round(value, 3) for name, value in seconds.items()}
-    training = _seconds_of_training(root)
+    training = float(_training(root).get("seconds", 0.0))
     return {"corpus": corpus, "seconds": {"train": training, **measured}}
 
 
-def _seconds_of_training(root: Path) -> float:
-    """From `metrics/train.json`, wherever that has its seconds; 0 where there is none."""
+def _training(root: Path) -> Details:
+    """What `metrics/train.json` holds; nothing where there is none."""
     try:
-        found = json.loads((root / "metrics" / "train.json").read_text(encoding="utf-8"))
+        found: Details = json.loads((root / "metrics" / "train.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return 0.0
-    # `{"seconds": 301.2}` or `{"seconds": {"train": 301.2}}`
-    seconds = found.get("seconds", 0.0)
-    return float(seconds.get("train", 0.0) if isinstance(seconds, dict) else seconds)
+        return {}
+    return found
 
 
 def as_json(tree: Any) -> str:

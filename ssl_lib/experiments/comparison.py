@@ -1,13 +1,15 @@
 """`ssl-lib compare`: runs side by side, with intervals for their differences from the first run.
 
 Downstream tasks, losses and bits per byte. A run's intervals come from resampling its own items.
-The interval of a difference between two runs takes them as independent (`independent_difference`).
-Runs that answered the same items vary together, so that it is mostly wider than a paired interval
-would be. Of runs that differ in their seed alone, mean and range are given too.
+Of two runs that answered the same items, the difference is resampled item by item (paired). Where
+test split, items or settings of the evaluation differ, its interval takes the runs as independent
+and is mostly wider. Of runs that differ in their seed alone, mean and range are given too.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.errors import UserError
+from ssl_lib.evaluation.comparison import Resampling, Scores, load_scores
 from ssl_lib.evaluation.statistics import independent_difference
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
-from ssl_lib.tracking import StoredRun, read_runs
+from ssl_lib.tracking import StoredRun, read_artifact, read_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PREFIX = "evaluation."
+CONDITIONS = {  # of an evaluation, and how a user is told that they differ
+    "test_tokens": "the test split",
+    "items": "the items that were asked",
+    "evaluation": "the settings of the evaluation",
+}
 COLORS = ("#6b7280", "#1f5f8b", "#86651f", "#23693c", "#a3322a", "#6a4c93")
 
 
@@ -53,6 +60,37 @@ class Estimate(NamedTuple):
         return shown
 
 
+class Evaluated(NamedTuple):
+    """What an evaluated run holds: `metrics/evaluation.json`, and the value of every item."""
+
+    run: StoredRun
+    metrics: dict[str, Any]
+    scores: dict[str, Scores]
+
+    def at(self, key: str) -> dict[str, Any]:
+        """The result under a dotted key, such as `downstream.numerical_reasoning`."""
+        node: Any = self.metrics
+        for part in key.split("."):
+            node = node.get(part) or {}
+        return dict(node)
+
+    def estimate(self, key: str) -> Estimate | None:
+        """The trained model's value with its interval, if this run has it."""
+        row = self.at(key)
+        if row.get("after") is None:
+            return None
+        low, high = row.get("ci95") or (None, None)
+        return Estimate(row["after"], low, high)
+
+    def differing_conditions(self, other: Evaluated) -> list[str]:
+        """What was not the same when the two were evaluated, in words."""
+        own = self.metrics.get("conditions")
+        its = other.metrics.get("conditions")
+        if not own or not its:
+            return ["the version of the library, one of which recorded no items"]
+        return [told for key, told in CONDITIONS.items() if own.get(key) != its.get(key)]
+
+
 @dataclass(frozen=True)
 class Measure:
     """One metric in every run. `differences` are from the first run; None where a run lacks it."""
@@ -66,11 +104,16 @@ class Measure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`settings` holds every recorded setting in which the runs differ, one value a run."""
+    """Runs side by side.
+
+    `settings` holds every recorded setting in which they differ, one value a run; `conditions` what
+    was not the same when each run and the first were evaluated: nothing where they are paired.
+    """
 
     runs: list[dict[str, Any]]
     measures: list[Measure]
     settings: dict[str, list[str | None]]
+    conditions: list[list[str]]
 
     def over_seeds(self) -> dict[str, Estimate]:
         """Mean, lowest and highest value if the runs differ in their seed alone; else nothing."""
@@ -91,7 +134,7 @@ class Comparison:
                 # `asdict` leaves named tuples as they are
                 measure[key] = [None if one is None else one._asdict() for one in measure[key]]
         over_seeds = {key: one._asdict() for key, one in self.over_seeds().items()}
-        found = {"runs": self.runs, "settings": self.settings}
+        found = {"runs": self.runs, "settings": self.settings, "conditions": self.conditions}
         return found | {"measures": measures, "over_seeds": over_seeds}
 
 
@@ -106,16 +149,12 @@ def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
             f"compare needs at least two runs, got {len(runs)}; see names and ids with `ssl-lib ui`"
         )
     stored = read_runs(settings, root, runs)
-    for run in stored:
-        if not any(key.startswith(PREFIX) for key in run.metrics):
-            raise ComparisonError(
-                f"run {run.name} ({run.run_id}) has not been evaluated; "
-                "run `ssl-lib evaluate` after it"
-            )
+    evaluated = [read_evaluation(settings, root, run) for run in stored]
+    resampling = Resampling(settings.evaluation.bootstrap_samples, settings.seed)
     described = []
     for run in stored:
         row = asdict(run)
-        del row["params"], row["metrics"]
+        del row["params"], row["metrics"], row["temporary"]
         described.append(row)
     differing: dict[str, list[str | None]] = {}
     for key in sorted({key for run in stored for key in run.params}):
@@ -123,7 +162,20 @@ def compare(settings: Settings, root: Path, runs: Sequence[str]) -> Comparison:
         # also where a run of an older version lacks the setting
         if len(set(values)) > 1:
             differing[key] = values
-    return Comparison(described, _measures(stored), differing)
+    first = evaluated[0]
+    conditions = [first.differing_conditions(one) for one in evaluated]
+    return Comparison(described, _measures(evaluated, resampling), differing, conditions)
+
+
+def read_evaluation(settings: Settings, root: Path, run: StoredRun) -> Evaluated:
+    """The evaluation that a run holds. Raises ComparisonError where it holds none."""
+    found = read_artifact(settings, root, run.run_id, "evaluation/evaluation.json")
+    if found is None:
+        raise ComparisonError(
+            f"run {run.name} ({run.run_id}) has not been evaluated; run `ssl-lib evaluate` after it"
+        )
+    scores = read_artifact(settings, root, run.run_id, "report/scores.npz")
+    return Evaluated(run, json.loads(found), load_scores(scores) if scores else {})
 
 
 def show(comparison: Comparison) -> None:
@@ -150,9 +202,11 @@ def show(comparison: Comparison) -> None:
         for key, one in spread.items():
             table.add_row(key, *(f"{value:.4f}" for value in one))
         console.print(table)
-    console.print(
-        "Differences are from the first run; in brackets 95% intervals, runs taken as independent."
-    )
+    console.print("Differences are from the first run; in brackets 95% intervals.")
+    for name, differing in zip(names, comparison.conditions, strict=True):
+        if differing:
+            told = " and ".join(differing)
+            console.print(f"{name}: taken as independent, since {told} differ.")
 
 
 def draw(comparison: Comparison, path: Path) -> Path:
@@ -186,11 +240,40 @@ def difference(first: Estimate | None, other: Estimate | None) -> Estimate | Non
     return Estimate(value, *independent_difference(first_bounds, other_bounds))
 
 
-def _measures(stored: Sequence[StoredRun]) -> list[Measure]:
+def paired_difference(
+    first: Evaluated, other: Evaluated, task: str, resampling: Resampling
+) -> Estimate | None:
+    """The other less the first on a task, resampled item by item.
+
+    None where their items differ, or where a run has recorded none.
+    """
+    own, its = first.scores.get(task), other.scores.get(task)
+    if own is None or its is None or first.differing_conditions(other) or not own.pairs_with(its):
+        return None
+    found = resampling.paired(own, its)
+    return Estimate(found.after - found.before, *found.difference_ci95)
+
+
+def mean_difference(differences: Sequence[Estimate]) -> Estimate:
+    """The mean of differences on several tasks, whose items are independent of each other.
+
+    Its ends lie as far from it as those of the differences do together (square-and-add).
+    """
+    count = len(differences)
+    bounded = [bounds for one in differences if (bounds := one.bounded())]
+    assert len(bounded) == count, "every difference has an interval"
+    mean = sum(value for value, _, _ in bounded) / count
+    below = math.hypot(*(value - low for value, low, _ in bounded)) / count
+    above = math.hypot(*(high - value for value, _, high in bounded)) / count
+    return Estimate(mean, mean - below, mean + above)
+
+
+def _measures(evaluated: Sequence[Evaluated], resampling: Resampling) -> list[Measure]:
     """Every metric that a run has recorded, the downstream tasks first."""
+    first = evaluated[0]
     reasoning = ("extrapolation", "reserved_wordings", "exact_match")
     numbers = TASKS["number_prediction"]
-    # the key in the store, the one that is shown, and whether more is better
+    # the key in the file, the one that is shown, and whether more is better
     rows = []
     for task in downstream_tasks():
         key = f"downstream.{task.name}"
@@ -202,20 +285,17 @@ def _measures(stored: Sequence[StoredRun]) -> list[Measure]:
     rows.append((numbers.name, shown, numbers.higher_is_better))
     measures = []
     for key, shown, higher_is_better in rows:
-        prefix = PREFIX + key
-        values: list[Estimate | None] = []
-        for run in stored:
-            value = run.metrics.get(f"{prefix}.after")
-            low = run.metrics.get(f"{prefix}.ci95.low")
-            high = run.metrics.get(f"{prefix}.ci95.high")
-            estimate = Estimate(value, low, high) if value is not None else None
-            values.append(estimate)
+        values = [one.estimate(key) for one in evaluated]
         if all(value is None for value in values):
             continue
-        counts = [run.metrics.get(f"{prefix}.n") for run in stored]
-        whole = [None if count is None else int(count) for count in counts]
-        differences = [difference(values[0], value) for value in values]
-        measure = Measure(shown, higher_is_better, whole, values, differences)
+        counts = [one.at(key).get("n") for one in evaluated]
+        # "downstream.numerical_reasoning" → "numerical_reasoning"
+        name = key.rpartition(".")[2]
+        differences = []
+        for one, value in zip(evaluated, values, strict=True):
+            paired = paired_difference(first, one, name, resampling)
+            differences.append(paired or difference(values[0], value))
+        measure = Measure(shown, higher_is_better, counts, values, differences)
         measures.append(measure)
     return measures
 

@@ -9,18 +9,35 @@ registry.py     registered models: the champion, downloads, serving
 text_model.py   the stored model, as MLflow runs it by itself
 """
 
-from ssl_lib.tracking.registry import download_model, promote, serve_model
+from ssl_lib.tracking.registry import (
+    Registered,
+    download_model,
+    find_champion,
+    find_registered,
+    record_decision,
+    serve_model,
+)
 from ssl_lib.tracking.run import NullRun, Run, resume_run, start_run
-from ssl_lib.tracking.store import StoredRun, TrackingError, read_runs, serve_ui
+from ssl_lib.tracking.store import (
+    StoredRun,
+    TrackingError,
+    read_artifact,
+    read_runs,
+    serve_ui,
+)
 
 __all__ = [
     "NullRun",
+    "Registered",
     "Run",
     "StoredRun",
     "TrackingError",
     "download_model",
-    "promote",
+    "find_champion",
+    "find_registered",
+    "read_artifact",
     "read_runs",
+    "record_decision",
     "resume_run",
     "serve_model",
     "serve_ui",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
-import math
-from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from ssl_lib.config import Settings, load_settings
-from ssl_lib.errors import MissingExtraError
 from ssl_lib.tracking.store import (
     TrackingError,
     connect,
@@ -18,54 +16,74 @@ from ssl_lib.tracking.store import (
     first_touch,
     http_status,
     run_mlflow,
+    unusable,
 )
 
 CHAMPION = "champion"
-SCORE_TAG = "evaluation.downstream"
-_log = logging.getLogger(__name__)
 
 
-def promote(settings: Settings, root: Path, run_id: str, tasks: Sequence[str]) -> bool:
-    """Make the model of a run the champion, if it is better than the present one.
+class Registered(NamedTuple):
+    """A registered model: its version, and the run that trained it."""
 
-    Better is the higher mean of `after` over these downstream tasks of `metrics/evaluation.json`.
-    Returns whether the alias moved; without a registered model, and without MLflow, it stays.
-    """
-    path = root / "metrics" / "evaluation.json"
-    downstream = json.loads(path.read_text(encoding="utf-8"))["downstream"]
-    results = [float(downstream[task]["after"]) for task in tasks]
-    score = sum(results) / len(results)
-    name = settings.tracking.registered_model
-    try:
-        client = connect(settings, root)
-    except MissingExtraError:
-        return False
+    version: str
+    run_id: str
+
+
+def find_champion(settings: Settings, root: Path) -> Registered | None:
+    """The model that `models:/NAME@champion` means, if there is one. Raises TrackingError."""
     from mlflow.exceptions import MlflowException
 
+    client = connect(settings, root)
+    try:
+        name = settings.tracking.registered_model
+        found = client.get_model_version_by_alias(name, CHAMPION)
+    except failures() as error:
+        # below 500: there is no such name, or no champion yet
+        if isinstance(error, MlflowException) and http_status(error) < 500:
+            return None
+        raise unusable(client.tracking_uri, error) from None
+    return Registered(str(found.version), found.run_id or "")
+
+
+def find_registered(settings: Settings, root: Path, run_id: str) -> Registered | None:
+    """The registered model of a run, if it has one. Raises TrackingError."""
+    client = connect(settings, root)
+    name = settings.tracking.registered_model
     try:
         with first_touch(root):
             versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-            if not versions:
-                return False
-            # a model that was sent twice has two versions
-            version = max(versions, key=lambda found: int(found.version)).version
-            client.set_model_version_tag(name, version, SCORE_TAG, repr(score))
-            # without a champion, or one that has no score, every finite score is the best
-            best = -math.inf
-            try:
-                champion = client.get_model_version_by_alias(name, CHAMPION)
-                best = float(champion.tags.get(SCORE_TAG, best))
-            except MlflowException as error:
-                # below 500: there is no champion yet
-                if http_status(error) >= 500:
-                    raise
-            if not best < score < math.inf:
-                return False
-            client.set_registered_model_alias(name, CHAMPION, version)
     except failures() as error:
-        _log.warning("The champion stays as it is: MLflow does not answer (%s)", first_line(error))
-        return False
-    return True
+        raise unusable(client.tracking_uri, error) from None
+    if not versions:
+        return None
+    # a model that was sent twice has two versions
+    newest = max(versions, key=lambda found: int(found.version))
+    return Registered(str(newest.version), run_id)
+
+
+def record_decision(
+    settings: Settings, root: Path, model: Registered, decision: dict[str, Any]
+) -> None:
+    """Move the name of the champion if `promoted`, and keep the decision with its `reason`.
+
+    The run and the registered version get them as tags, and the run the whole decision as a file in
+    `decisions/`, so that earlier ones stay. Raises TrackingError.
+    """
+    client = connect(settings, root)
+    name = settings.tracking.registered_model
+    outcome = "promoted" if decision["promoted"] else "not promoted"
+    tags = {"decision": outcome, "decision.reason": decision["reason"]}
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
+    content = json.dumps(decision, indent=2, ensure_ascii=False) + "\n"
+    try:
+        if decision["promoted"]:
+            client.set_registered_model_alias(name, CHAMPION, model.version)
+        for key, value in tags.items():
+            client.set_tag(model.run_id, key, value)
+            client.set_model_version_tag(name, model.version, key, value)
+        client.log_text(model.run_id, content, f"decisions/{when}.json")
+    except failures() as error:
+        raise unusable(client.tracking_uri, error) from None
 
 
 def download_model(uri: str, root: Path | None = None) -> Path:

@@ -25,11 +25,13 @@ from ssl_lib.config import Settings
 from ssl_lib.errors import MissingExtraError
 from ssl_lib.tracking.outbox import BATCH_SIZE, Operation, Outbox, send, weights_digest
 from ssl_lib.tracking.store import (
+    TEMPORARY_TAG,
     connect,
     failures,
     find_experiment,
     first_line,
     first_touch,
+    is_temporary,
     outbox_folder,
     unusable,
 )
@@ -332,6 +334,8 @@ def _create_run(
     }
     if parent_id:
         tags["mlflow.parentRunId"] = parent_id
+    if is_temporary(root):
+        tags[TEMPORARY_TAG] = "true"
     git = ["git", "-C", str(root)]
     try:
         commit = subprocess.check_output([*git, "rev-parse", "HEAD"], stderr=subprocess.DEVNULL)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
     from mlflow.exceptions import MlflowException
 
+TEMPORARY_TAG = "dvc.temporary"  # of runs of DVC's queue and of `dvc exp run --temp`
 MOST_RUNS = 1000  # of an experiment that are searched for a name or the beginning of an id
 
 
@@ -78,6 +80,11 @@ def home_of(root: Path) -> Path:
     return root
 
 
+def is_temporary(root: Path) -> bool:
+    """Whether a folder is a copy that DVC has made for an experiment of its queue or `--temp`."""
+    return home_of(root) != root.resolve()
+
+
 def outbox_folder(root: Path, uri: str) -> Path:
     """Where operations wait for the store `uri`."""
     digest = hashlib.sha256(uri.encode()).hexdigest()
@@ -120,7 +127,7 @@ def find_experiment(client: MlflowClient, settings: Settings, root: Path) -> str
 class StoredRun:
     """A run of the store: what was set, and the last value of every metric.
 
-    `started` is seconds since 1970.
+    `started` is seconds since 1970; `temporary` tells runs of DVC's queue and of `--temp`.
     """
 
     run_id: str
@@ -130,6 +137,7 @@ class StoredRun:
     commit: str
     params: dict[str, str]
     metrics: dict[str, float]
+    temporary: bool
 
 
 def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[StoredRun]:
@@ -159,9 +167,27 @@ def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[Sto
                 commit=run.data.tags.get("mlflow.source.git.commit", ""),
                 params=dict(run.data.params),
                 metrics=dict(run.data.metrics),
+                temporary=TEMPORARY_TAG in run.data.tags,
             )
         )
     return stored
+
+
+def read_artifact(settings: Settings, root: Path, run_id: str, path: str) -> bytes | None:
+    """The content of a file that a run has stored; None where it has none.
+
+    Raises TrackingError if the store does not answer.
+    """
+    client = connect(settings, root)
+    folder, _, _ = path.rpartition("/")
+    try:
+        if path not in {file.path for file in client.list_artifacts(run_id, folder or None)}:
+            return None
+        # a server's file is fetched, one of this machine is read where it lies
+        with TemporaryDirectory() as scratch:
+            return Path(client.download_artifacts(run_id, path, scratch)).read_bytes()
+    except failures() as error:
+        raise unusable(client.tracking_uri, error) from None
 
 
 def _find(client: MlflowClient, known: list[MlflowRun], text: str, settings: Settings) -> MlflowRun:
