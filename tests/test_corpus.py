@@ -21,8 +21,8 @@ from ssl_lib.corpus import build_corpus
 from ssl_lib.corpus.candidates import domain_quotas
 from ssl_lib.corpus.cleaning import normalized
 from ssl_lib.corpus.duplicates import jaccard, shingle_set
+from ssl_lib.corpus.problems import CorpusError
 from ssl_lib.corpus.readers import GENERATOR_PACKAGES
-from ssl_lib.corpus.sources import CorpusError
 from ssl_lib.errors import UserError
 from ssl_lib.files import LockedError, output_lock
 

@@ -13,8 +13,8 @@ import pytest
 from test_corpus import build, contents, documents, essays, write
 
 from ssl_lib.config import SettingsError, parse_settings
+from ssl_lib.corpus.problems import CorpusError
 from ssl_lib.corpus.redaction import find
-from ssl_lib.corpus.sources import CorpusError
 from ssl_lib.files import sha256_of
 
 MODULE = """

@@ -22,14 +22,10 @@ import pyarrow.parquet
 import pytest
 
 from ssl_lib.config import Source
+from ssl_lib.corpus.opening import Digest, SourceFile
+from ssl_lib.corpus.problems import CorpusError, SourceContext, SourceReport
 from ssl_lib.corpus.readers import read_documents
-from ssl_lib.corpus.sources import (
-    CorpusError,
-    Digest,
-    SourceFile,
-    find_files,
-    outside_sources,
-)
+from ssl_lib.corpus.sources import find_files, outside_sources
 
 TEXTS = [
     "The sum of 2 + 3 is 5.",
@@ -66,23 +62,18 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def read(source: Source, root: Path, maximum_characters: int = 10_000) -> list[str]:
-    """All documents of a source."""
+def read(
+    source: Source, root: Path, maximum_characters: int = 10_000, report: SourceReport | None = None
+) -> list[str]:
+    """All documents of a source; what else is found goes into `report`."""
     scratch = root / "scratch"
     scratch.mkdir(exist_ok=True)
-    fields = [source.field] if isinstance(source.field, str) else source.field
+    report = report or SourceReport()
+    context = SourceContext(source, "corpus.sources.0", scratch, maximum_characters, report)
     return [
         text
         for file in find_files(source, "corpus.sources.0", root)
-        for _, text in read_documents(
-            file,
-            fields,
-            "corpus.sources.0",
-            maximum_characters,
-            source.documents,
-            Digest(),
-            scratch,
-        )
+        for _, _, text in read_documents(file, context, Digest(), source.documents)
     ]
 
 
@@ -225,7 +216,7 @@ def test_digests_are_those_of_the_raw_bytes(tmp_path: Path) -> None:
     for name in ("a.txt.gz", "a.parquet"):
         digest = Digest()
         (file,) = find_files(Source(path=name), "k", tmp_path)
-        list(read_documents(file, ["text"], "k", 1000, 1, digest, tmp_path))
+        list(read_documents(file, SourceContext(Source(), "k", tmp_path), digest, 1))
         raw = (tmp_path / name).read_bytes()
         assert (digest.hexdigest(), digest.size) == (hashlib.sha256(raw).hexdigest(), len(raw))
 
@@ -233,22 +224,26 @@ def test_digests_are_those_of_the_raw_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "parts"),
     [
-        ("a.txt", b"good\nbad \xff\n", ["a.txt, line 2", "UTF-8"]),
-        ("a.txt", b"good\n" * 300_000 + b"caf\xe9 \n", ["a.txt, line 300001", "UTF-8"]),
+        ("a.txt", b"good\nbad \x81\n", ["a.txt, line 2, byte 9", "UTF-8"]),
+        (
+            "a.txt",
+            b"good\n" * 300_000 + b"caf\x81 \n",
+            ["a.txt, line 300001, byte 1500003", "UTF-8"],
+        ),
         ("a.txt", b"cut short \xe2\x82", ["a.txt, line 1", "UTF-8"]),
-        ("a.jsonl", b'{"text": "x"}\n{"text": "\xff"}\n', ["a.jsonl, line 2", "UTF-8"]),
+        ("a.jsonl", b'{"text": "x"}\n{"text": "\x81"}\n', ["a.jsonl, line 2", "UTF-8"]),
         ("a.jsonl", b'{"text": "x"}\n\n{"text": \n', ["a.jsonl, line 3", "JSON"]),
         ("a.jsonl", b"[1, 2]\n", ["a.jsonl, line 1", "a list"]),
         (
             "a.jsonl",
-            b'{"text": "x"}\n{"body": "x", "n": 1}\n',
-            ["line 2", "'text'", "'body', 'n'", "sources.0.field"],
+            b'{"body": "x", "n": 1}\n{"body": "x"}\n',
+            ["line 1", "'text'", "'body', 'n'", "sources.0.field"],
         ),
         ("a.jsonl", b'{"text": ["x"]}\n', ["a.jsonl, line 1", "'text'", "a list"]),
-        ("a.csv", b"id,body\n1,x\n", ["a.csv, line 2", "'text'", "'id', 'body'"]),
+        ("a.csv", b"id,body\n1,x\n", ["a.csv, line 1", "'text'", "'id', 'body'"]),
         ("a.csv", b"id,text\n1,x\n2,y,z\n", ["a.csv, line 3", "3 columns", "2"]),
         ("a.csv", b'id,text\n1,"x\n', ["a.csv, line 2", "CSV"]),
-        ("a.csv", b"id,text\n1,\xff\n", ["a.csv, line 2", "UTF-8"]),
+        ("a.csv", b"id,text\n1,\x81\n", ["a.csv, line 2", "UTF-8"]),
         ("a.parquet", b"PAR1 not really", ["a.parquet", "Parquet"]),
         ("a.txt.gz", b"not gzip", ["a.txt.gz", "damaged"]),
         ("a.txt.gz", gzip.compress(b"x" * 1000, mtime=0)[:-12], ["a.txt.gz", "cut short"]),
@@ -308,7 +303,7 @@ def test_a_file_is_opened_only_when_it_is_read(tmp_path: Path) -> None:
     def refuse() -> io.BytesIO:
         raise PermissionError
 
-    file = SourceFile("a.txt", "text", "", refuse, None)
-    documents = read_documents(file, ["text"], "k", 100, 0, Digest(), tmp_path)
+    file = SourceFile("a.txt", ".txt", "", refuse, None)
+    documents = read_documents(file, SourceContext(Source(), "k", tmp_path), Digest())
     with pytest.raises(CorpusError, match=r"a\.txt: may not be read"):
         next(documents)

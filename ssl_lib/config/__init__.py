@@ -28,6 +28,7 @@ from ssl_lib.config.objectives import (
     ValueHead,
 )
 from ssl_lib.config.sections import (
+    BUILT_IN,
     EXTERNAL_SETTINGS,
     CorpusSettings,
     Digits,
@@ -56,12 +57,12 @@ from ssl_lib.config.tree import (
 
 # fmt: off
 __all__ = [
-    "BEST_VALUES", "EXTERNAL_SETTINGS", "OBJECTIVES", "ContrastiveSettings", "CorpusSettings",
-    "DenoisingSettings", "Digits", "DownstreamTask", "EvaluationSettings", "ExternalTask",
-    "MlmSettings", "ModelSettings", "NtpSettings", "NumberEmbedding", "NumericalSettings",
-    "ObjectiveSettings", "ObjectivesSettings", "Settings", "SettingsError", "Source",
-    "TokenSettings", "TrackingSettings", "TrainingSettings", "TuningSettings", "ValueHead",
-    "load_settings", "parse_settings", "with_best", "with_new_names",
+    "BEST_VALUES", "BUILT_IN", "EXTERNAL_SETTINGS", "OBJECTIVES", "ContrastiveSettings",
+    "CorpusSettings", "DenoisingSettings", "Digits", "DownstreamTask", "EvaluationSettings",
+    "ExternalTask", "MlmSettings", "ModelSettings", "NtpSettings", "NumberEmbedding",
+    "NumericalSettings", "ObjectiveSettings", "ObjectivesSettings", "Settings",
+    "SettingsError", "Source", "TokenSettings", "TrackingSettings", "TrainingSettings",
+    "TuningSettings", "ValueHead", "load_settings", "parse_settings", "with_best", "with_new_names",
 ]
 # fmt: on
 

@@ -17,12 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 # to 1, got 0".
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+FieldPath = Annotated[str, Field(pattern=r"[^.\[\]]")]
 SplitShare = Annotated[float, Field(gt=0.0, lt=0.5)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 
+BUILT_IN = "built-in"  # the path of the source that is generated
 Digits = Literal["as_is", "single", "left3", "right3"]
 NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
 Searched = Literal[
@@ -34,6 +36,7 @@ Searched = Literal[
     "mode_specific_layers",
     "mode_embedding",
 ]
+OnError = Literal["fail", "skip", "replace"]
 NearDuplicates = Literal["text_and_numbers", "text", "none"]
 DownstreamTask = Literal[
     "token_classification", "numerical_reasoning", "semantic_similarity", "next_token_prediction"
@@ -57,12 +60,17 @@ class Section(BaseModel):
 
 
 class Source(Section):
-    """Where documents come from; data/sources/README.md has more."""
+    """Where documents come from; docs/data.md has more."""
 
-    path: str = Field(
-        "built-in",
+    path: Annotated[str, Field(min_length=1)] = Field(
+        BUILT_IN,
         description="built-in (generated English full of numbers), or a file, folder, glob or URL. "
-        "A URL is any that fsspec can read.",
+        "A URL is any that fsspec can read, - is standard input.",
+    )
+    format: str = Field(
+        "",
+        description="as a file's ending says it, such as csv.gz; empty: the ending of each file. "
+        "For standard input, and for addresses without an ending.",
     )
     domain: str | None = Field(
         None, description="empty: the generator's own domains, or a file's own name"
@@ -70,19 +78,44 @@ class Source(Section):
     weight: Annotated[float, Field(gt=0.0)] = Field(
         1.0, description="share relative to the other sources"
     )
-    field: str | list[str] = Field(
+    field: FieldPath | Annotated[list[FieldPath], Field(min_length=1)] = Field(
         "text",
-        description="of .jsonl, .csv and .parquet: the field, or a list of fields, with the text",
+        description="of records: the field with the text, or a list of fields. "
+        "Dots and brackets reach inner ones: answer.text, messages[].content, choices[0].text.",
+    )
+    encoding: str = Field(
+        "",
+        description="of text, such as cp1251; empty: detected (UTF-8, UTF-16 or cp1252)",
+    )
+    delimiter: Annotated[str, Field(max_length=1)] = Field(
+        "", description="of .csv and .tsv; empty: detected (comma, semicolon, tab or bar)"
+    )
+    on_error: OnError = Field(
+        "fail",
+        description="what damaged data does: fail, skip (the line, record or file) or replace. "
+        "replace puts U+FFFD where bytes do not decode, and fails for all else.",
     )
     documents: NonNegative = Field(
         0, description="of the generator: how many; of files: at most this many, 0 for all"
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            if value:
+                "".encode(value)
+        except LookupError:
+            raise ValueError("no encoding that Python knows, such as utf-8 or cp1251") from None
+        return value
 
     @property
     def name(self) -> str:
         """The name of its file, without endings, or of its innermost plain folder."""
         path = urlsplit(self.path).path if "://" in self.path else self.path
         for part in reversed(PurePosixPath(path).parts):
+            if part == "-":
+                return "stdin"
             if part not in ("/", ".", "..") and not has_magic(part):
                 return part.split(".")[0] or "text"
         return "text"
@@ -96,7 +129,7 @@ class CorpusSettings(Section):
     )
     sources: Annotated[list[Source], Field(min_length=1)] = Field(
         [Source(documents=144000)],
-        description="where documents come from; data/sources/README.md has more",
+        description="where documents come from; docs/data.md has more",
     )
     minimum_characters: NonNegative = Field(20, description="shorter documents are rejected")
     document_characters: Positive = Field(

@@ -19,12 +19,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from ssl_lib.config import CorpusSettings, Settings
+from ssl_lib.config import BUILT_IN, CorpusSettings, Settings
 from ssl_lib.corpus.candidates import CandidateStore, beginning, domain_quotas
 from ssl_lib.corpus.cleaning import SPLITS, Prepared, RawDocument, prepare
-from ssl_lib.corpus.readers import SourceReader, SourceReport, generator_version
+from ssl_lib.corpus.problems import CorpusError, SourceReport
+from ssl_lib.corpus.readers import SourceReader, generator_version
 from ssl_lib.corpus.redaction import described
-from ssl_lib.corpus.sources import BUILT_IN, CorpusError, outside_sources
+from ssl_lib.corpus.sources import outside_sources
 from ssl_lib.files import output_lock, replace_folder, sha256_of
 from ssl_lib.progress import progress_bar
 

@@ -30,7 +30,7 @@ from ssl_lib.corpus.duplicates import (
     mark_near,
     rank,
 )
-from ssl_lib.corpus.sources import CorpusError
+from ssl_lib.corpus.problems import CorpusError
 
 # Of each document: where its line begins and how long it is, and what `cleaning.INFO` says of it.
 INDEX = np.dtype([("offset", "<i8"), ("length", "<u4"), *INFO.descr])

@@ -18,10 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_lib.config import CorpusSettings, Settings
+from ssl_lib.config import BUILT_IN, CorpusSettings, Settings
 from ssl_lib.corpus.duplicates import band_keys, chunks, short_signatures, signatures
 from ssl_lib.corpus.redaction import redacted
-from ssl_lib.corpus.sources import BUILT_IN
 from ssl_lib.numbers import FORMS, find_number_arrays
 
 # By precedence: where duplicates meet, the first of these keeps its document.

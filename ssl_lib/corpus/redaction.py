@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ssl_lib.corpus.sources import CorpusError
+from ssl_lib.corpus.problems import CorpusError
 from ssl_lib.files import sha256_of
 
 
