@@ -31,7 +31,7 @@ LAYERS = (  # a module imports its own package and those of the lines below
     "corpus tokens",
     "synthetic",
     "numbers tracking",
-    "config files processes progress",
+    "config drawing files processes progress",
     "errors",
 )
 KNOWS_ONLY = {  # beside settings, files, processes, progress and errors

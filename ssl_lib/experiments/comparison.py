@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.drawing import blank, plain_axes
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.comparison import Resampling, Scores, load_scores
 from ssl_lib.evaluation.statistics import independent_difference
@@ -324,8 +325,6 @@ def _cells(measure: Measure) -> list[str]:
 
 def _picture(comparison: Comparison) -> Figure:
     """Two panels side by side: all runs, and how far each lies from the first run."""
-    from ssl_lib.report.pictures import blank, plain_axes
-
     measures = [measure for measure in comparison.measures if measure.higher_is_better]
     runs = comparison.runs
     height = max(1, len(measures))

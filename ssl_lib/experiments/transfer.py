@@ -12,6 +12,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.drawing import blank, heat_map
 from ssl_lib.evaluation.tasks import TASKS
 from ssl_lib.files import write_atomically
 
@@ -98,8 +99,6 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
 
     Blue is lower for the losses. Each task has a scale of its own.
     """
-    from ssl_lib.report.pictures import blank, heat_map
-
     subsets = found["subsets"]
     relative = found["relative"]
     compared = {name for values in relative.values() for name in values}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssl_lib.drawing import DOTS_PER_INCH, blank, heat_map, plain_axes
 from ssl_lib.report.guide import mark_of_task
 from ssl_lib.report.inputs import Inputs, Interval, Result, at, known, loss_points, number_lines
 from ssl_lib.report.markup import name, spaced
@@ -14,13 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GRID = "#e5e2dc"
 # The colors of the page's light theme.
 BEFORE = "#86651f"
 AFTER = "#1f5f8b"
 PLAIN = "#6b7280"
 INK = "#20242a"
-DOTS_PER_INCH = 150
 
 
 def write_pictures(inputs: Inputs, folder: Path) -> list[Path]:
@@ -36,48 +35,6 @@ def write_pictures(inputs: Inputs, folder: Path) -> list[Path]:
             picture.savefig(path, dpi=DOTS_PER_INCH)
             drawn.append(path)
     return drawn
-
-
-def blank(width: float, height: float) -> Figure:
-    """A picture of so many inches, without pyplot: no display, and nothing is kept in memory."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    picture = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(picture)
-    return picture
-
-
-def plain_axes(axes: Axes, title: str) -> None:
-    """A quiet frame."""
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8)
-
-
-def heat_map(
-    axes: Axes,
-    shares: Sequence[Sequence[float]],
-    texts: Sequence[Sequence[str]],
-    columns: Sequence[str],
-    rows: Sequence[str],
-    colors: str = "Blues",
-    slant: float = 0.0,
-) -> None:
-    """Cells colored by their share (0 to 1) with a text in each; column names may slant."""
-    image = axes.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
-    for i, row in enumerate(texts):
-        for j, text in enumerate(row):
-            red, green, blue, _ = image.cmap(shares[i][j])
-            color = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"
-            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
-    axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=slant)
-    if slant:
-        for label in axes.get_xticklabels():
-            label.set_horizontalalignment("right")
-    axes.set_yticks(range(len(rows)), rows, fontsize=8)
 
 
 def losses(inputs: Inputs) -> Figure | None:

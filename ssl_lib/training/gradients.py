@@ -12,12 +12,12 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
+from ssl_lib.drawing import DOTS_PER_INCH, blank, heat_map
 from ssl_lib.model.devices import Placement, sum_over_processes
 from ssl_lib.objectives.base import ObjectiveGroup, Prepared, objective_losses, run_trunk
 from ssl_lib.training.trainer import SelfSupervisedTrainer
@@ -108,38 +108,29 @@ def draw_cosines(points: Sequence[Mapping[str, float]], path: Path) -> None:
 
     Blue agrees, red conflicts.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     means = mean_cosines(points)
     names = list(means)
     mean_table = [[row.get(name, math.nan) for name in names] for row in means.values()]
     pairs = _pairs(points)
     labels = [pair.removeprefix(COSINE).replace("/", " · ") for pair in pairs]
     by_step = [[point.get(pair, math.nan) for point in points] for pair in pairs]
-    steps = [f"{point['step']:.0f}" for point in points]
-    picture = Figure(figsize=(11.0, 4.2), layout="constrained")
-    FigureCanvasAgg(picture)
+    # of many steps every so many is named
+    every = max(1, len(points) // 8)
+    steps = [""] * len(points)
+    for place in range(0, len(points), every):
+        steps[place] = f"{points[place]['step']:.0f}"
+    picture = blank(11.0, 4.2)
     left, right = picture.subplots(1, 2, width_ratios=(1, 1.5))
-    _heat_map(left, mean_table, names, names)
+    heat_map(left, mean_table, _written(mean_table), names, names, "RdBu", (-1.0, 1.0), slant=30)
     left.set_title("Cosine of gradients, mean over the run", loc="left", fontsize=10)
-    image = _heat_map(right, by_step, labels, steps)
+    # where there is room
+    texts = _written(by_step) if len(points) <= len(pairs) else ()
+    image = heat_map(right, by_step, texts, steps, labels, "RdBu", (-1.0, 1.0), slant=30)
     right.set_title("By step", loc="left", fontsize=10)
     picture.colorbar(image, ax=right)
-    picture.savefig(path, dpi=150)
+    picture.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def _heat_map(
-    axes: Any, table: Sequence[Sequence[float]], labels: Sequence[str], columns: Sequence[str]
-) -> Any:
-    """Values from -1 to 1 as colors, written out where there is room; returns the image."""
-    image = axes.imshow(table, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
-    every = max(1, len(columns) // 8)
-    places = range(0, len(columns), every)
-    axes.set_xticks(places, columns[::every], fontsize=8, rotation=30)
-    axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    if len(columns) <= len(labels):
-        for row, values in enumerate(table):
-            for column, value in enumerate(values):
-                axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7)
-    return image
+def _written(table: Sequence[Sequence[float]]) -> list[list[str]]:
+    """What stands in the cells, nothing where there is no value."""
+    return [[f"{value:.2f}" if math.isfinite(value) else "" for value in row] for row in table]
