@@ -131,7 +131,6 @@ STAGES = {
         "ssl-lib tune --set tuning.trials=20 --set tuning.workers=2",
         SETTINGS,
         stage="ssl_lib.experiments.tuning:tune",
-        extra="tuning",
     ),
     "train": Command(
         run.run_stage,

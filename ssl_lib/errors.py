@@ -7,7 +7,7 @@ from importlib.util import find_spec
 # What each extra of pyproject.toml brings, as it is imported.
 EXTRAS = {
     "tracking": ("mlflow",),
-    "tuning": ("optuna",),
+    "tuning": ("optuna", "matplotlib"),
     "report": ("matplotlib", "scipy", "sklearn"),
     "sources": ("pyarrow", "aiohttp"),
     "orchestration": ("dvc", "prefect"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -67,8 +68,9 @@ def code_of(module: str) -> dict[str, str]:
     """What a stage that begins in a module depends on, as `dvc.yaml` lists it, with reasons.
 
     A file at the top of ssl_lib by its path; a folder of ssl_lib by the one file that is needed of
-    it, and by itself if more are. An `__init__` that holds nothing but a docstring counts for none,
-    and ssl_lib/config counts not at all: settings count through `params`.
+    it, and if more are by the innermost folder that holds them all. An `__init__` that
+    holds nothing but a docstring counts for none, and ssl_lib/config counts not at all: settings
+    count through `params`.
     """
     files: dict[str, dict[str, str]] = {}
     for one, importer in reached_from(module).items():
@@ -79,8 +81,9 @@ def code_of(module: str) -> dict[str, str]:
             place = path.relative_to(ROOT).as_posix()
             files.setdefault(package_of(one), {})[place] = reason
     listed = {}
-    for package, found in files.items():
-        place = next(iter(found)) if len(found) == 1 else f"ssl_lib/{package}"
+    for found in files.values():
+        # ssl_lib/experiments/tuning/space.py, …/study.py → ssl_lib/experiments/tuning
+        place = os.path.commonpath(found)
         listed[place] = next(iter(found.values()))
     return listed
 

@@ -48,7 +48,7 @@ torch
 """.split()
 HOMES = {  # the only places of these packages
     "mlflow": ("ssl_lib/tracking/",),
-    "optuna": ("ssl_lib/experiments/tuning.py",),
+    "optuna": ("ssl_lib/experiments/tuning/",),
     "prefect": ("flows/",),
     "dvc": ("flows/",),
 }

@@ -27,7 +27,7 @@ PLACES = {  # the only files that may import these while they are imported thems
     "scipy": ("ssl_lib/evaluation/",),
     "sklearn": ("ssl_lib/evaluation/",),
     "matplotlib": ("ssl_lib/report/",),
-    "optuna": ("ssl_lib/experiments/tuning.py",),
+    "optuna": ("ssl_lib/experiments/tuning/",),
     "prefect": ("flows/",),
 }
 SHORT = """
@@ -131,7 +131,7 @@ def run_without(
 @pytest.mark.parametrize(
     ("command", "package", "extra"),
     [
-        (["tune"], "optuna", "tuning"),
+        (["tune", "--set", "tuning.trials=1"], "optuna", "tuning"),
         (["evaluate"], "matplotlib", "report"),
         (["ablate"], "sklearn", "report"),
         (["ui"], "mlflow", "tracking"),

@@ -139,7 +139,7 @@ def stopped_at(
 ) -> None:
     """Leave a checkpoint of step 5 behind, by an error at the validation of step 6."""
 
-    def stop(step: int, score: float) -> None:
+    def stop(step: int, losses: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -11,19 +11,26 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from ruamel.yaml import YAML
+from test_config import yaml
 
 from ssl_lib.config import Settings, SettingsError, with_best
-from ssl_lib.experiments.tuning import (
+from ssl_lib.experiments.tuning import tune
+from ssl_lib.experiments.tuning.rounds import best_by_margin
+from ssl_lib.experiments.tuning.space import (
     RANGE,
     SEARCHED,
-    choose,
-    create_study,
     current_values,
-    finished,
     propose,
-    reap_dead_trials,
     search_space,
-    tune,
+)
+from ssl_lib.experiments.tuning.study import (
+    NOT_NAMED,
+    completed,
+    create_study,
+    first_values,
+    is_surplus,
+    open_storage,
+    study_name,
 )
 from ssl_lib.tokens.store import SPLITS, tokenize
 from ssl_lib.training.stage import train
@@ -36,18 +43,19 @@ def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-def study_of(*values: float | None) -> optuna.Study:
-    """A study whose trials had these scores; None for one that failed."""
+def study_of(settings: Settings, *values: float | None) -> optuna.Study:
+    """A study whose trials had these scores; None for one that failed.
+
+    The first trial, and one after a failed one, is the settings as they are.
+    """
     study = optuna.create_study(direction="minimize")
+    space, params = search_space(settings), current_values(settings)
     for index, value in enumerate(values):
-        study.add_trial(
-            create_trial(
-                state=TrialState.COMPLETE if value is not None else TrialState.FAIL,
-                value=value,
-                params={KEY: 0.02 + index},
-                distributions={KEY: FloatDistribution(1e-3, 10.0)},
-            )
-        )
+        state = TrialState.COMPLETE if value is not None else TrialState.FAIL
+        done = create_trial(state=state, value=value, params=params, distributions=space)
+        study.add_trial(done)
+        if value is not None:
+            params = params | {KEY: 0.02 + 0.001 * (index + 1)}
     return study
 
 
@@ -60,24 +68,19 @@ def study_of(*values: float | None) -> optuna.Study:
         ((0.5, 0.6, 0.7), None),
         ((1.0, 0.5, 0.4), 2),
         ((1.0,), None),
+        ((None, 1.0, 0.995), None),
     ],
 )
 def test_a_trial_is_chosen_only_if_it_beats_the_settings_by_the_margin(
-    settings: Settings, scores: tuple[float, ...], chosen: int | None
+    settings: Settings, scores: tuple[float | None, ...], chosen: int | None
 ) -> None:
     settings = settings.replaced({"tuning.margin": 0.01})
-    expected = {} if chosen is None else {KEY: 0.02 + chosen}
-    assert choose(study_of(*scores), settings) == expected
+    found = best_by_margin(completed(study_of(settings, *scores)), settings)
+    assert found.get(KEY) == (None if chosen is None else pytest.approx(0.02 + 0.001 * chosen))
 
 
-def test_the_margin_still_holds_when_the_first_trial_died_and_was_run_again(
-    settings: Settings,
-) -> None:
-    study = study_of(None)
-    distributions = {KEY: FloatDistribution(1e-3, 10.0)}
-    for value, rate in ((1.0, 0.02), (0.995, 5.0)):
-        study.add_trial(create_trial(value=value, params={KEY: rate}, distributions=distributions))
-    assert choose(study, settings.replaced({"tuning.margin": 0.01})) == {}
+def test_without_a_trial_of_the_settings_nothing_is_chosen(settings: Settings) -> None:
+    assert best_by_margin(completed(study_of(settings, None, None)), settings) == {}
 
 
 def test_the_search_spans_the_same_factor_on_both_sides_of_the_settings(settings: Settings) -> None:
@@ -156,32 +159,103 @@ def test_the_search_can_be_over_fractions_schedule_layers_and_the_mode_embedding
         every.replaced(proposed)
 
 
-def test_a_dead_trial_is_reaped_and_its_values_are_tried_again(
+def study_in(settings: Settings, root: Path, name: str = "ssl-lib-a") -> optuna.Study:
+    """A study of the settings in the journal of a project."""
+    storage = open_storage(settings, root)
+    first = first_values(settings, storage, name)
+    return create_study(settings, storage, name, first, stops_early=True)
+
+
+def proposals(study: optuna.Study, settings: Settings, count: int) -> list[dict[str, object]]:
+    """What the next trials of a study would try; their values stay unknown."""
+    return [propose(study.ask(), search_space(settings)) for _ in range(count)]
+
+
+def test_workers_and_resumed_studies_never_propose_the_same(
     settings: Settings, tmp_path: Path
 ) -> None:
-    chosen = settings.replaced({"tuning.storage": "journal.log"})
-    dying = create_study(chosen, tmp_path)
-    dying.enqueue_trial({KEY: 0.03})
-    dying.ask({KEY: FloatDistribution(0.01, 0.1)})  # and its process is killed here
-    later = create_study(chosen, tmp_path)
-    assert [trial.state for trial in later.trials] == [TrialState.RUNNING]
-    reap_dead_trials(later)
-    assert not later.get_trials(states=(TrialState.RUNNING,))
-    assert later.trials[0].state == TrialState.FAIL
-    assert finished(later) == []
-    assert later.ask({KEY: FloatDistribution(0.01, 0.1)}).params == {KEY: 0.03}
+    # two workers in turn, as two processes would see one journal
+    one, other = study_in(settings, tmp_path), study_in(settings, tmp_path)
+    found = []
+    for _ in range(4):
+        found += proposals(one, settings, 1) + proposals(other, settings, 1)
+    found += proposals(study_in(settings, tmp_path), settings, 4)
+    assert found[0] == current_values(settings)
+    assert len({json.dumps(values) for values in found}) == len(found) == 12
+    # and the same seed the same values again, in a study that one worker runs
+    alone = proposals(study_in(settings, tmp_path / "again"), settings, 12)
+    assert alone == found
 
 
-def test_other_settings_are_another_study(settings: Settings, tmp_path: Path) -> None:
-    chosen = settings.replaced({"tuning.storage": "journal.log"})
-    first = create_study(chosen, tmp_path)
-    assert create_study(chosen, tmp_path).study_name == first.study_name
-    assert (
-        create_study(chosen.replaced({"model.layers": 2}), tmp_path).study_name != first.study_name
-    )
-    assert (
-        create_study(chosen.replaced({"tuning.steps": 7}), tmp_path).study_name != first.study_name
-    )
+def test_of_trials_that_begin_at_once_those_beyond_the_total_are_given_back(
+    settings: Settings, tmp_path: Path
+) -> None:
+    study = study_in(settings, tmp_path)
+    trials = [study.ask() for _ in range(4)]
+    assert [is_surplus(study, trial.number, 3) for trial in trials] == [False, False, False, True]
+    study.tell(trials[1], state=TrialState.FAIL)
+    assert not is_surplus(study, trials[3].number, 3)
+
+
+def test_a_torn_line_of_the_journal_is_cut_off(settings: Settings, tmp_path: Path) -> None:
+    first = study_in(settings, tmp_path)
+    proposals(first, settings, 2)
+    path = tmp_path / ".ssl_lib" / "tuning" / "journal.log"
+    with path.open("ab") as file:
+        file.write(b'{"op_code":4,"worker_id":"power cut')
+    later = study_in(settings, tmp_path)
+    assert len(later.trials) == 2
+    proposals(later, settings, 1)
+    assert len(study_in(settings, tmp_path).trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [
+        ({"model.layers": 2}, True),
+        ({"tuning.steps": 7}, True),
+        ({"tuning.search": ["weights"]}, True),
+        ({"seed": 3}, True),
+        ({"training.learning_rate": 0.03}, True),
+        ({"tuning.trials": 50, "tuning.workers": 3, "tuning.margin": 0.5}, False),
+        ({"training.steps": 99, "training.threads": 2, "tuning.storage": "other.log"}, False),
+    ],
+)
+def test_a_study_is_named_by_what_decides_its_scores(
+    settings: Settings, changed: dict[str, object], differs: bool
+) -> None:
+    name = study_name(settings, "tokens")
+    assert (study_name(settings.replaced(changed), "tokens") != name) is differs
+    assert study_name(settings, "other tokens") != name
+
+
+def test_dvc_reruns_tune_for_all_that_decides_and_for_nothing_else(settings: Settings) -> None:
+    stages = yaml(Path(__file__).parents[1] / "dvc.yaml")["stages"]
+    listed = set(stages["tune"]["params"])
+    decides = {f"training.{key}" for key in type(settings.training).model_fields}
+    # how long a trial is follows from these too; the others change neither scores nor choice
+    decides -= {f"training.{key}" for key in NOT_NAMED - {"steps", "validate_every_steps"}}
+    decides |= {f"tuning.{key}" for key in type(settings.tuning).model_fields}
+    decides -= {"tuning.workers", "tuning.storage"}
+    assert listed == decides | {"seed", "model", "objectives"}
+
+
+def test_the_best_of_earlier_studies_is_tried_after_the_settings(
+    settings: Settings, tmp_path: Path
+) -> None:
+    earlier = study_in(settings, tmp_path, "ssl-lib-earlier")
+    tried = []
+    for value in (1.0, 0.7, 0.9):
+        trial = earlier.ask()
+        tried.append(propose(trial, search_space(settings)))
+        earlier.tell(trial, value)
+    known = tried[1]
+    other = study_in(settings.replaced({"tuning.search": ["temperature"]}), tmp_path, "ssl-lib-b")
+    other.tell(other.ask(), 0.1)  # of another space: nothing is taken from it
+    later = proposals(study_in(settings, tmp_path, "ssl-lib-later"), settings, 2)
+    assert later == [current_values(settings), known]
+    cold = settings.replaced({"tuning.warm_start": 0})
+    assert proposals(study_in(cold, tmp_path, "ssl-lib-cold"), cold, 2)[1] != known
 
 
 def write_best(root: Path, values: dict[str, float]) -> None:
@@ -234,12 +308,17 @@ def test_tuning_starts_from_the_settings_and_training_uses_what_it_found(
     root, settings = project
     chosen = tune(settings, root)
     with (root / "tuning" / "trials.csv").open() as file:
-        trials = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    trials = [row for row in rows if row["round"] == "trial"]
     assert len(trials) == 3
     first = {key: float(trials[0][key]) for key in current_values(settings)}
     assert first == pytest.approx(current_values(settings))
     assert "objectives.denoising.weight" not in trials[0]
     assert all(float(trial["score"]) > 0 for trial in trials if trial["state"] == "complete")
+    # a second time nothing is left to run
+    before = (root / "tuning" / "trials.csv").read_text()
+    assert tune(settings, root) == chosen
+    assert (root / "tuning" / "trials.csv").read_text() == before
     assert (
         YAML(typ="safe", pure=True).load((root / "tuning" / "best.yaml").read_text()) or {}
     ) == pytest.approx(chosen)

@@ -314,21 +314,43 @@ class TrainingSettings(Section):
 
 
 class TuningSettings(Section):
-    """Stage tune: short runs that choose among settings."""
+    """Stage tune: a search for better settings, off by default."""
 
-    trials: NonNegative = Field(4, description="short runs; 0 keeps the settings above")
-    steps: Positive = Field(40, description="of each trial")
+    trials: NonNegative = Field(
+        0,
+        description="finished trials of the study, of all workers; 0 keeps the settings above. "
+        "docs/tuning.md says what a search costs and when it pays.",
+    )
+    steps: Positive = Field(1000, description="of a trial that is not stopped early")
+    halvings: Annotated[int, Field(ge=0, le=5)] = Field(
+        2,
+        description="times that a trial may be stopped early; 2: after 1/9 and 1/3 of the steps. "
+        "Of those that got as far, the best third goes on (Hyperband).",
+    )
+    goal: Literal["score", "pareto"] = Field(
+        "score",
+        description="score (one figure), or pareto (language against numbers, nothing stopped)",
+    )
     search: list[Searched] = Field(
         ["weights", "temperature", "learning_rates"],
         description="weights, weight_ends, batch_fractions, temperature, learning_rates, "
         "mode_specific_layers, mode_embedding",
     )
-    workers: Positive = Field(1, description="trials at the same time")
+    warm_start: NonNegative = Field(
+        2, description="earlier studies of the storage whose best values are tried first"
+    )
+    workers: Positive = Field(1, description="processes that run trials on this machine")
+    check: bool = Field(
+        True,
+        description="train the winner and the settings above for training.steps; the better wins",
+    )
     margin: Share = Field(
-        0.05, description="how much better than the settings above a trial must be to be used"
+        0.01, description="how much better than the settings above a winner must be to be used"
     )
     storage: str = Field(
-        "", description="Optuna storage for several machines; empty: a journal file"
+        "",
+        description="database URL, or path of a journal; empty: .ssl_lib/tuning/journal.log. "
+        "Workers of several machines meet in a database, or in a journal on a shared disk.",
     )
 
 

@@ -39,7 +39,8 @@ class Tracker(Protocol):
         """Record metrics of a step."""
 
 
-OnValidation = Callable[[int, float], None]
+# step, losses by objective and part
+OnValidation = Callable[[int, dict[str, dict[str, float]]], None]
 
 
 class Corpora(NamedTuple):
@@ -86,8 +87,8 @@ def fit(
     """Train all objectives whose weight is not zero throughout, for `training.steps` steps.
 
     With a `scratch` folder the run goes on from the checkpoint that lies there, and SIGTERM saves
-    one and exits with status 143. `on_validation(step, score)` is called after each validation and
-    may raise to stop the run. Raises DivergedError, CheckpointError.
+    one and exits with status 143. `on_validation(step, losses)` is called after each validation
+    and may raise to stop the run. Raises DivergedError, CheckpointError.
     """
     torch.manual_seed(settings.seed)
     objectives = build_objectives(settings, encoding)
@@ -221,7 +222,7 @@ class _Loop:
             self.progress.best_step = step
             self.best = [copy.deepcopy(group.state_dict()) for group in self.trainer.groups]
         if self.on_validation:
-            self.on_validation(step, score)
+            self.on_validation(step, losses)
 
     def _held_out_losses(self) -> dict[str, dict[str, float]]:
         return held_out_losses(self.trainer.objectives, self.held_out, self.trainer.placement)
