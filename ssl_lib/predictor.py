@@ -420,6 +420,7 @@ class Predictor:
             counts = [len(place) for place in places]
             row_S = np.repeat(np.arange(len(counts)), counts)
             place_S = np.concatenate(places)
+            # the state of a position predicts the token that follows it
             before_S = place_S - 1
             hidden_SD = ran.hidden_RTD[row_S, before_S]
             targets_S = ran.ids_RT[row_S, place_S]

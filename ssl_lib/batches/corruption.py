@@ -163,6 +163,7 @@ def _noise_positions(
     # 10 positions and shares 0.4, 0.2, 0.2, 0.2, 0.0 → borders after 4, 6, 8, 10, 10 of them
     part_K = share_K.cumsum(0) / share_K.sum().clamp_min(1e-12)
     place_K = part_K * len(chosen_S)
+    # the last border is the end itself, and cuts nothing off
     border_K = place_K.round().long()
     return infilled_S, *chosen_S.tensor_split(border_K[:-1])
 
@@ -186,6 +187,7 @@ def _swapped_pairs(
     second_S = first_S + 1
     documents_N = batch.document_ids_BT.flatten()
     ids_N = batch.token_ids_BT.flatten()
+    # both may be touched, stand in one document, and differ
     pair_S = allowed_N[first_S]
     pair_S &= allowed_N[second_S]
     pair_S &= documents_N[first_S] == documents_N[second_S]
@@ -200,6 +202,7 @@ def _changed_digits(
     changed_S = other_S.clone()
     columns = vocabulary_tensors(vocabulary, ids_S.device)
     digits_V = columns.digits_V
+    # special tokens stand behind the ordinary ones, and are no digits
     ordinary_V = digits_V[: vocabulary.ordinary]
     digits_S = digits_V[ids_S]
     for length in torch.unique(digits_S).tolist():
@@ -415,6 +418,7 @@ def _adjacent(positions_C: Tensor, batch: Batch) -> Tensor:
     document_N = batch.document_ids_BT.flatten()
     document_C = document_N[positions_C]
     step_C = positions_C.diff(prepend=positions_C[:1])
+    # the last position of a sequence and the first of the next are neighbors as flat positions
     same_sequence_C = ~changes(sequence_C)
     adjacent_C = (step_C == 1) & same_sequence_C
     return adjacent_C & ~changes(document_C)

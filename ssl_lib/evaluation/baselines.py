@@ -134,6 +134,7 @@ class NgramModel(NamedTuple):
             index_T, known_T = _find(contexts, context_T)
             gram_T = window_hashes(tokens, order + 1)
             place_T, seen_T = _find(self.grams[order], gram_T)
+            # an n-gram that was never counted has the place of another one
             count_T = self.counts[order][place_T]
             count_T = np.where(seen_T, count_T, 0)
             followers_T = self.followers[order][index_T]
@@ -176,6 +177,7 @@ class NgramModel(NamedTuple):
             after = encode(self.encoding, continuation)
             nats_T = self.log_probabilities(before + after)
             start = len(before)
+            # the prompt's own tokens say nothing about the continuation
             continuation_T = nats_T[start:]
             found.append(continuation_T.sum())
         return np.array(found, dtype=np.float64)

@@ -212,6 +212,7 @@ def draw_lists(probe: str, integers: Integers, count: int, generator: np.random.
     wanted = max(NEIGHBORS, int(NEIGHBOR_SHARE * size))
     close = min(size, wanted)
     # a list is drawn from a window of the ordered integers: a narrow one, or all of them
+    # half of the lists, by NEAR_SHARE
     is_near_B = generator.random(count) < NEAR_SHARE
     width_B = np.where(is_near_B, close, size)
     first_B = (generator.random(count) * (size - width_B + 1)).astype(np.int64)
@@ -316,6 +317,7 @@ def _outputs(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) ->
         outputs = outputs.view(-1, count, terms)
     else:
         # the terms stand side by side
+        # [P, B * terms, D] → [P, B, terms * D]
         inputs_PBD = chosen_PND.view(-1, count, terms * width)
         outputs = network(inputs_PBD)
     return outputs
@@ -327,6 +329,7 @@ def _losses(network: Members, tables_MSID: Tensor, lists: Lists, probe: str) -> 
     targets_PB = torch.from_numpy(lists.targets).repeat(tables_MSID.shape[0], 1)
     if probe == "list_maximum":
         scores_PLB = outputs.transpose(1, 2)
+        # the classes are the places of the list
         places_PB = targets_PB.long()
         return nn.functional.cross_entropy(scores_PLB, places_PB, reduction="none")
     limit = tables_MSID.shape[2]

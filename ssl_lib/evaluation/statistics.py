@@ -53,6 +53,7 @@ def paired_means(
         groups_N = np.arange(len(before_N))
     # names of groups → 0 … G - 1
     _, group_N = np.unique(np.asarray(groups_N), return_inverse=True)
+    # three items of two documents, [0, 0, 1] → [2, 1]
     sizes_G = np.bincount(group_N)
     sizes_G = sizes_G.astype(np.float64)
     before_G = np.bincount(group_N, weights=before_N)

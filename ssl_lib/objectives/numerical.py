@@ -171,6 +171,7 @@ class MixtureHead(ValueHead):
         """Sum over S of -log(p(y) / p_max) in nats."""
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
         target_S = scaled(chosen["targets"])
+        # [S, 1] - [S, K]: every target from the means of its own components
         error_SK = target_S[:, None] - mean_SK
         squares_SK = (error_SK / spread_SK).square()
         # p_max = 1 / (SMALLEST_SPREAD * sqrt(2 pi)); the root cancels
@@ -183,6 +184,7 @@ class MixtureHead(ValueHead):
         """P(y <= point), the weighted mean over components, [S, Q]."""
         log_weight_SK, mean_SK, spread_SK = self.mixture(hidden_SD)
         points_Q = scale_Q.float()
+        # [Q, 1] against [S, 1, K] gives [S, Q, K]
         points_Q1 = points_Q[:, None]
         mean_S1K = mean_SK[:, None]
         spread_S1K = spread_SK[:, None]
@@ -285,6 +287,7 @@ class MantissaExponentHead(ValueHead):
         low_Q = place_Q.floor().long().clamp(max=last - 1)
         start_SQ = edges_SC[:, low_Q]
         mass_SQ = edges_SC[:, low_Q + 1] - start_SQ
+        # a point at 51.25 has all of the cells before 51, and a quarter of that one
         share_Q = place_Q - low_Q
         return start_SQ + share_Q * mass_SQ
 
@@ -330,6 +333,7 @@ class TokenDistanceHead(ValueHead):
         shift_S = orders_S.round().long() - self.LOWEST_SHIFT
         shift_S = shift_S.clamp(0, self.SHIFTS - 1)
         distance_SG = (scaled(values_G)[None, :] - scaled(first_S)[:, None]).abs()
+        # 0.7 on the right group and 0.3 on one half an order away: a distance of 0.15
         weighted_SG = shares_SG * distance_SG
         distance_S = weighted_SG.sum(-1)
         shift_loss_S = nll_loss(log_shares_SK, shift_S, reduction="none")
@@ -390,12 +394,14 @@ def number_prediction(
     last = len(values_Q) - 1
 
     def quantile(level: float) -> float:
+        # a level that rounding leaves above the whole mass is the last point
         place = int(torch.searchsorted(cumulative_Q, level))
         place = min(place, last)
         return float(values_Q[place])
 
     central = {}
     for level in {*intervals, 0.9}:
+        # the central 90% lies from 5% to 95%
         low = quantile((1 - level) / 2)
         high = quantile((1 + level) / 2)
         central[level] = (low, high)

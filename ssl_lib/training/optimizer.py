@@ -196,6 +196,7 @@ def orthogonalize(matrices_NAB: Tensor) -> Tensor:
     first, second, third = NEWTON_SCHULZ
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = current @ current.mT
+        # each singular value s becomes first * s + second * s^3 + third * s^5
         powers = second * gram + third * gram @ gram
         current = first * current + powers @ current
     return current.mT if tall else current
