@@ -6,22 +6,24 @@ Only the standard library is imported at the top; each command imports what it n
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+SPREAD = ("corpus", "tokenize")  # stages whose work can be spread over machines
 # What `ssl-lib numbers --json` says of a number; `text == source[start:end]`.
 NUMBER_KEYS = ("text", "start", "end", "value", "sign", "exponent", "mantissa", "form")
 
 
 def run_stage(options: argparse.Namespace) -> None:
     """One of the stages of `dvc.yaml`, never beside another process of the same stage."""
-    import importlib
-
     from ssl_lib.config import load_settings
     from ssl_lib.files import output_lock
 
@@ -37,7 +39,27 @@ def run_stage(options: argparse.Namespace) -> None:
         # torchrun starts one process per device: the first one writes, and so holds the lock.
         if os.environ.get("RANK", "0") == "0":
             locked.enter_context(output_lock(_lock_path(root, options.command)))
-        function(settings, root)
+        more = []
+        if settings.operation.dask and options.command in SPREAD:
+            more.append(locked.enter_context(_dask_executor(settings.operation.dask)))
+        function(settings, root, *more)
+
+
+@contextmanager
+def _dask_executor(address: str) -> Iterator[Executor]:
+    """An executor on the workers of a Dask scheduler; `local`: of a cluster on this machine."""
+    from ssl_lib.errors import UserError, require_extra
+
+    require_extra("dask")
+    # it has no types
+    distributed: Any = importlib.import_module("distributed")
+    try:
+        client = distributed.Client(*([] if address == "local" else [address]))
+    except (OSError, ValueError) as error:
+        advice = "start `dask scheduler`, or leave operation.dask empty"
+        raise UserError(f"operation.dask: {address} does not answer ({error}); {advice}") from None
+    with client:
+        yield client.get_executor()
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -38,6 +38,7 @@ from ssl_lib.config.sections import (
     ModelSettings,
     NonNegative,
     NumberEmbedding,
+    OperationSettings,
     Section,
     Source,
     TokenSettings,
@@ -60,8 +61,8 @@ __all__ = [
     "BEST_VALUES", "BUILT_IN", "EXTERNAL_SETTINGS", "OBJECTIVES", "ContrastiveSettings",
     "CorpusSettings", "DenoisingSettings", "Digits", "DownstreamTask", "EvaluationSettings",
     "ExternalTask", "MlmSettings", "ModelSettings", "NtpSettings", "NumberEmbedding",
-    "NumericalSettings", "ObjectiveSettings", "ObjectivesSettings", "Settings",
-    "SettingsError", "Source", "TokenSettings", "TrackingSettings", "TrainingSettings",
+    "NumericalSettings", "ObjectiveSettings", "ObjectivesSettings", "OperationSettings",
+    "Settings", "SettingsError", "Source", "TokenSettings", "TrackingSettings", "TrainingSettings",
     "TuningSettings", "ValueHead", "load_settings", "parse_settings", "with_best", "with_new_names",
 ]
 # fmt: on
@@ -83,6 +84,7 @@ class Settings(Section):
     tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+    operation: OperationSettings = OperationSettings()
 
     @model_validator(mode="after")
     def _objectives_share_what_is_compared(self) -> Settings:
