@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +41,10 @@ class Model(NamedTuple):
     parent_run: str
 
 
+# How several models are trained: `train_and_evaluate` for each, wherever that runs.
+TrainAll = Callable[[Sequence[Model]], Iterator[Result]]
+
+
 def ablate(
     settings: Settings,
     root: Path,
@@ -49,11 +53,14 @@ def ablate(
     seeds: int = 1,
     steps: int | None = None,
     workers: int = 1,
+    train_all: TrainAll | None = None,
 ) -> dict[str, Any]:
     """Train and evaluate the subsets with `seeds` seeds each, and write `ablation/`.
 
-    `subsets` are labels such as `mlm+ntp`, `all` or `all-ntp`; see `chosen_subsets`. Returns what
-    `ablation/results.json` holds. Raises UserError for a label that names something else.
+    `subsets` are labels such as `mlm+ntp`, `all` or `all-ntp`; see `chosen_subsets`. The models are
+    trained by `train_all`, which calls `train_and_evaluate` for each and gives the results as they
+    come; without it in `workers` processes of this machine. Returns what `ablation/results.json`
+    holds. Raises UserError for a label that names something else.
     """
     settings = with_best(settings, root)
     if steps is not None:
@@ -78,7 +85,8 @@ def ablate(
                 model = Model(label, names, own, settings.seed, root, run.run_id)
                 missing.append(model)
         with progress_bar("ablate", "models", len(plan), done=len(plan) - len(missing)) as bar:
-            for result in _results(missing, workers, folder):
+            results_of = train_all(missing) if train_all else _results(missing, workers, folder)
+            for result in results_of:
                 finished.add(result)
                 seconds = sum(result["seconds"].values())
                 name = f"{result['subset']}, seed {result['seed']}"
