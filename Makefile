@@ -1,4 +1,5 @@
 # make run    environment, corpus, training, evaluation: everything, and where to look afterwards
+# make serve  Prefect, MLflow and the worker that runs the nights, on this machine; Ctrl-C ends them
 # make test   the same environment, and the tests
 # make check  the same environment: style (ruff), layout (ruff format), types (mypy)
 
@@ -12,12 +13,15 @@ export DO_NOT_TRACK := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check environment
+.PHONY: run serve test check environment
 .DEFAULT_GOAL := run
 
 run: environment
 	@dvc repro
 	@python -m ssl_lib summary
+
+serve: environment
+	@exec python -m flows.serve
 
 test: environment
 	@python -m pytest

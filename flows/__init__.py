@@ -1,6 +1,19 @@
 """When and where the stages run. Nothing imports this package; it imports ssl_lib and drives DVC.
 
-`pipeline.py` is the flow that `prefect.yaml` deploys, from a checkout: a wheel does not hold it.
+pipeline.py   the stages in DVC's order, or a variant of them
+nightly.py    new data, the stages, challenger against champion, what it all gave
+tuning.py     a fleet of tuning workers
+ablation.py   a fleet that trains models with some of the objectives
+serve.py      `make serve`: the servers, and the worker that runs what prefect.yaml deploys
+
+stages.py     one stage of DVC as a task: its output, progress, and how it ended
+fleet.py      where the members of a fleet run: threads, processes, Dask
+data.py       updated imports, and the corpus against that of the champion
+reports.py    artifacts; none of them can fail finished work
+runs.py       which runs are alive, names of runs, the notification of a failed one
+project.py    what belongs to one checkout: its work pool, addresses, settings
+
+Deployments run from a checkout: a wheel does not hold this folder.
 """
 
 import os
@@ -8,9 +21,12 @@ import sys
 
 from ssl_lib.errors import MissingExtraError, require_extra
 
-# Prefect reads it when it is imported: its first start makes a database, which on a busy machine
-# takes longer than the 20 s that it waits by itself.
+# Prefect reads these when it is imported. The first start of its own database takes longer on a
+# busy machine than the 20 s that it waits by itself; a server that is gone is asked once more.
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "true")
 
 try:
     require_extra("orchestration")

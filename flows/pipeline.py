@@ -1,154 +1,227 @@
 """The stages of `dvc.yaml` as a Prefect flow: `python -m flows.pipeline` runs them, a task each.
 
-Every task is `dvc repro -s STAGE` in a process of its own, so that `dvc.lock` is true whoever
-started the run, and DVC alone decides what has to run again. Prefect adds the schedule, retries,
-one run at a time, the log and the artifacts.
+A run with settings of its own is a variant: `dvc exp run --temp`, in a copy of the project, so that
+neither `params.yaml` nor the results here change. DVC keeps it as an experiment.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import subprocess
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 
-RETRIES = int(os.environ.get("SSL_LIB_RETRIES", "1"))
-RETRY_SECONDS = 10
-ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
-UI = "http://127.0.0.1:5000"
+from flows.project import git, operation, project_settings
+from flows.reports import publish
+from flows.runs import (
+    arguments,
+    finish,
+    notify,
+    run_here,
+    run_name,
+    settings_of,
+    under_way,
+    words_of,
+)
+from flows.stages import (
+    UNCHANGED,
+    StageError,
+    Watch,
+    as_state,
+    attempts,
+    begin_command,
+    lines_of,
+    marked,
+    run_stage,
+    stage_order,
+)
+from ssl_lib.errors import UserError
+
+NOTHING_CHANGED = "nothing changed"
+Outcomes = dict[str, str]  # of each stage: ran, restored or unchanged
 
 
-class StageError(RuntimeError):
-    """`dvc repro` of one stage has failed; its output is in the task's log."""
+class Variant(NamedTuple):
+    """Settings that differ from those of the project, and how DVC calls the experiment."""
+
+    settings: Mapping[str, Any]
+    name: str
+    force: bool
 
 
-def stage_order(root: Path) -> list[str]:
-    """Names of all stages of the project `root`, each after those that it depends on."""
-    import networkx as nx
-    from dvc.repo import Repo
+@flow(name="pipeline", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
+def pipeline(
+    stages: list[str] | None = None,
+    settings: dict[str, Any] | None = None,
+    experiment: str = "",
+    force: bool = False,
+) -> State[Any]:
+    """Run the stages whose inputs have changed, in DVC's order, then publish the metrics.
 
-    with Repo(str(root)) as repo:
-        # DVC's arrows go from a stage to those that it needs; data under `dvc add` has no name.
-        ordered = reversed(list(nx.topological_sort(repo.index.graph)))
-        names = [getattr(stage, "name", None) for stage in ordered]
-    return [name for name in names if name]
-
-
-def reproduce(root: Path, stage: str, force: bool = False) -> None:
-    """Run one stage if something that it depends on has changed, its output in the task's log.
-
-    Raises StageError.
+    Args:
+        stages: only these, such as ["evaluate"]; empty: all.
+        settings: dotted keys and values of a variant, such as {"training.steps": 500}.
+        experiment: how DVC calls the variant; empty: DVC chooses a name.
+        force: run the stages even if nothing has changed.
     """
+    root = Path.cwd()
+    with under_way(root):
+        ended = run_stages(root, stages, settings, experiment, force)
+        if isinstance(ended, State):
+            return finish(ended)
+        publish(root)
+    return finish(Completed(message=told_outcomes(ended)))
+
+
+def run_stages(
+    root: Path,
+    stages: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    experiment: str = "",
+    force: bool = False,
+) -> Outcomes | State[Any]:
+    """What happened to each stage, or the state of the one that failed.
+
+    Each stage is a task that waits for the one before it.
+    """
+    order = stage_order(root)
+    if unknown := sorted(set(stages or []) - set(order)):
+        return Failed(message=f"dvc.yaml has no stage {unknown[0]!r}; it has {', '.join(order)}")
+    chosen = [stage for stage in order if not stages or stage in stages]
+    if settings or experiment:
+        variant = Variant(settings or {}, experiment, force)
+        try:
+            return _run_variant(root, order, chosen, variant)
+        except UserError as error:
+            return Failed(message=str(error))
+    return run_chain(root, chosen, force)
+
+
+def run_chain(
+    root: Path,
+    stages: Sequence[str],
+    force: bool = False,
+    before: list[State[Any]] | None = None,
+) -> Outcomes | State[Any]:
+    """The stages one after the other; see `run_stages`.
+
+    The first one waits for the task in `before`, which is the last one afterwards.
+    """
+    one = run_stage.with_options(**attempts(operation(root)))
+    outcomes: Outcomes = {}
+    before = [] if before is None else before
+    for stage in stages:
+        state = one(root, stage, force, wait_for=[*before], return_state=True)
+        if not state.is_completed():
+            return Failed(message=f"{stage}: {reason_of(state)}")
+        outcomes[stage] = state.message or UNCHANGED
+        before[:] = [state]
+    return outcomes
+
+
+def reason_of(state: State[Any]) -> str:
+    """Why a task has failed, without the words that Prefect puts before it."""
+    error = state.result(raise_on_failure=False)
+    return str(error) if isinstance(error, StageError) else state.message or str(state.name)
+
+
+def told_outcomes(outcomes: Outcomes) -> str:
+    """`nothing changed`, or `corpus unchanged, train ran`."""
+    if set(outcomes.values()) <= {UNCHANGED}:
+        return NOTHING_CHANGED
+    return ", ".join(f"{stage} {outcome}" for stage, outcome in outcomes.items())
+
+
+def _run_variant(
+    root: Path, order: Sequence[str], stages: Sequence[str], variant: Variant
+) -> Outcomes | State[Any]:
+    """One `dvc exp run` in a copy of the project; each task has the lines of its stage.
+
+    DVC runs `stages` and what they depend on. Raises SettingsError.
+    """
+    if not git(root, "rev-parse", "HEAD"):
+        told = "a variant is an experiment of DVC, which needs a commit: run `git init` and commit"
+        return Failed(message=told)
+    # a mistake is told before anything is copied
+    project_settings(root).replaced(dict(variant.settings))
+    # dvc exp run --temp --name short --set-param training.steps=500 corpus tokenize train
+    words = ["dvc", "exp", "run", "--temp"]
+    if variant.name:
+        words += ["--name", variant.name]
+    for word in words_of(variant.settings):
+        words += ["--set-param", word]
+    if variant.force:
+        words.append("--force")
+    # one process for all stages: its limit is that of all of them together
+    limit = operation(root).timeout_seconds * len(stages)
+    lines = Segments(lines_of(begin_command(root, [*words, *stages]), limit))
+    outcomes: Outcomes = {}
+    before: list[State[Any]] = []
+    for stage in order:
+        state = variant_stage(stage, lines, wait_for=before, return_state=True)
+        if not state.is_completed():
+            return Failed(message=f"{stage}: {reason_of(state)}")
+        outcomes[stage] = state.message or UNCHANGED
+        before = [state]
+    return outcomes
+
+
+class Segments:
+    """The lines of one process of DVC, cut where it begins with another stage."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.lines = lines
+        self.kept = ""  # the line that ended the segment before
+
+    def of(self, stage: str) -> Iterator[str]:
+        """Lines up to the next stage; a stage that DVC passes over has none."""
+        started = False
+        while line := self.kept or next(self.lines, ""):
+            self.kept = line
+            mark = marked(line)
+            if mark and mark[0] != stage:
+                # lines before the first stage belong to it
+                return
+            started = started or mark is not None
+            self.kept = ""
+            yield line
+
+
+@task(cache_policy=NO_CACHE, task_run_name="{stage}")
+def variant_stage(stage: str, lines: Segments) -> State[str]:
+    """The lines of one stage of a variant."""
     log = get_run_logger()
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    if force:
-        command.append("--force")
-    # The stages call `python`, which must be the one that runs this.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    with subprocess.Popen(
-        command,
-        cwd=root,
-        env=os.environ | ENVIRONMENT | {"PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None  # it is a pipe
-        for line in process.stdout:
-            if text := line.rstrip():
-                log.info(text)
-    if process.returncode:
-        raise StageError(
-            f"stage {stage} ended with status {process.returncode}; the task's log says why"
+    watch = Watch(stage)
+
+    def work() -> str:
+        for line in lines.of(stage):
+            log.info(line)
+            watch.line(line)
+        return watch.outcome
+
+    return as_state(work)
+
+
+def main() -> int:
+    """Command line of `python -m flows.pipeline`."""
+    parser = arguments("flows.pipeline", "Run the stages of dvc.yaml as a Prefect flow.")
+    parser.add_argument("stages", nargs="*", help="only these (default: all)")
+    parser.add_argument("--experiment", default="", help="the name of a variant")
+    options = parser.parse_args()
+    settings = settings_of(options.settings)
+
+    def work() -> State[Any]:
+        return pipeline(
+            options.stages, settings, options.experiment, options.force, return_state=True
         )
 
-
-@task(
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_SECONDS,
-    task_run_name="{stage}",
-)
-def run_stage(root: Path, stage: str, force: bool = False) -> None:
-    """One stage. DVC is the cache, so Prefect keeps none."""
-    reproduce(root, stage, force)
-
-
-@flow(name="ssl-lib-pipeline", log_prints=True)
-def pipeline(root: str | None = None, force: bool = False) -> list[str]:
-    """Run every stage, then publish the metrics. `root` is the project (default: this folder).
-
-    Returns the names of the stages in the order in which they ran.
-    """
-    folder = Path(root or ".").resolve()
-    stages = stage_order(folder)
-    for stage in stages:
-        run_stage(folder, stage, force)
-    publish(folder)
-    return stages
-
-
-def publish(root: Path) -> None:
-    """Artifacts of this run: a table of the metrics, a link to the report, the MLflow run."""
-    rows = [row for path in sorted(root.glob("metrics/*.json")) for row in metric_rows(path)]
-    if rows:
-        create_table_artifact(rows, key="metrics", description="Metrics of metrics/*.json")
-    report = root / "report" / "index.html"
-    if report.exists():
-        told = f"The page {report}"  # a browser does not follow a file:// link from a server's page
-        create_link_artifact(report.as_uri(), key="report", link_text="Report", description=told)
-    run_file = root / "model" / "run.json"
-    if run_file.exists():
-        run = json.loads(run_file.read_text(encoding="utf-8"))
-        create_markdown_artifact(run_markdown(run), key="mlflow-run")
-
-
-def metric_rows(path: Path) -> list[dict[str, Any]]:
-    """Numbers of a metrics file, one row for each dotted key.
-
-    `{"losses": {"mlm": 0.5}}` → `[{"file": …, "metric": "losses.mlm", "value": 0.5}]`
-    """
-    rows: list[dict[str, Any]] = []
-
-    def walk(node: Any, key: str) -> None:
-        """Rows of a node and of all below it."""
-        if isinstance(node, dict):
-            for name, value in node.items():
-                walk(value, f"{key}.{name}" if key else name)
-        elif isinstance(node, int | float) and not isinstance(node, bool):
-            rows.append({"file": path.name, "metric": key, "value": node})
-
-    walk(json.loads(path.read_text(encoding="utf-8")), "")
-    return rows
-
-
-def run_markdown(run: dict[str, str]) -> str:
-    """Where the run of the model is: a link on a server, else the command that shows it."""
-    run_id, uri = run["run_id"], run["tracking_uri"]
-    if not run_id:  # trained without MLflow
-        return "The run of this model was not recorded."
-    page = f"#/experiments/{run['experiment_id']}/runs/{run_id}"
-    if uri.startswith("http"):
-        return f"[MLflow run {run_id}]({uri.rstrip('/')}/{page})"
-    return f"MLflow run `{run_id}`: start `ssl-lib ui`, then open [its page]({UI}/{page})."
-
-
-def main() -> None:
-    """Command line of `python -m flows.pipeline`."""
-    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=pipeline.__doc__)
-    parser.add_argument("--root", default=".", help="the project (default: the current folder)")
-    parser.add_argument("--force", action="store_true", help="run every stage, changed or not")
-    options = parser.parse_args()
-    pipeline(options.root, options.force)
+    return run_here(work, "flows.pipeline")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

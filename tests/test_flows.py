@@ -1,235 +1,31 @@
-"""The flow runs DVC's stages in DVC's order, and a scheduled deployment really fires."""
+"""What flows do without a schedule: stages in DVC's order, their ends, drift of data, fleets."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from ruamel.yaml import YAML
-
-ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
-PIPELINE = """
-stages:
-  second:
-    cmd: python second.py
-    deps: [a.txt, second.py]
-    outs: [b.txt]
-  first:
-    cmd: python first.py
-    outs: [a.txt]
-    metrics: [metrics/train.json]
-"""
-FIRST = """
-from pathlib import Path
-print("hello from first")
-Path("a.txt").write_text("a")
-Path("metrics/train.json").write_text('{"losses": {"mlm": 0.5}}')
-"""
-SECOND = """
-from pathlib import Path
-Path("b.txt").write_text(Path("a.txt").read_text() * 2)
-"""
-
-
-def project(folder: Path) -> Path:
-    """Two stages, the later one first, with this repository's flows and prefect.yaml."""
-    folder.mkdir()
-    shutil.copytree(ROOT / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "prefect.yaml", folder)
-    (folder / "metrics").mkdir()
-    for name, text in (("dvc.yaml", PIPELINE), ("first.py", FIRST), ("second.py", SECOND)):
-        (folder / name).write_text(text)
-    command = [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"]
-    subprocess.run(command, cwd=folder, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
-    return folder
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, log: Path) -> Any:
-    """The first true answer of `condition`; shows `log` if there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if found := condition():
-                return found
-        except OSError:
-            pass  # not listening yet
-        time.sleep(0.3)
-    raise AssertionError(log.read_text()[-5000:])
-
-
-class Prefect:
-    """A real Prefect server with its own home, and the processes that talk to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.api = f"http://127.0.0.1:{free_port()}/api"
-        self.log = folder / "prefect.log"
-        self.processes: list[subprocess.Popen[bytes]] = []
-        plain = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("PREFECT_", "DVC_"))
-        }
-        self.environment = plain | {
-            "PREFECT_HOME": str(folder / "home"),
-            "PREFECT_API_URL": self.api,
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "DO_NOT_TRACK": "true",
-            "DVC_NO_ANALYTICS": "1",
-        }
-
-    def start(self, *words: str, cwd: Path | None = None, **environment: str) -> None:
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [BIN / "prefect", *words],
-                cwd=cwd or self.folder,
-                env=self.environment | environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-
-    def run(self, *words: str, cwd: Path, **environment: str) -> None:
-        with self.log.open("ab") as log:
-            command = [BIN / "prefect", "--no-prompt", *words]
-            subprocess.run(
-                command,
-                cwd=cwd,
-                env=self.environment | environment,
-                stdout=log,
-                stderr=log,
-                check=True,
-                timeout=180,
-            )
-
-    def ask(self, path: str, question: dict[str, Any] | None = None) -> Any:
-        data = None if question is None else json.dumps(question).encode()
-        request = urllib.request.Request(
-            f"{self.api}/{path}", data, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)
-
-    def stop(self) -> None:
-        for process in reversed(self.processes):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-@pytest.fixture
-def prefect(tmp_path: Path) -> Iterator[Prefect]:
-    prefect = Prefect(tmp_path)
-    prefect.start(
-        "server", "start", "--host", "127.0.0.1", "--port", prefect.api.split(":")[2].split("/")[0]
-    )
-    try:
-        wait_for(lambda: prefect.ask("health"), 180, prefect.log)
-        yield prefect
-    finally:
-        prefect.stop()
-
-
-def soon(prefect_yaml: Path) -> None:
-    """The deployment as it is, but every few seconds instead of every night."""
-    yaml = YAML()
-    tree = yaml.load(prefect_yaml)
-    tree["deployments"][0]["schedules"] = [{"interval": 15}]
-    yaml.dump(tree, prefect_yaml)
-
-
-@pytest.mark.slow
-def test_scheduled_deployment_fires_and_finishes(tmp_path: Path, prefect: Prefect) -> None:
-    root = project(tmp_path / "project")
-    soon(root / "prefect.yaml")
-    prefect.run("work-pool", "create", "ssl-lib", "--type", "process", cwd=root)
-    prefect.run("deploy", "--all", cwd=root)
-    prefect.start("worker", "start", "--pool", "ssl-lib", SSL_LIB_ROOT=str(root))
-    completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    runs = wait_for(lambda: prefect.ask("flow_runs/filter", completed), 240, prefect.log)
-    assert runs[0]["auto_scheduled"]
-    assert (root / "b.txt").read_text() == "aa"
-    tasks = prefect.ask(
-        "task_runs/filter",
-        {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}, "sort": "END_TIME_DESC"},
-    )
-    assert [found["name"] for found in reversed(tasks)] == ["first", "second"]
-    of_run = {
-        "logs": {"flow_run_id": {"any_": [runs[0]["id"]]}}
-    }  # lines arrive in batches, some after the end
-    wait_for(
-        lambda: [
-            line
-            for line in prefect.ask("logs/filter", of_run)
-            if "hello from first" in line["message"]
-        ],
-        30,
-        prefect.log,
-    )
-    tables = prefect.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["metrics"]}}})
-    assert json.loads(tables[0]["data"]) == [
-        {"file": "train.json", "metric": "losses.mlm", "value": 0.5}
-    ]
-    deployment = prefect.ask("deployments/filter", {})[0]
-    assert deployment["global_concurrency_limit"]["limit"] == 1
-    assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-
-
-@pytest.mark.slow
-def test_pipeline_runs_without_a_server_and_fails_with_the_stage(tmp_path: Path) -> None:
-    root = project(tmp_path / "project")
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "DVC_"))
-    }
-    environment |= {
-        "PREFECT_HOME": str(tmp_path / "home"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
-    environment |= {"SSL_LIB_RETRIES": "0", "DO_NOT_TRACK": "true"}
-    command = [sys.executable, "-m", "flows.pipeline", "--root", str(root)]
-
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
-        )
-
-    done = run()
-    assert done.returncode == 0, done.stderr
-    assert (root / "b.txt").read_text() == "aa"
-    (root / "second.py").write_text(SECOND.replace("* 2", "* None"))
-    broken = run()
-    assert broken.returncode != 0
-    assert "stage second ended with status" in broken.stderr
-    assert "TypeError" in broken.stderr
+from nights import ROOT, environment, project, wait_for
 
 
 def test_stages_of_the_repository_come_in_dvcs_order() -> None:
-    from flows.pipeline import stage_order
+    from flows.stages import stage_order
 
     assert stage_order(ROOT) == ["corpus", "tokenize", "tune", "train", "evaluate"]
 
 
 def test_rows_of_the_table_are_the_numbers_of_the_file(tmp_path: Path) -> None:
-    from flows.pipeline import metric_rows
+    from flows.reports import metric_rows
 
     (tmp_path / "evaluation.json").write_text(
         '{"losses": {"mlm": {"before": 8.5}}, "name": "x", "ok": true, "n": 3}'
@@ -240,10 +36,278 @@ def test_rows_of_the_table_are_the_numbers_of_the_file(tmp_path: Path) -> None:
     ]
 
 
-def test_link_to_a_run_leads_to_the_server_or_names_the_command() -> None:
-    from flows.pipeline import run_markdown
+def test_links_to_a_run_lead_to_pages_that_a_browser_opens() -> None:
+    from flows.reports import run_links
 
-    run = {"run_id": "r", "experiment_id": "1", "tracking_uri": "http://host:5000/"}
-    assert "(http://host:5000/#/experiments/1/runs/r)" in run_markdown(run)
-    assert "ssl-lib ui" in run_markdown(run | {"tracking_uri": "sqlite:////a/mlflow.db"})
-    assert "not recorded" in run_markdown(dict.fromkeys(run, ""))
+    run = {"run_id": "r", "experiment_id": "1", "tracking_uri": "sqlite:////a/mlflow.db"}
+    told = run_links(run, "http://host:5000")
+    assert "(http://host:5000/#/experiments/1/runs/r)" in told
+    assert "(http://host:5000/#/experiments/1/runs/r/artifacts/report/index.html)" in told
+    assert "(http://host:5000/#/metric?runs=%5B%22r%22%5D&metric=%22train%2Fmlm%22" in told
+    assert "file:" not in told
+    assert "not recorded" in run_links(dict.fromkeys(run, ""), "http://host:5000")
+
+
+@pytest.mark.parametrize(
+    ("line", "passing"),
+    [
+        ("ERROR: Unable to acquire lock. Most likely another DVC process is running", True),
+        ("requests.exceptions.ConnectTimeout: timed out", True),
+        ("ssl-lib train: params.yaml: no such file; run from the project's root", False),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(line: str, passing: bool) -> None:
+    from flows.stages import PassingError, StageError, lines_of
+    from ssl_lib.processes import begin
+
+    code = f"import sys; sys.exit({line!r})"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with pytest.raises(StageError) as caught:
+        list(lines_of(begin([sys.executable, "-c", code], **pipes)))
+    assert str(caught.value) == line
+    assert isinstance(caught.value, PassingError) == passing
+
+
+def test_a_stage_that_hangs_is_ended_and_told() -> None:
+    from flows.stages import StageError, lines_of
+    from ssl_lib.processes import begin
+
+    code = "import time; print('begun', flush=True); time.sleep(600)"
+    process = begin([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    with pytest.raises(StageError, match=r"longer than operation\.timeout_seconds = 1"):
+        list(lines_of(process, 1.0))
+    assert process.poll() is not None
+
+
+def test_the_lines_of_one_process_are_cut_where_another_stage_begins() -> None:
+    from flows.pipeline import Segments
+
+    lines = ["copying", "Running stage 'a':", "a1", "Stage 'b' didn't change, skipping"]
+    lines += ["Running stage 'd':", "d1", "done"]
+    segments = Segments(iter(lines))
+    assert [list(segments.of(stage)) for stage in "abcd"] == [
+        lines[:3],
+        lines[3:4],
+        [],
+        lines[4:],
+    ]
+
+
+def test_divergence_equals_its_definition() -> None:
+    from flows.drift import divergence
+
+    first, other = {"a": 3, "b": 1}, {"a": 1, "c": 1}
+    p, q = {"a": 0.75, "b": 0.25, "c": 0.0}, {"a": 0.5, "b": 0.0, "c": 0.5}
+    middle = {name: (p[name] + q[name]) / 2 for name in p}
+    apart = [
+        sum(one[name] * math.log2(one[name] / middle[name]) for name in p if one[name])
+        for one in (p, q)
+    ]
+    assert divergence(first, other) == pytest.approx(sum(apart) / 2)
+    assert divergence(first, {"a": 6, "b": 2}) == pytest.approx(0)
+    assert divergence({"a": 1}, {"b": 5}) == pytest.approx(1)
+
+
+def corpus(root: Path, texts: list[str], values: list[float]) -> None:
+    """What stages corpus and tokenize leave, as far as a profile reads it."""
+    raw, train = root / "data" / "raw", root / "data" / "tokenized" / "train"
+    for folder in (raw, train):
+        folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"text": text}) + "\n" for text in texts]
+    (raw / "train.jsonl").write_text("".join(lines))
+    sizes = {"train": len(texts)}
+    told = {"documents": sizes, "domains": {"reports": sizes}}
+    (raw / "manifest.json").write_text(json.dumps(told))
+    numbers = np.zeros(len(values), dtype=[("value", "f8"), ("form", "u1")])
+    numbers["value"] = values
+    np.save(train / "numbers.npy", numbers)
+
+
+def test_the_report_tells_what_is_new_in_the_data(tmp_path: Path) -> None:
+    from flows import drift
+
+    corpus(tmp_path, ["It rose 12"], [12.0])
+    before = drift.profile(tmp_path)
+    assert before["magnitudes"] == {"1e1": 1}
+    assert before["words"] == {"it": 1, "rose": 1}
+    corpus(tmp_path, ["It rose 12", "Sales fell by 4,000"], [12.0, -4000.0, 0.0, math.nan])
+    now = drift.profile(tmp_path)
+    assert now["magnitudes"] == {"0": 1, "not a value": 1, "1e1": 1, "1e3": 1}
+    rows = {row["what"]: row for row in drift.rows(before, now)}
+    assert rows["documents"]["change"] == "+1"
+    assert rows["numbers"]["change"] == "+3"
+    assert rows["domain reports"]["change"] == "+1"
+    assert not rows["drift of magnitudes"]["change"].startswith("0.0000")
+    assert rows["drift of forms"]["change"].startswith("0.0000")
+    assert drift.picture(before, now).startswith("data:image/png;base64,")
+
+
+def test_a_source_that_dvc_does_not_watch_is_seen_when_it_changes(tmp_path: Path) -> None:
+    from flows import data
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.txt").write_text("It rose 12")
+    root = tmp_path / "project"
+    root.mkdir()
+    source = f"{elsewhere}/*.txt"
+    (root / "params.yaml").write_text(f"corpus:\n  sources:\n  - path: {source}\n")
+    seen = data.unwatched(root)
+    assert data.changed(root, seen) == [source]
+    data.remember(root, seen)
+    assert data.changed(root, data.unwatched(root)) == []
+    (elsewhere / "b.txt").write_text("It fell by 7")
+    assert data.changed(root, data.unwatched(root)) == [source]
+
+
+def test_a_source_that_cannot_be_reached_may_be_there_later(tmp_path: Path) -> None:
+    from flows import data
+    from flows.stages import PassingError
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    source = f"http://127.0.0.1:{port}/facts.jsonl"
+    (tmp_path / "params.yaml").write_text(f"corpus:\n  sources:\n  - path: {source}\n")
+    with pytest.raises(PassingError, match=source):
+        data.unwatched(tmp_path)
+
+
+def test_dvc_updates_imports_and_nothing_else(tmp_path: Path) -> None:
+    from flows import data
+
+    (tmp_path / "own.txt.dvc").write_text("outs:\n- path: own.txt\n")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "got.txt.dvc").write_text("frozen: true\ndeps:\n- path: /a\nouts:\n- path: got.txt\n")
+    assert data.imports(tmp_path) == ["data/got.txt.dvc"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny project that no server knows."""
+    return project(tmp_path_factory.mktemp("flows") / "project")
+
+
+@pytest.fixture(scope="module")
+def api(tiny: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A real Prefect server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "true"}
+    log = tiny.parent / "server.log"
+    with log.open("wb") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *words],
+            cwd=tiny.parent,
+            env=environment(tiny) | quiet,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: answers(port), log)
+        yield f"http://127.0.0.1:{port}/api", server
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def begin_pipeline(tiny: Path, api: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.pipeline", *words],
+        cwd=tiny,
+        env=environment(tiny) | {"PREFECT_API_URL": api},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Status and output of a process."""
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+@pytest.mark.slow
+def test_a_failed_stage_and_a_mistake_are_one_sentence(tiny: Path, api: Any) -> None:
+    (tiny / "fail").touch()
+    status, output = ended(begin_pipeline(tiny, api[0]))
+    (tiny / "fail").unlink()
+    last = "train: objectives.mlm.weight must be at least 0; change that"
+    assert (status, output.splitlines()[-1]) == (1, f"flows.pipeline: train: {last}")
+    assert "Traceback" not in output
+    status, output = ended(begin_pipeline(tiny, api[0], "trane"))
+    told = "flows.pipeline: dvc.yaml has no stage 'trane'; it has corpus, tokenize, train"
+    assert (status, output.splitlines()[-1]) == (1, told)
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_dvcs_lock_and_sigterm_ends_its_stage(tiny: Path, api: Any) -> None:
+    (tiny / "wait").touch()
+    (tiny / "waiting").unlink(missing_ok=True)
+    first = begin_pipeline(tiny, api[0], "--force")
+    wait_for((tiny / "waiting").exists, tiny / "none")
+    second = begin_pipeline(tiny, api[0])
+    assert second.stdout is not None
+    for line in second.stdout:
+        if "waiting for the process that holds the lock" in line:
+            break
+    else:
+        raise AssertionError("the second run did not wait")
+    first.terminate()
+    status, _ = ended(first)
+    assert status != 0
+    (tiny / "wait").unlink()
+    status, output = ended(second)
+    assert (status, output.splitlines()[-1].split(", ")[-1]) == (0, "train ran"), output
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_does_not_undo_finished_work(tiny: Path, api: Any) -> None:
+    address, server = api
+    (tiny / "wait").touch()
+    (tiny / "waiting").unlink(missing_ok=True)
+    run = begin_pipeline(tiny, address, "--force")
+    wait_for((tiny / "waiting").exists, tiny / "none")
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+    (tiny / "wait").unlink()
+    status, output = ended(run)
+    assert status == 0, output
+    assert "flows.pipeline: done, but Prefect's server was not told" in output
+    status, output = ended(begin_pipeline(tiny, address))
+    assert status == 1
+    assert output.splitlines()[-1].endswith("start it with `make serve`, or unset PREFECT_API_URL")
+
+
+@pytest.mark.slow
+def test_a_fleet_gives_what_every_member_gives() -> None:
+    pytest.importorskip("prefect_dask")
+    from distributed import LocalCluster
+    from prefect import flow
+    from prefect.testing.utilities import prefect_test_harness
+
+    from flows.fleet import results, task_runner
+
+    @flow
+    def fleet(runner: Any, address: str) -> list[int]:
+        calls = {f"member {number}": [number] for number in range(5)}
+        return sorted(results(task_runner(runner, 2, address), math.factorial, calls))
+
+    with (
+        prefect_test_harness(server_startup_timeout=180),
+        LocalCluster(n_workers=2, threads_per_worker=1) as cluster,
+    ):
+        address = cluster.scheduler_address
+        for runner, place in (("threads", ""), ("processes", ""), ("dask", address)):
+            assert fleet(runner, place) == [1, 1, 2, 6, 24], runner

@@ -1,0 +1,255 @@
+"""A night: new data, the stages, challenger against champion, and what it all gave.
+
+`python -m flows.nightly` runs one at once; `prefect.yaml` schedules it. A night in which nothing
+has changed says so and costs seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows import data, drift
+from flows.pipeline import (
+    NOTHING_CHANGED,
+    Outcomes,
+    reason_of,
+    run_chain,
+    run_stages,
+    told_outcomes,
+)
+from flows.project import git, operation, project_settings
+from flows.reports import metric_rows, publish, told
+from flows.runs import arguments, finish, notify, run_here, run_name, settings_of, under_way
+from flows.stages import StageError, attempts, run_tool, stage_order
+from ssl_lib.errors import UserError
+from ssl_lib.experiments.promotion import challenge
+from ssl_lib.files import write_atomically
+from ssl_lib.tracking import find_champion
+
+DATA_STAGES = ("corpus", "tokenize")
+
+
+@flow(name="nightly", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
+def nightly(
+    stages: list[str] | None = None,
+    settings: dict[str, Any] | None = None,
+    experiment: str = "",
+    force: bool = False,
+) -> State[Any]:
+    """Update the data, run what has changed, compare with the champion, report.
+
+    Args:
+        stages: only these, such as ["train", "evaluate"]; empty: all.
+        settings: dotted keys and values of a variant, such as {"training.steps": 500}.
+        experiment: how DVC calls the variant; empty: DVC chooses a name.
+        force: run the stages even if nothing has changed.
+    """
+    root = Path.cwd()
+    with under_way(root):
+        if settings or experiment:
+            # a variant leaves data, models and champion of the project alone
+            ended = run_stages(root, stages, settings, experiment, force)
+            state = ended if isinstance(ended, State) else Completed(message=told_outcomes(ended))
+        else:
+            try:
+                state = _night(root, stages, force)
+            except (StageError, UserError, OSError) as error:
+                state = Failed(message=str(error))
+    return finish(state)
+
+
+def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
+    """Everything of a night; the state tells what it did. Raises StageError, UserError, OSError."""
+    order = stage_order(root)
+    if unknown := sorted(set(stages or []) - set(order)):
+        return Failed(message=f"dvc.yaml has no stage {unknown[0]!r}; it has {', '.join(order)}")
+    chosen = [stage for stage in order if not stages or stage in stages]
+    settings = operation(root)
+    before: list[State[Any]] = []  # the task that the next one waits for
+    _keep_profile(root)
+    tool = run_tool.with_options(**attempts(settings))
+    if found := data.imports(root):
+        state = tool(root, "update", ["dvc", "update", *found], return_state=True)
+        if not state.is_completed():
+            return Failed(message=f"update: {reason_of(state)}")
+        before = [state]
+    # the state is kept once the corpus has been made: a night that fails before looks again
+    seen = look.with_options(**attempts(settings))(root, wait_for=before)
+    new_data = data.changed(root, seen)
+    outcomes: Outcomes = {}
+    for group in _groups(chosen):
+        forced = force or bool(new_data and group[0] == DATA_STAGES[0])
+        ended = run_chain(root, group, forced, before)
+        if isinstance(ended, State):
+            return ended
+        outcomes |= ended
+        if group[-1] == DATA_STAGES[-1] and told_outcomes(ended) != NOTHING_CHANGED:
+            # a branch of the graph: nothing waits for a report
+            data_report(root, wait_for=[*before], return_state=True)
+    data.remember(root, seen)
+    message = told_outcomes(outcomes)
+    if message == NOTHING_CHANGED:
+        return Completed(message=message)
+    _keep_profile(root)
+    decision = decide(root, wait_for=before)
+    summarize(root, outcomes, decision)
+    publish(root)
+    _save_experiment(root)
+    if settings.push:
+        state = tool(root, "push", ["dvc", "push"], wait_for=before, return_state=True)
+        if not state.is_completed():
+            # the night's work is done; it waits for the next push
+            message += f"; dvc push failed: {reason_of(state)}"
+    return Completed(message=f"{message}; {decision}")
+
+
+def _groups(stages: list[str]) -> list[list[str]]:
+    """Cut behind the data: `[["corpus"], ["tokenize"], ["tune", "train", "evaluate"]]`.
+
+    A source that DVC does not watch forces the stage `corpus` alone.
+    """
+    first = [[stage] for stage in stages if stage in DATA_STAGES]
+    rest = [stage for stage in stages if stage not in DATA_STAGES]
+    return [*first, rest] if rest else first
+
+
+@task(cache_policy=NO_CACHE, task_run_name="sources")
+def look(root: Path) -> dict[str, Any]:
+    """How the sources are that DVC does not watch. Raises PassingError."""
+    return data.unwatched(root)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="data report")
+def data_report(root: Path) -> str:
+    """The corpus of tonight against that of the champion: a table and a picture."""
+    tonight = drift.profile(root)
+    if not tonight:
+        return "no corpus"
+    champion = drift.kept(root, _champion(root) or _trained_run(root))
+    rows = drift.rows(champion, tonight)
+    log = get_run_logger()
+    for row in rows:
+        log.info("%s: %s → %s %s", *row.values())
+    told_by = "The corpus of the champion, and that of tonight"
+    if not champion:
+        told_by = "The corpus of the champion is not known here: all is new"
+    told(create_table_artifact, rows, "data", told_by)
+    address = drift.picture(champion, tonight)
+    told(create_image_artifact, address, "data-drift", "Numbers of both corpora")
+    return "reported"
+
+
+@task(cache_policy=NO_CACHE, task_run_name="challenger against champion")
+def decide(root: Path) -> str:
+    """Whether tonight's model is the champion now, and why."""
+    try:
+        decision = challenge(project_settings(root), root)
+    except UserError as error:
+        return f"the champion stays as it is: {error}"
+    outcome = "promoted" if decision.promoted else "not promoted"
+    return f"{outcome}: {decision.reason}"
+
+
+def _champion(root: Path) -> str:
+    """The run of the champion; empty where there is none, or no answer."""
+    try:
+        found = find_champion(project_settings(root), root)
+    except UserError:
+        return ""
+    return found.run_id if found else ""
+
+
+def _trained_run(root: Path) -> str:
+    """The run that trained `model/`; empty where none is recorded."""
+    path = root / "model" / "run.json"
+    if not path.exists():
+        return ""
+    run_id: str = json.loads(path.read_text(encoding="utf-8"))["run_id"]
+    return run_id
+
+
+def _keep_profile(root: Path) -> None:
+    """Remember what the present model has learned from, before its corpus is replaced."""
+    run_id = _trained_run(root)
+    if run_id and not drift.kept(root, run_id) and (found := drift.profile(root)):
+        drift.keep(root, run_id, found)
+
+
+def summarize(root: Path, outcomes: Outcomes, decision: str) -> None:
+    """Keep what the night gave in a file, and publish it with the deltas to the last one."""
+    metrics = headline(root)
+    nights = root / ".ssl_lib" / "nights"
+    earlier = sorted(nights.glob("*.json"))
+    last = json.loads(earlier[-1].read_text(encoding="utf-8")) if earlier else {}
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    commit = git(root, "rev-parse", "--short", "HEAD")
+    night = {"date": now, "commit": commit, "stages": outcomes, "decision": decision}
+    write_atomically(nights / f"{now}.json", json.dumps(night | {"metrics": metrics}, indent=1))
+    lines = [f"* {told_outcomes(outcomes)}", f"* {decision}", ""]
+    lines.append(f"| metric | {last.get('date', 'last night')} | tonight | change |")
+    lines.append("|---|---|---|---|")
+    # a metric that the last night did not have shows no change
+    known = last.get("metrics", {})
+    for name, value in metrics.items():
+        before = known.get(name)
+        cells = ["–", f"{value:.4g}", "–"]
+        if before is not None:
+            cells = [f"{before:.4g}", f"{value:.4g}", f"{value - before:+.4g}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    told(create_markdown_artifact, "\n".join(lines), "summary", "What the night gave")
+
+
+def headline(root: Path) -> dict[str, float]:
+    """The metrics that a person compares: `metrics/summary.json`, else what is there after."""
+    summary = root / "metrics" / "summary.json"
+    if summary.exists():
+        return {row["metric"]: row["value"] for row in metric_rows(summary)}
+    rows = [row for path in sorted(root.glob("metrics/*.json")) for row in metric_rows(path)]
+    shown = [row for row in rows if _is_headline(row["metric"])]
+    return {row["metric"]: row["value"] for row in shown}
+
+
+def _is_headline(metric: str) -> bool:
+    """Whether a metric is a loss, or the result of a downstream task, of the trained model."""
+    kind, _, rest = metric.partition(".")
+    return kind in ("losses", "downstream") and rest.count(".") <= 1 and not rest.endswith("before")
+
+
+def _save_experiment(root: Path) -> None:
+    """Keep the night as an experiment of DVC, which touches no branch; a repository is needed."""
+    if not git(root, "rev-parse", "HEAD"):
+        return
+    name = datetime.now(UTC).strftime("night-%Y%m%d-%H%M%S")
+    words = ["dvc", "exp", "save", "--name", name]
+    state = run_tool(root, "save experiment", words, return_state=True)
+    if not state.is_completed():
+        get_run_logger().warning("the night is not kept as an experiment: %s", reason_of(state))
+
+
+def main() -> int:
+    """Command line of `python -m flows.nightly`."""
+    options = arguments("flows.nightly", "Run one night now.").parse_args()
+    settings = settings_of(options.settings)
+
+    def work() -> State[Any]:
+        return nightly(settings=settings, force=options.force, return_state=True)
+
+    return run_here(work, "flows.nightly")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

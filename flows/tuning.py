@@ -1,0 +1,69 @@
+"""The stage `tune` as a fleet: workers that share one study, by threads, processes or Dask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from prefect.task_runners import TaskRunner
+
+from flows.fleet import Runner, results, task_runner
+from flows.pipeline import run_chain, run_stages, told_outcomes
+from flows.project import project_settings
+from flows.runs import finish, notify, run_name, under_way
+from flows.stages import stage_order
+from ssl_lib.config import Settings
+from ssl_lib.errors import UserError
+
+STAGE = "tune"
+
+
+@flow(name="tuning", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
+def tuning(
+    workers: int = 2,
+    runner: Runner = "processes",
+    address: str = "",
+    settings: dict[str, Any] | None = None,
+    experiment: str = "",
+    force: bool = False,
+) -> State[Any]:
+    """Search with a fleet of workers, then let DVC's stage `tune` write what was found.
+
+    Args:
+        workers: trials at a time.
+        runner: threads, processes or dask.
+        address: of a Dask scheduler, such as tcp://10.0.0.5:8786; empty: this machine.
+        settings: dotted keys and values of a variant, such as {"tuning.trials": 100}.
+        experiment: how DVC calls the variant; empty: DVC chooses a name.
+        force: run the stages before even if nothing has changed.
+    """
+    root = Path.cwd()
+    with under_way(root):
+        try:
+            own = project_settings(root).replaced(settings or {})
+            if not own.tuning.trials:
+                advice = 'give settings such as {"tuning.trials": 100}'
+                return finish(
+                    Failed(message=f"tuning.trials is 0, so nothing is searched; {advice}")
+                )
+            order = stage_order(root)
+            ended = run_chain(root, order[: order.index(STAGE)], force)
+            if not isinstance(ended, State):
+                search(root, own, task_runner(runner, workers, address), workers)
+                ended = run_stages(root, [STAGE], settings, experiment)
+        except UserError as error:
+            ended = Failed(message=str(error))
+    return finish(ended if isinstance(ended, State) else Completed(message=told_outcomes(ended)))
+
+
+def search(root: Path, settings: Settings, runner: TaskRunner[Any], workers: int) -> None:
+    """Run the members of the fleet until the study is finished. Raises UserError."""
+    # Optuna is imported where something is searched
+    from ssl_lib.experiments.tuning import work
+
+    calls = {f"worker {number}": (settings, root, number) for number in range(workers)}
+    for _ in results(runner, work, calls):
+        pass
