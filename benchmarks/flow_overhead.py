@@ -1,0 +1,82 @@
+"""What a flow costs over bare `dvc repro`, beside a Prefect server that runs already.
+
+    python benchmarks/flow_overhead.py [--rounds 3]
+
+A tiny project of three stages whose commands take no time, so that what is measured is the
+starting of processes. Times are of unchanged and of forced runs, whole processes, the fastest of
+each kind; read the difference. Use a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from nights import environment, project, wait_for  # noqa: E402  # from the tests' folder
+
+
+def seconds(command: list[str], root: Path, told: dict[str, str]) -> float:
+    """Wall time of a command in the project."""
+    started = time.perf_counter()
+    subprocess.run(command, cwd=root, env=told, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print a table of both ways, unchanged and forced."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        root = project(Path(folder) / "project")
+        told = environment(root) | {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
+        told |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        python = [sys.executable, "-m"]
+        serve = [*python, "prefect", "server", "start", "--port", str(port)]
+        server = subprocess.Popen(
+            serve,
+            cwd=folder,
+            env=told,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+        def listening() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        try:
+            wait_for(listening, Path(folder) / "none")
+            told["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+            ways = {"dvc repro": [*python, "dvc", "repro"], "flow": [*python, "flows.pipeline"]}
+            print(f"{'':<12}{'dvc repro':>12}{'flow':>12}{'difference':>12}")
+            for kind, words in (("first", []), ("unchanged", []), ("forced", ["--force"])):
+                best = dict.fromkeys(ways, float("inf"))
+                for _ in range(1 if kind == "first" else rounds):
+                    for name, command in ways.items():
+                        best[name] = min(best[name], seconds([*command, *words], root, told))
+                if kind == "first":
+                    continue  # this one has made the database and all outputs
+                bare, flow = best["dvc repro"], best["flow"]
+                print(f"{kind:<12}{bare:>10.2f} s{flow:>10.2f} s{flow - bare:>10.2f} s")
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()
