@@ -213,6 +213,14 @@ def summary(options: argparse.Namespace) -> None:
     print(f"\n{'downstream task':<24}{'before':>10}{'after':>10}   metric")
     for name, task in evaluation["downstream"].items():
         print(before_after(name, task) + f"   {task['metric']}")
+    files = evaluation.get("external") or {}
+    if files:
+        print(f"\n{'file of your own':<24}{'before':>10}{'after':>10}   metric")
+    for name, row in files.items():
+        if "error" in row:
+            print(f"{name:<24} not evaluated: {row['error']}")
+        else:
+            print(before_after(name, row) + f"   {row['metric']}")
     command = Path(sys.executable).parent / "ssl-lib"
     print(f"\nReport:   {Path('report/index.html').resolve()}")
     print(f"Runs:     {command} ui")

@@ -247,16 +247,23 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_summary_shows_losses_and_tasks(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary_shows_losses_tasks_and_files(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (project / "metrics").mkdir()
     loss = {"before": 8.3, "after": 2.0, "reduction": 0.76}
     task = {"metric": "accuracy", "before": 0.85, "after": 0.93}
-    evaluation = {"losses": {"mlm": loss}, "downstream": {"token_classification": task}}
+    gone = {"task": "semantic_similarity", "error": "gone.tsv: no such file"}
+    files = {"sts": {"metric": "spearman", "before": 0.1, "after": 0.625}, "gone": gone}
+    evaluation = {"losses": {"mlm": loss}, "downstream": {"token_classification": task},
+                  "external": files}  # fmt: skip
     (project / "metrics" / "evaluation.json").write_text(json.dumps(evaluation))
     assert cli.main(["summary"]) == 0
     shown = capsys.readouterr().out
     assert "76%" in shown
     assert "0.930   accuracy" in shown
+    assert "0.625   spearman" in shown
+    assert "not evaluated: gone.tsv: no such file" in shown
     assert "report/index.html" in shown
     assert cli.main(["summary", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == evaluation

@@ -9,7 +9,7 @@ from report_inputs import evaluation
 from ruamel.yaml import YAML
 
 from ssl_lib.config import EXTERNAL_SETTINGS, ExternalTask, parse_settings
-from ssl_lib.evaluation.external import read_external
+from ssl_lib.evaluation.external import Unusable, read_external
 from ssl_lib.evaluation.readers import ListQuestion, Question
 
 PAGE = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
@@ -27,7 +27,9 @@ def test_the_example_of_external_files_is_read_as_it_stands(tmp_path: Path) -> N
     (folder / "roles.conll").write_text(
         sentences, encoding="utf-8"
     )  # ten different ones, so that three parts have some
-    found = {one.settings.name: one for one in read_external(settings.evaluation, tmp_path, seed=0)}
+    read = read_external(settings.evaluation, tmp_path, seed=0)
+    assert [one for one in read if isinstance(one, Unusable)] == []
+    found = {one.settings.name: one for one in read}
     assert {Path(one.settings.path).name for one in found.values()} | {"STS.gs.txt"} == set(BLOCKS)
     assert found["roles"].items[0].labels == ("O", "year", "count", "O", "O")
     assert [len(found["roles"].learn), len(found["roles"].choose), len(found["roles"].items)] == [
@@ -45,6 +47,11 @@ def test_the_example_of_external_files_is_read_as_it_stands(tmp_path: Path) -> N
         5.0,
         0.0,
     ]
+    assert found["sts-benchmark"].items[0].score == 4.4
+    right = {name: found[name].items[0] for name in ("awpnli", "numersense", "numhg")}
+    assert {name: item.choices[item.answer] for name, item in right.items()} == {
+        "awpnli": " Ann has 8 pens.", "numersense": " four legs.", "numhg": "\n3 Found in Cave",
+    }  # fmt: skip
     assert found["notes"].items == ["The bridge opened in 1999.", "It is 320 metres long."]
     assert found["articles"].items == ["Revenue rose 12% to $3.4 million."]
 

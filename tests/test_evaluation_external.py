@@ -16,8 +16,16 @@ from hypothesis import strategies as st
 from ssl_lib.config import Settings, SettingsError, parse_settings
 from ssl_lib.evaluation.base import ModelPair
 from ssl_lib.evaluation.comparison import TaskResult
-from ssl_lib.evaluation.external import evaluate_external, evenly, external_metrics, read_external
-from ssl_lib.evaluation.readers import EvaluationFileError, read_numeracy, read_texts
+from ssl_lib.evaluation.external import (
+    Unusable,
+    evaluate_external,
+    evenly,
+    external_metrics,
+    read_external,
+)
+from ssl_lib.evaluation.lines import EvaluationFileError
+from ssl_lib.evaluation.number_sets import read_numeracy
+from ssl_lib.evaluation.readers import read_texts
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.encodings import encode
 
@@ -171,7 +179,9 @@ def test_paragraphs_lines_and_fields_of_texts(tmp_path: Path) -> None:
 
 def test_kinds_of_json_lines_are_told_by_their_keys(tmp_path: Path) -> None:
     write_files(tmp_path)
-    families = [read_numeracy(tmp_path / f"{name}.jsonl")[0] for name in ("lists", "words", "gsm")]
+    families = [
+        read_numeracy(tmp_path / f"{name}.jsonl").items[0] for name in ("lists", "words", "gsm")
+    ]
     assert [type(one).__name__ for one in families] == ["ListQuestion", "Question", "Question"]
     assert families[2].answer == "2"
 
@@ -186,6 +196,14 @@ def test_kinds_of_json_lines_are_told_by_their_keys(tmp_path: Path) -> None:
         (
             {"gold": "g.txt"},
             "gold means nothing to token_classification, which has label_column, outside",
+        ),
+        (
+            {"task": "semantic_similarity", "columns": [4, 5]},
+            "columns must be 3 numbers without gold, got [4, 5]",
+        ),
+        (
+            {"task": "semantic_similarity", "columns": [4, 5, 6], "gold": "g.txt"},
+            "columns must be 2 numbers with gold, got [4, 5, 6]",
         ),
         ({"validation": "v.conll"}, "validation needs train beside it"),
         ({"name": "two words"}, "evaluation.external.0.name"),
@@ -204,19 +222,125 @@ def test_wrong_settings_are_one_sentence(change: dict[str, Any], message: str) -
         _settings([right, right])
 
 
-def test_unusable_files_are_named(pair: ModelPair, tmp_path: Path) -> None:
-    task = {"name": "a", "task": "token_classification", "path": "a.conll"}
-    with pytest.raises(EvaluationFileError, match=r"a\.conll: cannot be read"):
-        read_external(_settings([task]).evaluation, tmp_path, 0)
-    (tmp_path / "a.conll").write_text("one\tO\n", encoding="utf-8")
-    with pytest.raises(EvaluationFileError, match="too few different sentences"):
-        read_external(_settings([task]).evaluation, tmp_path, 0)
-    (tmp_path / "a.conll").write_text("\n".join(f"w{n}\tO\n" for n in range(20)), encoding="utf-8")
-    with pytest.raises(EvaluationFileError, match="at least two classes"):
-        _evaluated(pair, _settings([task]), tmp_path, ["x"])
-    with pytest.raises(EvaluationFileError, match="label is not the one outside"):
-        _evaluated(pair, _settings([task | {"outside": "O"}]), tmp_path, ["x"])
+def test_a_file_that_cannot_be_used_is_a_row_that_says_why(pair: ModelPair, tmp_path: Path) -> None:
+    good = write_files(tmp_path)
+    (tmp_path / "short.conll").write_text("one\tO\n", encoding="utf-8")
+    alike = "\n".join(f"w{n}\tO\n" for n in range(20))
+    (tmp_path / "alike.conll").write_text(alike, encoding="utf-8")
     (tmp_path / "one.tsv").write_text("1.0\ta\tb\n", encoding="utf-8")
-    pairs = {"name": "b", "task": "semantic_similarity", "path": "one.tsv"}
-    with pytest.raises(EvaluationFileError, match="at least two items"):
-        _evaluated(pair, _settings([pairs]), tmp_path, ["x"])
+    (tmp_path / "bad.tsv").write_text("1.0\ta\tb\nhigh\ta\tb\n", encoding="utf-8")
+    words, similar = {"task": "token_classification"}, {"task": "semantic_similarity"}
+    bad = [
+        {"name": "missing", "path": "missing.conll", **words},
+        {"name": "short", "path": "short.conll", **words},
+        {"name": "alike", "path": "alike.conll", **words},
+        {"name": "outside", "path": "alike.conll", "outside": "O", **words},
+        {"name": "one", "path": "one.tsv", **similar},
+        {"name": "bad", "path": "bad.tsv", **similar},
+    ]
+    results = _evaluated(
+        pair, _settings([bad[0], *good, *bad[1:]]), tmp_path, ["Nothing of the kind."]
+    )
+    rows = {name: external_metrics(result) for name, result in results.items()}
+    assert {name for name, row in rows.items() if "error" in row} == {one["name"] for one in bad}
+    assert all(row["ci95"] for name, row in rows.items() if "error" not in row)
+    for name, message in {
+        "missing": "missing.conll: no such file",
+        "short": "too few different sentences",
+        "alike": "at least two classes",
+        "outside": "label is not the one outside",
+        "one": "at least two items",
+        "bad": "bad.tsv, line 2: 'high' is no similarity score",
+    }.items():
+        assert message in rows[name]["error"], name
+        assert set(rows[name]) == {"task", "path", "error"}
+
+
+def _sts_folder(folder: Path) -> None:
+    """Three files as the shared tasks distribute them; every third pair is unscored."""
+    folder.mkdir()
+    for name, size in (("answers", 60), ("news", 30), ("images", 12)):
+        pairs = [f"There are {n} men.\tThere are {n + n % 7} men in {name}." for n in range(size)]
+        scores = ["" if n % 3 == 2 else f"{5 - n % 7 / 2}" for n in range(size)]
+        (folder / f"STS.input.{name}.txt").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+        (folder / f"STS.gs.{name}.txt").write_text("\n".join(scores) + "\n", encoding="utf-8")
+
+
+def test_files_of_one_name_are_averaged_by_their_pairs(pair: ModelPair, tmp_path: Path) -> None:
+    _sts_folder(tmp_path / "sts")
+    several = {"name": "all", "path": "sts/STS.input.*.txt", "gold": "sts/STS.gs.*.txt"}
+    apart = [{"name": name, "path": f"sts/STS.input.{name}.txt", "gold": f"sts/STS.gs.{name}.txt"}
+             for name in ("answers", "news", "images")]  # fmt: skip
+    chosen = [one | {"task": "semantic_similarity"} for one in (several, *apart)]
+    results = _evaluated(pair, _settings(chosen, items=1000), tmp_path, ["Nothing of the kind."])
+    found = results["all"]
+    sizes = {"answers": 40, "news": 20, "images": 8}
+    assert {name: results[name].n for name in sizes} == sizes
+    assert found.n == 68
+    assert found.details["file"]["left_out"] == {"without_a_score": 34}
+    for who in ("before", "after"):
+        mean = sum(getattr(results[name], who) * sizes[name] for name in sizes) / 68
+        assert getattr(found, who) == pytest.approx(mean)
+        linear = sum(results[name].details["pearson"][who] * sizes[name] for name in sizes) / 68
+        assert found.details["pearson"][who] == pytest.approx(linear)
+    metrics = external_metrics(found)
+    assert {name: row["n"] for name, row in metrics["files"].items()} == {
+        f"STS.input.{name}.txt": size for name, size in sizes.items()
+    }
+    assert found.ci95[0] <= found.after <= found.ci95[1]
+    # the interval of one file alone is the same as before there were several
+    assert "files" not in results["news"].details
+
+
+def test_every_file_of_pairs_needs_its_scores(tmp_path: Path) -> None:
+    _sts_folder(tmp_path / "sts")
+    (tmp_path / "sts" / "STS.gs.news.txt").unlink()
+    task = {"name": "a", "task": "semantic_similarity", "path": "sts/STS.input.*",
+            "gold": "sts/STS.gs.*"}  # fmt: skip
+    (found,) = read_external(_settings([task]).evaluation, tmp_path, 0)
+    assert isinstance(found, Unusable)
+    assert "has no file of scores in sts/STS.gs.*" in found.why
+
+
+def test_a_folder_is_asked_as_one(pair: ModelPair, tmp_path: Path) -> None:
+    write_files(tmp_path)
+    for name, files in {"words": ("a.conll",), "notes": ("text.txt",)}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            for copy in ("one", "two"):
+                text = (tmp_path / file).read_text(encoding="utf-8")
+                (tmp_path / name / f"{copy}-{file}").write_text(text, encoding="utf-8")
+    tasks = [{"name": "words", "task": "token_classification", "path": "words", "outside": "O"},
+             {"name": "notes", "task": "next_token_prediction", "path": "notes"}]  # fmt: skip
+    results = _evaluated(pair, _settings(tasks), tmp_path, ["Nothing of the kind."])
+    assert results["notes"].details["file"]["of"] == 6
+    # twins in the second file are no new sentences to ask
+    assert results["words"].details["file"]["repeated"] > 0
+
+
+def test_blanks_are_asked_as_whole_continuations(pair: ModelPair, tmp_path: Path) -> None:
+    numbers = ("two", "three", "four")
+    masked = "".join(f"Item {n} of the <mask> is here.\t{numbers[n % 3]}\n" for n in range(9))
+    rows = [{"sentence1": f"Ann has {n} pens and buys {m}.", "sentence2": f"She has {n + m + off}.",
+             "gold_label": label} for n in range(3) for m in range(4)
+            for off, label in ((0, "entailment"), (1, "contradiction"))]  # fmt: skip
+    (tmp_path / "masked.tsv").write_text(masked, encoding="utf-8")
+    (tmp_path / "awpnli.jsonl").write_text(_lines(rows), encoding="utf-8")
+    tasks = [{"name": name, "task": "numerical_reasoning", "path": path, "cue": " The answer is"}
+             for name, path in (("masked", "masked.tsv"), ("nli", "awpnli.jsonl"))]  # fmt: skip
+    results = _evaluated(pair, _settings(tasks), tmp_path, ["Nothing of the kind."])
+    assert results["masked"].baselines["chance"] == pytest.approx(1 / 12)
+    assert results["nli"].baselines["chance"] == pytest.approx(1 / 2)
+    assert (results["masked"].n, results["nli"].n) == (9, 12)
+    # a cue belongs after a question, and nothing is generated in the middle of a sentence
+    example = results["masked"].details["examples"][0]
+    assert example["prompt"].endswith("of the")
+    assert "exact_match" not in results["masked"].details
+
+
+def test_files_of_different_kinds_need_different_names(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    task = {"name": "a", "task": "numerical_reasoning", "path": "[lw]*.jsonl"}
+    (found,) = read_external(_settings([task]).evaluation, tmp_path, 0)
+    assert isinstance(found, Unusable)
+    assert "give each kind its own name" in found.why

@@ -44,6 +44,7 @@ SETTINGS = Settings().replaced(
             },
             {"name": "sts", "task": "semantic_similarity", "path": "files/sts.tsv"},
             {"name": "text", "task": "next_token_prediction", "path": "files/text.txt"},
+            {"name": "gone", "task": "semantic_similarity", "path": "files/gone.tsv"},
         ],
     }
 )
@@ -84,7 +85,8 @@ def metrics(root: Path) -> dict[str, Any]:
 
 
 def test_external_files_are_asked_with_the_rest(root: Path, metrics: dict[str, Any]) -> None:
-    found = metrics["external"]
+    found = dict(metrics["external"])
+    gone = found.pop("gone")
     assert {name: row["metric"] for name, row in found.items()} == {
         "roles": "accuracy", "sts": "spearman", "text": "bits_per_byte",
     }  # fmt: skip
@@ -92,6 +94,12 @@ def test_external_files_are_asked_with_the_rest(root: Path, metrics: dict[str, A
     assert {"before", "baselines", "path", "of", "asked", "contamination"} <= set(found["sts"])
     page = (root / "report" / "index.html").read_text(encoding="utf-8")
     assert all(f"files/{name}" in page for name in ("a.conll", "sts.tsv", "text.txt"))
+    # what cannot be read has a row that says why, in the files and on the page
+    details = json.loads((root / "report" / "evaluation.json").read_text(encoding="utf-8"))
+    assert details["external"]["gone"] == gone
+    assert gone["path"] == "files/gone.tsv"
+    assert "gone.tsv: no such file" in gone["error"]
+    assert f"Not evaluated: {gone['error']}" in page
 
 
 def test_losses_are_taken_on_documents_that_share_no_13_gram(

@@ -45,7 +45,7 @@ DownstreamTask = Literal[
 EXTERNAL_SETTINGS = {
     "token_classification": {"train", "validation", "outside", "word_column", "label_column"},
     "numerical_reasoning": {"cue"},
-    "semantic_similarity": {"gold"},
+    "semantic_similarity": {"gold", "columns"},
     "next_token_prediction": {"field"},
 }
 
@@ -365,8 +365,9 @@ class ExternalTask(Section):
         "or next_token_prediction"
     )
     path: Annotated[str, Field(min_length=1)] = Field(
-        description="CoNLL columns, T5Numeracy or question/answer JSON lines, "
-        "tab-separated pairs, or any text"
+        description="a file, folder or glob: columns, JSON lines, pairs, or any text. "
+        "CoNLL columns; T5Numeracy, question/answer, inference (AWPNLI) or headline (NumHG) JSON; "
+        "NumerSense's masked sentences; tab-separated pairs; any text."
     )
     items: NonNegative = Field(
         0, description="at most this many of the file, evenly; 0: evaluation.items, of texts 200"
@@ -383,6 +384,12 @@ class ExternalTask(Section):
     label_column: int = Field(-1, description="of CoNLL: counted from 0, or from -1 back")
     cue: str = Field("", description='what is put after each question, such as " The answer is"')
     gold: str = Field("", description="file of the scores, where they stand apart (SemEval)")
+    # STSbenchmark's score, first and second sentence: [4, 5, 6].
+    columns: list[NonNegative] = Field(
+        [],
+        description="of pairs: score, sentence, sentence, from 0 on; empty: the first three. "
+        "With gold the two sentences alone; empty: the first two.",
+    )
     field: str = Field("text", description="of JSON lines: what holds the text")
 
     @model_validator(mode="after")
@@ -392,6 +399,12 @@ class ExternalTask(Section):
             if getattr(self, key) != type(self).model_fields[key].default:
                 wanted = ", ".join(sorted(own))
                 raise ValueError(f"{key} means nothing to {self.task}, which has {wanted}")
+        wanted_columns = 2 if self.gold else 3
+        if len(self.columns) not in (0, wanted_columns):
+            raise ValueError(
+                f"columns must be {wanted_columns} numbers {'with' if self.gold else 'without'} "
+                f"gold, got {self.columns}"
+            )
         if self.validation and not self.train:
             raise ValueError(
                 "validation needs train beside it, the file that the probe learns from"

@@ -11,7 +11,8 @@ statistics.py          the bootstrap behind the intervals
 data.py  items.py      what tasks may use; their items, cleared of what stands in training
 contamination.py       13-grams of tokens that test and training text share
 baselines.py  char_cnn.py    other ways to answer: counts, bags of words, a small network
-external.py  readers.py      files of one's own, and their formats
+external.py            files of one's own, each through one of the tasks
+lines.py  readers.py  number_sets.py    their lines, their formats, public sets about numbers
 plots.py               tables for DVC
 """
 

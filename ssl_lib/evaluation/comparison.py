@@ -38,7 +38,8 @@ class Scores:
     """One value for each of N items, and how the values make one estimate.
 
     Without more, their mean; items with the same entry in `groups` are resampled together. With
-    `denominators`, the ratio of the two sums. With `targets`, the rank correlation with them. With
+    `denominators`, the ratio of the two sums. With `targets`, the rank correlation with them; with
+    `strata` too, the mean of those within each stratum, weighted by its items. With
     values [S, N] of S seeds, the median of the seeds' means, or of the `square_root` of the means.
     `count` is what the result calls n, where it is not the number of values.
     """
@@ -47,6 +48,7 @@ class Scores:
     groups: NDArray[np.int64] | None = None
     denominators: NDArray[Any] | None = None
     targets: Floats | None = None
+    strata: NDArray[np.int64] | None = None
     square_root: bool = False
     count: int | None = None
 
@@ -107,7 +109,9 @@ class Resampling(NamedTuple):
         if after.targets is not None:
             # ranks are found anew in each resample, for all methods together
             columns = {name: one.values for name, one in others.items()}
-            return paired_spearmans(after.targets, columns, after.values, *self)
+            return paired_spearmans(
+                after.targets, columns, after.values, *self, strata_N=after.strata
+            )
         pairs = {}
         for name, one in others.items():
             both = (one.values, after.values)

@@ -1,13 +1,15 @@
-"""Evaluation on one's own files: CoNLL columns, T5Numeracy, question/answer, STS pairs, texts.
+"""Evaluation on one's own files: CoNLL columns, sets about numbers, STS pairs, texts.
 
-Each file is asked through one of the four tasks of the downstream table. Files are read before
-anything is measured, so that a mistake in one costs no time. Items that share a 13-gram of tokens
-with training text are counted and left out, as everywhere.
+Each file is asked through one of the four tasks of the downstream table. A file that cannot be used
+becomes a row that says why, and the others are measured. Items that share a 13-gram of tokens with
+training text are counted and left out, as everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,13 +21,18 @@ from ssl_lib.evaluation.comparison import Details, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.held_out_text import DOCUMENTS, HeldOutText, beginning
 from ssl_lib.evaluation.items import clean_places, shared_with_training
-from ssl_lib.evaluation.numerical_reasoning import GeneratedChoice, Questions, estimate_of
+from ssl_lib.evaluation.lines import EvaluationFileError, files_of
+from ssl_lib.evaluation.number_sets import read_numeracy
+from ssl_lib.evaluation.numerical_reasoning import (
+    FourChoice,
+    GeneratedChoice,
+    Questions,
+    estimate_of,
+)
 from ssl_lib.evaluation.readers import (
-    EvaluationFileError,
     Question,
     TaggedSentence,
     read_conll,
-    read_numeracy,
     read_sts,
     read_texts,
 )
@@ -44,93 +51,169 @@ Item = TypeVar("Item")
 
 
 class External(NamedTuple):
-    """One task's file, read.
+    """One task's files, read.
 
-    `texts` is what the contamination check reads, one an item; `of` counts the items of the file.
-    Of CoNLL files, `learn` and `choose` are the sentences of a probe, and `repeated` counts those
-    left out because the probe learns from the same sentence.
+    `texts` is what the contamination check reads, one an item; `of` counts the items of the files,
+    `left_out` those that cannot be asked, by reason. Of CoNLL files, `learn` and `choose` are the
+    sentences of a probe, and `repeated` counts those left out because the probe learns from the
+    same sentence.
     """
 
     settings: ExternalTask
     items: list[Any]
     texts: list[str]
     of: int
+    left_out: Mapping[str, int] = {}
     learn: Sequence[TaggedSentence] = ()
     choose: Sequence[TaggedSentence] = ()
     repeated: int = 0
 
 
-def read_external(settings: EvaluationSettings, root: Path, seed: int) -> list[External]:
+class Unusable(NamedTuple):
+    """Files that cannot be asked: the row of the results that says why."""
+
+    settings: ExternalTask
+    why: str
+
+    def row(self) -> Details:
+        """What the files of results say of it."""
+        return {"task": self.settings.task, "path": self.settings.path, "error": self.why}
+
+
+def read_external(settings: EvaluationSettings, root: Path, seed: int) -> list[External | Unusable]:
     """Everything that `evaluation.external` names, paths taken from `root`.
 
-    Raises EvaluationFileError that names the file, and where it can the line.
+    What cannot be read is Unusable, and says why: the file, and where it can the line.
     """
-    found = []
+    found: list[External | Unusable] = []
     for one in settings.external:
-        path = root / one.path
-        most = one.items or settings.items
-        if one.task == "token_classification":
-            # three parts: to learn from, to choose by, to ask
-            found.append(_read_tagged(one, root, most, seed))
-            continue
-        # what the contamination check reads stands beside the items
-        items: Sequence[Any]
-        if one.task == "numerical_reasoning":
-            items = read_numeracy(path)
-            asked: list[Any] = evenly(items, most)
-            texts = [item[0] for item in asked]  # the question, or the prompt
-        elif one.task == "semantic_similarity":
-            gold = root / one.gold if one.gold else None
-            items = read_sts(path, gold)
-            asked = evenly(items, most)
-            texts = [f"{pair.first} {pair.second}" for pair in asked]
-        else:
-            items = read_texts(path, one.field)
-            most = one.items or min(most, DOCUMENTS)
-            asked = texts = [beginning(text) for text in evenly(items, most)]
-        found.append(External(one, asked, texts, len(items)))
+        try:
+            found.append(_read(one, root, one.items or settings.items, seed))
+        except EvaluationFileError as error:
+            found.append(Unusable(one, str(error)))
     return found
 
 
+def _read(one: ExternalTask, root: Path, most: int, seed: int) -> External:
+    """The files of one task. Raises EvaluationFileError."""
+    if one.task == "token_classification":
+        # three parts: to learn from, to choose by, to ask
+        return _read_tagged(one, root, most, seed)
+    # what the contamination check reads stands beside the items
+    items: list[Any] = []
+    left_out: Counter[str] = Counter()
+    paths = files_of(root, one.path)
+    if one.task == "numerical_reasoning":
+        for path in paths:
+            read = read_numeracy(path, seed)
+            items += read.items
+            left_out += read.left_out
+        if len({type(item) for item in items}) > 1:
+            message = "holds files with choices and files without; give each kind its own name"
+            raise EvaluationFileError(f"{root / one.path}: {message}")
+        asked = evenly(items, most)
+        texts = [item[0] for item in asked]  # the question, or the prompt
+    elif one.task == "semantic_similarity":
+        for path, gold in scored_files(root, one.path, one.gold):
+            pairs = read_sts(path, gold, one.columns)
+            items += pairs.items
+            left_out += pairs.left_out
+        asked = evenly(items, most)
+        texts = [f"{pair.first} {pair.second}" for pair in asked]
+    else:
+        for path in paths:
+            items += read_texts(path, one.field)
+        most = one.items or min(most, DOCUMENTS)
+        asked = texts = [beginning(text) for text in evenly(items, most)]
+    return External(one, asked, texts, len(items), left_out)
+
+
 def evaluate_external(
-    pair: ModelPair, external: Sequence[External], data: EvaluationData
-) -> dict[str, TaskResult]:
+    pair: ModelPair, external: Sequence[External | Unusable], data: EvaluationData
+) -> dict[str, TaskResult | Unusable]:
     """Results by name; `details["file"]` says what was asked of which file, and what was left out.
 
-    Raises EvaluationFileError for a file that holds too little to ask anything.
+    Files that hold too little to ask anything are Unusable too.
     """
-    texts = {one.settings.name: one.texts for one in external}
+    texts = {one.settings.name: one.texts for one in external if isinstance(one, External)}
     found = shared_with_training(texts, data)
-    results = {}
+    results: dict[str, TaskResult | Unusable] = {}
     for one in external:
         settings = one.settings
+        if isinstance(one, Unusable):
+            results[settings.name] = one
+            continue
         contamination = found[settings.name]
         kept = [one.items[place] for place in clean_places(contamination.flags)]
         try:
             task, items = _asked(one, kept)
             result = task.run(pair, data, items)
         except ValueError as error:
-            told = f"cannot be evaluated as {settings.task}: {error}"
-            raise EvaluationFileError(f"{settings.path}: {told}") from None
+            told = f"{settings.path}: cannot be evaluated as {settings.task}: {error}"
+            results[settings.name] = Unusable(settings, told)
+            continue
         file: Details = {"task": settings.task, "path": settings.path, "of": one.of}
-        file |= {"repeated": one.repeated, "asked": len(kept)}
+        file |= {"repeated": one.repeated, "asked": len(kept), "left_out": dict(one.left_out)}
         file["contamination"] = contamination.counts()
         result.details["file"] = file
         results[settings.name] = result
     return results
 
 
-def external_metrics(result: TaskResult) -> Details:
+def external_metrics(result: TaskResult | Unusable) -> Details:
     """Summary of a file's task, with where it comes from and what belongs beside it."""
+    if isinstance(result, Unusable):
+        return result.row()
     details = result.details
     metrics = result.summary() | dict(details["file"])
     for name in ("exact_match", "four_choice"):
         if name in details:
             metrics[name] = estimate_of(details[name])
-    # of texts: on all tokens, and on those inside numbers
-    if "accuracy" in details:
-        metrics["accuracy"] = details["accuracy"]
+    # of texts: on all tokens, and on those inside numbers; of pairs: beside Spearman, and by file
+    for name in ("accuracy", "pearson", "files"):
+        if name in details:
+            metrics[name] = details[name]
     return metrics
+
+
+def scored_files(root: Path, pattern: str, gold: str) -> list[tuple[Path, Path | None]]:
+    """Files of pairs, each with that of its scores, where these stand apart.
+
+    Of several files those belong together whose names are alike but for what all names of each
+    side have in common: STS.input.news.txt and STS.gs.news.txt. Raises EvaluationFileError for a
+    file without the other.
+    """
+    paths = files_of(root, pattern)
+    if not gold:
+        return [(path, None) for path in paths]
+    golds = files_of(root, gold)
+    if len(paths) == len(golds) == 1:
+        return [(paths[0], golds[0])]
+    by_name = dict(zip(_own_parts(golds), golds, strict=True))
+    pairs: list[tuple[Path, Path | None]] = []
+    for name, path in zip(_own_parts(paths), paths, strict=True):
+        if name not in by_name:
+            message = f"has no file of scores in {gold}, where {', '.join(map(str, golds))} are"
+            raise EvaluationFileError(f"{path}: {message}")
+        pairs.append((path, by_name[name]))
+    return pairs
+
+
+def _own_parts(paths: Sequence[Path]) -> list[str]:
+    """Of the names of files, what they do not all begin and end with."""
+    # STS.gs.news.txt, STS.gs.forums.txt → new, forum
+    names = [str(path) for path in paths]
+    start = _common_start(names)
+    backwards = [name[start:][::-1] for name in names]
+    end = _common_start(backwards)
+    return [name[end:][::-1] for name in backwards]
+
+
+def _common_start(names: Sequence[str]) -> int:
+    # all others lie between the first and the last
+    first, last = min(names), max(names)
+    alike = (a == b for a, b in zip(first, last, strict=False))
+    return sum(itertools.takewhile(bool, alike))
 
 
 def evenly(items: Sequence[Item], most: int) -> list[Item]:
@@ -159,6 +242,8 @@ def _asked(one: External, items: list[Any]) -> tuple[EvaluationTask[Any, Any], A
         return HeldOutText(any_text), items
     if isinstance(items[0], Question):
         return Questions(about, settings.cue), items
+    if not all(item.generated for item in items):
+        return FourChoice(about), items
     asked = [item._replace(prompt=item.prompt + settings.cue) for item in items]
     return GeneratedChoice(about), asked
 
@@ -166,8 +251,11 @@ def _asked(one: External, items: list[Any]) -> tuple[EvaluationTask[Any, Any], A
 def _read_tagged(one: ExternalTask, root: Path, most: int, seed: int) -> External:
     """A CoNLL file, and the sentences that a probe learns from and is chosen by."""
 
-    def read(path: str) -> list[TaggedSentence]:
-        return read_conll(root / path, one.word_column, one.label_column)
+    def read(pattern: str) -> list[TaggedSentence]:
+        found = []
+        for path in files_of(root, pattern):
+            found += read_conll(path, one.word_column, one.label_column)
+        return found
 
     test = read(one.path)
     if not one.train:

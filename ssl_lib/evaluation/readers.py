@@ -7,20 +7,23 @@ skipped.
 
 from __future__ import annotations
 
-import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from ssl_lib.errors import UserError
+from ssl_lib.evaluation.lines import (
+    EvaluationFileError,
+    Line,
+    filled_lines,
+    json_objects,
+    not_empty,
+    text_lines,
+)
 
 Item = TypeVar("Item")
-
-
-class EvaluationFileError(UserError):
-    """An evaluation file that cannot be read as what it is said to be."""
 
 
 class TaggedSentence(NamedTuple):
@@ -51,6 +54,7 @@ class ScoredPair(NamedTuple):
     first: str
     second: str
     score: float
+    file: str = ""  # the name of its file, where there are several
 
 
 class Question(NamedTuple):
@@ -61,68 +65,24 @@ class Question(NamedTuple):
 
 
 class ListQuestion(NamedTuple):
-    """A question with its possible continuations, such as " 443."; `answer` is the right place."""
+    """A question with its possible continuations, such as " 443."; `answer` is the right place.
+
+    `generated` says whether a free continuation can be compared with the right one: not where more
+    follows behind a blank.
+    """
 
     prompt: str
     choices: tuple[str, ...]
     answer: int
     family: str
+    generated: bool = True
 
 
-class Line(NamedTuple):
-    """A line of a file that is not blank."""
+class Read(NamedTuple, Generic[Item]):
+    """What a file holds, and how many of its items are left out for which reason."""
 
-    path: Path
-    number: int
-    text: str
-
-    def error(self, message: str) -> EvaluationFileError:
-        """What is wrong with it, with file and line."""
-        place = f"{self.path}, line {self.number}"
-        return EvaluationFileError(f"{place}: {message}")
-
-    def columns(self, count: int) -> list[str]:
-        """The first columns, with tabs between."""
-        found = self.text.rstrip("\r").split("\t")
-        if len(found) < count:
-            message = f"needs {count} columns with tabs between, has {len(found)}"
-            raise self.error(message)
-        return found[:count]
-
-    def score(self, text: str) -> float:
-        """A number that stands in it."""
-        try:
-            return float(text)
-        except ValueError:
-            message = f"{text.strip()!r} is no similarity score; write a number"
-            raise self.error(message) from None
-
-
-class JsonObject(NamedTuple):
-    """A JSON object of a file, and the line where it stands (in a list: its place)."""
-
-    line: Line
-    fields: dict[str, Any]
-
-    def text(self, key: str) -> str:
-        """A text or a number, as text: 8.0 is 8."""
-        value = self.fields.get(key)
-        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise self._missing("text", key)
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))
-        return str(value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts or numbers, as texts."""
-        values = self.fields.get(key)
-        if not isinstance(values, list):
-            raise self._missing("list", key)
-        return tuple(str(value) for value in values)
-
-    def _missing(self, kind: str, key: str) -> EvaluationFileError:
-        keys = ", ".join(sorted(self.fields)) or "nothing"
-        return self.line.error(f"needs a {kind} under {key!r}; it has {keys}")
+    items: list[Item]
+    left_out: Counter[str]
 
 
 def read_conll(
@@ -130,60 +90,93 @@ def read_conll(
 ) -> list[TaggedSentence]:
     """Sentences of a CoNLL file.
 
-    One word a line, columns separated by tabs or spaces, blank lines between sentences; lines that
-    start with `# ` or with `-DOCSTART-` are skipped. Raises EvaluationFileError where a column is
-    missing.
+    One word a line, columns separated by tabs or spaces, blank lines between sentences. Lines that
+    start with `-DOCSTART-` are skipped, and comments: a line that starts with `#` is a word only if
+    it has as many columns as the others, and a label that they have. Raises EvaluationFileError
+    where a column is missing.
     """
+    numbered = enumerate(text_lines(path), start=1)
+    lines = [Line(Path(path), number, text) for number, text in numbered]
+    lines = [line for line in lines if not line.text.startswith("-DOCSTART-")]
+    plain = [_conll_columns(line) for line in lines if line.text[:1] != "#" and line.text.strip()]
+    sizes = {len(columns) for columns in plain}
+    labels = {columns[label_column] for columns in plain if _has(columns, label_column)}
     sentences: list[TaggedSentence] = []
     pairs: list[tuple[str, str]] = []
     # the blank line at the end closes the last sentence
-    for number, text in enumerate([*_text_lines(path), ""], start=1):
-        if text.startswith(("# ", "-DOCSTART-")):
-            continue
-        if not text.strip():
+    for line in [*lines, Line(Path(path), 0, "")]:
+        if not line.text.strip():
             if pairs:
-                words, labels = zip(*pairs, strict=True)
-                sentences.append(TaggedSentence(words, labels))
+                words, tags = zip(*pairs, strict=True)
+                sentences.append(TaggedSentence(words, tags))
             pairs = []
             continue
-        columns = text.split("\t") if "\t" in text else text.split()
-        try:
-            pairs.append((columns[word_column], columns[label_column]))
-            _ = columns[1]
-        except IndexError:
+        columns = _conll_columns(line)
+        held = len(columns) > 1 and _has(columns, word_column) and _has(columns, label_column)
+        if line.text.startswith("#"):
+            if not held or len(columns) not in sizes or columns[label_column] not in labels:
+                continue
+        elif not held:
             wanted = f"a word in column {word_column} and a label in column {label_column}"
-            message = f"needs {wanted}, has {len(columns)} columns"
-            raise Line(Path(path), number, text).error(message) from None
-    return _not_empty(sentences, path, "sentences")
+            raise line.error(f"needs {wanted}, has {len(columns)} columns")
+        pairs.append((columns[word_column], columns[label_column]))
+    return not_empty(sentences, path, "sentences")
 
 
-def read_sts(path: str | Path, gold: str | Path | None = None) -> list[ScoredPair]:
-    """Sentence pairs and how similar people found them.
+def _conll_columns(line: Line) -> list[str]:
+    return line.text.split("\t") if "\t" in line.text else line.text.split()
 
-    Without `gold`, each line is score, sentence, sentence (tabs between). With it, the SemEval
-    layout: `path` holds sentence and sentence, `gold` the score of the same line; pairs without a
-    score (an empty gold line) are left out, as SemEval does.
+
+def _has(columns: list[str], place: int) -> bool:
+    return -len(columns) <= place < len(columns)
+
+
+def read_sts(
+    path: str | Path, gold: str | Path | None = None, columns: Sequence[int] = ()
+) -> Read[ScoredPair]:
+    """Sentence pairs and how similar people found them; `left_out` counts those without a score.
+
+    Without `gold`, `columns` are those of score, sentence and sentence (0, 1, 2), tabs between; a
+    first line that calls the score "score" is a header. With it, the SemEval layout: `path` holds
+    sentence and sentence (0, 1), `gold` the score of the same line. Pairs without a score (an empty
+    one) are left out, as SemEval does.
     """
-    pairs = []
     if gold is None:
-        for line in _lines(path):
-            score, first, second = line.columns(3)
-            pairs.append(ScoredPair(first, second, line.score(score)))
-        return _not_empty(pairs, path, "pairs")
-    sentences = _text_lines(path)
-    scores = _text_lines(gold)
+        score_column, *sentence_columns = columns or (0, 1, 2)
+        lines = [(line, line) for line in filled_lines(path)]
+    else:
+        score_column, sentence_columns = 0, list(columns or (0, 1))
+        lines = _with_gold(path, gold)
+    found: Read[ScoredPair] = Read([], Counter())
+    for line, scored in lines:
+        score = scored.columns(score_column + 1)[score_column]
+        if gold is None and line.number == 1 and "score" in score.lower():
+            continue
+        if not score.strip():
+            found.left_out["without_a_score"] += 1
+            continue
+        cells = line.columns(max(sentence_columns) + 1)
+        first, second = (cells[place].strip() for place in sentence_columns)
+        pair = ScoredPair(first, second, scored.score(score), Path(path).name)
+        found.items.append(pair)
+    not_empty(found.items, path, "pairs with a score")
+    return found
+
+
+def _with_gold(path: str | Path, gold: str | Path) -> list[tuple[Line, Line]]:
+    """The lines of a file with those of the file of its scores."""
+    sentences = text_lines(path)
+    scores = text_lines(gold)
     if len(sentences) != len(scores):
         raise EvaluationFileError(
             f"{gold}: has {len(scores)} lines for the {len(sentences)} pairs of {path}; "
             "they must match"
         )
+    lines = []
     for number, (text, score) in enumerate(zip(sentences, scores, strict=True), start=1):
-        if text.strip() and score.strip():
-            line = Line(Path(path), number, text)
-            first, second = line.columns(2)
-            value = Line(Path(gold), number, score).score(score)
-            pairs.append(ScoredPair(first, second, value))
-    return _not_empty(pairs, path, "pairs")
+        if text.strip():
+            lines.append((Line(Path(path), number, text), Line(Path(gold), number, score)))
+    return lines
 
 
 def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
@@ -192,7 +185,7 @@ def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
     Keys are numbers, max_text, max_ans, min_text, min_ans.
     """
     items = []
-    for one in _json_objects(path):
+    for one in json_objects(path):
         choices = one.texts("numbers")
         for kind, family in (("max", "list_maximum"), ("min", "list_minimum")):
             prompt = one.text(f"{kind}_text")
@@ -202,13 +195,13 @@ def read_t5numeracy_lists(path: str | Path) -> list[ListQuestion]:
             # " 443." for the number 443
             place = choices.index(answer)
             items.append(ListQuestion(prompt, _continuations(choices), place, family))
-    return _not_empty(items, path, "items")
+    return not_empty(items, path, "items")
 
 
 def read_t5numeracy_numeration(path: str | Path) -> list[Question]:
     """T5Numeracy's numeration (keys text and label): words to digits."""
-    items = [Question(one.text("text"), one.text("label")) for one in _json_objects(path)]
-    return _not_empty(items, path, "items")
+    items = [Question(one.text("text"), one.text("label")) for one in json_objects(path)]
+    return not_empty(items, path, "items")
 
 
 def read_questions(path: str | Path) -> list[Question]:
@@ -219,26 +212,14 @@ def read_questions(path: str | Path) -> list[Question]:
     only the end counts.
     """
     questions = []
-    for one in _json_objects(path):
+    for one in json_objects(path):
         body = str(one.fields.get("Body", "")).strip()
         asked = one.text("question" if "question" in one.fields else "Question")
         answer = one.text("answer" if "answer" in one.fields else "Answer")
         final = answer.rsplit("####", 1)[-1].strip()
         question = f"{body} {asked}".strip()
         questions.append(Question(question, final))
-    return _not_empty(questions, path, "questions")
-
-
-def read_numeracy(path: str | Path) -> list[ListQuestion] | list[Question]:
-    """JSON lines of any of the three kinds above, told apart by the keys of the first object."""
-    objects = _json_objects(path)
-    first = objects[0].fields if objects else {}
-    keys = set(first)
-    if "numbers" in keys:
-        return read_t5numeracy_lists(path)
-    if {"text", "label"} <= keys:
-        return read_t5numeracy_numeration(path)
-    return read_questions(path)
+    return not_empty(questions, path, "questions")
 
 
 def read_texts(path: str | Path, field: str = "text") -> list[str]:
@@ -247,33 +228,42 @@ def read_texts(path: str | Path, field: str = "text") -> list[str]:
     Of a `.jsonl` or `.json` file what stands under `field`, of any other its paragraphs.
     """
     if Path(path).suffix in (".jsonl", ".json"):
-        texts = [one.text(field) for one in _json_objects(path)]
+        texts = [one.text(field) for one in json_objects(path)]
     else:
-        whole = "\n".join(_text_lines(path))
+        whole = "\n".join(text_lines(path))
         # a blank line may hold spaces
         texts = re.split(r"\n\s*\n", whole)
-    return _not_empty([text.strip() for text in texts if text.strip()], path, "texts")
+    return not_empty([text.strip() for text in texts if text.strip()], path, "texts")
 
 
 def four_choices(questions: Sequence[Question], family: str, seed: int) -> list[ListQuestion]:
     """Make questions whose answers are whole numbers into four-choice items with near distractors.
 
-    Wrong choices are drawn among: one, ten or a hundred off, two digits swapped, ten times, a
-    tenth. Separators of thousands are left out of the choices, and questions with other answers
+    Separators of thousands are left out of the choices, and questions with other answers
     altogether.
     """
     random = Random(seed)
     items = []
     for question, written in questions:
-        answer = written.replace(",", "")
-        if not answer.isdecimal():
-            continue
-        wrong = sorted(_near(answer) - {answer})
-        choices = [answer, *random.sample(wrong, 3)]
-        random.shuffle(choices)
-        place = choices.index(answer)
-        items.append(ListQuestion(question, _continuations(choices), place, family))
+        if found := near_choices(written, random):
+            choices, place = found
+            items.append(ListQuestion(question, _continuations(choices), place, family))
     return items
+
+
+def near_choices(written: str, random: Random) -> tuple[list[str], int] | None:
+    """A whole number among three others, and its place; None for another answer.
+
+    Wrong choices are drawn among: one, ten or a hundred off, two digits swapped, ten times, a
+    tenth.
+    """
+    answer = written.replace(",", "")
+    if not answer.isdecimal():
+        return None
+    wrong = sorted(_near(answer) - {answer})
+    choices = [answer, *random.sample(wrong, 3)]
+    random.shuffle(choices)
+    return choices, choices.index(answer)
 
 
 def _continuations(numbers: Sequence[str]) -> tuple[str, ...]:
@@ -290,45 +280,3 @@ def _near(answer: str) -> set[str]:
         swapped = answer[place + 1] + answer[place]
         near.add(int(answer[:place] + swapped + answer[place + 2 :]))
     return {str(other) for other in near if other >= 0}
-
-
-def _text_lines(path: str | Path) -> list[str]:
-    """All lines, blank ones too."""
-    try:
-        return Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationFileError(f"{path}: cannot be read as UTF-8 text ({error})") from None
-
-
-def _lines(path: str | Path) -> list[Line]:
-    """The lines that are not blank."""
-    numbered = enumerate(_text_lines(path), start=1)
-    return [Line(Path(path), number, text) for number, text in numbered if text.strip()]
-
-
-def _json_objects(path: str | Path) -> list[JsonObject]:
-    """Of JSON lines, or of one JSON value that is an object or a list of them."""
-    lines = _lines(path)
-    if Path(path).suffix == ".json":
-        whole = "\n".join(_text_lines(path))
-        lines = [Line(Path(path), 1, whole)]
-    found: list[tuple[Line, Any]] = []
-    for line in lines:
-        try:
-            loaded = json.loads(line.text)
-        except json.JSONDecodeError as error:
-            raise line.error(f"not JSON ({error.msg}); write one object a line") from None
-        if Path(path).suffix == ".json" and isinstance(loaded, list):
-            found += [(line._replace(number=i), one) for i, one in enumerate(loaded, start=1)]
-        else:
-            found.append((line, loaded))
-    for line, loaded in found:
-        if not isinstance(loaded, dict):
-            raise line.error(f"must be a JSON object, is {type(loaded).__name__}")
-    return [JsonObject(line, loaded) for line, loaded in found]
-
-
-def _not_empty(items: list[Item], path: str | Path, what: str) -> list[Item]:
-    if not items:
-        raise EvaluationFileError(f"{path}: holds no {what}")
-    return items

@@ -6,8 +6,10 @@ No labels are used to train. Legend: N pairs or sentences, D width, F factors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from ssl_lib.evaluation.base import (
@@ -21,7 +23,7 @@ from ssl_lib.evaluation.baselines import bag_of_tokens_cosines, tfidf_cosines
 from ssl_lib.evaluation.comparison import Details, Scores
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.readers import ScoredPair
-from ssl_lib.evaluation.statistics import Floats
+from ssl_lib.evaluation.statistics import Floats, pearson, spearman
 from ssl_lib.numbers import amount_similarity
 from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
@@ -39,7 +41,11 @@ APART = 4  # sentences whose amounts are multiplied: a quarter of the pairs
 
 
 class SentencePairs(EvaluationTask[Pairs, Floats]):
-    """Spearman correlation of cosine and target similarity. Raises ValueError below two pairs."""
+    """Spearman correlation of cosine and target similarity. Raises ValueError below two pairs.
+
+    Of several files it is the mean of their correlations, weighted by their pairs, as the shared
+    tasks have it (Agirre et al. 2015, 2016).
+    """
 
     def items(self, data: EvaluationData) -> Pairs:
         """`evaluation.items` pairs about one quantity each."""
@@ -56,7 +62,7 @@ class SentencePairs(EvaluationTask[Pairs, Floats]):
     def score(self, items: Pairs, answers: Floats) -> Scores:
         """The cosines themselves, beside the target similarities."""
         targets_N = np.array([pair.score for pair in items], dtype=np.float64)
-        return Scores(answers, targets=targets_N)
+        return Scores(answers, targets=targets_N, strata=file_numbers(items))
 
     def baselines(self, data: EvaluationData, items: Pairs) -> Baselines[Floats]:
         """Cosines of counts of tokens, and of TF-IDF vectors of words and of characters."""
@@ -92,7 +98,8 @@ class SentencePairs(EvaluationTask[Pairs, Floats]):
             row = {"first": pair.first, "second": pair.second, "score": float(pair.score)}
             row["cosine"] = round(float(after_N[place]), 3)
             examples.append(row)
-        return {"points": points_N3[drawn].round(4).tolist(), "examples": examples}
+        found: Details = {"points": points_N3[drawn].round(4).tolist(), "examples": examples}
+        return found | by_file(asked)
 
 
 class SemanticSimilarity(SentencePairs):
@@ -105,6 +112,36 @@ class SemanticSimilarity(SentencePairs):
         found = super().details(asked)
         found["multiplied"] = multiplied(asked.pair, sentences)
         return found
+
+
+def file_numbers(pairs: Pairs) -> NDArray[np.int64] | None:
+    """Which file [N] each pair stands in; None where it is one, or none."""
+    names = [pair.file if isinstance(pair, ScoredPair) else "" for pair in pairs]
+    numbers: NDArray[np.int64] = np.unique(names, return_inverse=True)[1]
+    return numbers if numbers.any() else None
+
+
+def by_file(asked: Answered[Pairs, Floats]) -> Details:
+    """Of pairs that people scored: Pearson's correlation, which the shared tasks rank systems by.
+
+    Of several files it is their weighted mean too, and `files` has each file's results.
+    """
+    if not isinstance(asked.items[0], ScoredPair):
+        return {}
+    names_N = np.array([cast(ScoredPair, pair).file for pair in asked.items])
+    targets_N = np.array([pair.score for pair in asked.items], dtype=np.float64)
+    whole = {"before": 0.0, "after": 0.0}
+    rows: Details = {}
+    for name in sorted(set(names_N.tolist())):
+        here = names_N == name
+        rows[name] = {"n": int(here.sum()), "pearson": {}}
+        for who in whole:
+            cosines_N = asked.answers[who][here]
+            linear = pearson(targets_N[here], cosines_N)
+            rows[name][who] = spearman(targets_N[here], cosines_N)
+            rows[name]["pearson"][who] = linear
+            whole[who] += linear * here.mean()
+    return {"pearson": whole} | ({"files": rows} if len(rows) > 1 else {})
 
 
 def cosines(model: EvaluatedModel, pairs: Pairs) -> Floats:

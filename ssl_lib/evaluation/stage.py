@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,12 @@ from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.evaluation.base import ModelPair
 from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult, save_scores
 from ssl_lib.evaluation.data import EvaluationData, EvaluationError
-from ssl_lib.evaluation.external import evaluate_external, external_metrics, read_external
+from ssl_lib.evaluation.external import (
+    Unusable,
+    evaluate_external,
+    external_metrics,
+    read_external,
+)
 from ssl_lib.evaluation.items import draw_items
 from ssl_lib.evaluation.losses import chosen_batches, compare_losses
 from ssl_lib.evaluation.plots import plot_tables
@@ -58,7 +64,7 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
 
     `metrics/summary.json` has the few metrics that DVC and MLflow show, `report/evaluation.json`
     the details of every result, `report/scores.npz` the value of every item, `plots/*.csv` the
-    tables that DVC draws. Raises UserError where a file that is asked cannot be read.
+    tables that DVC draws. A file of one's own that cannot be read has a row that says why.
     """
     seconds: dict[str, float] = {}
     metrics: Details = {"external": {}}
@@ -100,8 +106,12 @@ def _measures(
 ) -> Iterator[Measure]:
     """Every measure, one at a time."""
     evaluation = settings.evaluation
-    # files of one's own first: a mistake in one should cost no time
+    # files of one's own first: who waits for them is told early of a mistake in one
     external = read_external(evaluation, root, settings.seed)
+    for one in external:
+        if isinstance(one, Unusable):
+            name = one.settings.name
+            print(f"warning: evaluation.external: {name}: {one.why}", file=sys.stderr)
     pair = ModelPair(before, after, Resampling(evaluation.bootstrap_samples, settings.seed))
     data = EvaluationData.open(settings, root, after.encoding)
     tasks = {name: task.load() for name, task in TASKS.items()}
@@ -126,9 +136,11 @@ def _measures(
         yield Measure(name, task.metrics(results), whole.get(name, whole), scores)
 
     if external:
-        results = evaluate_external(pair, external, data)
-        found = {name: external_metrics(result) for name, result in results.items()}
-        whole = {name: _whole(result) for name, result in results.items()}
+        answered = evaluate_external(pair, external, data)
+        found = {name: external_metrics(told) for name, told in answered.items()}
+        whole = {}
+        for name, told in answered.items():
+            whole[name] = told.row() if isinstance(told, Unusable) else _whole(told)
         yield Measure("external", {"external": found}, whole)
 
 

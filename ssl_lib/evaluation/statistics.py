@@ -142,28 +142,46 @@ def paired_medians(
 
 
 def paired_spearmans(
-    gold_N: ArrayLike, others: Mapping[str, ArrayLike], after_N: ArrayLike, samples: int, seed: int
+    gold_N: ArrayLike,
+    others: Mapping[str, ArrayLike],
+    after_N: ArrayLike,
+    samples: int,
+    seed: int,
+    strata_N: ArrayLike | None = None,
 ) -> dict[str, Paired]:
     """Spearman correlation with `gold_N` of each of `others` against that of `after_N`.
 
     All are ranked anew in every resample, the same for all. Where either side is constant (in the
-    data or in a resample) there is no order to find, and the correlation counts as 0.
+    data or in a resample) there is no order to find, and the correlation counts as 0. With
+    `strata_N`, items are ranked and resampled within each stratum, and the correlation is the mean
+    of theirs, weighted by how many items they have; raises ValueError for a stratum of one item.
     """
     gold_N, after_N = _checked(gold_N, after_N)
     columns = {name: _checked(scores_N, after_N)[0] for name, scores_N in others.items()}
-    every = [after_N, *columns.values()]
-    blocks = []
-    for counts_RN in resamples(len(after_N), samples, seed):
-        blocks.append(weighted_spearmans(gold_N, every, counts_RN))
-    # [K, R]: the first row belongs to `after_N`, the others to `others` in their order
-    after_R, *others_KR = np.concatenate(blocks).T
-    after = spearman(gold_N, after_N)
+    every_KN = np.stack([after_N, *columns.values()])
+    if strata_N is None:
+        strata_N = np.zeros(len(after_N), dtype=np.int64)
+    numbers, stratum_N = np.unique(np.asarray(strata_N), return_inverse=True)
+    estimate_K = np.zeros(len(every_KN))
+    drawn_RK = np.zeros((samples, len(every_KN)))
+    for number in range(len(numbers)):
+        here = stratum_N == number
+        share = np.count_nonzero(here) / len(after_N)
+        estimates = [spearman(gold_N[here], scores_N[here]) for scores_N in every_KN]
+        estimate_K += share * np.array(estimates)
+        blocks = []
+        # strata of one size are drawn apart from each other
+        for counts_RN in resamples(int(here.sum()), samples, seed + number):
+            blocks.append(weighted_spearmans(gold_N[here], every_KN[:, here], counts_RN))
+        drawn_RK += share * np.concatenate(blocks)
+    after_R = drawn_RK[:, 0]
     ci95 = percentile_interval(after_R)
     pairs = {}
-    for (name, scores_N), other_R in zip(columns.items(), others_KR, strict=True):
-        before = spearman(gold_N, scores_N)
+    for place, name in enumerate(columns, start=1):
+        other_R = drawn_RK[:, place]
         interval = percentile_interval(other_R)
         difference = percentile_interval(after_R - other_R)
+        before, after = float(estimate_K[place]), float(estimate_K[0])
         pairs[name] = Paired(before, after, interval, ci95, difference)
     return pairs
 
@@ -180,8 +198,16 @@ def spearman(first_N: ArrayLike, second_N: ArrayLike) -> float:
     return float(weighted_spearmans(first_N, [second_N], once_1N)[0, 0])
 
 
+def pearson(first_N: ArrayLike, second_N: ArrayLike) -> float:
+    """Pearson's correlation; 0 where either side is constant."""
+    first_N, second_N = _checked(first_N, second_N)
+    if not (np.ptp(first_N) and np.ptp(second_N)):
+        return 0.0
+    return float(np.corrcoef(first_N, second_N)[0, 1])
+
+
 def weighted_spearmans(
-    first_N: ArrayLike, others: Sequence[ArrayLike], counts_RN: Floats
+    first_N: ArrayLike, others: Sequence[ArrayLike] | Floats, counts_RN: Floats
 ) -> Floats:
     """Spearman correlations [R, K] of one list with each of K others, in R resamples.
 

@@ -79,7 +79,10 @@ def external(inputs: Inputs) -> Html:
         return absent("evaluation.external names no file, so none was evaluated.")
     blocks = []
     for key, tree in trees.items():
-        if tree:
+        if tree and tree.get("error"):
+            blocks.append(tag("h3", key))
+            blocks.append(note(f"Not evaluated: {tree['error']}"))
+        elif tree:
             words = _about_file(tree)
             blocks.append(method_block(key, Result.of(tree), None, words))
     return join(COLORS, *blocks)
@@ -172,6 +175,16 @@ def _about_file(tree: Mapping[str, Any]) -> str:
     if repeated:
         words += f" {count(repeated)} repeat a sentence that the probe learns from and were left "
         words += "out."
+    for reason, items in (tree.get("left_out") or {}).items():
+        words += f" {count(items)} more were left out: {spaced(reason)}."
+    linear = at(tree, "pearson", "after")
+    if known(linear):
+        words += f" Pearson's correlation: {score(linear, 'spearman')}."
+    files = tree.get("files") or {}
+    if files:
+        # {"STS.input.news.txt": {"before": 0.4, "after": 0.5, "n": 250}}
+        told = [f"{file} {score(row.get('after'), 'spearman')}" for file, row in files.items()]
+        words += f" Mean of {len(files)} files, weighted by their pairs: {', '.join(told)}."
     for key, label in (
         ("exact_match", "Exact match by generation"),
         ("four_choice", "Four-choice with near numbers"),
