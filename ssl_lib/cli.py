@@ -105,13 +105,18 @@ FILE = option("file", nargs="?", default="-", help="a text file; - reads standar
 # In the order in which `dvc repro` runs them; `--baselines` and the like are short for a `--set`.
 STAGES = {
     "corpus": Command(
-        run.run_stage,
+        run.corpus,
         "text in, documents out: data/raw/",
         "Reads the sources that params.yaml names, normalises them, removes duplicates and splits\n"
         "by document into data/raw/{train,validation,test}.jsonl; manifest.json says what was\n"
-        "rejected and why.",
-        "ssl-lib corpus --set corpus.sources.0.documents=2000",
-        SETTINGS,
+        "rejected and why. With --sample it writes nothing, and shows the first documents of each\n"
+        "source, the numbers in them, and what would be rejected.",
+        "ssl-lib corpus --sample 5 --set corpus.sources.0.path=data/sources/notes.txt",
+        (
+            option("--sample", **COUNT, help="show the first N documents of each source instead"),
+            option("--json", action="store_true", help="the sample as one JSON object"),
+            *SETTINGS,
+        ),
         stage="ssl_lib.corpus:build_corpus",
     ),
     "tokenize": Command(

@@ -20,6 +20,7 @@ from typing import Any
 SPREAD = ("corpus", "tokenize")  # stages whose work can be spread over machines
 # What `ssl-lib numbers --json` says of a number; `text == source[start:end]`.
 NUMBER_KEYS = ("text", "start", "end", "value", "sign", "exponent", "mantissa", "form")
+SHOWN_NUMBERS = 12  # of a document, in the table of a sample
 
 
 def run_stage(options: argparse.Namespace) -> None:
@@ -96,6 +97,57 @@ def _tell(promoted: bool, reason: str) -> None:
     """One line about the champion."""
     outcome = "This run's model is the champion now" if promoted else "The champion stays as it is"
     print(f"{outcome}: {reason}")
+
+
+def corpus(options: argparse.Namespace) -> None:
+    """`ssl-lib corpus`: the stage, or a sample of what it would read."""
+    from ssl_lib.errors import UserError
+
+    if not options.sample:
+        if options.json:
+            raise UserError("--json shows a sample; give --sample N beside it")
+        run_stage(options)
+        return
+
+    from ssl_lib.config import load_settings
+    from ssl_lib.corpus.sample import sample_corpus
+
+    settings = load_settings(options.params, options.overrides)
+    found = sample_corpus(settings, Path.cwd(), options.sample)
+    if options.json:
+        print(json.dumps(vars(found), ensure_ascii=False))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # what stands in a document is no markup: "[bold]" stays as it is
+    documents = Table("document", "numbers", show_lines=True)
+    for row in found.documents:
+        start = f" from {row['start']}" if "start" in row else ""
+        about = f"{row['domain']}, {row['split']}, {row['characters']} characters"
+        shown = Text(f"{row['source']}{start}: {about}\n", style="dim")
+        shown.append(row["text"], style="default")
+        numbers = row["numbers"][:SHOWN_NUMBERS]
+        lines = []
+        for number in numbers:
+            value = "none" if number["value"] is None else f"{number['value']:.15g}"
+            lines.append(f"{number['text']} = {value} ({number['form']})")
+        if more := len(row["numbers"]) - len(numbers):
+            lines.append(f"and {more} more")
+        documents.add_row(shown, Text("\n".join(lines)))
+    domains = Table("domain", "documents")
+    for domain, size in found.domains.most_common():
+        domains.add_row(Text(domain), str(size))
+    rejected = Table("rejected as", "documents", "such as")
+    for reason, row in found.rejected.items():
+        example = row["example"].get("removed", row["example"])
+        quoted = f"{example['source']}: {example['text']!r}"
+        rejected.add_row(reason, str(row["documents"]), Text(quoted))
+    console = Console()
+    console.print(documents, domains, rejected, sep="\n")
+    console.print(f"{found.read} texts read, nothing written.", highlight=False)
 
 
 def predict(options: argparse.Namespace) -> None:
