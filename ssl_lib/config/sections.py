@@ -90,6 +90,9 @@ class Source(Section):
     delimiter: Annotated[str, Field(max_length=1)] = Field(
         "", description="of .csv and .tsv; empty: detected (comma, semicolon, tab or bar)"
     )
+    front_matter: Literal["drop", "keep"] = Field(
+        "drop", description="of .md: drop or keep the block of settings at its head"
+    )
     on_error: OnError = Field(
         "fail",
         description="what damaged data does: fail, skip (the line, record or file) or replace. "

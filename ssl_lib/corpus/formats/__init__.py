@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ssl_lib.corpus.formats.columns import arrow, parquet
+from ssl_lib.corpus.formats.markdown import markdown
 from ssl_lib.corpus.formats.objects import json_lines, json_value
 from ssl_lib.corpus.formats.tables import table
 from ssl_lib.corpus.formats.text import text
@@ -18,7 +19,7 @@ from ssl_lib.corpus.problems import SourceContext
 # The text of a file in pieces that fit into memory, each with the character at which it begins.
 TEXTS: dict[str, Callable[[OpenFile, SourceContext], Iterator[tuple[int, str]]]] = {
     ".txt": text,
-    ".md": text,
+    ".md": markdown,
     ".rst": text,
 }
 # Records with the place of each as messages name it: ("a.csv, line 3", {"text": "…"}).
