@@ -50,6 +50,7 @@ def find(name: str) -> Callable[[str], Any]:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.append(here)
+    # "package.module:Rules.without_names" → a function in a class of the module
     try:
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):

@@ -66,6 +66,7 @@ def sample_corpus(settings: Settings, root: Path, count: int) -> Sample:
                             sample.reject(reason, prepared.examples[reason], number)
                         if store.documents >= wanted:
                             break
+            # among the documents read, as the stage does among all
             examples = store.mark_duplicates(settings.corpus)
             shown: Counter[int] = Counter()
             for candidate in store.judged(dict.fromkeys(store.domains, 1.0)):
@@ -88,6 +89,7 @@ def _documents(
     if settings.corpus.sources[place].path != BUILT_IN:
         yield from reader.documents(place)
         return
+    # the first range of the training documents
     for made in islice(BuiltInRange.ranges(settings, place, count), 1):
         yield from replace(made, documents=min(made.documents, count))
 

@@ -114,6 +114,7 @@ def _read(one: ExternalTask, root: Path, most: int, seed: int) -> External:
         asked = evenly(items, most)
         texts = [item[0] for item in asked]  # the question, or the prompt
     elif one.task == "semantic_similarity":
+        # each pair remembers its file: correlations are taken file by file
         for path, gold in scored_files(root, one.path, one.gold):
             pairs = read_sts(path, gold, one.columns)
             items += pairs.items
@@ -203,6 +204,7 @@ def _own_parts(paths: Sequence[Path]) -> list[str]:
     """Of the names of files, what they do not all begin and end with."""
     # STS.gs.news.txt, STS.gs.forums.txt → new, forum
     names = [str(path) for path in paths]
+    # read from behind, what they end with stands at the head
     start = _common_start(names)
     backwards = [name[start:][::-1] for name in names]
     end = _common_start(backwards)

@@ -90,6 +90,7 @@ def files_of(root: Path, pattern: str) -> list[Path]:
     """
     path = root / pattern
     if path.is_dir():
+        # the folders of a set, such as train/ and test/, are one set
         inside = (one for one in path.rglob("*") if one.is_file())
         found = [one for one in inside if _asked(one.relative_to(path))]
     elif path.exists():
@@ -115,6 +116,7 @@ def text_lines(path: str | Path) -> list[str]:
         text = read_text(path)
     except UserError as error:
         raise EvaluationFileError(str(error)) from None
+    # a line that ends with the file has no empty one behind it
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
@@ -132,6 +134,7 @@ def json_objects(path: str | Path) -> list[JsonObject]:
     if first.startswith("[") or not _is_json(first):
         whole = Line(Path(path), 1, text)
         loaded = _loaded(whole)
+        # [{"question": …}, {…}] → the second object is at place 2
         values = loaded if isinstance(loaded, list) else [loaded]
         found = [(whole._replace(number=place), one) for place, one in enumerate(values, start=1)]
     else:

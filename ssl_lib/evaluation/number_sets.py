@@ -83,6 +83,7 @@ def read_inference(path: str | Path) -> Read[ListQuestion]:
     (Ravichander et al. 2019). The model takes what it finds more probable after the premise;
     `left_out` counts hypotheses whose premise has none of the other kind, or that have no label.
     """
+    # premise → its hypotheses
     entailed: dict[str, list[str]] = defaultdict(list)
     others: dict[str, list[str]] = defaultdict(list)
     left_out: Counter[str] = Counter()
@@ -100,6 +101,7 @@ def read_inference(path: str | Path) -> Read[ListQuestion]:
         if not (right and wrong):
             left_out["without_a_partner"] += len(right) + len(wrong)
             continue
+        # one item for each hypothesis that follows, against all that do not
         for hypothesis in right:
             choices = tuple(f" {choice}" for choice in (hypothesis, *wrong))
             items.append(ListQuestion(premise, choices, 0, "inference", generated=False))
@@ -122,6 +124,7 @@ def read_headlines(path: str | Path, seed: int = 0) -> Read[ListQuestion]:
         if found is None:
             left_out["without_a_whole_number"] += 1
             continue
+        # the blank of the headline is the last one, whatever stands in the news
         numbers, place = found
         text = one.text("news").strip() + "\n" + headline
         prompt, choices = _filled(text, BLANK, numbers, last=True)
@@ -137,6 +140,7 @@ def _filled(
     "A bird has <mask> legs." → "A bird has", (" no legs.", " zero legs.", …)
     """
     place = list(blank.finditer(text))[-1 if last else 0]
+    # the space before the blank goes to the choices: tokens begin with their space
     prompt = text[: place.start()].rstrip()
     space = text[len(prompt) : place.start()]
     return prompt, tuple(f"{space}{word}{text[place.end() :]}" for word in words)

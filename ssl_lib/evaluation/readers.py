@@ -98,6 +98,7 @@ def read_conll(
     numbered = enumerate(text_lines(path), start=1)
     lines = [Line(Path(path), number, text) for number, text in numbered]
     lines = [line for line in lines if not line.text.startswith("-DOCSTART-")]
+    # "# text = It rains" is a comment, "#  SYM  O" a word of three columns with the label O
     plain = [_conll_columns(line) for line in lines if line.text[:1] != "#" and line.text.strip()]
     sizes = {len(columns) for columns in plain}
     labels = {columns[label_column] for columns in plain if _has(columns, label_column)}
@@ -142,9 +143,11 @@ def read_sts(
     one) are left out, as SemEval does.
     """
     if gold is None:
+        # "4.5", "A man.", "A boy.": the score stands in the line of its pair
         score_column, *sentence_columns = columns or (0, 1, 2)
         lines = [(line, line) for line in filled_lines(path)]
     else:
+        # "A man.", "A boy.", and "4.5" in the same line of another file
         score_column, sentence_columns = 0, list(columns or (0, 1))
         lines = _with_gold(path, gold)
     found: Read[ScoredPair] = Read([], Counter())
