@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,18 @@ def test_paragraphs_lines_and_fields_of_texts(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"body": "x y"}\n{"body": " "}\n', encoding="utf-8")
     assert read_texts(tmp_path / "a.md") == ["One\ntwo.", "Three."]
     assert read_texts(tmp_path / "b.jsonl", "body") == ["x y"]
-    with pytest.raises(EvaluationFileError, match="line 1: needs a text under 'text'"):
+    with pytest.raises(EvaluationFileError, match=r"b\.jsonl, line 1: has no field 'text'"):
         read_texts(tmp_path / "b.jsonl")
+    # nested fields, tables and compressed files, as of the corpus
+    (tmp_path / "c.csv").write_text("id;body\n1;x y\n2;z\n", encoding="utf-8")
+    assert read_texts(tmp_path / "c.csv", "body") == ["x y", "z"]
+    with gzip.open(tmp_path / "d.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write('{"answer": {"text": "x y"}}\n')
+    assert read_texts(tmp_path / "d.jsonl.gz", "answer.text") == ["x y"]
+    (tmp_path / "e.md").write_text("---\ntitle: t\n---\nOne.\n\nTwo.\n", encoding="utf-8")
+    assert read_texts(tmp_path / "e.md") == ["One.", "Two."]
+    (tmp_path / "f.notes").write_bytes("One: 5 £.\n\nTwo.\n".encode("utf-16"))
+    assert read_texts(tmp_path / "f.notes") == ["One: 5 £.", "Two."]
 
 
 def test_kinds_of_json_lines_are_told_by_their_keys(tmp_path: Path) -> None:

@@ -9,15 +9,24 @@ from __future__ import annotations
 import glob
 import json
 import math
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
-from ssl_lib.corpus.readers import read_text
+from ssl_lib.config import Source
+from ssl_lib.corpus.formats import RECORDS, TEXTS
+from ssl_lib.corpus.opening import Digest
+from ssl_lib.corpus.problems import SourceContext
+from ssl_lib.corpus.readers import read_documents, read_text
+from ssl_lib.corpus.sources import find_files
 from ssl_lib.errors import UserError
 
 Item = TypeVar("Item")
 # Beside the files of a folder that is named as a whole.
 ASIDE = ("readme", "license", "licence")
+# What is read as it is written, so that paragraphs can be told.
+PLAIN = {".txt", ".rst"}
 
 
 class EvaluationFileError(UserError):
@@ -118,6 +127,29 @@ def text_lines(path: str | Path) -> list[str]:
         raise EvaluationFileError(str(error)) from None
     # a line that ends with the file has no empty one behind it
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+
+
+def corpus_documents(path: str | Path, field: str) -> list[str] | None:
+    """The records of a file as the corpus has them, or its text where that is not as it is written.
+
+    None for plain text, and for a file of a kind that the corpus does not know.
+    """
+    endings = set(Path(path).suffixes)
+    source = Source(path=str(path), field=field)
+    read = not endings & PLAIN and endings & {*TEXTS, *RECORDS}
+    if not read:
+        return None
+    try:
+        with TemporaryDirectory() as scratch:
+            context = SourceContext(source, "", Path(scratch))
+            (file,) = find_files(source, "", Path())
+            found = [text for _, _, text in read_documents(file, context, Digest())]
+    except UserError as error:
+        raise EvaluationFileError(str(error)) from None
+    if endings & TEXTS.keys():
+        # pages and the like, of which paragraphs are asked
+        return re.split(r"\n\s*\n", "\n\n".join(found))
+    return found
 
 
 def filled_lines(path: str | Path) -> list[Line]:

@@ -17,6 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 from ssl_lib.evaluation.lines import (
     EvaluationFileError,
     Line,
+    corpus_documents,
     filled_lines,
     json_objects,
     not_empty,
@@ -226,13 +227,12 @@ def read_questions(path: str | Path) -> list[Question]:
 
 
 def read_texts(path: str | Path, field: str = "text") -> list[str]:
-    """Texts to predict.
+    """Texts to predict: whatever the corpus reads, and any other file as plain text.
 
-    Of a `.jsonl` or `.json` file what stands under `field`, of any other its paragraphs.
+    Of records, what stands under `field`, such as `answer.text`; of all else its paragraphs.
     """
-    if Path(path).suffix in (".jsonl", ".json"):
-        texts = [one.text(field) for one in json_objects(path)]
-    else:
+    texts = corpus_documents(path, field)
+    if texts is None:
         whole = "\n".join(text_lines(path))
         # a blank line may hold spaces
         texts = re.split(r"\n\s*\n", whole)
