@@ -44,6 +44,9 @@ BITS = [
     "minus ", "Henry ", "VIII", "I",
     "A", "v", "Q", "FY", "USD ", "Room ", "am", " pm", "\ud800", "\x00", "年", "é", "\u00a0",
     "\u202f",
+    "×10−", "×10", "±", "(", "(4)", "m-", "cm−", "^", " to ", "between ", "$(", ") million", "to $",
+    "M ", "B.", "0800 ", " 0100", "kΩ", "°N", "HR", "x", "-K", "ASU ", ".15pm", "/60", " and 1/4",
+    "rd", "Q2 ", "mg tablets", "hundred dollars", " oh ", "half a ", "1A:", "2B:", "-May-", "+/-",
 ]  # fmt: skip
 TEXTS = st.one_of(st.text(max_size=80), st.lists(st.sampled_from(BITS), max_size=25).map("".join))
 
@@ -95,7 +98,7 @@ FREE = [
     "7", "12", "1999", "2024", "1,250", "3.14",
     "05", "0", "%", "%, ", "th", "s", " million", " billion cubic", " trillion\nThe", " May",
     " people",
-    " and a half", " century",
+    " and a half", " century", " to ", "between ", " and ", "(", ") million", " hundred", "  ",
     ". ", ", ", ") ", ": ", "-", "½", "٣", "é", "one", "million", "first", "IV",
 ]  # fmt: skip
 
@@ -109,6 +112,8 @@ HOSTILE = [
     "1 million ", "://", "www.1", "@1",
     "1a-", "-1", "1 1/2 ", "May 1 ", "12:", "twenty ", "\n1. ", "٣", "–", "1–",
     "aaaaaaaaaaaaaaaaaaa!.1", "T1",
+    "1×10−", "m-1 ", "1 ± ", "1.5(4)", "$(1", "1 to ", "0800 ", "1A:", "1-A", "five to ",
+    "hundred dollars ", "2 500 mg ", "1 to 1,", "1/May/", "3M ", "1 and ", "1  ", "half a ",
 ]  # fmt: skip
 
 
@@ -225,6 +230,7 @@ def test_documented_rule(form: str, example: str, found: str) -> None:
         same(number.value, value) for number, (_, value) in zip(numbers, expected, strict=True)
     )
     assert form in {number.form for number in numbers} or found == "-"
+    assert_engines_agree("The start of a line, " + example)
 
 
 def test_every_form_has_a_documented_rule() -> None:

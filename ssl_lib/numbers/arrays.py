@@ -31,8 +31,8 @@ Values = npt.NDArray[np.float64]
 
 _PADDING = 16
 _NOT_ASCII, _ODD_DIGIT = 128, 129  # codes of all characters beyond ASCII, and of the digits there
-_SPACE, _LINE, _OPENING, _CLOSING, _SQUARE, _DOLLAR, _HYPHEN = b" \n()[$-"
-_PERCENT_SIGN, _POINT, _COMMA, _ZERO, _A, _N, _S = b"%.,0ans"
+_SPACE, _LINE, _OPENING, _CLOSING, _SQUARE, _DOLLAR, _HYPHEN, _STROKE = b" \n()[$-/"
+_PERCENT_SIGN, _POINT, _COMMA, _ZERO, _S = b"%.,0s"
 _ODD_DIGITS = re.compile(rf"[\d{lexicon.VULGAR_FRACTIONS}{lexicon.CIRCLED_NUMBERS}]")
 _MOST_DIGITS = 15  # such integers are exact in float64, and rounded once by a power of ten
 _POWERS = 10.0 ** np.arange(23)
@@ -118,22 +118,23 @@ def _key(codes: Bytes, places: Places) -> Places:
 
 
 _CAPITALS, _SMALL = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+_IS_CAPITAL = _where(_CAPITALS)
 _BEYOND_ASCII = np.arange(256) >= _NOT_ASCII
 _IN_WORD = _where("0123456789_" + _CAPITALS + _SMALL) | _BEYOND_ASCII
 _JOINS, _MARKS, _OPENS = _where(".,:/'_-"), _where(".:#"), _where(" (\n")
 _BLANKS = _where(" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f") | _BEYOND_ASCII
 # Behind a run: characters that surely end the number, and gaps, behind which words may go on.
-_ENDS = ~(_BEYOND_ASCII | _where(_CAPITALS + _SMALL + "%*^ \n-"))
+_ENDS = ~(_BEYOND_ASCII | _where(_CAPITALS + _SMALL + "%*^(+ \n-"))
 _GAPS = _where(" \n-")
 # Two characters with which words begin that go on with a number: `BEHIND`, but coarser.
 _GOES_ON = np.zeros((256, 256), bool)
 _BEGINNINGS = (
-    "pe pc po p. pm mi mn bi bn bu tr th tn of o' an a. am eu ce cr do hu ye yu ru qu la fr"
+    "pe pc po p. pm mi mn bi bn bu tr th tn to of o' an a. am eu ce cr do hu ye yu ru qu la fr +/"
 )
 for _first, _second in map(str.encode, _BEGINNINGS.split()):
     _GOES_ON[_first, _second] = True
-_GOES_ON[_where(_CAPITALS)] = _where(_CAPITALS + "aeupco.S")
-_GOES_ON[_where("0123456789%*x") | _BEYOND_ASCII] = True
+_GOES_ON[_IS_CAPITAL] = ~_where(_SMALL) | _where("aeiorupc")
+_GOES_ON[_where("0123456789%*x$ \n") | _BEYOND_ASCII] = True
 _GOES_ON[:, _BEYOND_ASCII] = True
 _SIGN_ENDS = np.zeros((256, 256), bool)  # of "minus" and "negative"
 _SIGN_ENDS[[*b"uv"], [*b"se"]] = True
@@ -154,11 +155,9 @@ def word_starts(codes: Bytes) -> list[int]:
     if letter[0]:
         starts = np.append(0, starts)
     key = _key(codes, starts)
-    # scale words begin a number only behind "a" and "an": "half a million"
-    article = codes[starts - 2] | np.uint8(32)
-    led = (article == _A) | (article == _N)
-    led &= codes[starts - 1] == _SPACE
-    found: list[int] = starts[_WORD_STARTS[key] | (_SCALE_STARTS[key] & led)].tolist()
+    # scale words begin no number behind digits, which they multiply: "5 million"
+    counted = ((codes[starts - 2] - np.uint8(48)) < 10) & (codes[starts - 1] == _SPACE)
+    found: list[int] = starts[_WORD_STARTS[key] | (_SCALE_STARTS[key] & ~counted)].tolist()
     return found
 
 
@@ -247,8 +246,10 @@ def look_before(text: str, codes: Bytes, runs: Runs) -> Before:
     closer |= start <= 16
     # "1." at the start of a line, "(555)"
     after = codes[runs.end]
-    listed = (line & (after == _POINT)) | ((line | bracket) & (after == _CLOSING))
+    listed = line & ((after == _POINT) | (after == _CLOSING))
     closer |= listed & (size <= 3)
+    enclosed = (after == _CLOSING) | ((after == _SPACE) & (codes[runs.end + 1] == _CLOSING))
+    closer |= bracket & enclosed  # "(23.5) million"
 
     words = np.flatnonzero(blank & ~closer)
     last = start[words] - 2
@@ -288,6 +289,7 @@ def look_behind(text: str, codes: Bytes, end: Places, asked: Flags) -> Behind:
     gap = _GAPS[one]
     closer = ~(_ENDS[one] | gap | percent | decade)
     closer |= two >= _NOT_ASCII
+    closer |= (one == _STROKE) & _IS_CAPITAL[two]  # "17/May"
     closer |= (one == _SPACE) & ((two - np.uint8(48)) < 10)  # the run may go on
     power = np.zeros(len(end), np.int64)
     length = percent.astype(np.int64)

@@ -13,7 +13,26 @@ import unicodedata
 from functools import lru_cache
 
 from ssl_lib.numbers import lexicon
+from ssl_lib.numbers.behind import (
+    LETTERS,
+    MIXED,
+    ORDINAL,
+    UNCERTAINTY,
+    and_count,
+    counts,
+    power_of_ten,
+    scale_behind,
+    unit_behind,
+    upper_behind,
+)
 from ssl_lib.numbers.forms import LONGEST, Piece, Raw, Shape, shape_of, value_of
+from ssl_lib.numbers.identifiers import (
+    is_exponent,
+    is_named,
+    name_end,
+    name_start,
+    whole_identifier,
+)
 
 # --- where runs are, and what may stand behind one ---
 _ASCII_RUN = (
@@ -27,30 +46,25 @@ _ANY_RUN = (
 )
 # All that goes on with a number begins like this; most runs have nothing behind them.
 BEHIND = re.compile(
-    r"[°ºª%‰A-Za-zµμΩ×*·⋅^¼-¾⅐-⅞€£¥¢²³¹\u2070-\u207b٪年月日]"
-    r"|[ \n\u00a0\u202f-](?=[^ (\nfginsvwz])(?:[%‰€£¥¢¼-¾⅐-⅞]|[×x*·⋅] ?10|[1-9]\d?[/⁄]"
-    r"|p(?:er|ct|ounds st|e[ns]|\.?m)|m(?:ill|n\b)|b(?:ill|n\b|uck)|t(?:ri|hous|n\b)|of [JFMASOND]"
-    r"|a(?:nd a |\.?m)|e(?:uro)|c(?:ent|ror)|d(?:ollar|oz)|h(?:und)|yen|yuan|rup|rubl|quad|la(?:kh)"
+    r"[°ºª%‰A-Za-zÅµμΩ×*·⋅±^¼-¾⅐-⅞€£¥¢²³¹\u2070-\u207b٪年月日]|\(\d{1,3}\)|\+/?[-−]|/[JFMASOND][a-z]{2}"
+    r"|(?:[\n\u00a0\u202f-]|[ ][ \n]?|\n {1,8})(?=[^ (\nfginsvwz])(?:[%‰€£¥¢¼-¾⅐-⅞±]|\+/"
+    r"|[×x*·⋅] ?10|[1-9]\d?[/⁄]|p(?:er|ct|ounds st|e[ns]|\.?m|our c)|P(?:er|roz)|m(?:ill|n\b)"
+    r"|M(?:ill|io|rd)|b(?:ill|n\b|uck)|t(?:ri|hous|n\b)|of [JFMASOND]|a(?:nd an? |\.?m)"
+    # the upper end of a range with what both ends share, "and 1/4"
+    r"|(?:to|and) [$€£¥]?[1-9][\d,]{0,12}+(?:\.\d{1,6})?(?:[%kKMBmbt]|[ \n-](?:hun|thou|[mb]il|tri"
+    r"|per|pct|doz|lakh|cro|[bmt]n|doll|euro|cent|yen|rup|[A-Z]{3}\b)|[/⁄])"
+    r"|[Ee]uro|c(?:ent|ror)|d(?:ollar|oz)|h(?:und)|yen|yuan|rup|rubl|quad|la(?:kh)"
     r"|o[’']cl|[A-Z]{3}\b|[AP]\.?M|US |BC|AD|CE|B\.C|J(?:an|u[nl])|Feb|Ma[ry]|A(?:pr|ug|us)|Sep|Oct"
-    r"|Nov|Dec|Can|\d{3} \d{4} |\d{4} \d{4} )|[ -]franc"
+    r"|Nov|Dec|Can|\d{3} \d{4} |\d{4} \d{4} |0\d{3}\b)|[ -]franc"
+    r"|-(?:[A-Z]{1,2}\b|[$€£¥]\d)|–[$€£¥]\d"
 )
 _ASCII_SCAN = re.compile(f"(?:{_ASCII_RUN})(?:(?={BEHIND.pattern})())?")
 _ANY_SCAN = re.compile(f"(?:{_ANY_RUN})(?:(?={BEHIND.pattern})())?")
 
-# --- identifiers ---
-_PHONE = re.compile(
-    r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?)(?:[ .-]\d{2,4}){2,4}(?!\d)|\(\d{3}\)[ -]?\d{3}-\d{4}(?!\d)"
-    r"|\d{4}(?: \d{4}){3}(?!\d)"
-)
-_IN_TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/:@?=&%#~+"
-_HYPHENATED = re.compile(r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9]*)-$")
-_REST_OF_TOKEN = re.compile(r"[A-Za-z0-9_]*+(?:[-.:/][A-Za-z_]*+[0-9][A-Za-z0-9_]*+)*")
-_REST_OF_URL = re.compile(r"[^\s<>\"')\]]*+")
-
 # --- before the digits ---
 _SIGNS = {"-": -1, "−": -1, "–": -1, "﹣": -1, "－": -1, "+": 1}
 _SIGN_OPENERS = frozenset(
-    " \n\t\r\u00a0\u202f\u2009([{=<>≤≥±~≈:,;\"'“‘*/^|×" + lexicon.CURRENCY_SIGNS
+    " \n\t\r\u00a0\u202f\u2009([{=<>≤≥⩽⩾≲≳≪≫±∓~∼≈≃≅≡∈…:,;\"'“‘„«*/^|×·•→" + lexicon.CURRENCY_SIGNS
 )
 _SIGN_AND_BLANK = re.compile(rf"[{lexicon.CURRENCY_SIGNS}][ \u00a0]")
 _CODE_BEFORE = re.compile(rf"(?<![A-Za-z])(?:{lexicon.CURRENCY_CODES}|Rs\.?)[ \u00a0]?$")
@@ -66,35 +80,26 @@ _PREFIX_WORD = re.compile(
     rf"|.*[{lexicon.CURRENCY_SIGNS}]"
 )
 
+_NOT_SCALED = frozenset({"4K", "8K", "401k", "401K"})
+_UNCERTAIN = frozenset("(±+ \u00a0")
+_RANGED = frozenset(" -–—")
+_AMOUNTS = ("integer", "decimal", "thousands")
 _WITHOUT_UNIT = ("date_part", "time_part", "identifier")
 
 _NO_PREFIX = frozenset("([{/=<>:,;*'\"")
 
-# --- behind the digits ---
-_RAISED = rf"(?:\^|\*\*)[({{]?([-+−]?[0-9]{{1,6}}+)[)}}]?|([⁻⁺]?[{lexicon.SUPERSCRIPTS}]{{1,6}}+)"
-_POWER = re.compile(
-    r"[eE]([-+−]?[0-9]++)(?![A-Za-z0-9_]|-[0-9a-fA-F]{4}-)"
-    rf"|[ \u00a0]?(?:[×x*·⋅]|\\times)[ \u00a0]?10(?:{_RAISED})"
-)
-_RAISED_TO = re.compile(_RAISED)
-_PLAIN_DIGITS = str.maketrans(lexicon.SUPERSCRIPTS + "⁻⁺−", "0123456789-+-")
-_ORDINAL = re.compile(r"(?:(?:st|nd|rd|th|ST|ND|RD|TH)|[ºª])(?![A-Za-z0-9])")
-_LETTERS = re.compile(r"[°A-Za-zµμΩ]++")
-_NOT_SCALED = frozenset({"4K", "8K", "401k", "401K"})
-_MIXED = re.compile(
-    rf"[ \u00a0-]?([{lexicon.VULGAR_FRACTIONS}])"
-    r"|[ -]([1-9]\d?)[/⁄](2|3|4|5|6|8|10|12|16|32|64)(?![\d/])|[ \n]and[ \n]a[ -](half|quarter)\b"
-)
-_SCALE = re.compile(rf"[ \n\u00a0-]?({'|'.join(lexicon.SCALES_BEHIND)})s?\b", re.IGNORECASE)
-_PERCENT = re.compile(r"[ \u00a0\u202f-]?[%‰％٪]|[ \n-]?(?:percent|per cent|per mille|pct)\b")
-_CURRENCY = re.compile(
-    rf"[ \u00a0]?[€£¥₹₽₩¢]|[ \n-](?:{lexicon.CURRENCY_CODES}|{lexicon.CURRENCY_WORDS})\b"
-)
 _CLOCK = re.compile(
     r"[ \u00a0]?(?:[ap]m|[AP]M|[ap]\.m\.|[AP]\.M\.)(?![A-Za-z])|[ \u00a0]o[’']clock"
 )
-MONTH_BEHIND = re.compile(rf"(?:st|nd|rd|th)?[ \u00a0](?:of )?(?:{lexicon.MONTH})\b(?!-)")
+MONTH_BEHIND = re.compile(
+    rf"(?:st|nd|rd|th)?[ \u00a0](?:of )?(?:{lexicon.MONTH})\b(?!-)|[/-](?:{lexicon.MONTH})\b"
+)
+_MONTH_GLUED = re.compile(rf"\d[ /-](?:{lexicon.MONTH})[/-]$")  # "17-May-2024"
+_HOURS = re.compile(r"(1?\d)\.([0-5]\d)")
 _ERA = re.compile(r"s\b|[年月日]|[ \u00a0](?:BC|AD|BCE|CE)\b|[ \u00a0]B\.C\.")
+_MONEY_BRACKET = re.compile(r"(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C|R|S|NT)?[$€£¥][ \u00a0]?\($")
+_NEGATED = re.compile(rf"\)(?=%|[ -](?:{'|'.join(lexicon.SCALES_BEHIND)}|percent)s?\b)")
+_DOSE = re.compile(rf" \d{{3}}[ -]?(?:{'|'.join(lexicon.DOSES)})[ -][a-z]++(?<=s)(?![A-Za-z])")
 _LIST_END = re.compile(r"[.)](?=[ \t])")
 
 
@@ -127,22 +132,42 @@ def read_run(
     word = word_before_blank(text, start) if before == " " or before == "\n" else ""
     kind = kind_of(word) if word else ""
     dated = date_end >= start - 2 and (end - start == 4 or before == "T")
+    if " " in text[start:end] and apart(text, start, end, word):
+        end = text.index(" ", start)
+        near = False
     shape = shape_of(text[start:end])
     # Most numbers stand free: a bracket or a word without a meaning before, nothing behind them.
     free = before == " " and word != ""
     if before == "(":
-        free = end - start != 3 or text[end : end + 1] != ")"  # "(555) 123-4567"
-    if free and not (kind or near or dated):
+        free = not text.startswith((")", " )"), end)  # "(555) 123-4567", "(5) million"
+    if free and not (kind or near or dated or shape.pieces[0].form == "identifier"):
         for piece in shape.pieces:
             found.append((start + piece.start, start + piece.end, piece.value, piece.form))
     else:
         run = _Run(text, start, end, floor, shape)
         run.word, run.kind, run.dated = word, kind, dated
         run.behind = text[end] if near else ""
-        found += run.read()
+        numbers = run.read()
+        if not numbers:
+            return run.resume, date_end
+        found += numbers
         end = run.resume
     last = found[-1]
     return end, last[1] if last[3] == "date_part" else date_end
+
+
+def apart(text: str, start: int, end: int, word: str) -> bool:
+    """Whether a blank parts two numbers: "Q2 150", "May 5 200", "Phase 3 120", "2 500 mg tablets".
+
+    One group of three behind one or two digits: the first belongs to what stands before.
+    """
+    head = text.index(" ", start)
+    if end - head != 4 or head - start > 2 or text.endswith("000", start, end):
+        return False
+    if _PERIOD_BEFORE.search(text, max(0, start - 3), start) or _DOSE.match(text, head):
+        return True
+    labeled = word.lower() in lexicon.ROMAN_PARTS or word.lower() in lexicon.LABELED
+    return labeled or (kind_of(word) == "month" and int(text[start:head]) <= 31)
 
 
 def word_before_blank(text: str, start: int) -> str:
@@ -196,7 +221,13 @@ class _Run:
 
     def read(self) -> list[Raw]:
         """The numbers of the run; the next run is searched from `resume` on."""
-        if self.behind or not self.word or self.kind == "name":
+        if not self.word and is_exponent(self.text, self.start, self.end):
+            return []
+        if self.before in ("-", "/") and _MONTH_GLUED.search(
+            self.text, max(0, self.start - 12), self.start
+        ):
+            self.kind = "month"
+        elif self.behind or not self.word or self.kind == "name" or self.form == "identifier":
             found = self.identifier()
             if found:
                 return found
@@ -207,6 +238,8 @@ class _Run:
             return [self.part(piece, form) for piece in self.pieces]
         if self.kind == "prefix" or not (self.word or self.before in _NO_PREFIX):
             self.prefix()
+        if self.before == "(":
+            self.bracket()
         if self.behind:
             if self.behind != "%" and not self.suffix():
                 return self.name(self.begin)
@@ -216,16 +249,14 @@ class _Run:
     def identifier(self) -> list[Raw]:
         """Identifiers swallow the run: a phone number, "Room 101", "A320"."""
         text, start, before = self.text, self.start, self.before
-        opened = before in ("(", "+") and start > self.floor
-        if self.behind or opened:
-            phone = _PHONE.match(text, start - 1 if opened else start)
-            if phone:
-                self.resume = phone.end()
-                return [(*phone.span(), math.nan, "identifier")]
+        behind = text[self.end : self.end + 2]
+        grouped = self.behind and (behind[0] == "-" or behind[1:].isdecimal() or behind[1:] == ":")
+        whole = grouped or before in ("(", "+", ":") or self.form == "identifier"
+        if whole and (span := whole_identifier(text, start, self.floor)):
+            self.resume = span[1]
+            return [(*span, math.nan, "identifier")]
         if self.kind == "name":
-            run, name = text[start : self.end], self.word.rstrip(":#").lower()
-            named = run.isdecimal() and (len(run) >= 3 or name in lexicon.ROADS)
-            return self.name(start) if named else []
+            return self.name(start) if is_named(text[start : self.end], self.word) else []
         if before in ("Q", "Y") and _PERIOD_BEFORE.search(text, max(0, start - 3), start):
             self.dated = True  # "Q3", "FY2024"
             return []
@@ -233,39 +264,12 @@ class _Run:
         by = before in ("x", "×") and start - 1 == self.floor > 0  # "1920x1080"
         if self.word or timed or by or start <= self.floor:
             return []
-        begin = self.token_start()
+        begin = name_start(text, start, self.floor)
         return [] if begin < 0 else self.name(begin)
-
-    def token_start(self) -> int:
-        """Where the name starts that the digits are glued to ("A320", "COVID-19", a URL), or -1."""
-        text, start, before = self.text, self.start, self.before
-        if before == "#":
-            return start - 1
-        letter = before.isalpha() and before.lower() != before.upper()
-        if not (letter or before in "_-./@=&?%:+~"):
-            return -1
-        begin = max(self.floor, start - 200)
-        lead = text[begin:start]
-        token = lead[len(lead.rstrip(_IN_TOKEN)) :]
-        if len(token) == len(lead) and begin and text[begin - 1] in _IN_TOKEN:
-            token = ""  # it has no beginning here
-        if "://" in token or token.startswith("www.") or "@" in token[1:]:
-            return start - len(token)
-        if letter or before == "_":
-            cut = max(token.rfind(mark) for mark in "/:@?=&%#~+.") + 1
-            return start - len(token) + cut if token else start - 1
-        word = _HYPHENATED.search(token) if before == "-" else None
-        if word and (not word.group(1).islower() or word.group(1) in ("covid", "rs")):
-            return start - len(word.group())
-        return -1
 
     def name(self, begin: int) -> list[Raw]:
         """An identifier from `begin` over the digits to the end of its token."""
-        lead = self.text[begin : self.end]
-        url = "://" in lead or lead.startswith("www.") or "@" in lead
-        rest = (_REST_OF_URL if url else _REST_OF_TOKEN).match(self.text, self.end)
-        if rest:
-            self.resume = self.end + len(rest.group().rstrip(".,;:"))
+        self.resume = name_end(self.text, begin, self.end)
         return [(begin, self.resume, math.nan, "identifier")]
 
     def point(self) -> None:
@@ -286,6 +290,12 @@ class _Run:
         """The form of parts of a date or a time, if the run or words around it make it one."""
         text, end, shape = self.text, self.end, self.shape
         form = self.pieces[0].form
+        hours = _HOURS.fullmatch(text, self.start, end) if self.behind else None
+        if hours and _CLOCK.match(text, end):  # "2.15pm"
+            point = hours.end(1) - self.start
+            hour = Piece(0, point, "", "time_part", 0.0)
+            self.pieces = hour, hour._replace(start=point + 1, end=end - self.start)
+            return "time_part"
         if not shape.parts:
             return ""
         if form in ("date_part", "time_part"):
@@ -297,13 +307,15 @@ class _Run:
         if self.kind == "month":
             dated = shape.small or shape.year
         else:
-            dated = shape.year and not self.behind and (self.dated or self.kind == "date")
+            joined = self.behind == " " and text.startswith((" and ", " to "), end)
+            free = joined or not self.behind  # "in 1969 and 70 in 1970"
+            dated = shape.year and free and (self.dated or self.kind == "date")
         if dated or (self.dated and len(self.pieces) == 1):
             return "date_part"
         if worded and _ERA.match(text, end):
             return "date_part"
         month = worded and shape.small and MONTH_BEHIND.match(text, end)
-        return "date_part" if month and not _ORDINAL.match(text, end) else ""
+        return "date_part" if month and not ORDINAL.match(text, end) else ""
 
     def part(self, piece: Piece, form: str) -> Raw:
         """A part of a date or a time; a zero may lead it."""
@@ -342,57 +354,76 @@ class _Run:
             return True
         if (at <= self.floor and self.floor) or self.text[at - 1] not in _SIGN_OPENERS:
             return False
+        if self.text[max(0, at - 2) : at] == "+/":
+            return False
         lead = self.text[max(0, at - 2) : at].strip()
         return self.text[at] != "–" or not lead.isdecimal()
 
+    def bracket(self) -> None:
+        """Brackets for a minus: "$(1,234)", "(23.5) million", but not "twenty (20) million"."""
+        text, begin, end = self.text, self.start - 1, self.end
+        end += text[end : end + 1] == " "
+        if begin < self.floor or text[end : end + 1] != ")" or len(self.pieces) > 1:
+            return
+        money = _MONEY_BRACKET.search(text, max(self.floor, begin - 4), begin + 1)
+        word = word_before_blank(text, begin).lower()
+        counted = word.rpartition("-")[2] in lexicon.COUNTS or word in lexicon.SCALES_BEHIND
+        if money:
+            begin, self.money = money.start(), True
+        elif counted or not _NEGATED.match(text, end):
+            return
+        self.begin, self.end, self.sign = begin, end + 1, -1
+        self.behind = text[self.end : self.end + 1]
+
     def suffix(self) -> bool:
         """Powers of ten, "th", letters, halves, scale words; False if they make it a name."""
-        text, end = self.text, self.end
-        if raised := self.power_of_ten():
+        text, literal = self.text, self.pieces[-1].literal
+        if self.behind in _UNCERTAIN and (found := UNCERTAINTY.match(text, self.end)):
+            self.end = found.end() if self.uncertain(found) else self.end
+        if raised := power_of_ten(text, self.end, literal):
             self.end, self.power = raised
             self.form = "scientific"
             return True
-        letters = None if self.behind in " -" else _LETTERS.match(text, end)
-        if self.form in ("integer", "thousands") and (letters or self.behind in "ºª"):
-            ordinal = _ORDINAL.match(text, end)
-            if ordinal:
-                self.end, self.form = ordinal.end(), "ordinal"
-                return True
+        letters = LETTERS.match(text, self.end)
+        ordinal = ORDINAL.match(text, self.end)  # "3rd", "1/3rd"
+        if ordinal and self.form in ("integer", "thousands", "fraction"):
+            self.end = ordinal.end()
+            self.form = "fraction" if self.form == "fraction" else "ordinal"
+            return True
         if letters:
             power = self.power_of_letters(letters)
             if power is None:
                 return False
             if power:  # "50k"
                 self.power, self.end = power, letters.end()
-            elif text.startswith(("2", "3"), letters.end()):  # "m2"
+            elif letters[0] != "°" and text.startswith(("2", "3"), letters.end()):  # "m2"
                 self.resume = letters.end() + 1
-        if self.form == "integer" and (mixed := _MIXED.match(text, self.end)):
-            vulgar, top, bottom, word = mixed.groups()
-            if top:
-                self.addend = int(top) / int(bottom)
-            elif word:
-                self.addend = 0.5 if word == "half" else 0.25
-            else:
-                self.addend = unicodedata.numeric(vulgar)
-            self.end, self.form = mixed.end(), "fraction"
+        if self.form == "integer" and (mixed := MIXED.match(text, self.end)):
+            self.mix(mixed)
         self.end, self.factor = scale_behind(text, self.end)
+        if self.form == "integer" and self.factor in (100.0, 1000.0):
+            self.end, count = and_count(text, self.end)
+            self.addend += count / self.factor
         return True
 
-    def power_of_ten(self) -> tuple[int, int] | None:
-        """`(end, exponent)` of "e23" and " × 10^23", and of "^6" or "⁶" behind a bare 10."""
-        found = _POWER.match(self.text, self.end)
-        zeros = 0
-        if found is None and self.pieces[-1].literal == "10":
-            found, zeros = _RAISED_TO.match(self.text, self.end), 1
-        if found is None:
-            return None
-        digits = found[found.lastindex or 0].translate(_PLAIN_DIGITS)
-        exponent = 99999  # beyond float64
-        if len(digits) < 8:
-            exponent = int(digits.lstrip("+-")[:6])
-        if digits[0] == "-":
-            exponent = -exponent
-        return found.end(), exponent - zeros
+    def uncertain(self, found: re.Match[str]) -> bool:
+        """Whether "(4)" is the uncertainty of the last digits: not that of "Section 13.4(2)"."""
+        if self.form not in ("integer", "decimal", "thousands") or self.dated:
+            return False
+        if found[0][0] != "(":
+            return True
+        return self.form == "decimal" and self.word.lower() not in lexicon.PARAGRAPHS
+
+    def mix(self, mixed: re.Match[str]) -> None:
+        """Add a fraction: "3½", "3 1/2", "2 and 1/4", "2 and a half"."""
+        vulgar, top, bottom, word = mixed.groups()
+        if top:
+            self.addend = int(top) / int(bottom)
+        elif word:
+            self.addend = 0.5 if word == "half" else 0.25
+        else:
+            self.addend = unicodedata.numeric(vulgar)
+        self.end, self.form = mixed.end(), "fraction"
 
     def power_of_letters(self, letters: re.Match[str]) -> int | None:
         """The power of ten of letters behind digits: 3 for "50k", 0 for a unit, None for a name."""
@@ -405,10 +436,12 @@ class _Run:
         scaled = written in lexicon.SCALE_LETTERS and run + written not in _NOT_SCALED
         known = self.money or written not in ("m", "b", "T")  # alone: meters, bits, teslas
         if scaled and known and not joined:
-            return lexicon.SCALE_LETTERS[written]
+            if written in ("M", "B") and not self.money:
+                scaled = counts(self.text, self.start, self.end, self.word)
+            return lexicon.SCALE_LETTERS[written] if scaled else None
         raised = after in ("2", "3") and not self.text[end + 1 : end + 2].isalnum()
         free = raised or not joined or not after.isascii()
-        return 0 if free and written in lexicon.UNIT_SYMBOLS else None
+        return 0 if written == "°" or (free and written in lexicon.UNIT_SYMBOLS) else None
 
     def unit(self) -> None:
         """The percent or currency word or sign behind the number."""
@@ -430,6 +463,12 @@ class _Run:
                 self.form = "list_marker"
         self.resume = max(self.resume, self.end)
         last = self.pieces[-1]
+        plain = self.factor == 1.0 and self.power == 0
+        if self.behind in _RANGED and plain and self.form in (*_AMOUNTS, "currency"):
+            between = self.word in ("between", "Between")
+            upper = upper_behind(self.text, self.end, last.value, between)
+            self.form = upper.form or self.form
+            self.factor, self.power = upper.factor, upper.power
         value = value_of(last.literal, self.power, self.factor, self.addend)
         found = [self.lower_end(piece) for piece in self.pieces[:-1]]
         found.append((start + last.start, self.end, value, self.form))
@@ -442,31 +481,11 @@ class _Run:
     def lower_end(self, piece: Piece) -> Raw:
         """A number before the last; a range shares scale and unit: "10-20 million", "5-10%"."""
         start, end, form = self.start + piece.start, self.start + piece.end, piece.form
-        ranged = self.text[end] in lexicon.DASHES and form in ("integer", "decimal", "thousands")
+        ranged = self.text[end] in lexicon.DASHES and form in _AMOUNTS
         unit = self.form in ("percent", "currency")
-        scaled = self.factor != 1.0 or (self.power != 0 and self.form != "scientific")
+        raised = self.form == "scientific" and "e" in self.text[self.start : self.end].lower()
+        scaled = self.factor != 1.0 or (self.power != 0 and not raised)
         if not ranged or not (unit or scaled):
             return start, end, piece.value, form
         value = value_of(piece.literal, self.power, self.factor)
         return start, end, value, self.form if unit else form
-
-
-def scale_behind(text: str, end: int) -> tuple[int, float]:
-    """`(end, factor)` of the scale words behind `end`: " hundred thousand" gives 1e5."""
-    factor = 1.0
-    for _ in range(2):
-        found = _SCALE.match(text, end)
-        if found is None:
-            break
-        end = found.end()
-        factor *= lexicon.SCALES_BEHIND[found.group(1).lower()]
-    return end, factor
-
-
-def unit_behind(text: str, end: int, form: str) -> tuple[int, str]:
-    """`(end, form)` with the percent or currency word or sign behind `end`, if there is one."""
-    if found := _PERCENT.match(text, end):
-        return found.end(), "percent"
-    if found := _CURRENCY.match(text, end):
-        return found.end(), "currency"
-    return end, form

@@ -128,9 +128,10 @@ _WHOLE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|[12]\d|3[01])/\d\d)"
     r"|(?P<years>(?:1[5-9]|20)\d\d[-–—/](?:(?:1[5-9]|20)\d\d|\d\d)|\d\d?/0\d|0\d/\d\d?\d?\d?)"
     r"|(?P<phone>\d{3}[-.]\d{3}[-.]\d{4}|\d{3}-\d\d-\d{4}|\d-\d{3}-\d{3}-\d{4}|555-\d{4}"
-    r"|\d{3}-0\d{3}|0\d+(?:-\d+){2,}|\d+(?:-\d+){3,})"
+    r"|\d{3}-0\d{3}|0\d+(?:-\d+){2,}|(?=(?:-?\d){7})\d+(?:-\d+){3,}|(?:\d\d:){5}\d\d)"
     r"|(?P<address>(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:[:/]\d+)?)"
     r"|(?P<idiom>24/7|9/11|7/7)"
+    r"|(?P<stamp>(?:19|20)\d\d:[0-2]\d:[0-5]\d:[0-5]\d)"
 )
 _SHAPE = re.compile(
     r"(?P<thousands>[1-9]\d{0,2}([,'’_ \u00a0\u202f\u2009٬])\d{3}(?:\2\d{3})*(?:\.\d+)?"
@@ -138,8 +139,9 @@ _SHAPE = re.compile(
     r"|(?P<european>[1-9]\d{0,2}(?:\.\d{3})+,\d{1,2}|[1-9]\d{0,2}(?:\.\d{3}){2,})"
     r"|(?P<decimal>(?:0|[1-9]\d*)[.٫]\d+)"
     r"|(?P<integer>0|[1-9]\d*)"
-    r"|(?P<time_part>(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)"
+    r"|(?P<time_part>(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?)"
     r"|(?P<fraction>[1-9]\d{0,2}[/⁄][1-9]\d{0,3})"
+    r"|(?P<mixed>[1-9]\d?-[1-9]\d?/(?:2|3|4|8|16|32|64))"
     r"|(?P<identifier>\d+(?:\.\d+){2,}|0\d+(?:\.\d+)?|\d+(?:_\d+)+)"
 )
 _DIGITS = re.compile(r"\d+")
@@ -217,6 +219,9 @@ def _short_shape(run: str) -> Shape:
         return Shape((Piece(0, 1, str(value), form, value),))
     if not run.isascii():  # digits of other scripts
         run = "".join(str(unicodedata.decimal(character, character)) for character in run)
+    if run[:3] == "10−" and len(run) == 4 and run[3] in "3456789":  # 10⁻⁵ without superscript
+        literal = f"0.{'1':0>{run[3]}}"
+        return Shape((Piece(0, 4, literal, "scientific", value_of(literal)),))
     whole = _WHOLE.fullmatch(run)
     if whole is None:
         pieces = _cut(run, 0, 0)
@@ -226,7 +231,10 @@ def _short_shape(run: str) -> Shape:
         groups = _DIGITS.finditer(run)
         pieces = [_piece(group.group(), group.start(), "date_part") for group in groups]
 
-    parts = all(piece.form in _PARTS and piece.end - piece.start <= 4 for piece in pieces)
+    parts = all(
+        piece.form == "time_part" or (piece.form in _PARTS and piece.end - piece.start <= 4)
+        for piece in pieces
+    )
     form = pieces[0].form
     if parts and form == "time_part":
         # "12:30-4": short numbers behind a time are parts of it
@@ -238,9 +246,17 @@ def _short_shape(run: str) -> Shape:
     return Shape(tuple(pieces), parts, small, year)
 
 
+def _is_quotient(top: int, bottom: int) -> bool:
+    """Whether a stroke divides ("3/4", "1/50", "3/2") or stands between two numbers ("16/9")."""
+    if top > bottom:  # "5/4", "13/8"
+        return bottom in (2, 3, 4, 8) and top < 10 * bottom and math.gcd(top, bottom) == 1
+    return top < bottom and (top == 1 or bottom <= 12 or bottom in (16, 20, 25, 32, 64, 100, 1000))
+
+
 def _piece(literal: str, start: int, form: str) -> Piece:
     """A number that is written as its literal."""
-    return Piece(start, start + len(literal), literal, form, value_of(literal))
+    end, literal = start + len(literal), literal.replace(",", ".")  # "10:30:00,123"
+    return Piece(start, end, literal, form, value_of(literal))
 
 
 def _cut(run: str, level: int, start: int) -> list[Piece]:
@@ -269,10 +285,12 @@ def _cut(run: str, level: int, start: int) -> list[Piece]:
         return pieces
     if form == "fraction":
         top, bottom = re.split("[/⁄]", run)
-        # "911/112" and "5/1234" are pairs of numbers
-        if len(top) == 3 or (len(bottom) > 2 and int(bottom) % 10):
+        if not _is_quotient(int(top), int(bottom)):
             return [_piece(top, start, "integer"), _piece(bottom, end - len(bottom), "integer")]
         literal = f"{top}/{bottom}"
+    elif form == "mixed":  # "2-1/2" is 5/2
+        whole, top, bottom = map(int, re.split("[-/]", run))
+        literal, form = f"{whole * bottom + top}/{bottom}", "fraction"
     elif form == "thousands":
         literal = re.sub(r"[^\d.]", "", run)
     elif form == "european":

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ssl_lib.numbers.digits import scale_behind, unit_behind
+from ssl_lib.numbers.behind import scale_behind, unit_behind
 from ssl_lib.numbers.forms import Raw
 from ssl_lib.numbers.lexicon import (
     DENOMINATORS,
@@ -56,7 +56,8 @@ _SCAN = re.compile(r"[\x00-\x40\x5b-\x60\x7b-\xbf\u2000-\u206f]" + _BEGIN)
 _AT_START = re.compile(_BEGIN)
 # "two", ..., "nineteen" before a stop or a word that cannot go on with a number need no grammar.
 _GOES_ON = (
-    r"[ \n\u00a0](?:and|point|[hH]und|[tT]hou|[mMbB]ill|[tT]ri|quad|doz|lakh|cror|[bmt]n\b|hal[fv]"
+    r"[ \n\u00a0](?:[ \n]|oh|aught|ought|and|point|[hH]und|[tT]hou|[mMbB]ill|[tT]ri"
+    r"|quad|doz|lakh|cror|[bmt]n\b|hal[fv]"
     r"|thir|quar|four|fif|six|seve|eig|nin|ten|ele|twel|hundr|per|pct|dollar|euro|cent|yen|rup|yuan"
     r"|rubl|franc|peso|pounds|buck|pence|[A-Z])|[^ \n.,;:)]"
 )
@@ -65,8 +66,9 @@ _SIMPLE = re.compile(
     rf"|eventeen)|[Ee](?:ight|leven|ighteen)|[Nn]ine(?:teen)?)(?![A-Za-z])(?!{_GOES_ON})"
 )
 _WORD = re.compile(r"[A-Za-z]++")
-_NEXT_WORD = re.compile(r"([ \n\u00a0-])([A-Za-z]++)")
+_NEXT_WORD = re.compile(r"([ \n\u00a0-]|  | ?\n {1,8})([A-Za-z]++)")
 _AND_WORD = re.compile(r"([ \n])and[ \n]([A-Za-z]++)")
+_OH = re.compile(r"[ -](?:oh|o|aught|ought)[ -]([a-z]++)")
 _NOT_AFTER_AND = {*SCALES, *LARGE_ORDINALS, "hundred", "second"}
 _AND_PART = re.compile(
     r"[ \n]and[ \n](?:(?:a|one)[ -](half|quarter|third)|(half)|(two|three)[ -](quarters|thirds))\b",
@@ -95,7 +97,17 @@ _AFTER_TIME = frozenset(
     "later ago before after and or to per of in at on is was then as that when the he she it they "
     "we i you so but until long".split()
 )
-_AFTER_HALF = frozenset("of the its their his her our my all".split())
+_AFTER_HALF = frozenset("of the its their his her our my all a an past".split())
+_AFTER_PART = frozenset(
+    "of past to cup hour mile pound teaspoon tablespoon inch century ounce gallon pint".split()
+)
+_SOME = frozenset("several few many couple some these those of the per hundred thousand".split())
+_COUNTS = {*ONES, *TEENS, *TENS}
+_AFTER_ARTICLE = {*SCALES, "hundred", "dozen"}
+_LAST_SCALE = re.compile(
+    rf"({'|'.join(SCALES)})(?:[ \n-](?:percent|per cent|[a-z ]*?(?:dollars?|euros?|yen|pounds)))?$",
+    re.IGNORECASE,
+)
 _NOT_BEFORE_HALF = frozenset(
     "first second other better latter top bottom lower upper the this that".split()
 )
@@ -118,6 +130,8 @@ def find_words(text: str, candidates: Iterable[int] | None = None) -> list[Raw]:
     for start in starts:
         number = _read(text, start) if start >= floor else None
         if number is not None:
+            if found and number[0] - found[-1][1] == len(" to "):
+                found[-1] = _share(text, found[-1], number)
             found.append(number)
             floor = number[1] + 1  # a word needs a separator before it
     return found
@@ -209,7 +223,7 @@ def _part(text: str, start: int, word: str, end: int) -> _Found:
     lead = text[max(0, start - 8) : start].lower()
     if word in ("dozen", "hundred") or word in SCALES:
         article = _ARTICLE.search(lead)
-        if article is None:
+        if article is None and not _stands_bare(text, start, end):
             return None
         cardinal = _Cardinal(text, end)
         cardinal.current, cardinal.place = (12.0 if word == "dozen" else 1.0), "ones"
@@ -217,16 +231,45 @@ def _part(text: str, start: int, word: str, end: int) -> _Found:
             cardinal.accept(word)
             cardinal.read()
         finish, value = cardinal.and_part()
+        if article is None:
+            return start, finish, value, "spelled"
         half, begin = article.group(2), start - len(article.group(1))
         return begin, finish, value * (0.5 if half else 1.0), "spelled"
     after = word_behind(text, end).lower()
     if word == "half":
         parted = after in _AFTER_HALF and word_before(text, start) not in _NOT_BEFORE_HALF
+        if after in ("a", "an"):  # "half a cup", but "half a million" is read at its scale
+            parted &= word_behind(text, end + 1 + len(after)).lower() not in _AFTER_ARTICLE
         return (start, end, 0.5, "fraction") if parted else None
     led = lead == "a " or lead.endswith((" a ", "\na "))
-    if led and after == "of" and word in DENOMINATORS and word[-1] != "s":
+    if led and after in _AFTER_PART and word in DENOMINATORS and word[-1] != "s":
         return start - 2, end, 1.0 / DENOMINATORS[word], "fraction"
     return None
+
+
+def _stands_bare(text: str, start: int, end: int) -> bool:
+    """Whether a scale word without an article is a number: "hundred and twenty", "hundred dollars".
+
+    It is none in "several hundred dollars", nor behind digits, which it multiplies.
+    """
+    if word_before(text, start) in _SOME or text[max(0, start - 2) : start - 1].isdecimal():
+        return False
+    joined = _AND_WORD.match(text, end) or _NEXT_WORD.match(text, end)
+    counted = joined is not None and joined.group(2).lower() in _COUNTS
+    return counted or unit_behind(text, end, "")[1] != ""
+
+
+def _share(text: str, lower: Raw, upper: Raw) -> Raw:
+    """The lower end of a range with the scale and unit of the upper: "five to six million"."""
+    start, end, value, form = lower
+    if text[end : upper[0]] != " to " or form != "spelled" or value >= 1000:
+        return lower
+    scale = _LAST_SCALE.search(text, upper[0], upper[1])
+    factor = SCALES[scale[1].lower()] if scale else 1.0
+    if value * factor >= upper[2]:
+        return lower
+    shared = upper[3] if upper[3] in ("percent", "currency") else form
+    return start, end, value * factor, shared
 
 
 def _is_pronoun(text: str, start: int, end: int) -> bool:
@@ -309,12 +352,25 @@ class _Cardinal:
             found = joined or _NEXT_WORD.match(self.text, self.end)
             if found is None:
                 return
+            if oh := self.year_of_oh():
+                self.end = oh
+                return
             word = found.group(2).lower()
             if joined and word in _NOT_AFTER_AND:
                 return
             if not self.accept(word, hyphen=found.group(1) == "-"):
                 return
             self.end = found.end()
+
+    def year_of_oh(self) -> int:
+        """The end of "nineteen oh five", whose value is taken; 0 if it is none."""
+        found = _OH.match(self.text, self.end)
+        ones = ONES.get(found[1]) if found else None
+        if found is None or ones is None or self.words != 1 or not 13 <= self.value <= 20:
+            return 0
+        self.current, self.place = self.value * 100 + ones, "ones"
+        self.words = 3
+        return found.end()
 
     def fraction(self) -> tuple[int, float] | None:
         """`(end, value)` of "two thirds", "three-quarters", "one half", or None."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
-from ssl_lib.numbers.digits import scale_behind
+from ssl_lib.numbers.behind import scale_behind
 from ssl_lib.tokens.fetch import EncodingError
 
 SPECIAL = ("<|mask|>", "<|noise|>", "<|padding|>", "<|endoftext|>")
