@@ -8,6 +8,7 @@ first used. Start with `finder`, then follow one run of digits through `digits`.
 * `finder`: `find_numbers`, `find_number_arrays`, `Number`, `NumberArrays`
 * `forms`: the forms of numbers, and what the characters of one tell by themselves
 * `digits`, `words`: the grammar, one number after another
+* `before`, `behind`, `identifiers`: what the characters around a run of digits mean for it
 * `arrays`: the fast engine for long texts, which finds the same
 * `lexicon`: number words, scales, months, currencies, units of measure
 * `writing`: an amount in words, with separators, scientific; `equivalent_forms`

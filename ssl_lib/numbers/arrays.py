@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssl_lib.numbers import lexicon
-from ssl_lib.numbers.digits import BEHIND, kind_of, read_run, scan_of, word_before_blank
+from ssl_lib.numbers.before import kind_of, word_before_blank
+from ssl_lib.numbers.digits import BEHIND, read_run, scan_of
 from ssl_lib.numbers.finder import NumberArrays
 from ssl_lib.numbers.forms import FORM_INDEX, Raw, find_patterns
 from ssl_lib.numbers.words import FIRST_WORDS, find_words

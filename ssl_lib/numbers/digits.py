@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from functools import lru_cache
 
 from ssl_lib.numbers import lexicon
+from ssl_lib.numbers.before import PERIOD_BEFORE, apart, kind_of, word_before_blank
 from ssl_lib.numbers.behind import (
     LETTERS,
     MIXED,
@@ -73,12 +73,6 @@ _MINUS_BEFORE = re.compile(
     r"(?:(?<![0-9)] )(?<![^A-Za-z][A-Za-z] )(?<!\A[A-Za-z] )(?<![A-Za-z])[Mm]inus"
     r"|(?<![A-Za-z])[Nn]egative) $"
 )
-_PERIOD_BEFORE = re.compile(r"(?<![A-Za-z0-9])(?:Q|FY)$")
-_MONTH_WORD = re.compile(rf"(?:{lexicon.MONTH})\.?")
-_PREFIX_WORD = re.compile(
-    rf".*(?<![A-Za-z])(?:{lexicon.CURRENCY_CODES}|Rs\.?|[Mm]inus|[Nn]egative)"
-    rf"|.*[{lexicon.CURRENCY_SIGNS}]"
-)
 
 _NOT_SCALED = frozenset({"4K", "8K", "401k", "401K"})
 _UNCERTAIN = frozenset("(±+ \u00a0")
@@ -99,7 +93,6 @@ _HOURS = re.compile(r"(1?\d)\.([0-5]\d)")
 _ERA = re.compile(r"s\b|[年月日]|[ \u00a0](?:BC|AD|BCE|CE)\b|[ \u00a0]B\.C\.")
 _MONEY_BRACKET = re.compile(r"(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C|R|S|NT)?[$€£¥][ \u00a0]?\($")
 _NEGATED = re.compile(rf"\)(?=%|[ -](?:{'|'.join(lexicon.SCALES_BEHIND)}|percent)s?\b)")
-_DOSE = re.compile(rf" \d{{3}}[ -]?(?:{'|'.join(lexicon.DOSES)})[ -][a-z]++(?<=s)(?![A-Za-z])")
 _LIST_END = re.compile(r"[.)](?=[ \t])")
 
 
@@ -156,45 +149,6 @@ def read_run(
     return end, last[1] if last[3] == "date_part" else date_end
 
 
-def apart(text: str, start: int, end: int, word: str) -> bool:
-    """Whether a blank parts two numbers: "Q2 150", "May 5 200", "Phase 3 120", "2 500 mg tablets".
-
-    One group of three behind one or two digits: the first belongs to what stands before.
-    """
-    head = text.index(" ", start)
-    if end - head != 4 or head - start > 2 or text.endswith("000", start, end):
-        return False
-    if _PERIOD_BEFORE.search(text, max(0, start - 3), start) or _DOSE.match(text, head):
-        return True
-    labeled = word.lower() in lexicon.ROMAN_PARTS or word.lower() in lexicon.LABELED
-    return labeled or (kind_of(word) == "month" and int(text[start:head]) <= 31)
-
-
-def word_before_blank(text: str, start: int) -> str:
-    """The word before the one blank in front of `start`, at most 13 characters of it."""
-    lead = text[max(0, start - 14) : start - 1]
-    if not lead or lead[-1].isspace():
-        return ""
-    return lead.split()[-1]
-
-
-@lru_cache(maxsize=65536)
-def kind_of(word: str) -> str:
-    """What the word before a number means for it.
-
-    "date": a year may follow; "month": a date follows; "name": an identifier may follow ("Room");
-    "prefix": a currency or a sign ("USD", "minus"); "": nothing.
-    """
-    lower = word.lower()
-    if lower in lexicon.DATE_WORDS:
-        return "date"
-    if _MONTH_WORD.fullmatch(word):
-        return "month"
-    if lower.rstrip(":#") in lexicon.NAMED:
-        return "name"
-    return "prefix" if _PREFIX_WORD.fullmatch(word) else ""
-
-
 class _Run:
     """One run of digits on its way from characters to numbers; `read` takes the steps."""
 
@@ -223,9 +177,8 @@ class _Run:
         """The numbers of the run; the next run is searched from `resume` on."""
         if not self.word and is_exponent(self.text, self.start, self.end):
             return []
-        if self.before in ("-", "/") and _MONTH_GLUED.search(
-            self.text, max(0, self.start - 12), self.start
-        ):
+        lead = self.text[max(0, self.start - 12) : self.start]
+        if self.before in "-/" and _MONTH_GLUED.search(lead):
             self.kind = "month"
         elif self.behind or not self.word or self.kind == "name" or self.form == "identifier":
             found = self.identifier()
@@ -233,13 +186,12 @@ class _Run:
                 return found
         if self.before == ".":
             self.point()
-        form = self.date_form()
+        form = self.clock_with_point() or self.date_form()
         if form:
             return [self.part(piece, form) for piece in self.pieces]
         if self.kind == "prefix" or not (self.word or self.before in _NO_PREFIX):
             self.prefix()
-        if self.before == "(":
-            self.bracket()
+        self.bracket()
         if self.behind:
             if self.behind != "%" and not self.suffix():
                 return self.name(self.begin)
@@ -257,7 +209,7 @@ class _Run:
             return [(*span, math.nan, "identifier")]
         if self.kind == "name":
             return self.name(start) if is_named(text[start : self.end], self.word) else []
-        if before in ("Q", "Y") and _PERIOD_BEFORE.search(text, max(0, start - 3), start):
+        if before in ("Q", "Y") and PERIOD_BEFORE.search(text, max(0, start - 3), start):
             self.dated = True  # "Q3", "FY2024"
             return []
         timed = before == "T" and self.dated  # "2024-05-17T10"
@@ -286,16 +238,20 @@ class _Run:
             self.start = self.begin = start
             self.form = "decimal"
 
+    def clock_with_point(self) -> str:
+        """The form of "2.15pm"."""
+        hours = _HOURS.fullmatch(self.text, self.start, self.end) if self.behind else None
+        if hours is None or not _CLOCK.match(self.text, self.end):
+            return ""
+        point = hours.end(1) - self.start
+        hour = Piece(0, point, "", "time_part", 0.0)
+        self.pieces = hour, hour._replace(start=point + 1, end=self.end - self.start)
+        return "time_part"
+
     def date_form(self) -> str:
         """The form of parts of a date or a time, if the run or words around it make it one."""
         text, end, shape = self.text, self.end, self.shape
         form = self.pieces[0].form
-        hours = _HOURS.fullmatch(text, self.start, end) if self.behind else None
-        if hours and _CLOCK.match(text, end):  # "2.15pm"
-            point = hours.end(1) - self.start
-            hour = Piece(0, point, "", "time_part", 0.0)
-            self.pieces = hour, hour._replace(start=point + 1, end=end - self.start)
-            return "time_part"
         if not shape.parts:
             return ""
         if form in ("date_part", "time_part"):
@@ -303,19 +259,20 @@ class _Run:
         worded = self.behind not in ("", "%")
         if worded and shape.small and _CLOCK.match(text, end):
             return "time_part"
-        # "May 5", "in 1969", "5 May", "the 1980s"
-        if self.kind == "month":
-            dated = shape.small or shape.year
-        else:
-            joined = self.behind == " " and text.startswith((" and ", " to "), end)
-            free = joined or not self.behind  # "in 1969 and 70 in 1970"
-            dated = shape.year and free and (self.dated or self.kind == "date")
-        if dated or (self.dated and len(self.pieces) == 1):
+        if self.follows_date_word() or (self.dated and len(self.pieces) == 1):
             return "date_part"
         if worded and _ERA.match(text, end):
             return "date_part"
         month = worded and shape.small and MONTH_BEHIND.match(text, end)
         return "date_part" if month and not ORDINAL.match(text, end) else ""
+
+    def follows_date_word(self) -> bool:
+        """Whether a word or a date before makes it a date: "May 5", "in 1969"."""
+        if self.kind == "month":
+            return self.shape.small or self.shape.year
+        joined = self.behind == " " and self.text.startswith((" and ", " to "), self.end)
+        free = joined or not self.behind  # "in 1969 and 70 in 1970"
+        return self.shape.year and free and (self.dated or self.kind == "date")
 
     def part(self, piece: Piece, form: str) -> Raw:
         """A part of a date or a time; a zero may lead it."""
@@ -363,7 +320,8 @@ class _Run:
         """Brackets for a minus: "$(1,234)", "(23.5) million", but not "twenty (20) million"."""
         text, begin, end = self.text, self.start - 1, self.end
         end += text[end : end + 1] == " "
-        if begin < self.floor or text[end : end + 1] != ")" or len(self.pieces) > 1:
+        enclosed = self.before == "(" and text[end : end + 1] == ")"
+        if not enclosed or begin < self.floor or len(self.pieces) > 1:
             return
         money = _MONEY_BRACKET.search(text, max(self.floor, begin - 4), begin + 1)
         word = word_before_blank(text, begin).lower()
@@ -444,9 +402,15 @@ class _Run:
         return 0 if written == "°" or (free and written in lexicon.UNIT_SYMBOLS) else None
 
     def unit(self) -> None:
-        """The percent or currency word or sign behind the number."""
+        """The percent or currency word or sign behind the number, or behind its upper end."""
         if self.form not in _WITHOUT_UNIT:
             self.end, self.form = unit_behind(self.text, self.end, self.form)
+        plain = self.factor == 1.0 and self.power == 0
+        if self.behind in _RANGED and plain and self.form in (*_AMOUNTS, "currency"):
+            between = self.word in ("between", "Between")
+            upper = upper_behind(self.text, self.end, self.pieces[-1].value, between)
+            self.form = upper.form or self.form
+            self.factor, self.power = upper.factor, upper.power
 
     def amounts(self) -> list[Raw]:
         """The numbers; what stands behind belongs to the last, what stands before to the first."""
@@ -463,12 +427,6 @@ class _Run:
                 self.form = "list_marker"
         self.resume = max(self.resume, self.end)
         last = self.pieces[-1]
-        plain = self.factor == 1.0 and self.power == 0
-        if self.behind in _RANGED and plain and self.form in (*_AMOUNTS, "currency"):
-            between = self.word in ("between", "Between")
-            upper = upper_behind(self.text, self.end, last.value, between)
-            self.form = upper.form or self.form
-            self.factor, self.power = upper.factor, upper.power
         value = value_of(last.literal, self.power, self.factor, self.addend)
         found = [self.lower_end(piece) for piece in self.pieces[:-1]]
         found.append((start + last.start, self.end, value, self.form))

@@ -230,7 +230,11 @@ def _short_shape(run: str) -> Shape:
     else:
         groups = _DIGITS.finditer(run)
         pieces = [_piece(group.group(), group.start(), "date_part") for group in groups]
+    return _with_parts(run, pieces)
 
+
+def _with_parts(run: str, pieces: list[Piece]) -> Shape:
+    """The shape of these pieces: whether they may be parts of a date or a time."""
     parts = all(
         piece.form == "time_part" or (piece.form in _PARTS and piece.end - piece.start <= 4)
         for piece in pieces

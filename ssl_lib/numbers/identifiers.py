@@ -80,11 +80,7 @@ def name_start(text: str, start: int, floor: int) -> int:
     letter = before.isalpha() and before.lower() != before.upper()
     if not (letter or before in "_-./@=&?%:+~"):
         return -1
-    begin = max(floor, start - 200)
-    lead = text[begin:start]
-    token = lead[len(lead.rstrip(_IN_TOKEN)) :]
-    if len(token) == len(lead) and begin and text[begin - 1] in _IN_TOKEN:
-        token = ""  # it has no beginning here
+    token = _token_before(text, max(floor, start - 200), start)
     if "://" in token or token.startswith("www.") or "@" in token[1:]:
         return start - len(token)
     if letter and _LABEL.search(text, max(floor, start - 6), start):
@@ -93,9 +89,18 @@ def name_start(text: str, start: int, floor: int) -> int:
         cut = max(token.rfind(mark) for mark in "/:@?=&%#~+.") + 1
         return start - len(token) + cut if token else start - 1
     word = _HYPHENATED.search(token) if before == "-" else None
+    # "COVID-19" and "F-16" are names, "mid-20" is none
     if word and (not word.group(1).islower() or word.group(1) in ("covid", "rs")):
         return start - len(word.group())
     return -1
+
+
+def _token_before(text: str, begin: int, start: int) -> str:
+    """What stands before `start` without a blank; "" if that reaches back beyond `begin`."""
+    lead = text[begin:start]
+    token = lead[len(lead.rstrip(_IN_TOKEN)) :]
+    endless = len(token) == len(lead) and begin and text[begin - 1] in _IN_TOKEN
+    return "" if endless else token
 
 
 def name_end(text: str, begin: int, end: int) -> int:
