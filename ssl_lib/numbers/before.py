@@ -7,12 +7,14 @@ from functools import lru_cache
 
 from ssl_lib.numbers import lexicon
 
+# "Q" of Q3, "FY" of FY2024
 PERIOD_BEFORE = re.compile(r"(?<![A-Za-z0-9])(?:Q|FY)$")
 _MONTH_WORD = re.compile(rf"(?:{lexicon.MONTH})\.?")
 _PREFIX_WORD = re.compile(
     rf".*(?<![A-Za-z])(?:{lexicon.CURRENCY_CODES}|Rs\.?|[Mm]inus|[Nn]egative)"
     rf"|.*[{lexicon.CURRENCY_SIGNS}]"
 )
+# " 500 mg tablets"
 _DOSE = re.compile(rf" \d{{3}}[ -]?(?:{'|'.join(lexicon.DOSES)})[ -][a-z]++(?<=s)(?![A-Za-z])")
 
 

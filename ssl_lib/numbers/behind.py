@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ssl_lib.numbers import lexicon
 
 _RAISED = rf"(?:\^|\*\*)[({{]?([-+−]?[0-9]{{1,6}}+)[)}}]?|([⁻⁺]?[{lexicon.SUPERSCRIPTS}]{{1,6}}+)"
+# "e23", " × 10^23"
 _POWER = re.compile(
     r"[eE]([-+−]?[0-9]++)(?![A-Za-z0-9_]|-[0-9a-fA-F]{4}-)"
     rf"|[ \u00a0]?(?:[×x*·⋅]|\\times)[ \u00a0]?10(?:{_RAISED})"
@@ -28,12 +29,14 @@ LETTERS = re.compile(r"[°A-Za-zÅµμΩ]++")
 # "3M" is a firm and "1B" a door, but "over 3M", "3M users" and "3M people" are amounts.
 _ABOUT = frozenset("about over under than nearly almost around approximately some to of".split())
 _COUNTED = re.compile(r"[ \n](?:people|(?!is|was|has|as|its|this|does|says|makes)[a-z]+s)\b")
+# "½" of 3½, " 1/2" of 3 1/2, " and 1/4", " and a half"
 MIXED = re.compile(
     rf"[ \u00a0-]?([{lexicon.VULGAR_FRACTIONS}])"
     r"|(?:[ -]| and )([1-9]\d?)[/⁄](2|3|4|5|6|8|10|12|16|32|64)(?![\d/])"
     r"|[ \n]and[ \n]a[ -](half|quarter)\b"
 )
 GAP = r"(?:[ \u00a0]{1,2}| ?\n {0,8}|-)"  # between the words of a number
+# " million", "-dozen", "  thousand"
 _SCALE = re.compile(rf"{GAP}?({'|'.join(lexicon.SCALES_BEHIND)})s?\b", re.IGNORECASE)
 _PERCENT = re.compile(
     rf"[ \u00a0\u202f-]?[%‰％٪]|{GAP}?(?:percent|per cent|per mille|pct|Prozent|pour cent)\b"

@@ -9,14 +9,16 @@ import re
 
 from ssl_lib.numbers import lexicon
 
+# "+44 20 7946 0958", "(555) 123-4567", cards of sixteen digits, "(020) 7946 0958", "0800 169 6031"
 _PHONE = re.compile(
     r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?)(?:[ .-]\d{2,4}){2,4}(?!\d)|\(\d{3}\)[ -]?\d{3}-\d{4}(?!\d)"
     r"|\d{4}(?: \d{4}){3}(?!\d)|\(0\d{1,4}\)[ -]?\d{3,4}[ -]?\d{3,4}(?!\d)"
     r"|(?=0(?: ?\d){8,11}(?![\d,.]\d| ?\d))0\d{1,4}(?: \d{2,6}){1,4}|\d{3} 0\d{3}(?![\d,.]\d| ?\d)"
 )
-# "00:1A:2B:3C:4D:5E", "8-K", "10-Q/A"
+# "00:1A:2B:3C:4D:5E"
 _MAC = re.compile(r"(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![0-9A-Za-z:])")
 _MAC_LEAD = re.compile(r"(?<![0-9A-Za-z:-])(?:[0-9A-Fa-f]{2}[:-]){0,5}+[A-Fa-f]?$")
+# "8-K", "10-Q/A"
 _CODE = re.compile(r"\d{1,2}-([A-Z]{1,2})(?:/A)?(?![A-Za-z0-9-])")
 _KELVIN = frozenset("8-K 10-K 6-K 11-K 20-F 40-F".split())  # forms of filings, in spite of K and F
 
@@ -27,6 +29,7 @@ _REST_OF_URL = re.compile(r"[^\s<>\"')\]]*+")
 _LABEL = re.compile(rf"(?<![A-Za-z0-9_.-])(?:{'|'.join(sorted(lexicon.LABELS))})$")
 
 _SQUARED, _RAISED = "|".join(lexicon.SQUARED), "|".join(lexicon.RAISED)
+# "kg m" of kg m-2, "x^" of x^2
 _EXPONENT = re.compile(
     rf"(?:(?<![A-Za-z0-9])(?:{_RAISED})(?: ?−|–)|(?<![A-Za-z0-9-])(?:{_RAISED})-"
     r"|[A-Za-zµμΩ)\]]\^[({]?[-−+]?)$"
