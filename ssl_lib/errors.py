@@ -10,6 +10,8 @@ EXTRAS = {
     "tuning": ("optuna", "matplotlib"),
     "report": ("matplotlib", "scipy", "sklearn"),
     "sources": ("pyarrow", "aiohttp"),
+    "documents": ("trafilatura", "lxml_html_clean", "pypdf", "docx"),
+    "sql": ("sqlalchemy", "psycopg"),
     "orchestration": ("dvc", "prefect"),
     "dask": ("distributed", "prefect_dask"),
     "s3": ("s3fs",),

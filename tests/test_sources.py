@@ -69,7 +69,7 @@ def read(
     scratch = root / "scratch"
     scratch.mkdir(exist_ok=True)
     report = report or SourceReport()
-    context = SourceContext(source, "corpus.sources.0", scratch, maximum_characters, report)
+    context = SourceContext(source, "corpus.sources.0", scratch, root, maximum_characters, report)
     return [
         text
         for file in find_files(source, "corpus.sources.0", root)
@@ -250,7 +250,15 @@ def test_digests_are_those_of_the_raw_bytes(tmp_path: Path) -> None:
         ("a.txt.bz2", bz2.compress(b"x" * 1000)[:-5], ["a.txt.bz2", "cut short"]),
         ("a.txt.xz", b"not xz", ["a.txt.xz", "damaged"]),
         ("a.txt.zst", b"not zst", ["a.txt.zst", "cannot be read"]),
-        ("a.pdf", b"%PDF", ["sources.0.path", "a.pdf", ".jsonl"]),
+        ("a.pdf", b"%PDF", ["a.pdf", "no whole PDF file"]),
+        ("a.docx", b"PK", ["a.docx", "no whole DOCX file"]),
+        ("a.xml", b"<a>5\n<b>6</a>", ["a.xml, line 2, byte", "XML"]),
+        ("a.json", b'{"text": "x"}\n{"text": "y"}', ["a.json", "JSON", ".jsonl"]),
+        ("a.json", b'[{"text": "x"}, 5]', ["a.json, item 2", "int"]),
+        ("a.arrow", b"ARROW1 not really", ["a.arrow", "Arrow"]),
+        ("a.zip", b"PK\3\4", ["a.zip", "no whole archive"]),
+        ("a.tar.gz", b"not gzip", ["a.tar.gz", "damaged"]),
+        ("a.exe", b"MZ", ["sources.0.path", "a.exe", ".jsonl", "sources.0.format"]),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, name: str, content: bytes, parts: list[str]) -> None:

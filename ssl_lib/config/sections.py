@@ -72,6 +72,10 @@ class Source(Section):
         description="as a file's ending says it, such as csv.gz; empty: the ending of each file. "
         "For standard input, and for addresses without an ending.",
     )
+    query: str = Field(
+        "",
+        description="for a database, whose address is the path: what selects the rows, in SQL",
+    )
     domain: str | None = Field(
         None, description="empty: the generator's own domains, or a file's own name"
     )

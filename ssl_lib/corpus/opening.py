@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO
 
 from ssl_lib.corpus.decoding import BLOCK
@@ -81,6 +82,7 @@ class OpenFile:
     stream: BinaryIO
     scratch: Path
     local: Path | None = None  # where its plain bytes lie, if they do
+    copy: Path | None = None
 
     def whole(self) -> bytes:
         """All bytes; raises DamagedError if they are too many for memory."""
@@ -91,13 +93,13 @@ class OpenFile:
         return data
 
     def path(self) -> Path:
-        """A file of the bytes: the file itself, or a copy in the folder `scratch`."""
+        """A file of the bytes: the file itself, or a copy that goes with the opened file."""
         if self.local:
             return self.local
-        path = self.scratch / "download"
-        with path.open("wb") as copy:
+        with NamedTemporaryFile(dir=self.scratch, delete=False) as copy:
+            self.copy = Path(copy.name)
             shutil.copyfileobj(self.stream, copy, BLOCK)
-        return path
+        return self.copy
 
 
 @contextmanager
@@ -114,7 +116,12 @@ def opened(file: SourceFile, digest: Digest, scratch: Path) -> Iterator[OpenFile
             if file.compression:
                 stream = io.BufferedReader(_Bounded(stream, digest, file.name), BLOCK)
             local = None if file.compression else file.local
-            yield OpenFile(file.name, file.kind, stream, scratch, local)
+            found = OpenFile(file.name, file.kind, stream, scratch, local)
+            try:
+                yield found
+            finally:
+                if found.copy:
+                    found.copy.unlink()
         except Exception as error:
             if isinstance(error, CorpusError) and not isinstance(error, DamagedError):
                 raise

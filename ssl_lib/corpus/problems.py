@@ -48,6 +48,7 @@ class SourceContext:
     source: Source
     key: str = ""
     scratch: Path = Path()
+    root: Path = Path()  # of the project
     maximum_characters: int = 200_000
     report: SourceReport = field(default_factory=SourceReport)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,12 +18,13 @@ from ssl_lib.config import BUILT_IN, Settings, Source
 from ssl_lib.corpus.cleaning import BuiltInRange, RawDocument
 from ssl_lib.corpus.decoding import decoded
 from ssl_lib.corpus.fields import FieldReader
-from ssl_lib.corpus.formats import RECORDS, TEXTS
+from ssl_lib.corpus.formats import ARCHIVES, RECORDS, TEXTS, kind_of
 from ssl_lib.corpus.opening import COMPRESSIONS, Digest, OpenFile, SourceFile, opened
 from ssl_lib.corpus.problems import CorpusError, DamagedError, SourceContext
 from ssl_lib.corpus.sources import find_files
 
 GENERATOR_PACKAGES = ("numbers", "synthetic")  # what runs when built-in documents are made
+_HIDDEN = re.compile(r"(^|/)(\.[^./]|__MACOSX/)")  # members of archives: a/.b.txt, not ./a.txt
 _BATCH_CHARACTERS = 1 << 18
 _BATCH_DOCUMENTS = 1000
 # Measured, of one process; for choosing between one and two.
@@ -39,7 +41,7 @@ class SourceReader:
         self._sources = settings.corpus.sources
         longest = settings.corpus.maximum_characters
         self._contexts = [
-            SourceContext(source, f"corpus.sources.{place}", scratch, longest)
+            SourceContext(source, f"corpus.sources.{place}", scratch, root, longest)
             for place, source in enumerate(self._sources)
         ]
         self.reports = [context.report for context in self._contexts]
@@ -141,6 +143,13 @@ def _documents(file: OpenFile, context: SourceContext) -> Iterator[tuple[str, in
     if read_text := TEXTS.get(file.kind):
         for start, text in read_text(file, context):
             yield file.name, start, text
+        return
+    if members := ARCHIVES.get(file.kind):
+        for name, opens in members(file):
+            kind = kind_of(name)
+            if kind and kind[0] not in ARCHIVES and not _HIDDEN.search(name):
+                member = SourceFile(f"{file.name}/{name}", *kind, opens, None)
+                yield from read_documents(member, context, Digest())
         return
     fields = FieldReader(context)
     for place, record in RECORDS[file.kind](file, context):

@@ -11,12 +11,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ssl_lib.config import BUILT_IN, Source
-from ssl_lib.corpus.formats import KINDS
+from ssl_lib.corpus.formats import KINDS, kind_of
+from ssl_lib.corpus.formats.databases import QUERY, with_password
 from ssl_lib.corpus.opening import COMPRESSIONS, SourceFile, explained
 from ssl_lib.corpus.problems import CorpusError
 
 STANDARD_INPUT = "-"
 OWN_README = Path("data", "sources", "README.md")  # of the project: tells what to put there
+_EXTRAS = {
+    **dict.fromkeys(("http", "https", "hf"), "sources"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "azure"),
+    "s3": "s3",
+}
 _KNOWN = f"{', '.join(KINDS)}, each also with {', '.join(COMPRESSIONS)}"
 
 
@@ -27,6 +34,11 @@ def find_files(source: Source, key: str, root: Path) -> list[SourceFile]:
     """
     if source.path == STANDARD_INPUT:
         return [_standard_input(source, key)]
+    if source.query:
+        # what is read is the query: its bytes, its digest
+        with_password(source.path, key)  # raises before anything is read
+        text = source.query.encode()
+        return [SourceFile(source.path, QUERY, "", partial(io.BytesIO, text), None)]
     find = _remote_files if "://" in source.path else _local_files
     found = find(source, key, root)
     if not found:
@@ -80,11 +92,14 @@ def _remote_files(source: Source, key: str, root: Path) -> list[SourceFile]:
         try:
             from fsspec.core import url_to_fs
 
-            filesystem, path = url_to_fs(url)
+            filesystem, path = url_to_fs(with_password(url, key))
         except ImportError as error:
-            raise CorpusError(f"{key}.path: {url} needs a missing package: {error}") from None
+            extra = _EXTRAS.get(url.partition("://")[0])
+            advice = f"pip install 'ssl-lib[{extra}]' brings it" if extra else str(error)
+            raise CorpusError(f"{key}.path: {url} needs a missing package; {advice}") from None
         except ValueError as error:
-            raise CorpusError(f"{key}.path: {url} cannot be read: {error}") from None
+            advice = f"set {key}.query for a database, or correct the address"
+            raise CorpusError(f"{key}.path: {url} cannot be read ({error}); {advice}") from None
         # ? and [ belong to web addresses, and are patterns elsewhere
         web = url.startswith(("http://", "https://"))
         if "*" in path or (not web and glob.has_magic(path)):
@@ -106,20 +121,12 @@ def _kind_of(name: str, source: Source) -> tuple[str, str] | None:
     return kind_of(urlsplit(name).path if "://" in name else name)
 
 
-def kind_of(name: str) -> tuple[str, str] | None:
-    """Kind and compression by a file's name: "a/b.csv.gz" → (".csv", ".gz"); None if unknown."""
-    stem, suffix = os.path.splitext(name.lower())
-    compression = ""
-    if suffix in COMPRESSIONS:
-        compression, suffix = suffix, os.path.splitext(stem)[1]
-    return (suffix, compression) if suffix in KINDS else None
-
-
 def outside_sources(source: Source, root: Path) -> bool:
     """Whether a local source lies where `dvc.yaml` does not see it change."""
-    if source.path == BUILT_IN or "://" in source.path:
-        return False
     if source.path == STANDARD_INPUT:
         return True
+    path = source.path.removeprefix("sqlite:///")
+    if path == BUILT_IN or "://" in path:
+        return False
     watched = (root / "data" / "sources").resolve()
-    return not (root / source.path).resolve().is_relative_to(watched)
+    return not (root / path).resolve().is_relative_to(watched)

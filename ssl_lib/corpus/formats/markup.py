@@ -1,0 +1,69 @@
+"""HTML and XML: the text without its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.parsers.expat import ExpatError, ParserCreate
+
+from ssl_lib.corpus.decoding import BLOCK
+from ssl_lib.corpus.formats.text import cut
+from ssl_lib.corpus.opening import OpenFile
+from ssl_lib.corpus.problems import DamagedError, SourceContext
+
+
+def html(file: OpenFile, context: SourceContext) -> Iterator[tuple[int, str]]:
+    """The main text of a page as trafilatura finds it; of a page without one, all of its text.
+
+    The encoding is the setting, or else what the page declares or trafilatura detects.
+    """
+    import trafilatura
+
+    data = file.whole()
+    page = data.decode(context.source.encoding, "replace") if context.source.encoding else data
+    main = trafilatura.extract(page, include_comments=False)
+    if main is None:
+        tree = trafilatura.load_html(page)
+        found = [] if tree is None else tree.xpath("//text()[not(parent::script or parent::style)]")
+        main = "\n".join(text.strip() for text in found if text.strip())
+    yield from cut([main], context.maximum_characters)
+
+
+def xml(file: OpenFile, context: SourceContext) -> Iterator[tuple[int, str]]:
+    """All text of the elements, read in blocks; tags with nothing or a line end between end a line.
+
+    "<a><b>12</b><b>13</b></a>" gives 12 and 13 on two lines, "<p>5 <i>kg</i></p>" gives "5 kg".
+    """
+    yield from cut(_elements(file, context), context.maximum_characters)
+
+
+def _elements(file: OpenFile, context: SourceContext) -> Iterator[str]:
+    parser = ParserCreate(context.source.encoding or None)
+    parser.buffer_text = True
+    written: list[str] = []
+    between: list[str] = []  # what stands since the last tag
+    line_ended = True
+
+    def tag(*_: object) -> None:
+        nonlocal line_ended
+        text = "".join(between)
+        between.clear()
+        if text.strip() or (text and "\n" not in text):
+            written.append(text)
+            line_ended = False
+        elif not line_ended:
+            written.append("\n")
+            line_ended = True
+
+    parser.StartElementHandler = parser.EndElementHandler = tag
+    parser.CharacterDataHandler = between.append
+    block = b"-"
+    while block:
+        block = file.stream.read(BLOCK)
+        try:
+            parser.Parse(block, not block)
+        except ExpatError as error:
+            place = f"{file.name}, line {error.lineno}, byte {parser.ErrorByteIndex}"
+            raise DamagedError(f"{place}: is not XML ({error}); correct it") from None
+        yield "".join(written)
+        written.clear()
+    context.report.count(context.report.encodings, context.source.encoding or "declared")
