@@ -6,7 +6,7 @@ documents.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count as counting
 from itertools import islice
@@ -15,7 +15,13 @@ from ssl_lib.numbers.similarity import amount_similarity
 from ssl_lib.synthetic.document import ROLES, DocumentBuilder, LabeledDocument, Template, Values
 from ssl_lib.synthetic.entities import Entities
 from ssl_lib.synthetic.generator import document, role_sentence
-from ssl_lib.synthetic.paraphrases import COUNTED, KINDS, PROPOSITIONS, draw_quantity, written
+from ssl_lib.synthetic.paraphrases import (
+    COUNTED,
+    PROPOSITIONS,
+    Proposition,
+    draw_quantity,
+    written,
+)
 from ssl_lib.synthetic.quantities import SPLITS, Draw
 from ssl_lib.synthetic.reasoning import FAMILIES
 
@@ -74,7 +80,7 @@ def choice_items(
     while len(items) < count and tries < _TRIES:
         template = draw.pick(templates)
         values = FAMILIES[family].draw(draw, template, "longer" if extrapolate else "asked")
-        item = _choice_item(draw, family, template, values)
+        item = choice_item(draw, family, template, values)
         tries = tries + 1 if item.prompt in items else 0
         items.setdefault(item.prompt, item)
     if len(items) < count:
@@ -85,7 +91,7 @@ def choice_items(
     return list(items.values())
 
 
-def _choice_item(draw: Draw, family: str, template: Template, values: Values) -> ChoiceItem:
+def choice_item(draw: Draw, family: str, template: Template, values: Values) -> ChoiceItem:
     """The template up to its answer, and the answer among three distractors, each " 12."."""
     # the answer is the last slot: see Template.answer_slot
     *given, asked = template.slots
@@ -196,22 +202,28 @@ def similarity_pairs(count: int, seed: int, split: str = "test") -> list[Similar
     """
     _check_split(split)
     draw = Draw(f"similarity/{seed}", split)
-    return [_similarity_pair(draw, number % 3) for number in range(count)]
+    return [similarity_pair(draw, number, PROPOSITIONS, _names) for number in range(count)]
 
 
-def _similarity_pair(draw: Draw, number: int) -> SimilarityPair:
-    proposition = draw.pick(PROPOSITIONS)
+def similarity_pair(
+    draw: Draw,
+    number: int,
+    propositions: Sequence[Proposition],
+    named: Callable[[Draw], Values],
+) -> SimilarityPair:
+    """Pair `number` of its kind, the kinds of pairs taking turns; `named` draws the names of it."""
+    proposition = draw.pick(propositions)
     kind = proposition.kind
     templates = draw.shuffled(proposition.templates.chosen(draw.split == "test"))
-    forms = draw.shuffled(range(len(KINDS[kind].forms)))
+    forms = draw.shuffled(range(len(kind.forms)))
     value = draw_quantity(draw, kind)
     other = value
-    while number != 0 and other == value:
+    while number % 3 != 0 and other == value:
         # larger or smaller by 0.1% to 1000%, log-uniform
         ratio = 1.0 + 0.001 * 10_000.0 ** draw.random()
         other = round(value * ratio if draw.random() < 0.5 else value / ratio)
-    again = 0 if number == 1 else 1  # whether the second sentence has the words of the first
-    names = _names(draw)
+    again = 0 if number % 3 == 1 else 1  # whether the second sentence has the words of the first
+    names = named(draw)
     first = _sentence(templates[0], names | written(kind, value, forms[0]))
     second = _sentence(templates[again], names | written(kind, other, forms[again]))
     return SimilarityPair(first, second, amount_similarity(value, other))
@@ -229,7 +241,7 @@ def multiplied_sentences(count: int, seed: int, split: str = "test") -> list[tup
         proposition = draw.pick(PROPOSITIONS)
         kind = proposition.kind
         template = draw.pick(proposition.templates.chosen(split == "test"))
-        form = draw.below(len(KINDS[kind].forms))
+        form = draw.below(len(kind.forms))
         value = draw_quantity(draw, kind)
         names = _names(draw)
         amounts = (written(kind, round(value * multiple), form) for multiple in MULTIPLES)

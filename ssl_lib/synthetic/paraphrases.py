@@ -103,19 +103,20 @@ KINDS = {
 class Proposition:
     """Something to say about one quantity, and the ways to say it."""
 
-    kind: str
+    kind: Kind
     templates: TemplateSet
 
 
-def _proposition(kind: str, common: str, held_out: str) -> Proposition:
-    quantity = f"{{before}}{{number:{KINDS[kind].role}}}{{after}}"
+def proposition(kind: Kind, common: str, held_out: str) -> Proposition:
+    """Templates, one a line, in which QUANTITY stands for a quantity of the kind."""
+    quantity = f"{{before}}{{number:{kind.role}}}{{after}}"
     texts = (text.replace("QUANTITY", quantity) for text in (common, held_out))
     return Proposition(kind, parse_template_set(*texts))
 
 
 PROPOSITIONS = (
-    _proposition(
-        "money",
+    proposition(
+        KINDS["money"],
         """
         {firm} earned QUANTITY.
         The earnings of {firm} were QUANTITY.
@@ -126,8 +127,8 @@ PROPOSITIONS = (
         {firm} reported earnings of QUANTITY.
         """,
     ),
-    _proposition(
-        "money",
+    proposition(
+        KINDS["money"],
         """
         The bridge in {city} cost QUANTITY.
         The cost of the bridge in {city} was QUANTITY.
@@ -137,8 +138,8 @@ PROPOSITIONS = (
         For the bridge, {city} paid a price of QUANTITY.
         """,
     ),
-    _proposition(
-        "length",
+    proposition(
+        KINDS["length"],
         """
         {person} ran QUANTITY.
         {person} covered a distance of QUANTITY.
@@ -149,8 +150,8 @@ PROPOSITIONS = (
         {person} ran a distance of QUANTITY.
         """,
     ),
-    _proposition(
-        "length",
+    proposition(
+        KINDS["length"],
         """
         The road to {city} is QUANTITY long.
         The length of the road to {city} is QUANTITY.
@@ -160,8 +161,8 @@ PROPOSITIONS = (
         To {city} the road runs for QUANTITY.
         """,
     ),
-    _proposition(
-        "weight",
+    proposition(
+        KINDS["weight"],
         """
         The parcel of {person} weighs QUANTITY.
         {person} sent a parcel of QUANTITY.
@@ -171,8 +172,8 @@ PROPOSITIONS = (
         A mass of QUANTITY was in the parcel {person} sent.
         """,
     ),
-    _proposition(
-        "weight",
+    proposition(
+        KINDS["weight"],
         """
         {firm} used QUANTITY of steel.
         The steel used by {firm} weighed QUANTITY.
@@ -182,8 +183,8 @@ PROPOSITIONS = (
         QUANTITY of steel was used by {firm}.
         """,
     ),
-    _proposition(
-        "count",
+    proposition(
+        KINDS["count"],
         """
         {city} has QUANTITY people.
         The number of people in {city} is QUANTITY.
@@ -194,8 +195,8 @@ PROPOSITIONS = (
         {city} is a town of QUANTITY people.
         """,
     ),
-    _proposition(
-        "count",
+    proposition(
+        KINDS["count"],
         """
         {firm} made QUANTITY {things}.
         The number of {things} made by {firm} is QUANTITY.
@@ -209,10 +210,10 @@ PROPOSITIONS = (
 COUNTED = ("books", "chairs", "bricks", "pens")  # the things of propositions
 
 
-def draw_quantity(draw: Draw, kind: str) -> int:
+def draw_quantity(draw: Draw, kind: Kind) -> int:
     """A quantity of the split, log-uniform, in the smallest unit of its kind."""
-    low = KINDS[kind].low
-    high = KINDS[kind].high
+    low = kind.low
+    high = kind.high
     while True:
         value = int(low * (high / low) ** draw.random())
         # 90,000,000 // 90,000 = 1000: amounts of money are whole thousands
@@ -221,9 +222,9 @@ def draw_quantity(draw: Draw, kind: str) -> int:
             return value
 
 
-def written(kind: str, value: int, form: int) -> Values:
+def written(kind: Kind, value: int, form: int) -> Values:
     """Slots of a quantity in one of the written forms of its kind, exactly."""
-    before, worth, after, separated = KINDS[kind].forms[form]
+    before, worth, after, separated = kind.forms[form]
     if separated:
         number = f"{value:,}"
     elif worth > 1:
@@ -236,11 +237,11 @@ def written(kind: str, value: int, form: int) -> Values:
 def state_paraphrase(entities: Entities, builder: DocumentBuilder) -> None:
     """Two sentences that say the same, in other words and in another form; nothing is marked."""
     draw = entities.draw
-    proposition = draw.pick(PROPOSITIONS)
-    kind = proposition.kind
+    said = draw.pick(PROPOSITIONS)
+    kind = said.kind
     value = draw_quantity(draw, kind)
-    templates = draw.shuffled(proposition.templates.chosen(entities.held_out))
-    forms = draw.shuffled(range(len(KINDS[kind].forms)))
+    templates = draw.shuffled(said.templates.chosen(entities.held_out))
+    forms = draw.shuffled(range(len(kind.forms)))
     things: Values = {"things": draw.pick(COUNTED)}
     for template, form in zip(templates[:2], forms[:2], strict=True):
         entities.say(builder, template, things | written(kind, value, form))
