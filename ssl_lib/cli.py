@@ -150,13 +150,30 @@ STAGES = {
         run.evaluate,
         "the model against its randomly initialised twin: metrics/, report/",
         "Held-out losses and downstream tasks, before and after pretraining, on documents that\n"
-        "nothing has seen: metrics/evaluation.json, and report/index.html to read.",
+        "nothing has seen: metrics/evaluation.json, and report/index.html to read. --sealed asks\n"
+        "a second world of items instead, once for a release: metrics/sealed.json alone.",
         "ssl-lib evaluate --set evaluation.items=200",
         (
             option(
                 "--baselines",
                 choices=["none", "quick"],
                 help="short for --set evaluation.baselines=...; none leaves the plain methods out",
+            ),
+            option(
+                "--sealed",
+                action="store_true",
+                help="ask the sealed second world, for the figures of a release, and nothing else",
+            ),
+            option(
+                "--again",
+                metavar="WHY",
+                default="",
+                help="with --sealed: open it once more for this version; WHY is recorded",
+            ),
+            option(
+                "--json",
+                action="store_true",
+                help="with --sealed: one JSON object instead of a table",
             ),
             *SETTINGS,
         ),

@@ -15,7 +15,10 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssl_lib.config import Settings
 
 SPREAD = ("corpus", "tokenize")  # stages whose work can be spread over machines
 # What `ssl-lib numbers --json` says of a number; `text == source[start:end]`.
@@ -25,13 +28,9 @@ SHOWN_NUMBERS = 12  # of a document, in the table of a sample
 
 def run_stage(options: argparse.Namespace) -> None:
     """One of the stages of `dvc.yaml`, never beside another process of the same stage."""
-    from ssl_lib.config import load_settings
     from ssl_lib.files import output_lock
 
-    overrides = [*options.overrides]
-    if getattr(options, "baselines", None):
-        overrides.append(f"evaluation.baselines={options.baselines}")
-    settings = load_settings(options.params, overrides)
+    settings = _stage_settings(options)
     module, _, name = options.stage.partition(":")
     function = getattr(importlib.import_module(module), name)
     root = Path.cwd()
@@ -64,11 +63,20 @@ def _dask_executor(address: str) -> Iterator[Executor]:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Stage `evaluate`, then the decision whether its model becomes the champion."""
+    """Stage `evaluate`, then the decision whether its model becomes the champion.
+
+    With `--sealed` neither of them: the sealed world alone.
+    """
     from ssl_lib.config import load_settings
     from ssl_lib.errors import UserError
     from ssl_lib.experiments.promotion import challenge
 
+    if options.sealed:
+        _evaluate_sealed(options)
+        return
+    if options.again or options.json:
+        option = "--again" if options.again else "--json"
+        raise UserError(f"{option} needs --sealed; `ssl-lib summary --json` has the last results")
     run_stage(options)
     settings = load_settings(options.params, options.overrides)
     try:
@@ -149,6 +157,20 @@ def corpus(options: argparse.Namespace) -> None:
     console = Console()
     console.print(documents, domains, rejected, sep="\n")
     console.print(f"{found.read} texts read, nothing written.", highlight=False)
+
+
+def _evaluate_sealed(options: argparse.Namespace) -> None:
+    from ssl_lib.files import output_lock
+    from ssl_lib.sealed.stage import evaluate_sealed, show
+
+    settings = _stage_settings(options)
+    root = Path.cwd()
+    with output_lock(_lock_path(root, "sealed")):
+        record = evaluate_sealed(settings, root, options.again)
+    if options.json:
+        print(json.dumps(record, ensure_ascii=False))
+    else:
+        show(record)
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -321,6 +343,16 @@ def run_ablation(options: argparse.Namespace) -> None:
         print(json.dumps(found))
     else:
         show(found)
+
+
+def _stage_settings(options: argparse.Namespace) -> Settings:
+    """Those of the file, changed by what is short for a `--set`, too."""
+    from ssl_lib.config import load_settings
+
+    overrides = [*options.overrides]
+    if getattr(options, "baselines", None):
+        overrides.append(f"evaluation.baselines={options.baselines}")
+    return load_settings(options.params, overrides)
 
 
 def _lock_path(root: Path, command: str) -> Path:
