@@ -277,18 +277,23 @@ def test_best_values_replace_those_of_the_settings(settings: Settings, tmp_path:
         with_best(settings, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def project(
-    settings: Settings, texts: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Settings]:
-    """A root with tokens in it, and settings for three trials of six steps."""
-    root = tmp_path_factory.mktemp("project")
+def write_texts(root: Path, texts: list[str]) -> None:
+    """The output of stage corpus: the same texts in every split."""
     (root / "data" / "raw").mkdir(parents=True)
     for split in SPLITS:
         lines = (json.dumps({"text": text, "source": "test", "domain": "test"}) for text in texts)
         (root / "data" / "raw" / f"{split}.jsonl").write_text(
             "\n".join(lines) + "\n", encoding="utf-8"
         )
+
+
+@pytest.fixture(scope="module")
+def project(
+    settings: Settings, texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Settings]:
+    """A root with tokens in it, and settings for three trials of six steps."""
+    root = tmp_path_factory.mktemp("project")
+    write_texts(root, texts)
     tokens = {"tokens.vocabulary_size": 1440, "tokens.workers": 1}
     budget = {
         "tuning.trials": 3,

@@ -111,9 +111,10 @@ def _run_workers(settings: Settings, root: Path, study: Study) -> None:
     # a worker that ends well has seen the end of the study, whatever became of the others
     if all(process.wait() for process in processes):
         done = len(finished(study))
+        reasons = "; ".join(dict.fromkeys(process.reason() for process in processes))
         raise WorkerError(
-            f"{done} of {total} trials are finished, and are kept; the last worker ended with: "
-            f"{processes[0].reason()}"
+            f"{done} of {total} trials are finished, and are kept; "
+            f"every worker has ended: {reasons}"
         )
 
 

@@ -73,7 +73,10 @@ def importance(study: Study, goals: Sequence[str]) -> dict[str, dict[str, float]
         def value(trial: FrozenTrial, index: int = index) -> float:
             return float(trial.values[index])
 
-        shares = optuna.importance.get_param_importances(study, target=value)
+        with warnings.catch_warnings():
+            # it asks what makes values low, and says so: that is what is asked here
+            warnings.simplefilter("ignore", UserWarning)
+            shares = optuna.importance.get_param_importances(study, target=value)
         found[goal] = {key: round(share, 4) for key, share in shares.items()}
     return found
 
