@@ -345,12 +345,22 @@ def write_inputs(root: Path) -> None:
         (root / folder).mkdir(exist_ok=True)
     with (root / "plots" / "losses.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["step", "objective", "split", "loss"], *_loss_rows()])
-    head = "trial,state,score,objectives.mlm.weight"
-    trials = f"{head}\n0,complete,0.61,1.0\n1,pruned,,0.4\n2,complete,0.58,0.31\n"
+    head = "round,trial,state,steps,score,seconds,objectives.mlm.weight,training.learning_rate"
+    trials = (
+        f"{head}\ntrial,0,complete,90,0.61,3.1,1.0,0.02\ntrial,1,stopped,10,0.9,0.4,0.4,0.03\n"
+        "trial,2,complete,90,0.58,3.0,0.31,0.025\ncheck,0,complete,500,0.44,20.0,1.0,0.02\n"
+        "check,1,complete,500,0.42,20.0,0.31,0.025\n"
+    )
     (root / "tuning" / "trials.csv").write_text(trials, encoding="utf-8")
     (root / "tuning" / "best.yaml").write_text(
         "# chosen\nobjectives.mlm.weight: 0.3125\n", encoding="utf-8"
     )
+    study = {
+        "reason": "The best trial of 90 steps, and better at 500 steps too",
+        "check": {"steps": 500, "params.yaml": 0.44, "winner": 0.42},
+        "importance": {"score": {"objectives.mlm.weight": 0.8, "training.learning_rate": 0.2}},
+    }
+    (root / "tuning" / "study.json").write_text(json.dumps(study), encoding="utf-8")
     lock = "stages:\n  corpus:\n    outs:\n    - path: data/raw\n      md5: 00ff00ff.dir\n"
     (root / "dvc.lock").write_text(lock, encoding="utf-8")
 

@@ -4,7 +4,8 @@ Start at page.py, which lists the sections; each file has those of one subject.
 
 page.py           the page from top to bottom, and the style sheet of style.py
 guide.py          the headline, and the guide's two tables beside ours
-learning.py       loss curves, tuning, transfer between objectives
+learning.py       loss curves, transfer between objectives
+search.py         tuning: choice, history, importance, every trial
 tasks.py          each task, and each file of one's own, with every method; examples
 task_details.py   families of reasoning, pairs by similarity, next tokens, confusion of roles
 numbers.py        number line, calibration, probes, nearest neighbours

@@ -116,6 +116,7 @@ class Inputs:
     number_line: Tree = field(default_factory=dict)
     best: Tree = field(default_factory=dict)
     trials: Table = field(default_factory=list)
+    study: Tree = field(default_factory=dict)
     losses: Table = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     commit: str = ""
@@ -182,6 +183,7 @@ def read_inputs(root: Path) -> Inputs:
         number_line=read("report/number_line.json", json.loads, {}, optional=True),
         best=read("tuning/best.yaml", _parse_yaml, {}, optional=True),
         trials=read("tuning/trials.csv", _parse_csv, [], optional=True),
+        study=read("tuning/study.json", json.loads, {}, optional=True),
         losses=read("plots/losses.csv", _parse_csv, []),
         digests=_digests(root, read("dvc.lock", _parse_yaml, {}, optional=True)),
         commit=_commit(root),

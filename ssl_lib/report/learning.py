@@ -1,20 +1,17 @@
-"""How the model learned: loss curves of each objective, tuning, transfer between objectives."""
+"""How the model learned: loss curves of each objective, transfer between objectives."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssl_lib.report.inputs import Inputs, at, known, loss_points
 from ssl_lib.report.markup import (
-    NONE,
     Cell,
     Html,
     absent,
     count,
     figure,
-    folded,
     grid,
     heat_map,
     join,
@@ -24,7 +21,6 @@ from ssl_lib.report.markup import (
     number,
     paragraph,
     short,
-    table,
     tag,
 )
 from ssl_lib.report.svg import Mark, Point, Series, line_chart
@@ -93,40 +89,6 @@ def gradient_cosines(inputs: Inputs) -> Html | None:
     return heat_map(caption, "Objective", columns, rows)
 
 
-def tuning(inputs: Inputs) -> Html:
-    """What the search chose, and every trial."""
-    trials = inputs.trials
-    if not trials:
-        return absent(
-            "tuning/trials.csv is missing or empty: no search over weights, temperature and "
-            "learning rates was made."
-        )
-    states = Counter(trial.get("state") or "of unknown state" for trial in trials)
-    counted = ", ".join(f"{number_of} {state}" for state, number_of in states.items())
-    intro = paragraph(
-        f"{count(len(trials))} trials: {counted}. The score is the mean over objectives of "
-        "held-out loss after / before, without weights: less is better."
-    )
-    # tuning/best.yaml is empty where the settings were not beaten by `tuning.margin`.
-    chosen = paragraph(
-        "No trial was better than the settings of params.yaml by the margin asked for, so they "
-        "stand."
-    )
-    if inputs.best:
-        head = ["Setting", "Value"]
-        values = [[key, short(value)] for key, value in inputs.best.items()]
-        chosen = table("Values that replace those of params.yaml", head, values)
-
-    # trial, state, score, objectives.mlm.weight, … → trial, state, score, mlm.weight, …
-    keys = list(trials[0])
-    head = [key.removeprefix("objectives.") for key in keys]
-    rows = []
-    for trial in trials:
-        rows.append([_trial_value(trial.get(key)) for key in keys])
-    every = table("All trials", head, rows)
-    return join(intro, chosen, folded("Every trial", every))
-
-
 def transfer(inputs: Inputs) -> Html:
     """Which objectives help which: losses and tasks of models trained with some of them."""
     found = inputs.ablation
@@ -189,11 +151,3 @@ def _cell(value: Any, scale: tuple[float, float]) -> Cell:
     if known(value) and dark != white:
         share = abs(value - white) / abs(dark - white)
     return Cell(number(value), share)
-
-
-def _trial_value(text: str | None) -> str:
-    # "0.31249999" → 0.3125, "pruned" as it is, "" → –
-    try:
-        return short(float(text or ""))
-    except ValueError:
-        return text or NONE

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ssl_lib.config import Settings
 from ssl_lib.files import write_atomically
-from ssl_lib.report import guide, learning, numbers, provenance, task_details, tasks
+from ssl_lib.report import guide, learning, numbers, provenance, search, task_details, tasks
 from ssl_lib.report.inputs import Inputs
 from ssl_lib.report.markup import Html, absent, paragraph, tag
 from ssl_lib.report.style import STYLE
@@ -51,7 +51,7 @@ def sections(settings: Settings, inputs: Inputs, written: str) -> list[Section]:
         Section("neighbours", "Nearest neighbours of numbers", numbers.neighbors(inputs)),
         Section("examples", "Examples, wrong and right", tasks.examples(inputs)),
         Section("contamination", "Contamination", provenance.contamination(inputs)),
-        Section("tuning", "Tuning", learning.tuning(inputs)),
+        Section("tuning", "Tuning", search.tuning(inputs)),
         Section("corpus", "Corpus", provenance.corpus(inputs)),
         Section("settings", "Settings", provenance.settings_table(settings, inputs)),
         Section("run", "Commit, time, hardware", provenance.run_metadata(inputs, written)),

@@ -5,6 +5,7 @@ page's style sheet, so that they follow its theme: a class `after`, `before` or 
 
     line_chart      <polyline points="42,12 191,98.5 340,160" class="line after"/> in a frame
     interval_chart  one line a row: words, <line class="interval after"/> and <circle/>, value
+    parallel_chart  <polyline class="line plain thin"/> through one axis a column
     scatter         points joined in their order, with names beside some of them
     cloud           points in a frame, so pale that many in one place look dark
 """
@@ -202,6 +203,30 @@ def cloud(title: str, points: Sequence[Point], x_label: str, style: str) -> Html
     x_axis, y_axis = _axes(points)
     dots = [_dot(x_axis(x), y_axis(y), 3, style, 0.35) for x, y in points]
     return drawing(title, HEIGHT, _frame(x_axis, y_axis, x_label, short), *dots)
+
+
+def parallel_chart(title: str, labels: Sequence[str], rows: Sequence[Sequence[float]]) -> Html:
+    """An axis for each label, a line for each row through its values; the first rows are dark."""
+    columns = list(zip(*rows, strict=True))
+    x_axis = Axis(0, len(labels) - 1, LEFT / 2, WIDTH - RIGHT)
+    axes = [Axis(min(column), max(column), HEIGHT - BOTTOM, TOP) for column in columns]
+    parts = []
+    # the best last, so that nothing lies over it
+    for i, row in reversed(list(enumerate(rows))):
+        places = [f"{x_axis(j):g},{axes[j](value):g}" for j, value in enumerate(row)]
+        opacity = round(1.0 - 0.85 * i / len(rows), 3)
+        style = "line after thin" if i < max(1, len(rows) // 10) else "line plain thin"
+        line = tag("polyline", points=" ".join(places), class_=style, stroke_opacity=opacity)
+        parts.append(line)
+    for j, axis in enumerate(axes):
+        place = x_axis(j)
+        parts.append(_line(place, place, axis.start, axis.end, "axis"))
+        parts.append(_words(str(j + 1), place, HEIGHT - BOTTOM + 16, "mid"))
+    # "1 mlm.weight 0.01 to 0.04" below each other: a phone has no room at the axes
+    for j, (label, axis) in enumerate(zip(labels, axes, strict=True)):
+        words = f"{j + 1} {label}: {short(axis.low)} to {short(axis.high)}"
+        parts.append(_words(words, 0, HEIGHT - BOTTOM + 36 + 15 * j, "strong"))
+    return drawing(title, HEIGHT - BOTTOM + 42 + 15 * len(labels), *parts)
 
 
 def drawing(title: str, height: float, *parts: Html) -> Html:
