@@ -6,10 +6,15 @@ import csv
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -19,7 +24,7 @@ from postgres import new_database
 from test_tuning import write_texts
 
 from ssl_lib.config import Settings
-from ssl_lib.experiments.tuning import tune, work
+from ssl_lib.experiments.tuning import WorkerError, tune, work
 from ssl_lib.experiments.tuning.rounds import Search
 from ssl_lib.experiments.tuning.study import finished
 from ssl_lib.tokens.store import tokenize
@@ -177,3 +182,46 @@ def test_threads_of_a_fleet_are_workers_and_tune_then_writes(
         beaten = any(other[0] <= point[0] and other[1] <= point[1] for other in others)
         assert (number in front) is not beaten
     assert (root / ".ssl_lib" / "tuning" / "pareto_front.png").stat().st_size > 5000
+
+
+def test_optuna_dashboard_shows_the_study_of_the_journal(
+    project: tuple[Path, Settings],
+) -> None:
+    root, settings = project
+    tune(settings.replaced({"tuning.trials": 2, "tuning.workers": 1}), root)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # the command of docs/tuning.md, with a port of its own
+    words = ["optuna-dashboard", ".ssl_lib/tuning/journal.log", "--port", str(port)]
+    assert " ".join(words[:2]) in Path(__file__).parents[1].joinpath("docs/tuning.md").read_text()
+    program = str(Path(sys.executable).parent / words[0])
+    with subprocess.Popen([program, *words[1:]], cwd=root, stderr=subprocess.DEVNULL) as server:
+        try:
+            (shown,) = answer(f"http://127.0.0.1:{port}/api/studies")["study_summaries"]
+            found = answer(f"http://127.0.0.1:{port}/api/studies/{shown['study_id']}")
+        finally:
+            server.terminate()
+    assert shown["study_name"] == Search(settings, root).study.study_name
+    assert [trial["state"] for trial in found["trials"]] == ["Complete"] * 2
+
+
+def answer(address: str) -> Any:
+    """What a server says, once it answers."""
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(address) as reply:
+                return json.load(reply)
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"{address} does not answer")
+
+
+def test_a_worker_that_cannot_begin_says_why_in_the_error(
+    project: tuple[Path, Settings],
+) -> None:
+    root, settings = project
+    for path in (root / "data" / "tokenized" / "validation").glob("*.npy"):
+        path.unlink()
+    with pytest.raises(WorkerError, match=r"worker 0 of the study ended early: .*validation"):
+        work(settings, root)
