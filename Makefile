@@ -19,6 +19,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: environment
 	@dvc repro
 	@python -m ssl_lib summary
+	@if [ -n "$$(git status --porcelain -- dvc.lock params.yaml data/sources 2>/dev/null)" ]; then \
+		echo "Commit:   git add dvc.lock params.yaml data/sources && git commit -m 'Corpus, tokens and model of this run'"; \
+	fi
 
 serve: environment
 	@exec python -m flows.serve
