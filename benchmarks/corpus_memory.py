@@ -1,11 +1,13 @@
-"""Peak memory of the stages `corpus` and `tokenize` on a small and a large corpus of one text.
+"""Speed and peak memory of the stages `corpus` and `tokenize` on corpora of several sizes.
 
-    python -P benchmarks/corpus_memory.py FILE.jsonl --megabytes 100 1000
+    python -P benchmarks/corpus_memory.py FILE.jsonl --megabytes 100 1000 --workers 1 2 dask
 
 FILE holds one JSON object with a text a line. Its texts are repeated with other digits and their
 words in another order, so that no two documents are alike, until the corpus is large enough; each
 stage runs in a process of its own, in a temporary folder, and its peak resident memory is printed
-(Linux), with the ratio of the largest to the smallest corpus.
+(Linux), with the ratio of the largest to the smallest corpus. The stage `corpus` runs once for each
+entry of `--workers`: with so many processes that prepare documents (1: none beside its own), or
+with two workers of Dask; what stands last stays for `tokenize`.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-STAGES = ("corpus", "tokenize")
+BUILD = "--build-with"  # how the script calls itself for a corpus in a process of its own
 DIGIT = re.compile("[0-9]")
 
 
@@ -46,12 +51,35 @@ def documents(texts: list[str], size: int) -> Iterator[str]:
         yield document
 
 
-def run_stage(stage: str, root: Path, overrides: list[str]) -> tuple[float, float]:
+def build(workers: str, overrides: list[str]) -> None:
+    """The stage `corpus` in this folder, with so many processes, or with Dask."""
+    from ssl_lib.config import load_settings
+    from ssl_lib.corpus import build_corpus
+
+    settings = load_settings("params.yaml", overrides)
+    if workers == "dask":
+        from distributed import Client
+
+        with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+            build_corpus(settings, Path(), client.get_executor())
+    elif workers == "1":
+        with ThreadPoolExecutor(1) as thread:
+            build_corpus(settings, Path(), thread)
+    else:
+        with ProcessPoolExecutor(int(workers), get_context("spawn")) as pool:
+            build_corpus(settings, Path(), pool)
+
+
+def run_stage(
+    stage: str, root: Path, overrides: list[str], workers: str = ""
+) -> tuple[float, float]:
     """Peak resident memory in MB and seconds of one stage in a process of its own.
 
     Its workers count too.
     """
     command = [sys.executable, "-m", "ssl_lib", stage, "--params", "params.yaml"]
+    if workers:
+        command = [sys.executable, "-P", str(Path(__file__).resolve()), BUILD, workers]
     for override in overrides:
         command += ["--set", override]
     start, peak = time.perf_counter(), 0.0
@@ -68,10 +96,11 @@ def run_stage(stage: str, root: Path, overrides: list[str]) -> tuple[float, floa
 def family(pid: int) -> Iterator[int]:
     """A process and all that it has started, as far as they still run."""
     yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:
-        return
+    children: list[str] = []
+    # Dask starts its workers in another thread than the first
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            children += listing.read_text(encoding="ascii").split()
     for child in children:
         yield from family(int(child))
 
@@ -88,7 +117,7 @@ def resident(pid: int) -> float:
 
 
 def measure(
-    texts: list[str], megabytes: int, scratch: Path, overrides: list[str]
+    texts: list[str], megabytes: int, scratch: Path, overrides: list[str], workers: list[str]
 ) -> dict[str, float]:
     """Peak memory of each stage by its name, printed as it becomes known."""
     root = scratch / str(megabytes)
@@ -97,30 +126,45 @@ def measure(
     with (root / "corpus.jsonl").open("w", encoding="utf-8") as file:
         for text in documents(texts, megabytes * 1_000_000):
             file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    source = "{path: corpus.jsonl, domain: '', weight: 1.0, field: text, documents: 0}"
+    source = "{path: corpus.jsonl}"
     peaks = {}
-    for stage in STAGES:
-        peak, seconds = run_stage(stage, root, [f"corpus.sources=[{source}]", *overrides])
-        peaks[stage] = peak
-        line = f"{megabytes:>6} MB, {stage:<9} peak {peak:7.0f} MB, {seconds:6.0f} s"
-        print(line, flush=True)
+    runs = [("corpus", number) for number in workers] + [("tokenize", "")]
+    for stage, number in runs:
+        settings = [f"corpus.sources=[{source}]", *overrides]
+        peak, seconds = run_stage(stage, root, settings, number)
+        name = f"{stage} ({number})" if number else stage
+        peaks[name] = peak
+        speed = megabytes / seconds
+        line = f"{megabytes:>6} MB, {name:<13} peak {peak:7.0f} MB, {seconds:6.0f} s"
+        print(f"{line}, {speed:5.1f} MB/s", flush=True)
     return peaks
 
 
 def main() -> None:
     """Measure all sizes and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, help="documents, one JSON object with a text a line")
+    parser.add_argument(
+        "file", type=Path, nargs="?", help="documents, one JSON object with a text a line"
+    )
     parser.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    parser.add_argument("--workers", nargs="+", default=["2"], metavar="N or dask")
+    parser.add_argument(BUILD, default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.build_with:
+        build(options.build_with, options.overrides)
+        return
+    if not options.file:
+        parser.error("name a FILE with documents")
     with options.file.open(encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
     peaks = []
     with TemporaryDirectory() as scratch:
         for megabytes in sorted(options.megabytes):
-            peaks.append(measure(texts, megabytes, Path(scratch), options.overrides))
-    for stage in STAGES:
+            peaks.append(
+                measure(texts, megabytes, Path(scratch), options.overrides, options.workers)
+            )
+    for stage in peaks[0]:
         ratio = peaks[-1][stage] / peaks[0][stage]
         print(f"{stage}: {ratio:.2f} times the peak of the smallest corpus")
 

@@ -11,7 +11,7 @@ from test_sources import message, read
 from ssl_lib.config import SettingsError, Source, parse_settings
 from ssl_lib.corpus.decoding import BLOCK, detect_encoding
 from ssl_lib.corpus.problems import SourceReport
-from ssl_lib.corpus.readers import read_records, read_text
+from ssl_lib.corpus.readers import read_text
 
 GERMAN = "Größe über 1.234,5 m: 12,5 € für 3 Stück – schön."
 GREEK = "Ελλάδα: 10.4 εκατομμύρια κάτοικοι, 131.957 τ.χλμ."
@@ -137,8 +137,6 @@ def test_quotes_in_a_table_with_tabs_may_be_letters(tmp_path: Path) -> None:
     assert read(Source(path="a.tsv"), tmp_path) == ['"Yes, he said 5', 'and 6" wide']
 
 
-def test_records_come_with_their_places(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text('\ufeffa,b\n1,"x\ny"\n2,z\n', encoding="utf-8")
-    found = list(read_records(Source(path="a.csv", field=["a"]), tmp_path))
-    assert [record for _, record in found] == [{"a": "1", "b": "x\ny"}, {"a": "2", "b": "z"}]
-    assert [place for place, _ in found] == ["a.csv, line 2", "a.csv, line 4"]
+def test_a_row_of_several_lines_is_named_by_its_first(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('\ufefftext,b\n1,"x\ny"\n2,"z\nz",w\n', encoding="utf-8")
+    assert "a.csv, line 4: has 3 columns, the header 2" in message(Source(path="a.csv"), tmp_path)

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from ssl_lib.config import BUILT_IN, Settings, Source
 from ssl_lib.corpus.cleaning import BuiltInRange, RawDocument
@@ -178,18 +176,6 @@ def read_text(path: str | Path, encoding: str = "") -> str:
     (file,) = find_files(context.source, "", Path())
     with opened(file, Digest(), context.scratch) as found:
         return "".join(decoded(found.stream, found.name, context))
-
-
-def read_records(source: Source, root: Path = Path()) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of a source, each with its place for messages: ("a.csv, line 3", {…}).
-
-    Of `source`, path, format, encoding, delimiter, field and on_error count. Raises CorpusError.
-    """
-    with TemporaryDirectory() as scratch:
-        context = SourceContext(source, "", Path(scratch))
-        for file in find_files(source, "", root):
-            with opened(file, Digest(), context.scratch) as found:
-                yield from RECORDS[found.kind](found, context)
 
 
 def _text_format(path: str | Path) -> str:
