@@ -17,6 +17,7 @@ EXTRAS = {
     "s3": ("s3fs",),
     "gcs": ("gcsfs",),
     "azure": ("adlfs",),
+    "units": ("pint",),
 }
 
 

@@ -7,15 +7,18 @@ import math
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssl_lib.config.sections import Locale
 from ssl_lib.numbers import FORMS, Number, find_number_arrays, find_numbers
 from ssl_lib.numbers.arrays import characters, find_free, find_long, word_starts
 from ssl_lib.numbers.digits import find_digits
 from ssl_lib.numbers.finder import LONG, find_short
+from ssl_lib.numbers.locales import LOCALES, with_decimal_points
 from ssl_lib.numbers.words import find_words
 from ssl_lib.synthetic.generator import generate
 
@@ -230,7 +233,7 @@ def test_documented_rule(form: str, example: str, found: str) -> None:
         same(number.value, value) for number, (_, value) in zip(numbers, expected, strict=True)
     )
     assert form in {number.form for number in numbers} or found == "-"
-    assert_engines_agree("The start of a line, " + example)
+    assert_engines_agree("The start of a line, " + with_decimal_points(example))
 
 
 def test_every_form_has_a_documented_rule() -> None:
@@ -332,3 +335,62 @@ def test_a_run_of_several_numbers_reads_alike_wherever_it_stands(run: str) -> No
         for number in find_numbers("a word and " * 9 + run)
     ]
     assert after == alone
+
+
+def test_the_unit_beside_a_number_and_its_amount_in_base_units() -> None:
+    pytest.importorskip("pint")
+    milligrams, grams, density, share = find_numbers("5 mg, 0.005 g, 1.2 g cm−3 and 12%")
+    assert [number.unit for number in (milligrams, grams, density)] == ["mg", "g", "g cm−3"]
+    assert (milligrams.canonical_unit, share.unit, share.canonical_unit) == ("milligram", "%", "")
+    amounts = [number.in_base_units() for number in (milligrams, grams, density, share)]
+    assert amounts[3] is None
+    values = [(round(amount[0], 12), amount[1]) for amount in amounts if amount]
+    assert values[:2] == [(5e-06, "kilogram")] * 2
+    assert values[2] == (1200.0, "kilogram / meter ** 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "uncertainty"),
+    [
+        ("6.67430(15)×10⁻¹¹", 1.5e-15),
+        ("1.23(4)e5", 4000.0),
+        ("12.5(12)", 1.2),
+        ("5 ± 0.2", 0.2),
+        ("5 +/- 0.2 million", 200_000.0),
+        ("5", None),
+    ],
+)
+def test_the_uncertainty_of_a_number_is_known(text: str, uncertainty: float | None) -> None:
+    (number,) = find_numbers(text)
+    assert number.text == text
+    assert number.uncertainty == (None if uncertainty is None else pytest.approx(uncertainty))
+
+
+def test_a_locale_decides_what_a_comma_is() -> None:
+    assert [number.value for number in find_numbers("3,5")] == [3.0, 5.0]
+    assert [number.value for number in find_numbers("3,5", locale="de")] == [3.5]
+    assert [number.value for number in find_numbers("3,5 %", locale="en")] == [3.0, 5.0]
+    assert find_number_arrays("1.234", "fr").value.tolist() == [1234.0]
+    with pytest.raises(ValueError, match="locale must be one of auto, en"):
+        find_numbers("3,5", locale="xx")
+
+
+def test_the_setting_of_the_locale_has_all_locales() -> None:
+    assert get_args(Locale) == LOCALES
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.sampled_from(LOCALES))
+def test_another_locale_keeps_all_places(text: str, locale: str) -> None:
+    pointed = with_decimal_points(text, locale)
+    assert len(pointed) == len(text)
+    assert pointed.translate({ord("."): ","}) == text.translate({ord("."): ","})
+    for number in find_numbers(text, locale):
+        assert number.text == text[number.start : number.end]
+
+
+@pytest.mark.parametrize("bit", ["1,2 ", "1.234", "1.234,", "12", ",1 ", "1,", "der 1,5 "])
+def test_work_on_decimal_commas_is_linear(bit: str) -> None:
+    text = bit * (60_000 // len(bit))
+    assert len(with_decimal_points(text, "de")) == len(text)
+    assert find_numbers(text, "de")

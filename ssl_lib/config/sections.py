@@ -26,6 +26,7 @@ Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 
 BUILT_IN = "built-in"  # the path of the source that is generated
 Digits = Literal["as_is", "single", "left3", "right3"]
+Locale = Literal["auto", "en", "de", "es", "fr", "it", "nl", "pl", "pt", "ru", "sv"]
 NumberEmbedding = Literal["none", "value", "log_value", "exponent_bins", "fourier", "place_value"]
 Searched = Literal[
     "weights",
@@ -198,6 +199,11 @@ class TokenSettings(Section):
     )
     digits: Digits = Field(
         "right3", description="as_is, single, left3 or right3: how digits are grouped into tokens"
+    )
+    locale: Locale = Field(
+        "auto",
+        description="auto (told for each document), en (decimal point), de, es, fr, it, nl, pl, "
+        "pt, ru or sv (decimal comma)",
     )
     workers: NonNegative = Field(0, description="processes; 0 means one per core")
 

@@ -11,6 +11,7 @@ first used. Start with `finder`, then follow one run of digits through `digits`.
 * `before`, `behind`, `identifiers`: what the characters around a run of digits mean for it
 * `arrays`: the fast engine for long texts, which finds the same
 * `lexicon`: number words, scales, months, currencies, units of measure
+* `locales`: texts with decimal commas; `units`: the unit beside a number
 * `writing`: an amount in words, with separators, scientific; `equivalent_forms`
 * `scale`: the signed logarithmic scale on which values are predicted; exponent and mantissa
 * `similarity`: how alike two amounts are

@@ -6,12 +6,15 @@ one number after another, `arrays` reads a long text at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssl_lib.numbers.digits import find_digits
 from ssl_lib.numbers.forms import FORMS, Raw, find_patterns
+from ssl_lib.numbers.locales import with_decimal_points
 from ssl_lib.numbers.scale import decompose
+from ssl_lib.numbers.units import unit_of
 from ssl_lib.numbers.words import find_words
 
 if TYPE_CHECKING:
@@ -20,11 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMS", "LONG", "Number", "NumberArrays", "find_number_arrays", "find_numbers"]
 
+# "(4)" of 1.23(4) and "± 0.2"
+_UNCERTAINTY = re.compile(
+    r"\.(?P<decimals>\d+)\((?P<digits>\d+)\)|(?:±|\+/?[-−])\s?(?P<amount>[\d.]+)"
+)
 LONG = 6000  # characters; from about here on the arrays are faster
 
 
 class Number(NamedTuple):
     """One number: `text` is `source[start:end]` in characters, `form` one of `FORMS`.
+
+    `unit` is the unit of measure as it stands beside the number, "" if there is none.
 
     `value` is `sign * mantissa * 10**exponent`. Where the number is no usable target (identifiers,
     1e400), value and mantissa are NaN, sign and exponent 0.
@@ -35,6 +44,36 @@ class Number(NamedTuple):
     end: int
     value: float
     form: str
+    unit: str = ""
+
+    @property
+    def uncertainty(self) -> float | None:
+        """0.2 of "5 ± 0.2", 0.0004 of "1.23(4)e-2"; None if none is written."""
+        found = _UNCERTAINTY.search(self.text)
+        if found is None:
+            return None
+        behind, digits = self.text[found.end() :], found["digits"]
+        if digits:  # of the last digits that are written
+            places = len(found["decimals"])
+            digits = digits.zfill(places + 1)
+            literal = f"{digits[:-places]}.{digits[-places:]}"
+        else:
+            literal = found["amount"]
+        amounts = find_short(literal + behind)
+        return amounts[0][2]
+
+    @property
+    def canonical_unit(self) -> str:
+        """The name of the unit, "milligram" for "mg"; needs pint, the extra `units`."""
+        from ssl_lib.numbers.units import canonical_unit
+
+        return canonical_unit(self.unit)
+
+    def in_base_units(self) -> tuple[float, str] | None:
+        """(5e-06, "kilogram") for 5 mg; None without a unit that pint knows."""
+        from ssl_lib.numbers.units import in_base_units
+
+        return in_base_units(self.value, self.unit)
 
     @property
     def sign(self) -> int:
@@ -66,26 +105,34 @@ class NumberArrays(NamedTuple):
         return NumberArrays(start, end, self.value[places], self.form[places])
 
 
-def find_numbers(text: str) -> list[Number]:
+def find_numbers(text: str, locale: str = "auto") -> list[Number]:
     """Every number of `text`, in order and disjoint, with `text[start:end] == number.text`.
 
-    Never raises; the time is linear in the length of the text.
+    `locale` says whether numbers have decimal commas ("de": 3,5 is 3.5) or points ("en"); "auto"
+    asks the text. The time is linear in the length of the text. Raises ValueError for a locale
+    that is not known, and nothing else.
     """
     found: Iterable[Raw]
     if len(text) < LONG:
-        found = find_short(text)
+        found = find_short(with_decimal_points(text, locale))
     else:
-        arrays = find_number_arrays(text)
+        arrays = find_number_arrays(text, locale)
         forms = [FORMS[index] for index in arrays.form.tolist()]
         spans = arrays.start.tolist(), arrays.end.tolist()
         found = zip(*spans, arrays.value.tolist(), forms, strict=True)
-    return [Number(text[start:end], start, end, value, form) for start, end, value, form in found]
+    numbers = []
+    for start, end, value, form in found:
+        written = text[start:end]
+        unit = unit_of(text, end, form, written)
+        numbers.append(Number(written, start, end, value, form, unit))
+    return numbers
 
 
-def find_number_arrays(text: str) -> NumberArrays:
-    """The numbers of `find_numbers` as columns, without objects."""
+def find_number_arrays(text: str, locale: str = "auto") -> NumberArrays:
+    """The numbers of `find_numbers` as columns, without objects and units."""
     from ssl_lib.numbers.arrays import columns_of, find_long
 
+    text = with_decimal_points(text, locale)
     return find_long(text) if len(text) >= LONG else columns_of(find_short(text))
 
 

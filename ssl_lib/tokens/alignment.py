@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tiktoken
 
 from ssl_lib.numbers import find_number_arrays
+from ssl_lib.numbers.locales import with_decimal_points
 from ssl_lib.tokens.digits import groups_from_the_right, has_long_run
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.fetch import EncodingError
@@ -47,13 +48,16 @@ class Tokenized(NamedTuple):
     types: Types
 
 
-def tokenize_texts(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokenized:
+def tokenize_texts(
+    encoding: tiktoken.Encoding, texts: Sequence[str], locale: str = "auto"
+) -> Tokenized:
     """Tokens, document offsets, numbers and token types of any number of texts, in order.
 
-    A number's span is every token that shares a byte with it. Raises EncodingError if the encoding
+    A number's span is every token that shares a byte with it. `locale` is that of `find_numbers`,
+    "auto" asks each text. Raises EncodingError if the encoding
     has no end-of-text token.
     """
-    parts = [tokenize_group(encoding, group) for group in grouped(texts)]
+    parts = [tokenize_group(encoding, group, locale) for group in grouped(texts)]
     parts = parts or [tokenize_group(encoding, [])]
     moved, offset = [], 0
     for part in parts:
@@ -90,7 +94,9 @@ def token_dtype(encoding: tiktoken.Encoding) -> np.dtype[np.unsignedinteger]:
     return np.dtype(np.uint16 if encoding.n_vocab <= 1 << 16 else np.uint32)
 
 
-def tokenize_group(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokenized:
+def tokenize_group(
+    encoding: tiktoken.Encoding, texts: Sequence[str], locale: str = "auto"
+) -> Tokenized:
     """`tokenize_texts` in one pass, for texts of about GROUP_CHARACTERS together."""
     dtype = token_dtype(encoding)
     if END not in encoding._special_tokens:
@@ -110,7 +116,8 @@ def tokenize_group(encoding: tiktoken.Encoding, texts: Sequence[str]) -> Tokeniz
     vocabulary = vocabulary_table(encoding)
     index = tokens.astype(np.intp)
     token_ends = np.cumsum(vocabulary.byte_length[index])
-    numbers = _numbers_in(_BORDER.join(texts), token_ends)
+    pointed = [with_decimal_points(text, locale) for text in texts]  # each has its own locale
+    numbers = _numbers_in(_BORDER.join(pointed), token_ends)
     # one more opened than closed number: the token lies inside one
     opened = np.bincount(numbers["start"], minlength=len(tokens) + 1)
     closed = np.bincount(numbers["end"], minlength=len(tokens) + 1)
@@ -140,7 +147,7 @@ def _encode_group(
 
 def _numbers_in(text: str, token_ends: Ints) -> Numbers:
     """Numbers of `text` with token spans, given the byte at which each token ends."""
-    found = find_number_arrays(text)
+    found = find_number_arrays(text, "en")
     first = found.start
     last = found.end
     offsets = byte_offsets(text)

@@ -230,7 +230,9 @@ def tokenize(
         if pool is None:
             pool = stack.enter_context(ThreadPoolExecutor(workers))
         saved = str(scratch / "encoding.json")
-        work = functools.partial(_tokenize_with, saved, fingerprint(encoding))
+        work = functools.partial(
+            _tokenize_with, saved, fingerprint(encoding), settings.tokens.locale
+        )
         for split, path in documents.items():
             with StoreWriter(scratch / split, encoding) as writer:
                 # Results are taken in the order in which groups were sent.
@@ -302,13 +304,13 @@ def _texts_in(documents: Path, step: int = 1, bar: ProgressBar | None = None) ->
             yield text
 
 
-def _tokenize_with(path: str, sha256: str, texts: list[str]) -> tuple[Tokenized, int]:
+def _tokenize_with(path: str, sha256: str, locale: str, texts: list[str]) -> tuple[Tokenized, int]:
     """What a worker does: the group's arrays and the UTF-8 bytes of its texts."""
     text_bytes = 0
     for text in texts:
         plain = text.isascii()
         text_bytes += len(text) if plain else len(text.encode("utf-8", "surrogatepass"))
-    return tokenize_group(_saved_encoding(path, sha256), texts), text_bytes
+    return tokenize_group(_saved_encoding(path, sha256), texts, locale), text_bytes
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,0 +1,59 @@
+"""Decimal commas: which texts have them, and the same text with decimal points.
+
+Both engines read decimal points. A text of another locale is turned into one of the same length
+first, so that all places stay: "1.234,56 €" is read as "1,234.56 €".
+"""
+
+from __future__ import annotations
+
+import re
+
+DECIMAL_COMMA = ("de", "es", "fr", "it", "nl", "pl", "pt", "ru", "sv")
+LOCALES = ("auto", "en", *DECIMAL_COMMA)
+
+# Numbers that are written otherwise with a decimal comma.
+_WRITTEN = re.compile(
+    r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?:,\d+)?(?![.,]?\d)"  # "1.234,56", "1.234"
+    r"|(?<![\d.,])\d{1,15},\d{1,15}(?![.,]?\d)"  # "3,5"
+    r"|(?<![^\s(])[-−+]?,\d{1,15}(?![.,]?\d)"  # ",89"
+)
+_TURNED = str.maketrans(",.", ".,")
+# No text with decimal points has these: "1.234,5", "3,5 %", "12,50 €", ",89 €".
+_CERTAIN = re.compile(
+    r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)"
+    r"|(?<![\d.,])\d{0,9},\d{1,2}[ \u00a0\u202f]?(?:[€%‰]|EUR\b|Euros?\b|euros\b|Prozent\b)"
+)
+_POSSIBLE = re.compile(r"\d,\d{1,2}(?!\d)|\d,\d{4}|\d\.\d{3}(?!\d)|(?<!\S),\d")
+_ENGLISH = re.compile(r"\b(?:the|of|and|is|was|with|for|to|that)\b", re.IGNORECASE)
+_OTHERS = re.compile(
+    r"\b(?:der|die|das|und|ist|mit|von|ein|eine|für|im|le|les|des|est|et|une|pour|dans|du|el|los"
+    r"|las|una|por|con|il|della|che|het|een|och|att|som|jest|się|na|do|um|uma|não|é)\b",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 20_000  # characters in which the language is told
+
+
+def has_decimal_comma(text: str, locale: str = "auto") -> bool:
+    """Whether numbers of this text have decimal commas.
+
+    "auto" asks the text: its numbers where they leave no doubt, otherwise its small words. Raises
+    ValueError for a locale that is none of LOCALES.
+    """
+    if locale != "auto":
+        if locale not in LOCALES:
+            raise ValueError(f"locale must be one of {', '.join(LOCALES)}, got {locale!r}")
+        return locale in DECIMAL_COMMA
+    if not _POSSIBLE.search(text):
+        return False
+    english = len(_ENGLISH.findall(text, 0, _LOOKED_AT))
+    others = len(_OTHERS.findall(text, 0, _LOOKED_AT))
+    if others != english:
+        return others > english
+    return _CERTAIN.search(text) is not None
+
+
+def with_decimal_points(text: str, locale: str = "auto") -> str:
+    """The text with its numbers as English writes them, as long as it was."""
+    if not has_decimal_comma(text, locale):
+        return text
+    return _WRITTEN.sub(lambda found: found[0].translate(_TURNED), text)
