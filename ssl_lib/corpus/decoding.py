@@ -67,6 +67,7 @@ def _mostly_utf8(data: bytes) -> bool:
 
 def _western(data: bytes) -> bool:
     """Whether it has characters of cp1252 alone, and most letters are ASCII."""
+    # "Größe" may be cp1252; five Greek letters in a row are something else
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
@@ -132,6 +133,7 @@ class _Decoder:
             text = block.decode("ascii")
         else:
             text = self._decoded(block, self._decoder)
+        # the mark itself is no text
         if not self._offset:
             text = text.removeprefix("\ufeff")
         self._offset += len(block)

@@ -67,6 +67,7 @@ class FieldReader:
         report, written = self._context.report, []
         for path, steps in self._steps.items():
             found = _values(record, path, steps)
+            # null is there, if no text
             if found:
                 self._absent.discard(path)
             found = [value for value in found if value is not None]

@@ -116,6 +116,7 @@ def opened(file: SourceFile, digest: Digest, scratch: Path) -> Iterator[OpenFile
             if file.compression:
                 stream = io.BufferedReader(_Bounded(stream, digest, file.name), BLOCK)
             local = None if file.compression else file.local
+            # what is decompressed lies nowhere on the disk
             found = OpenFile(file.name, file.kind, stream, scratch, local)
             try:
                 yield found

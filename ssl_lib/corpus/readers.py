@@ -130,6 +130,7 @@ def read_documents(
     begins at character `start` and ends with a paragraph. Raises CorpusError that names the file
     and the line; what `on_error` allows is passed over and counted.
     """
+    # a member of an archive comes here too, so that one that is damaged is passed over alone
     try:
         with opened(file, digest, context.scratch) as found:
             yield from islice(_documents(found, context), max(0, limit) or None)

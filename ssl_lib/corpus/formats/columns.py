@@ -32,6 +32,7 @@ def arrow(file: OpenFile, context: SourceContext) -> Iterator[tuple[str, dict[st
 
     path = file.path()
     with _explained(file.name, "Arrow"), pyarrow.memory_map(str(path)) as data:
+        # the layout for random access begins with its name
         if data.read(6) == b"ARROW1":
             table = pyarrow.ipc.open_file(data)
             batches = map(table.get_batch, range(table.num_record_batches))

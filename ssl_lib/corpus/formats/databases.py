@@ -29,6 +29,7 @@ def query(file: OpenFile, context: SourceContext) -> Iterator[tuple[str, dict[st
     text = file.whole().decode()
     try:
         engine = sqlalchemy.create_engine(_address(context), poolclass=sqlalchemy.NullPool)
+        # a cursor on the server's side where it has one: a portion of rows is in memory
         with engine.connect().execution_options(yield_per=_ROWS) as connection:
             found = connection.execute(sqlalchemy.text(text))
             if not found.returns_rows:
@@ -53,6 +54,7 @@ def _address(context: SourceContext) -> Any:
 
     url = make_url(with_password(context.source.path, context.key))
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    # "sqlite:///data/notes.db" is data/notes.db below the project
     if url.drivername != "sqlite":
         return url
     path = context.root / (url.database or "")

@@ -20,6 +20,7 @@ def html(file: OpenFile, context: SourceContext) -> Iterator[tuple[int, str]]:
 
     data = file.whole()
     page = data.decode(context.source.encoding, "replace") if context.source.encoding else data
+    # None: too little on the page to tell the text from the rest
     main = trafilatura.extract(page, include_comments=False)
     if main is None:
         tree = trafilatura.load_html(page)
@@ -47,6 +48,7 @@ def _elements(file: OpenFile, context: SourceContext) -> Iterator[str]:
         nonlocal line_ended
         text = "".join(between)
         between.clear()
+        # "5 <b>kg</b> net" keeps its spaces; "</id><name>" and an indentation end a line
         if text.strip() or (text and "\n" not in text):
             written.append(text)
             line_ended = False

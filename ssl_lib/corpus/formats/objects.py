@@ -43,6 +43,7 @@ def json_value(file: OpenFile, context: SourceContext) -> Iterator[tuple[str, di
     except (ValueError, RecursionError) as error:
         advice = "fix it, or name the file .jsonl if it has an object a line"
         raise DamagedError(f"{file.name}: is not JSON ({_reason(error)}); {advice}") from None
+    # the text is not needed beside what was read of it
     blocks.clear()
     if not isinstance(value, list):
         value = [value]

@@ -37,6 +37,7 @@ def table(file: OpenFile, context: SourceContext) -> Iterator[tuple[str, dict[st
     expected = "\t" if file.kind == ".tsv" else ","
     detected = detect_dialect(sample, context.fields, expected)
     dialect = detected
+    # a delimiter that is set wins, with quotes as usual
     if context.source.delimiter not in ("", detected.delimiter):
         dialect = Dialect(context.source.delimiter)
     rows = dialect.rows(chain(sample, found))
@@ -104,6 +105,7 @@ def detect_dialect(sample: list[str], fields: list[str], expected: str) -> Diale
             try:
                 row = next(rows, None)
             except csv.Error:
+                # counts as a row that is not as wide as the header
                 row = [""] * (len(header) + 1)
             if row is None:
                 break
