@@ -21,6 +21,7 @@ from test_sources import COMPRESSORS, TEXTS, message, read, write_parquet
 from ssl_lib.config import SettingsError, Source, parse_settings
 from ssl_lib.corpus import opening
 from ssl_lib.corpus.problems import SourceReport
+from ssl_lib.errors import missing_extra
 
 PAGE = """<html><head><title>T</title><script>var x = 99;</script></head><body>
 <nav><a href="/">Home</a> <a href="/about">About us</a></nav><article><h1>Report</h1>
@@ -301,3 +302,25 @@ def test_a_format_can_be_set(tmp_path: Path) -> None:
     (tmp_path / "export").write_text('{"text": "x"}\n')
     assert read(Source(path="export", format="jsonl"), tmp_path) == ["x"]
     assert "corpus.sources.0.format" in message(Source(path="export"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [
+        ("a.pdf", "pypdf", "documents"),
+        ("a.docx", "docx", "documents"),
+        ("a.html", "trafilatura", "documents"),
+        ("a.parquet", "pyarrow", "sources"),
+    ],
+)
+def test_a_missing_library_names_its_extra(
+    tmp_path: Path, name: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    # a damaged file may be skipped, a missing library not
+    source = Source(path=name, on_error="skip")
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        read(source, tmp_path)
+    assert f"pip install 'ssl-lib[{extra}]'" in str(missing_extra(caught.value))
