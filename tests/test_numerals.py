@@ -265,7 +265,7 @@ def test_sentences_labeled_before_they_were_run_reach_97_percent() -> None:
     path = ROOT / "tests" / "numerals_truth_wild.jsonl"
     wild = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(wild) >= 400
-    assert min(precision_and_recall(wild)) >= 0.97
+    assert min(precision_and_recall(wild)) >= 0.975
 
 
 LONG_RUNS = [

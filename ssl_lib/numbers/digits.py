@@ -354,7 +354,9 @@ class _Run:
                 return False
             if power:  # "50k"
                 self.power, self.end = power, letters.end()
-            elif letters[0] != "°" and text.startswith(("2", "3"), letters.end()):  # "m2"
+            elif letters[0] not in ("°", "x") and text.startswith(
+                ("2", "3"), letters.end()
+            ):  # "m2"
                 self.resume = letters.end() + 1
         if self.form == "integer" and (mixed := MIXED.match(text, self.end)):
             self.mix(mixed)
@@ -407,7 +409,7 @@ class _Run:
             self.end, self.form = unit_behind(self.text, self.end, self.form)
         plain = self.factor == 1.0 and self.power == 0
         if self.behind in _RANGED and plain and self.form in (*_AMOUNTS, "currency"):
-            between = self.word in ("between", "Between")
+            between = self.text.endswith("etween ", 0, self.begin)
             upper = upper_behind(self.text, self.end, self.pieces[-1].value, between)
             self.form = upper.form or self.form
             self.factor, self.power = upper.factor, upper.power

@@ -88,8 +88,10 @@ LABELS = frozenset(CURRENCY_CODES.split("|")) | frozenset(
     "x q BP HR RR SBP DBP MAP BMI Wt Ht GCS Hgb Hb Hct WBC Plt BUN INR pH".split()
 )
 # After these a lone digit is the exponent of a unit: "kg m-2 s-1", "cm3".
-SQUARED = "m cm mm km nm µm μm dm ft in yd mi".split()
-RAISED = SQUARED + "s h d yr g kg mg L mL l ml mol sr Pa W J K min M Hz °C Mpc kpc".split()
+SQUARED = "m cm mm km nm µm μm dm ft in yd mi deg".split()
+RAISED = (
+    SQUARED + "s h d yr g kg mg L mL l ml mol sr Pa W J K min M Hz °C Mpc kpc ha day V A".split()
+)
 
 DOSES = "mg g mcg µg μg ml mL l L IU kg W V oz lb".split()
 
@@ -98,7 +100,7 @@ STANDARDS = frozenset("asu asc fasb ifrs ias iso iec din ansi astm ieee rfc".spl
 NAMED = STANDARDS | frozenset(
     "room flight route ticket invoice order id zip code phone tel isbn error account serial model "
     "extension fax port rfc pin interstate highway apartment suite pmid case bus boeing "
-    "airbus form".split()
+    "airbus form pid job user ean upc sku topic no.".split()
 )
 ROADS = frozenset({"interstate", "highway", "route"})
 ROMAN_PARTS = frozenset(

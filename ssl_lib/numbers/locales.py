@@ -21,7 +21,8 @@ _TURNED = str.maketrans(",.", ".,")
 # No text with decimal points has these: "1.234,5", "3,5 %", "12,50 €", ",89 €".
 _CERTAIN = re.compile(
     r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)"
-    r"|(?<![\d.,])\d{0,9},\d{1,2}[ \u00a0\u202f]?(?:[€%‰]|EUR\b|Euros?\b|euros\b|Prozent\b)"
+    r"|(?<![\d.,])\d{0,9},\d{1,2}[ \u00a0\u202f]?"
+    r"(?:[€%‰]|°C|(?:EUR|Euros?|euros|Prozent|k[gm]|[cm]m|[mc]?[lL])\b)"
 )
 _POSSIBLE = re.compile(r"\d,\d{1,2}(?!\d)|\d,\d{4}|\d\.\d{3}(?!\d)|(?<!\S),\d")
 _ENGLISH = re.compile(r"\b(?:the|of|and|is|was|with|for|to|that)\b", re.IGNORECASE)
