@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from ssl_lib.progress import INTERVAL
 
 RAN, RESTORED, UNCHANGED = "ran", "restored", "unchanged"
 BACK_OFF = 10.0  # seconds before the second attempt, doubled before each one after it
+TAIL = 6  # lines of a failed command in which a lock is looked for
+WAITING = "waiting for the process that holds the lock"
 LOOK_AGAIN = 2.0  # seconds between two attempts to get DVC's lock
 # What DVC says of a stage when it begins with it, and what that means.
 MARKS = {
@@ -59,6 +62,10 @@ class PassingError(StageError):
     """It has failed for a reason that may pass: another process is busy, or the network is."""
 
 
+class BusyError(PassingError):
+    """Another process holds DVC's lock, or that of the stage."""
+
+
 def stage_order(root: Path) -> list[str]:
     """Names of all stages of the project `root`, each after those that it depends on."""
     import networkx as nx
@@ -84,15 +91,16 @@ def lines_of(process: subprocess.Popen[str], seconds: float = 0.0) -> Iterator[s
         end(process)
 
     timer = threading.Timer(seconds, stop) if seconds else None
-    last = ""
+    # a lock is told in several lines, with advice as the last of them
+    tail: deque[str] = deque(maxlen=TAIL)
     try:
         if timer:
             timer.start()
         for line in process.stdout:
             if text := line.rstrip():
                 # what DVC adds behind the stage's own last line
-                if not text.startswith("ERROR: failed to reproduce"):
-                    last = text
+                if BUSY.search(text) or not text.startswith("ERROR: failed to reproduce"):
+                    tail.append(text)
                 yield text
         process.wait()
     finally:
@@ -104,8 +112,10 @@ def lines_of(process: subprocess.Popen[str], seconds: float = 0.0) -> Iterator[s
     if late.is_set():
         raise StageError(f"it took longer than operation.timeout_seconds = {seconds:g}")
     if process.returncode:
-        kind = PassingError if BUSY.search(last) or NETWORK.search(last) else StageError
-        raise kind(last or f"it ended with status {process.returncode} and said nothing")
+        if busy := [line for line in tail if BUSY.search(line)]:
+            raise BusyError(busy[0])
+        last = tail[-1] if tail else f"it ended with status {process.returncode} and said nothing"
+        raise (PassingError if NETWORK.search(last) else StageError)(last)
 
 
 def begin_command(root: Path, words: Sequence[str]) -> subprocess.Popen[str]:
@@ -133,22 +143,22 @@ def run_command(
     log = get_run_logger()
     settings = operation(root)
     deadline = time.monotonic() + settings.lock_seconds
-    waiting = False
+    shown: set[str] = set()  # a lock that is still held is told once
     while True:
         try:
             for line in lines_of(begin_command(root, words), settings.timeout_seconds):
-                # a lock that is still held was told once
-                if not (waiting and BUSY.search(line)):
+                if not {line, WAITING} <= shown:
                     log.info(line)
                 if on_line:
                     on_line(line)
+                shown.add(line)
             return
-        except PassingError as error:
-            if not BUSY.search(str(error)) or time.monotonic() > deadline:
+        except BusyError:
+            if time.monotonic() > deadline:
                 raise
-            if not waiting:
-                log.info("waiting for the process that holds the lock")
-            waiting = True
+            if WAITING not in shown:
+                log.info(WAITING)
+            shown.add(WAITING)
             time.sleep(LOOK_AGAIN)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,6 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 from nights import ROOT, environment, project, wait_for
+from test_config import yaml
+
+from ssl_lib.files import sha256_of
 
 
 def test_stages_of_the_repository_come_in_dvcs_order() -> None:
@@ -183,6 +188,31 @@ def test_dvc_updates_imports_and_nothing_else(tmp_path: Path) -> None:
     assert data.imports(tmp_path) == ["data/got.txt.dvc"]
 
 
+def test_a_worker_without_its_variable_says_so_in_one_sentence() -> None:
+    first = yaml(ROOT / "prefect.yaml")["pull"][0]
+    script = first["prefect.deployments.steps.run_shell_script"]["script"]
+    kept = {name: value for name, value in os.environ.items() if name != "SSL_LIB_ROOT"}
+    done = subprocess.run(
+        shlex.split(script), env=kept, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("SSL_LIB_ROOT is not set - start the worker with make serve")
+    known = kept | {"SSL_LIB_ROOT": "/somewhere"}
+    assert subprocess.run(shlex.split(script), env=known, check=False).returncode == 0
+
+
+def test_every_deployment_is_a_flow_with_documented_parameters() -> None:
+    import importlib
+
+    told = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+/\w+)` .*\| (.+) \|$", told, re.MULTILINE))
+    for deployment in yaml(ROOT / "prefect.yaml")["deployments"]:
+        file, _, name = deployment["entrypoint"].partition(":")
+        flow = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), name)
+        parameters = re.findall(r"`(\w+)`", rows[f"{flow.name}/{deployment['name']}"])
+        assert parameters == list(flow.parameters.properties)
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny project that no server knows."""
@@ -252,6 +282,15 @@ def test_a_failed_stage_and_a_mistake_are_one_sentence(tiny: Path, api: Any) -> 
 
 
 @pytest.mark.slow
+def test_a_run_tells_what_was_restored(tiny: Path, api: Any) -> None:
+    assert ended(begin_pipeline(tiny, api[0]))[0] == 0
+    (tiny / "model.txt").unlink()
+    status, output = ended(begin_pipeline(tiny, api[0]))
+    last = "flows.pipeline: corpus unchanged, tokenize unchanged, train restored"
+    assert (status, output.splitlines()[-1]) == (0, last)
+
+
+@pytest.mark.slow
 def test_a_run_waits_for_dvcs_lock_and_sigterm_ends_its_stage(tiny: Path, api: Any) -> None:
     (tiny / "wait").touch()
     (tiny / "waiting").unlink(missing_ok=True)
@@ -270,6 +309,39 @@ def test_a_run_waits_for_dvcs_lock_and_sigterm_ends_its_stage(tiny: Path, api: A
     (tiny / "wait").unlink()
     status, output = ended(second)
     assert (status, output.splitlines()[-1].split(", ")[-1]) == (0, "train ran"), output
+
+
+FLEET = """
+import math
+from distributed import LocalCluster
+from prefect import flow
+from flows.fleet import results, task_runner
+
+@flow
+def fleet(runner, address):
+    calls = {f"member {number}": [number] for number in range(5)}
+    return sorted(results(task_runner(runner, 2, address), math.factorial, calls))
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1) as cluster:
+        for runner, place in (
+            ("threads", ""), ("processes", ""), ("dask", cluster.scheduler_address)
+        ):
+            print(runner, fleet(runner, place), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_fleet_gives_what_every_member_gives(tiny: Path, api: Any) -> None:
+    pytest.importorskip("prefect_dask")
+    (tiny / "fleet_of_five.py").write_text(FLEET)
+    told = environment(tiny) | {"PREFECT_API_URL": api[0]}
+    command = [sys.executable, "fleet_of_five.py"]
+    done = subprocess.run(
+        command, cwd=tiny, env=told, capture_output=True, text=True, timeout=300, check=False
+    )
+    found = [f"{runner} [1, 1, 2, 6, 24]" for runner in ("threads", "processes", "dask")]
+    assert [line for line in done.stdout.splitlines() if " [" in line] == found, done.stderr
 
 
 @pytest.mark.slow
@@ -291,23 +363,31 @@ def test_a_server_that_dies_does_not_undo_finished_work(tiny: Path, api: Any) ->
 
 
 @pytest.mark.slow
-def test_a_fleet_gives_what_every_member_gives() -> None:
-    pytest.importorskip("prefect_dask")
-    from distributed import LocalCluster
-    from prefect import flow
-    from prefect.testing.utilities import prefect_test_harness
-
-    from flows.fleet import results, task_runner
-
-    @flow
-    def fleet(runner: Any, address: str) -> list[int]:
-        calls = {f"member {number}": [number] for number in range(5)}
-        return sorted(results(task_runner(runner, 2, address), math.factorial, calls))
-
-    with (
-        prefect_test_harness(server_startup_timeout=180),
-        LocalCluster(n_workers=2, threads_per_worker=1) as cluster,
-    ):
-        address = cluster.scheduler_address
-        for runner, place in (("threads", ""), ("processes", ""), ("dask", address)):
-            assert fleet(runner, place) == [1, 1, 2, 6, 24], runner
+def test_a_dask_cluster_makes_the_same_corpus(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    texts = [f"In {year} sales rose by {year % 97} percent." for year in range(1900, 2020)]
+    digests = []
+    for name, address in (("alone", ""), ("cluster", "local")):
+        root = tmp_path / name
+        root.mkdir()
+        (root / "text.txt").write_text("\n\n".join(texts))
+        (root / "params.yaml").write_text(
+            "corpus:\n  validation_share: 0.2\n  test_share: 0.2\n  near_duplicates: none\n"
+            "  document_characters: 40\n  sources:\n  - path: text.txt\n"
+            f"tokens:\n  vocabulary_size: 1400\noperation:\n  dask: '{address}'\n"
+        )
+        for stage in ("corpus", "tokenize"):
+            command = [sys.executable, "-m", "ssl_lib", stage]
+            done = subprocess.run(
+                command,
+                cwd=root,
+                env=environment(root),
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            assert done.returncode == 0, done.stderr
+        files = [*(root / "data").rglob("*.jsonl"), *(root / "data").rglob("*.npy")]
+        digests.append({path.relative_to(root): sha256_of(path) for path in files})
+    assert digests[0] == digests[1]
+    assert len(digests[0]) >= 15
