@@ -8,7 +8,7 @@ from importlib.util import find_spec
 EXTRAS = {
     "tracking": ("mlflow",),
     "tuning": ("optuna", "matplotlib"),
-    "report": ("matplotlib", "scipy", "sklearn"),
+    "report": ("matplotlib", "scipy", "sklearn", "pyppmd"),
     "sources": ("pyarrow", "aiohttp"),
     "documents": ("trafilatura", "lxml_html_clean", "pypdf", "docx"),
     "sql": ("sqlalchemy", "psycopg"),

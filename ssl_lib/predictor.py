@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,51 +36,13 @@ from ssl_lib.objectives.numerical import (
     scale_points,
 )
 from ssl_lib.objectives.registry import build_objectives
+from ssl_lib.predictions import Flags, Floats, Piece, Ran, TokenPredictions, TokenStates
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 MASK = "[MASK]"
 LOGITS_AT_ONCE = 2048  # positions that meet the whole vocabulary together
 NUMBERS_AT_ONCE = 256  # texts whose distributions of numbers are tabulated together
-
-
-class TokenStates(NamedTuple):
-    """Hidden states [T, D] of a text's tokens and the characters [T, 2] each of them covers."""
-
-    states: Floats
-    spans: Ints
-
-
-class TokenPredictions(NamedTuple):
-    """Predictions of a text's tokens, each from the true tokens before it.
-
-    Whether the most probable token was right [T], nats [T], characters [T, 2].
-    """
-
-    correct: Flags
-    nll: Floats
-    spans: Ints
-
-
-class _Piece(NamedTuple):
-    """A part of a text that fits the context: which text's, its first token there, its ids."""
-
-    owner: int
-    start: int
-    ids: Sequence[int]
-
-
-class _Ran(NamedTuple):
-    """Sequences that ran together: which ones, ids and documents [R, T], states [R, T, D]."""
-
-    indices: list[int]
-    ids_RT: Tensor
-    documents_RT: Tensor
-    hidden_RTD: Tensor
 
 
 class Predictor:
@@ -292,6 +253,39 @@ class Predictor:
         return self._most_probable(logits_SV, k)
 
     @torch.no_grad()
+    def restores(self, texts: Sequence[str], places: Sequence[tuple[int, int]]) -> Flags:
+        """Whether each text's characters [start, end) come back when all their tokens are masked.
+
+        bool [N]: every token most probable in its place, so that how many there are is given away.
+        A long text is cut around the place to fit the context.
+        """
+        mlm = self.objectives["mlm"]
+        assert isinstance(mlm, MaskedLanguageModel)
+        sequences = []
+        hidden = []
+        truth = []
+        for text, (start, end), ids in zip(texts, places, self._encode(texts), strict=True):
+            starts_T, ends_T = token_spans(self.encoding, text, ids).T
+            inside = np.flatnonzero((starts_T < end) & (ends_T > start))
+            # half of the context on either side, or more where the text begins or ends
+            middle = int(inside.mean())
+            last = max(0, len(ids) - self.context_length)
+            cut = min(max(0, middle - self.context_length // 2), last)
+            kept = ids[cut : cut + self.context_length]
+            targets = [index - cut for index in inside.tolist() if index - cut < len(kept)]
+            truth.append([kept[target] for target in targets])
+            for target in targets:
+                kept[target] = self.special.mask
+            hidden.append(targets)
+            sequences.append(kept)
+        right_N = np.zeros(len(texts), dtype=bool)
+        for ran in self._run(sequences, causal=False):
+            for hidden_TD, index in zip(ran.hidden_RTD, ran.indices, strict=True):
+                logits_SV = self._logits(mlm.head(hidden_TD[hidden[index]]))
+                right_N[index] = logits_SV.argmax(-1).tolist() == truth[index]
+        return right_N
+
+    @torch.no_grad()
     def denoise(self, text: str, threshold: float = 0.5) -> str:
         """The text, with other tokens where the decoder is sure of them.
 
@@ -324,7 +318,7 @@ class Predictor:
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [encode(self.encoding, text) for text in texts]
 
-    def _pieces(self, encoded: Sequence[Sequence[int]], overlap: int = 0) -> list[_Piece]:
+    def _pieces(self, encoded: Sequence[Sequence[int]], overlap: int = 0) -> list[Piece]:
         """Pieces of at most a context; an empty text has none.
 
         Of 9 tokens and a context of 4: 0-4, 4-8, 8-9; with an overlap of 2: 0-4, 2-6, 4-8, 6-9.
@@ -336,13 +330,13 @@ class Predictor:
             if len(ids) > context:
                 end = len(ids) - overlap
             for start in range(0, end, overlap or context):
-                piece = _Piece(owner, start, ids[start : start + context])
+                piece = Piece(owner, start, ids[start : start + context])
                 pieces.append(piece)
         return pieces
 
     def _run(
         self, sequences: Sequence[Sequence[int]], causal: bool, every_layer: bool = False
-    ) -> Iterator[_Ran]:
+    ) -> Iterator[Ran]:
         """The trunk over all sequences, each once, those of similar length together."""
         device = self.placement.device
         batches = padded_sequences(sequences, self.special.padding, device)
@@ -355,9 +349,9 @@ class Predictor:
                     hidden_RTD = torch.cat(normal, dim=-1)
                 else:
                     hidden_RTD = self.trunk(ids_RT, documents_RT, causal_R).float()
-            yield _Ran(indices, ids_RT, documents_RT, hidden_RTD)
+            yield Ran(indices, ids_RT, documents_RT, hidden_RTD)
 
-    def _whole(self, ids: Sequence[int]) -> _Ran:
+    def _whole(self, ids: Sequence[int]) -> Ran:
         """One sequence with bidirectional attention. Raises ModelError if it does not fit."""
         if len(ids) > self.context_length:
             raise ModelError(

@@ -11,7 +11,7 @@ import tiktoken
 from ssl_lib.config import EvaluationSettings
 from ssl_lib.evaluation.base import EvaluationTask, ModelPair
 from ssl_lib.evaluation.comparison import Resampling, TaskResult
-from ssl_lib.evaluation.data import EvaluationData
+from ssl_lib.evaluation.data import Document, EvaluationData
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -21,6 +21,7 @@ def evaluation_data(
     training: Sequence[str] = ("Nothing of the kind.",),
     test: Sequence[str] = (),
     settings: EvaluationSettings | None = None,
+    domain: str = "",
 ) -> EvaluationData:
     """Training and held-out texts, as a project has them."""
     end = special_ids(encoding).end
@@ -31,8 +32,8 @@ def evaluation_data(
         encoding=encoding,
         training_tokens=np.array(tokens, dtype=np.uint32),
         training_values=np.ones(1),
-        training_texts=list(training),
-        test_texts=list(test),
+        training_documents=[Document(text, domain) for text in training],
+        test_documents=[Document(text, domain) for text in test],
     )
 
 

@@ -28,7 +28,7 @@ LAYERS = (  # a module imports its own package and those of the lines below
     "evaluation",
     "predictor training",
     "objectives",
-    "batches model",
+    "batches model predictions",
     "corpus tokens",
     "synthetic",
     "numbers tracking",

@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from ssl_lib.evaluation import probes
 from ssl_lib.evaluation.comparison import Resampling
+from ssl_lib.evaluation.data import NumberInText
 from ssl_lib.evaluation.number_prediction import (
     INTERVALS,
     LEVELS,
@@ -147,8 +148,9 @@ def test_number_prediction_of_a_knowing_and_a_constant_model(
 def test_prompts_end_right_before_a_number_that_is_not_in_them() -> None:
     documents = next_token_documents(40, 1, "test")
     numbers = next_numbers(documents, 10_000, seed=0)
-    for prompt, shown, owner in zip(numbers.prompts, numbers.shown, numbers.owner, strict=True):
-        text = documents[owner].text
+    for prompt, number in zip(numbers.prompts, numbers.numbers, strict=True):
+        text = documents[number.owner].text
+        shown = number.text
         assert text.startswith(prompt)
         assert text[len(prompt) :].startswith(shown)
         assert prompt.endswith(" ")
@@ -160,7 +162,11 @@ def test_every_measure_equals_a_loop_over_the_numbers() -> None:
     values = np.array([3.0, 0.0, -42.0, 99.4, 1000.0, 7.5e5, 12.0, 1e-3])
     points = np.array([3.01, 1.0, 40.0, 101.0, 999.0, 7.4e5, -1.0, 2e-3])
     quantiles = np.sort(generator.normal(50, 400, (8, len(LEVELS))), axis=1)
-    numbers = NextNumbers(["x "] * 8, values, ["1"] * 8, np.ones(8, dtype=bool), np.arange(8))
+    known = [
+        NumberInText("x ", "1", "", value, "integer", "", owner)
+        for owner, value in enumerate(values.tolist())
+    ]
+    numbers = NextNumbers(known, values, np.ones(8, dtype=bool), np.arange(8))
     found = measures(
         Forecasts(points, quantiles), numbers, np.ones(8, dtype=bool), Resampling(100, seed=0)
     )

@@ -13,7 +13,7 @@ from test_evaluation_external import write_files
 from ssl_lib.config import Settings, SettingsError
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.comparison import estimate, load_scores
-from ssl_lib.evaluation.data import RawTexts
+from ssl_lib.evaluation.data import RawDocuments
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.predictor import Predictor
 from ssl_lib.report import evaluate
@@ -224,7 +224,7 @@ def test_an_objective_alone_is_a_study_of_its_own() -> None:
 
 def test_missing_texts_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run `ssl-lib corpus` again"):
-        list(RawTexts(tmp_path / "train.jsonl"))
+        list(RawDocuments(tmp_path / "train.jsonl"))
     (tmp_path / "bad.jsonl").write_text('{"tixt": 1}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"bad\.jsonl"):
-        list(RawTexts(tmp_path / "bad.jsonl"))
+        list(RawDocuments(tmp_path / "bad.jsonl"))

@@ -5,6 +5,9 @@ tasks.py               the tasks by name, one line each; docs/evaluation.md adds
 base.py                what a task is made of: items, answers, scores
 token_classification.py  numerical_reasoning.py  semantic_similarity.py  next_token_prediction.py
 held_out_text.py  number_prediction.py  probes.py    one file per task
+own_text.py            what the tasks about the corpus's own documents share, sentences.py too
+next_number.py  masked_text.py  written_forms.py  wrong_number.py  neighbors.py    these tasks
+context_baselines.py  compressors.py    plain methods that have read the training text
 losses.py              held-out losses of both models
 comparison.py          before, after and baselines on the same items, with intervals
 statistics.py          the bootstrap behind the intervals

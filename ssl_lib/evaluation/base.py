@@ -20,7 +20,7 @@ from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.statistics import Bools, Floats, Integers
 from ssl_lib.evaluation.tasks import Task
 from ssl_lib.objectives.numerical import NumberPrediction
-from ssl_lib.predictor import TokenPredictions, TokenStates
+from ssl_lib.predictions import TokenPredictions, TokenStates
 
 Texts = Sequence[str]
 Span = tuple[int, int]
@@ -50,6 +50,9 @@ class EvaluatedModel(Protocol):
 
     def generate(self, prompts: Texts, max_tokens: int = 16, stop: str = ".") -> list[str]:
         """Greedy continuations."""
+
+    def restores(self, texts: Texts, places: Spans) -> Bools:
+        """Whether the characters of each span come back when its tokens are masked, [N]."""
 
     def predict_numbers(
         self, texts: Texts, intervals: Sequence[float] = (0.5, 0.9)

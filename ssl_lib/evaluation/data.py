@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tiktoken
@@ -18,27 +18,52 @@ from ssl_lib.config import EvaluationSettings, Settings
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.baselines import NgramModel, count_ngrams
 from ssl_lib.evaluation.statistics import Floats
+from ssl_lib.numbers import find_numbers
 from ssl_lib.tokens.store import TokenStore
 
-MOST_VALUES, MOST_TEXTS = 1_000_000, 20_000  # of the corpus, so that memory does not grow with it
+# of the corpus, so that memory does not grow with it
+MOST_VALUES, MOST_TEXTS, MOST_NUMBERS = 1_000_000, 20_000, 300_000
+REACH = 160  # characters on either side of a training number: sixteen words, mostly
+
+Thing = TypeVar("Thing")
+
+
+class Document(NamedTuple):
+    """A text and the domain that it comes from."""
+
+    text: str
+    domain: str
+
+
+class NumberInText(NamedTuple):
+    """A number with a value, the text before and behind it, and the number of its document."""
+
+    before: str
+    text: str
+    after: str
+    value: float
+    form: str
+    domain: str
+    owner: int
 
 
 class EvaluationError(UserError):
     """What `evaluate` needs is missing or unreadable."""
 
 
-class RawTexts:
-    """The texts of one `data/raw/*.jsonl`, read anew at each pass, as a corpus may be large."""
+class RawDocuments:
+    """The documents of one `data/raw/*.jsonl`, read anew at each pass, as a corpus may be large."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Document]:
         try:
             # one line at a time: the file may be larger than memory
             with self.path.open(encoding="utf-8") as lines:
                 for line in lines:
-                    yield json.loads(line)["text"]
+                    row = json.loads(line)
+                    yield Document(row["text"], row["domain"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvaluationError(
                 f"{self.path}: cannot be read ({error}); run `ssl-lib corpus` again"
@@ -50,8 +75,8 @@ class EvaluationData:
     """The training split's tokens, numbers and texts, the held-out texts, and the settings.
 
     `training_tokens` is the flat array of all tokens, in which a special token ends each document;
-    `training_texts` can be run through more than once. `cleared` are the items of the tasks that
-    have been checked against training text, by name.
+    `training_documents` can be run through more than once. `cleared` are the items of the tasks
+    that have been checked against training text, by name.
     """
 
     settings: EvaluationSettings
@@ -59,8 +84,8 @@ class EvaluationData:
     encoding: tiktoken.Encoding
     training_tokens: NDArray[np.integer[Any]]
     training_values: Floats
-    training_texts: Iterable[str]
-    test_texts: Sequence[str]
+    training_documents: Iterable[Document]
+    test_documents: Sequence[Document]
     cleared: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -72,16 +97,16 @@ class EvaluationData:
         step = 1 + len(train.numbers) // MOST_VALUES
         values = np.array(train.numbers[::step]["value"], dtype=np.float64)
         raw = folder / "raw"
-        every_text = RawTexts(raw / "test.jsonl")
-        test_texts = islice(every_text, MOST_TEXTS)
+        every_document = RawDocuments(raw / "test.jsonl")
+        test_documents = islice(every_document, MOST_TEXTS)
         return cls(
             settings=settings.evaluation,
             seed=settings.seed,
             encoding=encoding,
             training_tokens=train.tokens,
             training_values=values,
-            training_texts=RawTexts(raw / "train.jsonl"),
-            test_texts=list(test_texts),
+            training_documents=RawDocuments(raw / "train.jsonl"),
+            test_documents=list(test_documents),
         )
 
     @property
@@ -94,6 +119,21 @@ class EvaluationData:
         without = self.settings.model_copy(update={"baselines": "none"})
         return replace(self, settings=without)
 
+    @property
+    def training_texts(self) -> Iterator[str]:
+        """The texts of the training split, one after the other."""
+        return (document.text for document in self.training_documents)
+
+    @property
+    def test_texts(self) -> list[str]:
+        """The held-out texts."""
+        return [document.text for document in self.test_documents]
+
+    @cached_property
+    def training_numbers(self) -> list[NumberInText]:
+        """Numbers of the training split with some text on both sides, evenly from all of it."""
+        return thinned(numbers_in(self.training_documents, REACH), MOST_NUMBERS)
+
     @cached_property
     def ngrams(self) -> dict[str, NgramModel]:
         """Counts of training tokens, where wanted: baselines of whatever a likelihood decides."""
@@ -102,3 +142,38 @@ class EvaluationData:
         unigrams = count_ngrams(self.training_tokens, self.encoding, order=1)
         ngrams = count_ngrams(self.training_tokens, self.encoding)
         return {"unigram_counts": unigrams, "ngram_counts": ngrams}
+
+
+def numbers_in(documents: Iterable[Document], reach: int | None = None) -> Iterator[NumberInText]:
+    """The numbers with a value that begin with a digit right behind a space, in their order.
+
+    So it is plain what stands before them, and that a number comes: not "$5", not "(5". At most
+    `reach` characters are kept on either side.
+    """
+    for owner, (text, domain) in enumerate(documents):
+        for number in find_numbers(text):
+            before, after = around(text, number.start, number.end, reach)
+            plain = number.text[:1].isdigit() and np.isfinite(number.value)
+            if plain and before.strip() and before.endswith(" "):
+                about = (number.value, number.form, domain, owner)
+                yield NumberInText(before, number.text, after, *about)
+
+
+def around(text: str, start: int, end: int, reach: int | None) -> tuple[str, str]:
+    """What stands before and behind [start, end), at most `reach` characters each."""
+    if reach is None:
+        return text[:start], text[end:]
+    return text[max(0, start - reach) : start], text[end : end + reach]
+
+
+def thinned(things: Iterable[Thing], most: int) -> list[Thing]:
+    """At most `most` of them, evenly from first to last: every one, every second, every fourth."""
+    kept: list[Thing] = []
+    step = 1
+    for place, thing in enumerate(things):
+        if place % step == 0:
+            kept.append(thing)
+        if len(kept) > most:
+            kept = kept[::2]
+            step *= 2
+    return kept

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.evaluation.base import Answered, Predictions, Texts, inside
+from ssl_lib.evaluation.base import Answered, Baselines, Predictions, Texts, inside
 from ssl_lib.evaluation.comparison import Details, Scores, TaskResult
+from ssl_lib.evaluation.compressors import ppmd_predictions, xz_bits_per_byte
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.next_token_prediction import (
     Masks,
@@ -48,6 +49,14 @@ class HeldOutText(PredictedTexts[Texts]):
     def score(self, items: Texts, answers: Predictions) -> Scores:
         """Bits of each text, over its bytes."""
         return bits_per_byte(items, answers)
+
+    def baselines(self, data: EvaluationData, items: Texts) -> Baselines[Predictions]:
+        """Counts of training tokens, and two compressors that have read the training text."""
+        found = dict(super().baselines(data, items))
+        if data.with_baselines:
+            found["ppmd"] = ppmd_predictions(items, data.training_texts)
+            found["xz"] = xz_bits_per_byte(items, data.training_texts)
+        return found
 
     def details(self, asked: Answered[Texts, Predictions]) -> Details:
         """Accuracy and number of positions by kind, and the bytes of all texts."""

@@ -9,7 +9,7 @@ Legend: N numbers, Q quantiles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +23,9 @@ from ssl_lib.evaluation.base import (
     shortest_first,
 )
 from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult
-from ssl_lib.evaluation.data import EvaluationData
+from ssl_lib.evaluation.data import Document, EvaluationData, NumberInText, numbers_in
 from ssl_lib.evaluation.next_token_prediction import Documents
 from ssl_lib.evaluation.statistics import Bools, Floats, Integers, mean_interval
-from ssl_lib.numbers import find_numbers
 from ssl_lib.numbers.scale import RESOLUTION, to_scale
 
 INTERVALS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -39,16 +38,20 @@ EXAMPLES = 12
 
 
 class NextNumbers(NamedTuple):
-    """N numbers to predict: the text before each, its true value, its text, the document of each.
+    """N numbers to predict: each in its text, its true value, and the document that it stands in.
 
     `deterministic` says whether the number follows from the text before it.
     """
 
-    prompts: list[str]
+    numbers: list[NumberInText]
     values: Floats
-    shown: list[str]
     deterministic: Bools
     owner: Integers
+
+    @property
+    def prompts(self) -> list[str]:
+        """The text before each number."""
+        return [number.before for number in self.numbers]
 
 
 class Forecasts(NamedTuple):
@@ -70,9 +73,10 @@ class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
 
     def answer(self, model: EvaluatedModel, items: NextNumbers) -> Forecasts:
         """Median and quantiles of the number that follows each prompt."""
-        count = len(items.prompts)
-        order = shortest_first(items.prompts)
-        ordered = [items.prompts[place] for place in order]
+        prompts = items.prompts
+        count = len(prompts)
+        order = shortest_first(prompts)
+        ordered = [prompts[place] for place in order]
         point_N = np.empty(count)
         quantiles_NQ = np.empty((count, len(LEVELS)))
         predicted = model.predict_numbers(ordered, intervals=INTERVALS)
@@ -126,30 +130,37 @@ class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
 def next_numbers(documents: Documents, limit: int, seed: int) -> NextNumbers:
     """Up to `limit` numbers, drawn evenly from the documents.
 
-    Only numbers with a finite value that begin with a digit right after a space count, so that it
-    is plain what each prompt asks for. Raises ValueError if there is none.
+    Only those of `numbers_in` count, so that it is plain what each prompt asks for. Raises
+    ValueError if there is none.
     """
-    rows = []
-    for owner, document in enumerate(documents):
-        for number in find_numbers(document.text):
-            start = number.start
-            end = number.end
-            prompt = document.text[:start]
-            # not "$5" or "(5": a model might begin with the sign as well
-            plain = number.text[:1].isdigit() and np.isfinite(number.value)
-            if not (plain and prompt.strip() and prompt.endswith(" ")):
-                continue
-            spans = document.deterministic
-            sure = any(first < end and start < last for first, last in spans)
-            rows.append((prompt, number.value, number.text, sure, owner))
-    if not rows:
+    texts = [Document(document.text, "") for document in documents]
+    found = []
+    sure = []
+    for number in numbers_in(texts):
+        start = len(number.before)
+        end = start + len(number.text)
+        spans = documents[number.owner].deterministic
+        found.append(number)
+        sure.append(any(first < end and start < last for first, last in spans))
+    if not found:
         raise ValueError("no document holds a number with text before it")
     # of all documents alike, then in their order again
-    order = np.random.default_rng(seed).permutation(len(rows))
-    chosen = [rows[place] for place in np.sort(order[:limit])]
-    prompts, values, shown, sure_N, owners = zip(*chosen, strict=True)
-    columns = (np.array(column) for column in (sure_N, owners))
-    return NextNumbers(list(prompts), np.array(values), list(shown), *columns)
+    places = spread(len(found), limit, seed)
+    return as_items([found[place] for place in places], [sure[place] for place in places])
+
+
+def spread(count: int, limit: int, seed: int) -> list[int]:
+    """Up to `limit` places of `count`, drawn evenly, in ascending order."""
+    order = np.random.default_rng(seed).permutation(count)
+    places: list[int] = np.sort(order[:limit]).tolist()
+    return places
+
+
+def as_items(numbers: list[NumberInText], deterministic: Sequence[bool]) -> NextNumbers:
+    """Numbers with their columns."""
+    values = np.array([number.value for number in numbers], dtype=np.float64)
+    owner = np.array([number.owner for number in numbers], dtype=np.int64)
+    return NextNumbers(numbers, values, np.array(deterministic, dtype=bool), owner)
 
 
 def absolute_error(forecasts: Forecasts, values: Floats) -> Floats:
@@ -253,7 +264,7 @@ def _examples(numbers: NextNumbers, after: Forecasts) -> list[Details]:
     """The first numbers, with the 90% interval of the trained model."""
     rows = []
     for place, prompt in enumerate(numbers.prompts[:EXAMPLES]):
-        shown = numbers.shown[place]
+        shown = numbers.numbers[place].text
         low, *_, high = after.quantiles[place].tolist()
         row: Details = {"prompt": prompt, "true": shown, "interval": [low, high]}
         row["value"] = float(after.point[place])

@@ -26,7 +26,7 @@ from ssl_lib.evaluation.external import (
 from ssl_lib.evaluation.items import draw_items
 from ssl_lib.evaluation.losses import chosen_batches, compare_losses
 from ssl_lib.evaluation.plots import plot_tables
-from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
+from ssl_lib.evaluation.tasks import TASKS, downstream_tasks, own_text_tasks
 from ssl_lib.files import write_atomically
 from ssl_lib.predictor import Predictor, load
 from ssl_lib.progress import progress_bar
@@ -87,6 +87,15 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
         row = dict(details[task.name])
         del row["details"]
         metrics["downstream"][task.name] = row
+    metrics["own_text"] = {}
+    for task in own_text_tasks():
+        whole = details[task.name]
+        # one result, or several parts that are results; none where the text held nothing to ask
+        parts = {task.name: whole} if "metric" in whole else whole
+        for name, result in parts.items():
+            row = dict(result)
+            del row["details"]
+            metrics["own_text"][name] = row
     metrics |= _run_metadata(settings, root, seconds)
     metrics_file = root / "metrics" / "evaluation.json"
     write_atomically(metrics_file, as_json(metrics))

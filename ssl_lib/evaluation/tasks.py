@@ -19,8 +19,8 @@ class Task(NamedTuple):
     `home` is the file of this folder and the class in it. `metric` is what its result is called in
     the files, `unit` what stands behind a value on the page: `%` for shares, nothing for a
     correlation. `section` is `downstream` for what stands in the table of downstream tasks and in
-    the mean that chooses the champion. `guide` are the guide's marks before and after training,
-    where it has any.
+    the mean that chooses the champion, `own_text` for what is asked of the corpus's own held-out
+    documents. `guide` are the guide's marks before and after training, where it has any.
     """
 
     home: str
@@ -28,7 +28,7 @@ class Task(NamedTuple):
     metric: str
     unit: str
     higher_is_better: bool = True
-    section: Literal["downstream", "text", "numbers"] = "downstream"
+    section: Literal["downstream", "own_text", "numbers"] = "downstream"
     guide: tuple[float, float] | None = None
 
     @property
@@ -59,8 +59,15 @@ LINES = (
     Task("number_prediction.NumberPrediction", "Number prediction",
          "error_decades", "orders of magnitude", higher_is_better=False, section="numbers"),
     Task("probes.NumberProbes", "Probes of numbers", "accuracy", "%", section="numbers"),
-    Task("held_out_text.HeldOutText", "Held-out text",
-         "bits_per_byte", "bits per byte", higher_is_better=False, section="text"),
+    Task("held_out_text.HeldOutText", "Language",
+         "bits_per_byte", "bits per byte", higher_is_better=False, section="own_text"),
+    Task("next_number.NextNumber", "Next number",
+         "error_decades", "orders of magnitude", higher_is_better=False, section="own_text"),
+    Task("masked_text.MaskedText", "Masked number", "exact_match", "%", section="own_text"),
+    Task("written_forms.WrittenForms", "Same fact in another form",
+         "accuracy", "%", section="own_text"),
+    Task("wrong_number.WrongNumber", "Which number is wrong", "auc", "", section="own_text"),
+    Task("neighbors.Neighbors", "Nearest document", "accuracy", "%", section="own_text"),
 )  # fmt: skip
 TASKS: dict[str, Task] = {task.name: task for task in LINES}
 
@@ -68,3 +75,8 @@ TASKS: dict[str, Task] = {task.name: task for task in LINES}
 def downstream_tasks() -> tuple[Task, ...]:
     """The tasks of the downstream table, in their order."""
     return tuple(task for task in TASKS.values() if task.section == "downstream")
+
+
+def own_text_tasks() -> tuple[Task, ...]:
+    """The tasks about the corpus's own held-out documents, in their order."""
+    return tuple(task for task in TASKS.values() if task.section == "own_text")

@@ -23,7 +23,7 @@ Table = list[dict[str, str]]
 Content = TypeVar("Content", Tree, Table)
 Interval = Sequence[float]
 # Tasks outside the downstream table that numbers.py and task_details.py show.
-OWN_PARTS = ("number_prediction", "probes", "held_out_text")
+OWN_PARTS = ("number_prediction", "probes")
 
 
 def known(value: Any) -> TypeGuard[float]:
@@ -130,13 +130,18 @@ class Inputs:
         ordered = dict.fromkeys([*names, *trees])
         return {name: Result.of(trees[name]) for name in ordered if trees.get(name)}
 
+    def own_text(self) -> dict[str, Result]:
+        """Results about the corpus's own held-out documents, in the order of the registry."""
+        trees = self.evaluation.get("own_text") or {}
+        return {name: Result.of(tree) for name, tree in trees.items() if tree}
+
     def further(self) -> dict[str, Result]:
         """Results of the registry's other tasks, but those that have a part of the page."""
         found = {}
         for name, task in TASKS.items():
             tree = self.evaluation.get(name) or self.details.get(name)
             result = Result.of(tree, task.metric)
-            if task.section != "downstream" and name not in OWN_PARTS and known(result.after):
+            if task.section == "numbers" and name not in OWN_PARTS and known(result.after):
                 found[name] = result
         return found
 

@@ -28,10 +28,18 @@ NAMES = {
     "tfidf_characters": "TF-IDF, characters",
     "char_cnn": "char-CNN",
     "ngram_counts": "n-gram counts",
+    "ppmd": "PPMd, primed",
+    "xz": "xz, primed",
+    "tfidf_and_values": "TF-IDF with values",
+    "tfidf_svd": "TF-IDF and SVD",
+    "nearest_contexts": "25 nearest contexts",
+    "words_before": "Table of the words before",
+    "words_on_both_sides": "Table of the words on both sides",
 }
 METRICS = {
     "spearman": "Spearman",
     "rmse": "RMSE",
+    "auc": "AUC",
     "error_decades": "error, orders of magnitude",
 }
 Rows = list[list[Any]]  # the cells of a table

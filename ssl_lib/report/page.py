@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from ssl_lib.config import Settings
 from ssl_lib.files import write_atomically
-from ssl_lib.report import guide, learning, numbers, provenance, search, task_details, tasks
+from ssl_lib.report import (
+    guide,
+    learning,
+    numbers,
+    own_text,
+    provenance,
+    search,
+    task_details,
+    tasks,
+)
 from ssl_lib.report.inputs import Inputs
 from ssl_lib.report.markup import Html, absent, paragraph, tag
 from ssl_lib.report.style import STYLE
@@ -34,7 +43,9 @@ class Section(NamedTuple):
 
 def sections(settings: Settings, inputs: Inputs, written: str) -> list[Section]:
     """Everything below the headline, in the order of the page."""
+    own = "Your own text" if own_text.is_own(inputs) else "The corpus's own held-out documents"
     return [
+        Section("own-text", own, own_text.own_text(inputs)),
         Section("guide-tasks", "Downstream tasks beside the guide", guide.guide_tasks(inputs)),
         Section("guide-losses", "Losses beside the guide", guide.guide_losses(inputs)),
         Section("curves", "Loss curves", learning.loss_curves(inputs)),

@@ -1,0 +1,65 @@
+"""Compressors as baselines of language: what text costs after they have read the training text.
+
+PPMd predicts each byte from up to twelve before it (Shkarin 2002, "PPM: one step to practicality"),
+and goes on learning from one held-out text to the next, which a frozen model does not. xz finds
+repetitions. Texts are divided by their UTF-8 bytes.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from ssl_lib.evaluation.baselines import CountedPredictions
+from ssl_lib.evaluation.next_token_prediction import LN2
+
+ORDER = 12
+MEMORY = 1 << 28  # bytes of PPMd's contexts
+MOST_BYTES = 1 << 25  # of training text
+SEPARATOR = b"\n\n"
+
+
+def ppmd_predictions(texts: Sequence[str], training: Iterable[str]) -> list[CountedPredictions]:
+    """What each text costs, as one prediction of the whole text; never right, as none is asked.
+
+    A compressor puts out whole bytes, so that single texts may be off by a few bits.
+    """
+    import pyppmd
+
+    encoder = pyppmd.Ppmd8Encoder(ORDER, MEMORY)
+    for piece in _bytes_of(training):
+        encoder.encode(piece)
+    found = []
+    for text in texts:
+        size = len(encoder.encode(_encoded(text) + SEPARATOR))
+        nats_1 = np.array([8.0 * LN2 * size])
+        spans_12 = np.array([[0, len(text)]], dtype=np.int64)
+        found.append(CountedPredictions(np.zeros(1, dtype=bool), nats_1, spans_12))
+    return found
+
+
+def xz_bits_per_byte(texts: Sequence[str], training: Iterable[str]) -> float:
+    """Bits that all texts together add to the compressed training text, over their bytes."""
+    read = b"".join(_bytes_of(training))
+    asked = b"".join(_encoded(text) + SEPARATOR for text in texts)
+    # a window over all of the training text
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 2 * MOST_BYTES}]
+    sizes = [len(lzma.compress(data, filters=filters)) for data in (read, read + asked)]
+    return 8.0 * (sizes[1] - sizes[0]) / max(1, len(asked))
+
+
+def _bytes_of(training: Iterable[str]) -> Iterator[bytes]:
+    """Training text up to the limit, a document at a time."""
+    size = 0
+    for text in training:
+        piece = _encoded(text) + SEPARATOR
+        size += len(piece)
+        if size > MOST_BYTES:
+            return
+        yield piece
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,242 @@
+"""Tasks about the corpus's own held-out documents, asked of texts whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiktoken
+from evaluating import evaluation_data, pair_of
+from report_inputs import evaluation
+
+from ssl_lib.config import Settings
+from ssl_lib.evaluation.comparison import estimate
+from ssl_lib.evaluation.compressors import ppmd_predictions, xz_bits_per_byte
+from ssl_lib.evaluation.context_baselines import ContextTables, seen_between, words_before
+from ssl_lib.evaluation.data import Document, EvaluationData, numbers_in, thinned
+from ssl_lib.evaluation.sentences import LONGEST, passages_of, sentences_of
+from ssl_lib.evaluation.tasks import TASKS, own_text_tasks
+from ssl_lib.evaluation.written_forms import reciprocal_ranks
+from ssl_lib.numbers import find_numbers
+from ssl_lib.predictor import Predictor
+from ssl_lib.report.inputs import Inputs, Result
+from ssl_lib.report.own_text import own_text, summary, verdict
+
+TRAINING = [
+    f"Town {chr(65 + index % 26)} has {1000 + 37 * index} people and {3 + index % 9} schools. "
+    f"Its tower is {20 + index} m high, and it was built in {1850 + index}."
+    for index in range(120)
+]
+HELD_OUT = [
+    f"The village {chr(65 + index)} has {2500 + 41 * index} people and {2 + index % 5} schools. "
+    f"A bridge of {30 + index} m was opened in {1900 + 3 * index}, the next in {1990 + index}."
+    for index in range(24)
+]
+
+
+@pytest.fixture
+def data(encoding: tiktoken.Encoding) -> EvaluationData:
+    """Towns for training, villages of two domains that are asked."""
+    found = evaluation_data(encoding, TRAINING, HELD_OUT)
+    training = [Document(text, "ab"[place % 2]) for place, text in enumerate(TRAINING)]
+    asked = [Document(text, "ab"[place % 2]) for place, text in enumerate(HELD_OUT)]
+    found = replace(found, training_documents=training, test_documents=asked)
+    return replace(found, cleared={"held_out_text": HELD_OUT})
+
+
+def test_tables_give_what_stands_behind_the_most_words_that_are_known() -> None:
+    training = list(numbers_in([Document(text, "towns") for text in TRAINING]))
+    tables = ContextTables(training)
+    # written out: the values of all training numbers behind the same words, the longest match
+    for asked in numbers_in([Document(text, "villages") for text in HELD_OUT]):
+        expected: list[float] = []
+        for count in (4, 3, 2, 1):
+            words = words_before(asked.before, count)
+            same = [n.value for n in training if words_before(n.before, count) == words]
+            if len(same) >= 3 and len(words) == count:
+                expected = same
+                break
+        (found,) = tables.behind_words([asked])
+        assert sorted(found) == sorted(expected or tables.general)
+
+
+def test_the_nearest_context_of_a_training_number_is_its_own() -> None:
+    texts = [
+        f"{word} costs {value} euros" for word, value in zip("abcdefgh", range(8), strict=True)
+    ]
+    texts = [f"The well known article {text}" for text in texts]
+    training = list(numbers_in([Document(text, "") for text in texts]))
+    tables = ContextTables(training * 25)
+    for number in training:
+        (values,) = tables.in_nearest_contexts([number])
+        assert set(values) == {number.value}
+
+
+def test_the_word_between_is_looked_for_on_both_sides_first() -> None:
+    known = ["it was 7 days later", "it was 7 days later", "it was 9 weeks later"]
+    training = list(numbers_in([Document(text, "d") for text in known]))
+    asked = list(numbers_in([Document("it was 1 weeks later", "d"), Document("so 1 ends", "d")]))
+    found = seen_between(asked, training)
+    assert found["words_on_both_sides"] == ["9", "7"]
+    assert found["most_frequent"] == ["7", "7"]
+
+
+def test_thinning_keeps_order_and_reaches_to_the_end() -> None:
+    kept = thinned(range(1000), 64)
+    assert 32 <= len(kept) <= 64
+    steps = set(np.diff(kept))
+    assert len(steps) == 1
+    assert 1000 - kept[-1] <= steps.pop()
+    assert thinned(range(5), 64) == [0, 1, 2, 3, 4]
+
+
+def test_what_one_mask_restores_is_what_filling_it_says(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
+    predictor = Predictor.untrained(settings, encoding)
+    text = "It has 12 people"
+    said = [
+        predictor.fill_mask(text.replace(" 12", "[MASK]"))[0][0].strip(),
+        predictor.fill_mask("[MASK] has 12 people")[0][0],
+    ]
+    # the same texts with what the model says are restored, others are not
+    answers = [f"It has {said[0]} people", f"{said[1]} has 12 people"]
+    spans = [(7, 7 + len(said[0])), (0, len(said[1]))]
+    whole = [
+        len(encoding.encode(answers[0])) == len(encoding.encode(text)),
+        len(encoding.encode(answers[1])) == len(encoding.encode("It has 12 people")),
+    ]
+    right = predictor.restores(answers, spans)
+    for is_right, is_whole in zip(right, whole, strict=True):
+        assert is_right or not is_whole
+    assert not predictor.restores([text], [(7, 9)])[0] or said[0] == "12"
+
+
+def test_a_place_far_behind_in_a_long_text_is_masked_in_its_own_surroundings(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
+    predictor = Predictor.untrained(settings, encoding)
+    text = "word " * 300 + "and then 12 people came" + " again" * 300
+    start = text.index("12")
+    near = text[start - 4 : start + 20]
+    found = predictor.restores([text, near], [(start, start + 2), (4, 6)])
+    assert found.shape == (2,)
+
+
+def test_another_form_keeps_all_values_and_a_variant_changes_one(data: EvaluationData) -> None:
+    task = TASKS["written_forms"].load()
+    items = task.items(data)
+    assert items
+    for item in items:
+        values = [number.value for number in find_numbers(item.sentence)]
+        assert [number.value for number in find_numbers(item.query)] == pytest.approx(values)
+        assert item.query != item.sentence
+        for variant in item.variants:
+            others = [number.value for number in find_numbers(variant)]
+            different = [a for a, b in zip(others, values, strict=True) if a != b]
+            assert len(different) == 1
+    methods = task.baselines(data, items)
+    with_values = estimate(task.score(items, methods["tfidf_and_values"]))
+    assert with_values == 1.0 > estimate(task.score(items, methods["tfidf_words"]))
+
+
+def test_ties_count_against_a_rank() -> None:
+    class Answers:
+        sentences = np.array([[0.9, 0.9, 0.1], [0.2, 0.7, 0.1], [0.5, 0.6, 0.4]])
+
+    assert reciprocal_ranks(Answers()).tolist() == [1 / 2, 1.0, 1 / 3]  # type: ignore[arg-type]
+
+
+def test_one_number_of_a_passage_is_wrong_and_who_knows_it_has_an_area_of_one(
+    data: EvaluationData,
+) -> None:
+    task = TASKS["wrong_number"].load()
+    items = task.items(data)
+    assert items
+    for item in items:
+        right = [number.text for number in item.numbers]
+        (document,) = (text for text in HELD_OUT if text[:14] == item.text[:14])
+        true = [n.text for n in numbers_in([Document(document, "")])]
+        changed = [place for place, (a, b) in enumerate(zip(right, true, strict=True)) if a != b]
+        assert changed == [item.wrong]
+        assert len(right[item.wrong]) == len(true[item.wrong])
+    knowing = [np.eye(len(item.numbers))[item.wrong] for item in items]
+    assert estimate(task.score(items, knowing)) == 1.0
+    assert estimate(task.score(items, [-row for row in knowing])) == 0.0
+    assert estimate(task.score(items, [0 * row for row in knowing])) == 0.5
+
+
+def test_neighbors_are_asked_where_there_are_domains(data: EvaluationData) -> None:
+    task = TASKS["neighbors"].load()
+    items = task.items(data)
+    by_domain = np.array([[1.0, 0.0] if one.domain == "a" else [0.0, 1.0] for one in items])
+    assert estimate(task.score(items, by_domain)) == 1.0
+    # nearest is a document of the other domain
+    turned = np.array([[1.0, 0.0], [0.0, 1.0]] * (len(items) // 2))
+    mixed = np.roll(turned, 0, axis=0)
+    assert estimate(task.score(items[::2] + items[1::2], mixed)) < 1.0
+    one_domain = replace(data, test_documents=[Document(text, "a") for text in HELD_OUT])
+    assert task.items(one_domain) == []
+    assert task.results(pair_of(None, None), one_domain, []) == {}
+
+
+def test_compressors_pay_little_for_what_they_have_read() -> None:
+    read = [" ".join(TRAINING)]
+    (known,) = ppmd_predictions([TRAINING[50]], read)
+    (unknown,) = ppmd_predictions([TRAINING[50]], [])
+    assert 0 < known.nll.sum() < 0.2 * unknown.nll.sum()
+    assert xz_bits_per_byte([TRAINING[50]], read) < 0.5 * xz_bits_per_byte([TRAINING[50]], [])
+
+
+def test_sentences_and_passages_are_pieces_of_the_text() -> None:
+    text = " ".join(TRAINING[:10])
+    for passage in passages_of(text):
+        assert passage in text
+        assert len(passage) <= LONGEST
+    assert list(sentences_of("Up. It rose by 3.5 % in May 2020. Then it fell by 12 points.")) == [
+        "It rose by 3.5 % in May 2020.",
+        "Then it fell by 12 points.",
+    ]
+
+
+def test_every_task_answers_with_intervals_and_plain_methods(
+    settings: Settings, encoding: tiktoken.Encoding, data: EvaluationData
+) -> None:
+    pair = pair_of(
+        Predictor.untrained(settings, encoding),
+        Predictor.untrained(settings.replaced({"seed": 5}), encoding),
+    )
+    for known in own_text_tasks():
+        task = known.load()
+        items = HELD_OUT if known.name == "held_out_text" else task.items(data)
+        results = task.results(pair, data, items)
+        assert known.name in results
+        for result in results.values():
+            assert result.metric == known.metric
+            assert result.ci95[0] <= result.after <= result.ci95[1]
+            assert result.baselines_ci95, known.name
+    assert {known.name for known in own_text_tasks()} >= {"next_number", "masked_text"}
+
+
+def test_the_verdict_is_that_of_paired_intervals() -> None:
+    tree = {
+        "metric": "accuracy", "before": 0.2, "after": 0.5, "ci95": [0.4, 0.6], "n": 90,
+        "difference_ci95": [0.2, 0.4], "baselines": {"chance": 0.9, "table": 0.4},
+        "baselines_ci95": {"table": [0.3, 0.5]}, "over_baselines_ci95": {"table": [0.02, 0.2]},
+    }  # fmt: skip
+    assert verdict(Result.of(tree)) == "better than Table"
+    tree["over_baselines_ci95"] = {"table": [-0.1, 0.2]}
+    assert verdict(Result.of(tree)) == "no clear difference from Table"
+    tree["over_baselines_ci95"] = {"table": [-0.3, -0.1]}
+    tree["difference_ci95"] = [-0.1, 0.1]
+    expected = "worse than Table; no clear gain over its random start"
+    assert verdict(Result.of(tree)) == expected
+    # less is better: the signs turn
+    tree["higher_is_better"] = False
+    assert verdict(Result.of(tree)).startswith("better than Table")
+    assert "use the plain method" not in summary({"next_number": Result.of(tree)})
+
+
+def test_the_page_says_where_the_text_was_not_asked() -> None:
+    assert "nothing about the corpus" in own_text(Inputs(evaluation=evaluation()))
