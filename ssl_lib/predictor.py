@@ -278,6 +278,7 @@ class Predictor:
                 kept[target] = self.special.mask
             hidden.append(targets)
             sequences.append(kept)
+        # all places of a text at once, as they stand in one piece
         right_N = np.zeros(len(texts), dtype=bool)
         for ran in self._run(sequences, causal=False):
             for hidden_TD, index in zip(ran.hidden_RTD, ran.indices, strict=True):

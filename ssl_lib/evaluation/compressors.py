@@ -28,6 +28,7 @@ def ppmd_predictions(texts: Sequence[str], training: Iterable[str]) -> list[Coun
     """
     import pyppmd
 
+    # one model for all texts: it has read training, and reads on
     encoder = pyppmd.Ppmd8Encoder(ORDER, MEMORY)
     for piece in _bytes_of(training):
         encoder.encode(piece)

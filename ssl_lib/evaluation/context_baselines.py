@@ -60,6 +60,7 @@ class ContextTables:
         """For each, the numbers behind the same 4, 3, 2 or 1 words: the most that are known."""
         for number, general in zip(asked, self.of_domain(asked), strict=True):
             words = words_before(number.before, WORDS)
+            # ("the", "price", "is") → behind all three, the last two, the last one
             longer = (self._table.get(words[start:]) for start in range(len(words)))
             yield next((np.array(values) for values in longer if values), general)
 
@@ -73,6 +74,7 @@ class ContextTables:
         queries_NV = vectorizer.transform(contexts)
         count = min(NEIGHBORS, len(self.training))
         for start in range(0, len(asked), QUERIES_AT_ONCE):
+            # not all at once: 1,000 by 300,000 cosines would take more than a gigabyte
             part = queries_NV[start : start + QUERIES_AT_ONCE]
             cosine_QM = (part @ matrix_MV.T).toarray()
             nearest_QK = np.argpartition(-cosine_QM, count - 1, axis=1)[:, :count]
@@ -116,6 +118,7 @@ def seen_between(
                 counts[key][one.text] += 1
     found: dict[str, list[str]] = {"most_frequent": [], "words_on_both_sides": []}
     for one in asked:
+        # the most frequent under each key, nothing where a key was never seen
         seen = [counts[key].most_common(1) for key in _places(one)]
         answers = [best[0][0] if best else "" for best in seen]
         found["most_frequent"].append(answers[-1])
@@ -136,6 +139,7 @@ def _places(number: NumberInText) -> list[tuple[Any, ...]]:
 
 def quantiles_of(groups: Iterable[Floats], levels: Sequence[float]) -> tuple[Floats, Floats]:
     """Medians [N] and quantiles [N, Q] of the numbers that each of N is expected to be like."""
+    # the median first, then the wanted levels
     found_NQ = np.array([np.quantile(values, [0.5, *levels]) for values in groups])
     return found_NQ[:, 0], found_NQ[:, 1:]
 

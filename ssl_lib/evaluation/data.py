@@ -173,6 +173,7 @@ def thinned(things: Iterable[Thing], most: int) -> list[Thing]:
     for place, thing in enumerate(things):
         if place % step == 0:
             kept.append(thing)
+        # too many: every second one stays, and half as many come after them
         if len(kept) > most:
             kept = kept[::2]
             step *= 2

@@ -37,6 +37,7 @@ class MaskedText(OwnTextTask[list[NumberInText], Bools]):
 
     def items(self, data: EvaluationData) -> list[NumberInText]:
         """Numbers and words, evenly from the held-out documents; words have no value."""
+        # one list of both kinds: `results` parts them by their form
         documents = held_out_documents(data)
         chosen = []
         for pieces in (list(numbers_in(documents)), list(words_in(documents))):
@@ -47,6 +48,7 @@ class MaskedText(OwnTextTask[list[NumberInText], Bools]):
     def answer(self, model: EvaluatedModel, items: list[NumberInText]) -> Bools:
         """Which come back."""
         texts = [one.before + one.text + one.after for one in items]
+        # the characters of each piece in its text
         places = [(len(one.before), len(one.before) + len(one.text)) for one in items]
         return model.restores(texts, places)
 
@@ -62,6 +64,7 @@ class MaskedText(OwnTextTask[list[NumberInText], Bools]):
             training = thinned(words_in(data.training_documents, REACH), MOST_WORDS)
         found = {}
         for name, texts in seen_between(items, training).items():
+            # "1,000" is not "1000": the form counts too
             right = [text == one.text for text, one in zip(texts, items, strict=True)]
             found[name] = np.array(right)
         return found

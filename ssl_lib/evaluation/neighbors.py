@@ -41,6 +41,7 @@ class Neighbors(OwnTextTask[list[Document], Floats]):
     def score(self, items: list[Document], answers: Floats) -> Scores:
         """1 where the nearest other document is of the same domain."""
         cosine_NN = answers @ answers.T
+        # a document is not its own neighbour
         np.fill_diagonal(cosine_NN, -np.inf)
         nearest_N = cosine_NN.argmax(axis=1)
         domains_N = np.array([document.domain for document in items])
@@ -65,6 +66,7 @@ def _factors(training: list[str], items: list[Document]) -> Floats:
     training_MV = vectorizer.fit_transform(training)
     factors = min(FACTORS, min(training_MV.shape) - 1)
     found_NV: Any = vectorizer.transform([document.text for document in items])
+    # a training text of one word has no factor: plain TF-IDF then
     if factors > 0:
         svd = TruncatedSVD(factors, random_state=0).fit(training_MV)
         found_NV = svd.transform(found_NV)

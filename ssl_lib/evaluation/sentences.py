@@ -21,6 +21,7 @@ def passages_of(text: str) -> Iterator[str]:
     """Sentences that follow each other, put together as far as they stay short."""
     passage = ""
     for sentence in sentences_of(text):
+        # "A." and "B." → "A. B." as long as it stays short
         longer = f"{passage} {sentence}".strip()
         if len(longer) > LONGEST and passage:
             yield passage

@@ -54,6 +54,7 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         amounts: Amounts = defaultdict(list)
         for number in data.training_numbers:
             amounts[number.form].append((number.text, number.value))
+        # a sentence that stands twice would be its own rival
         random = np.random.default_rng(data.seed)
         found = []
         for owner, document in enumerate(held_out_documents(data)):
@@ -77,6 +78,7 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
 
     def score(self, items: list[Rewritten], answers: Cosines) -> Scores:
         """1 where the sentence is nearer than all variants, a share where it is one of several."""
+        # ties share the credit: a model that sees no numbers gets 1 / (1 + K)
         best_N1 = answers.variants.max(axis=1, keepdims=True)
         first_NK = answers.variants >= best_N1 - 1e-7
         credits = first_NK[:, 0] / first_NK.sum(axis=1)
@@ -95,6 +97,7 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         ranks = {name: reciprocal_ranks(given) for name, given in asked.answers.items()}
         owners = _owners(asked.items)
         scores = {name: Scores(rank_N, groups=owners) for name, rank_N in ranks.items()}
+        # before and the baselines, each against the trained model
         last = scores.pop("after")
         pairs = asked.pair.resampling.all_paired(scores, last)
         found: Details = {"mean_reciprocal_rank": pairs.pop("before")._asdict()}
@@ -135,6 +138,7 @@ def _owners(items: Sequence[Rewritten]) -> np.ndarray:
 def reciprocal_ranks(answers: Cosines) -> Floats:
     """1 / rank of each query's own sentence among all sentences [N]; ties count against it."""
     own_N1 = np.diag(answers.sentences)[:, None]
+    # its own sentence counts itself: the best rank is 1
     rank_N = (answers.sentences >= own_N1 - 1e-7).sum(axis=1)
     ranks: Floats = 1.0 / rank_N
     return ranks
@@ -160,6 +164,7 @@ def _tfidf(items: Sequence[Rewritten], prepared: Callable[[str], str]) -> Cosine
     flat = [prepared(variant) for item in items for variant in item.variants]
     variants_MV = vectorizer.transform(flat)
     all_NN = (queries_NV @ sentences_NV.T).toarray()
+    # each query once for each of its variants
     repeated_MV = queries_NV[np.repeat(np.arange(len(items)), VARIANTS)]
     products_M = np.asarray(repeated_MV.multiply(variants_MV).sum(axis=1)).ravel()
     own_N1 = np.diag(all_NN)[:, None]

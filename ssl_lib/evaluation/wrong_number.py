@@ -49,6 +49,7 @@ class WrongNumber(OwnTextTask[list[Passage], list[Floats]]):
 
     def items(self, data: EvaluationData) -> list[Passage]:
         """Passages with one number replaced, evenly from the held-out documents."""
+        # a number of another length would be told by its length alone
         alike: Alike = defaultdict(list)
         for number in data.training_numbers:
             alike[_kind(number)].append(number)
@@ -71,6 +72,7 @@ class WrongNumber(OwnTextTask[list[Passage], list[Floats]]):
         for item, surprise_M in zip(items, answers, strict=True):
             right_M = np.delete(surprise_M, item.wrong)
             wrong = surprise_M[item.wrong]
+            # Mann and Whitney: the share of pairs in the right order
             values.append(np.mean((right_M < wrong) + 0.5 * (right_M == wrong)))
         owners = np.array([item.owner for item in items])
         return Scores(np.array(values), groups=owners)
@@ -84,6 +86,7 @@ class WrongNumber(OwnTextTask[list[Passage], list[Floats]]):
         found: dict[str, list[Floats] | float] = {"chance": 0.5}
         for name, medians in (("domain_median", domain), ("words_before", words)):
             found[name] = _distances(items, flat, medians)
+        # the same surprise as a model's, by counts of tokens
         texts = [item.text for item in items]
         for name, counts in data.ngrams.items():
             found[name] = surprises(counts.next_token_ranks(texts), items)
@@ -133,5 +136,6 @@ def _distances(
     """Orders of magnitude between each number and what is expected there, passage by passage."""
     values = to_scale(np.array([number.value for number in flat]))
     distances = np.abs(values - to_scale(np.array(medians)))
+    # all numbers of all passages in one row → one array a passage
     ends = np.cumsum([len(item.numbers) for item in items])
     return np.split(distances, ends[:-1])

@@ -93,6 +93,7 @@ def _compared(result: Result, other: Method) -> str:
         ends = [end - other.value for end in result.after_ci95]
     if not is_interval(ends):
         return ""
+    # where less is better, less than the other is ahead of it
     low, high = ends if result.higher_is_better else (-ends[1], -ends[0])
     if low > 0:
         return "better"
@@ -101,6 +102,7 @@ def _compared(result: Result, other: Method) -> str:
 
 def summary(results: dict[str, Result]) -> str:
     """How many tasks the trained model wins and loses against the best plain method."""
+    # ["better", "worse", ""]: nothing where the interval holds zero
     outcomes = []
     for result in results.values():
         best = best_baseline(result)
