@@ -119,12 +119,14 @@ class _KernelLock:
         self._descriptor = -1
 
     def acquire(self) -> bool:
+        """Wait until nobody else holds it; True, as Optuna expects."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._descriptor = descriptor
         return True
 
     def release(self) -> None:
+        """Let the next one in."""
         os.close(self._descriptor)
 
 
