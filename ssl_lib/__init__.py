@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; the table below is what
     from ssl_lib.objectives.numerical import NumericalPatternLearner as NumericalPatternLearner
     from ssl_lib.predictor import Predictor as Predictor
     from ssl_lib.predictor import load as load
+    from ssl_lib.serving import answers as answers
     from ssl_lib.tokens.encodings import encoding as encoding
     from ssl_lib.training.trainer import SelfSupervisedTrainer as SelfSupervisedTrainer
 
@@ -41,6 +42,7 @@ _HOMES = {
     "Trunk": "ssl_lib.model.trunk",
     "Predictor": "ssl_lib.predictor",
     "load": "ssl_lib.predictor",
+    "answers": "ssl_lib.serving",
     "load_settings": "ssl_lib.config",
     "Settings": "ssl_lib.config",
     "UserError": "ssl_lib.errors",

@@ -210,12 +210,12 @@ MODEL_COMMANDS = {
     "serve": Command(
         run.serve,
         "answer requests to a model over HTTP, on this machine only",
-        "Starts MLflow's scoring server: POST texts to http://127.0.0.1:PORT/invocations and get\n"
-        'embeddings, or, with "params": {"task": "next_tokens", "k": 3}, how they go on.',
-        "ssl-lib serve & curl localhost:5001/invocations -H 'Content-Type: application/json' \\\n"
-        """    -d '{"dataframe_records": [{"text": "The sum of 2 + 3 is"}]}'""",
+        "POST texts to http://127.0.0.1:PORT/embed, /next, /number, /fill_mask, /denoise or\n"
+        "/numbers; each text gets one answer. /docs shows what a request holds, and tries it.",
+        "ssl-lib serve & curl localhost:5001/number -H 'Content-Type: application/json' \\\n"
+        """    -d '{"texts": ["The sum of 2 + 3 is"]}'""",
         (option("--port", type=port, default=5001, help="default: %(default)s"), MODEL),
-        extra="tracking",
+        extra="serving",
     ),
 }
 TEXT_COMMANDS = {
@@ -257,6 +257,15 @@ RUN_COMMANDS = {
         "Serves the store that tracking.uri names at http://127.0.0.1:PORT, until interrupted.",
         "ssl-lib ui --port 5000",
         (option("--port", type=port, default=5000, help="default: %(default)s"), *SETTINGS),
+        extra="tracking",
+    ),
+    "sync": Command(
+        run.sync,
+        "send what waited while an MLflow server was away",
+        "A run whose server does not answer goes on, and keeps metrics and files in\n"
+        ".ssl_lib/outbox. The next run sends them, or this command.",
+        "ssl-lib sync",
+        SETTINGS,
         extra="tracking",
     ),
     "compare": Command(

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ssl_lib.config import Settings
 
 SPREAD = ("corpus", "tokenize")  # stages whose work can be spread over machines
-# What `ssl-lib numbers --json` says of a number; `text == source[start:end]`.
-NUMBER_KEYS = ("text", "start", "end", "value", "sign", "exponent", "mantissa", "form")
 SHOWN_NUMBERS = 12  # of a document, in the table of a sample
 
 
@@ -228,24 +226,21 @@ def embed(options: argparse.Namespace) -> None:
 
 def serve(options: argparse.Namespace) -> None:
     """`ssl-lib serve`."""
-    from ssl_lib.tracking import serve_model
+    from ssl_lib.serving import serve
 
-    serve_model(options.model, Path.cwd(), options.port)
+    serve(options.model, options.port)
 
 
 def numbers(options: argparse.Namespace) -> None:
     """`ssl-lib numbers`."""
     from ssl_lib.numbers import find_numbers
+    from ssl_lib.serving import number_row
 
     text = _read_text(options.file)
     found = find_numbers(text)
     if options.json:
         for number in found:
-            row = {key: getattr(number, key) for key in NUMBER_KEYS}
-            # JSON has no NaN, which is the value of an identifier such as "A4".
-            if math.isnan(number.value):
-                row["value"] = row["mantissa"] = None
-            print(json.dumps(row, ensure_ascii=False))
+            print(json.dumps(number_row(number), ensure_ascii=False))
         return
 
     from rich.console import Console
@@ -308,6 +303,15 @@ def ui(options: argparse.Namespace) -> None:
     from ssl_lib.tracking import serve_ui
 
     serve_ui(load_settings(options.params, options.overrides), Path.cwd(), options.port)
+
+
+def sync(options: argparse.Namespace) -> None:
+    """`ssl-lib sync`."""
+    from ssl_lib.config import load_settings
+    from ssl_lib.tracking import sync
+
+    sent = sync(load_settings(options.params, options.overrides), Path.cwd())
+    print(f"{sent:,} metrics, files and tags were sent" if sent else "Nothing was waiting")
 
 
 def compare(options: argparse.Namespace) -> None:

@@ -6,12 +6,13 @@ from importlib.util import find_spec
 
 # What each extra of pyproject.toml brings, as it is imported.
 EXTRAS = {
-    "tracking": ("mlflow",),
+    "tracking": ("mlflow", "psutil"),
     "tuning": ("optuna", "matplotlib"),
     "report": ("matplotlib", "scipy", "sklearn", "pyppmd"),
     "sources": ("pyarrow", "aiohttp"),
     "documents": ("trafilatura", "lxml_html_clean", "pypdf", "docx"),
     "sql": ("sqlalchemy", "psycopg"),
+    "serving": ("fastapi", "uvicorn", "swagger_ui_bundle"),
     "orchestration": ("dvc", "prefect"),
     "dask": ("distributed", "prefect_dask"),
     "s3": ("s3fs",),

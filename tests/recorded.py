@@ -22,7 +22,7 @@ def recorded_run(
     model: Path | None = None,
 ) -> str:
     """The id of a run with these metrics and scores, and with the model in a folder."""
-    with start_run(settings, root, name) as run, TemporaryDirectory() as scratch:
+    with start_run(settings, root, "train", name) as run, TemporaryDirectory() as scratch:
         assert isinstance(run, Run)
         run.log_params(settings.model_dump(mode="json"))
         evaluation = Path(scratch) / "evaluation.json"

@@ -210,7 +210,7 @@ def test_files_hold_the_matrix(found: dict[str, Any], root: Path) -> None:
 
 def test_models_are_nested_runs_with_their_metrics(found: dict[str, Any], root: Path) -> None:
     client = connect(SETTINGS, root)
-    (experiment,) = client.search_experiments(filter_string="name = 'ssl-lib'")
+    (experiment,) = client.search_experiments(filter_string="name = 'ssl-lib/ablate'")
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = (
         run

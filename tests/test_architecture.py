@@ -26,6 +26,7 @@ LAYERS = (  # a module imports its own package and those of the lines below
     "experiments",  # studies over runs
     "report",  # stage evaluate: what `evaluation` measures, then the page
     "evaluation",
+    "serving",
     "predictor training",
     "objectives",
     "batches model predictions",

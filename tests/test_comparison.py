@@ -48,7 +48,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
                 "losses": {"mlm": {"after": 2.0 - number}},
             }
             ids.append(recorded_run(settings, root, f"run-{number}", metrics))
-        with start_run(Settings(), root, "unfinished") as run:
+        with start_run(Settings(), root, "train", "unfinished") as run:
             ids.append(run.run_id)
     return root, ids
 

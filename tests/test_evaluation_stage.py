@@ -111,7 +111,7 @@ def test_losses_are_taken_on_documents_that_share_no_13_gram(
 
 def test_the_run_holds_the_page_and_every_picture(root: Path, metrics: dict[str, Any]) -> None:
     client = connect(SETTINGS, root)
-    (experiment,) = client.search_experiments(filter_string="name = 'ssl-lib'")
+    (experiment,) = client.search_experiments(filter_string="name = 'ssl-lib/train'")
     (run,) = client.search_runs([experiment.experiment_id])
     stored = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")}
     drawn = {path.name for path in (root / "report").iterdir()}

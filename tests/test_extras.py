@@ -137,7 +137,7 @@ def run_without(
         (["evaluate"], "matplotlib", "report"),
         (["ablate"], "sklearn", "report"),
         (["ui"], "mlflow", "tracking"),
-        (["serve"], "mlflow", "tracking"),
+        (["serve"], "fastapi", "serving"),
         (["compare", "a", "b"], "mlflow", "tracking"),
         (["predict", "1 + 1 is", "--model", "models:/ssl-lib@champion"], "mlflow", "tracking"),
         (["corpus", "--set", "corpus.sources.0.documents=300"], "scipy", "report"),

@@ -1,16 +1,19 @@
-"""A model behind HTTP: a real server answers what the model itself says."""
+"""A model behind HTTP: real servers answer what the model itself says."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,21 @@ import tiktoken
 from ssl_lib.config import Settings
 from ssl_lib.objectives.model_folder import save_model
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.predictor import load
+from ssl_lib.predictor import Predictor, load
+from ssl_lib.serving import TASKS, TaskError, answers
 from ssl_lib.tracking import start_run
 
 ROOT = Path(__file__).parents[1]
-TEXT = "The sum of 2 + 3 is"
+TEXTS = ["The sum of 2 + 3 is", "Revenue rose 12%, see A4"]
+ASKED: dict[str, dict[str, Any]] = {
+    "embed": {}, "next": {"k": 3}, "number": {}, "fill_mask": {"k": 2},
+    "denoise": {"threshold": 0.9}, "numbers": {},
+}  # fmt: skip
+
+
+def texts_for(task: str) -> list[str]:
+    """Of `fill_mask`, each text needs a mask."""
+    return [f"{text} [MASK]" for text in TEXTS] if task == "fill_mask" else TEXTS
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +56,40 @@ def project(
 
 
 @pytest.fixture(scope="module")
-def address(project: Path) -> Iterator[str]:
-    """Where `ssl-lib serve` answers."""
+def model(project: Path) -> Predictor:
+    return load(project / "model")
+
+
+@contextmanager
+def serving(project: Path, *command: str) -> Iterator[str]:
+    """Where a server answers that the command starts, once it does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "ssl_lib", "serve", "--port", str(port)]
-    with (project / "server.log").open("wb") as log:
+    words = [sys.executable, "-m", *command, "--port", str(port)]
+    log = project / f"{command[0]}.log"
+    with log.open("wb") as file:
         process = subprocess.Popen(
-            command, cwd=project, env=environment(), stdout=log, stderr=log, start_new_session=True
+            words,
+            cwd=project,
+            env=environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
-    wait_for(f"http://127.0.0.1:{port}/ping", process, project / "server.log")
-    yield f"http://127.0.0.1:{port}/invocations"
-    os.killpg(process.pid, signal.SIGINT)
-    process.wait(timeout=60)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/ping", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def address(project: Path) -> Iterator[str]:
+    """Where `ssl-lib serve` answers."""
+    with serving(project, "ssl_lib", "serve") as found:
+        yield found
 
 
 def environment() -> dict[str, str]:
@@ -75,30 +108,103 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-def asked(address: str, body: dict[str, Any]) -> Any:
-    content = {"Content-Type": "application/json"}
-    request = urllib.request.Request(address, json.dumps(body).encode(), content)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)["predictions"]
+def post(url: str, body: Any) -> tuple[int, Any]:
+    """Status and JSON of an answer; `body` may be text that is no JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def close(found: Any, expected: Any) -> bool:
+    """Equal, numbers up to what other batches may change."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(close(found[k], expected[k]) for k in found)
+    if isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(close, found, expected))
+    if isinstance(expected, float):
+        return math.isclose(found, expected, rel_tol=1e-4, abs_tol=1e-5)
+    return bool(found == expected)
 
 
 @pytest.mark.slow
-def test_a_served_model_gives_the_embeddings_of_the_model(project: Path, address: str) -> None:
-    texts = [TEXT, "Revenue rose 12% to $3.4 million."]
-    found = asked(address, {"dataframe_records": [{"text": text} for text in texts]})
-    for row, expected in zip(found, load(project / "model").embed(texts).tolist(), strict=True):
-        assert row == pytest.approx(expected, abs=1e-5)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_answer_of_the_model_is_served(model: Predictor, address: str, task: str) -> None:
+    texts = texts_for(task)
+    status, found = post(f"{address}/{task}", {"texts": texts} | ASKED[task])
+    assert status == 200
+    assert close(found["answers"], answers(model, task, texts, **ASKED[task]))
 
 
 @pytest.mark.slow
-def test_a_served_model_says_how_texts_go_on(project: Path, address: str) -> None:
-    params = {"task": "next_tokens", "k": 3}
-    (found,) = asked(address, {"dataframe_records": [{"text": TEXT}], "params": params})
-    expected = load(project / "model").predict_next(TEXT, k=3)
-    assert [text for text, _ in found] == [text for text, _ in expected]
-    assert [share for _, share in found] == pytest.approx(
-        [share for _, share in expected], abs=1e-5
-    )
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("embed", {"texts": [""]}, 400, "an empty text has no embedding; leave it out"),
+        ("fill_mask", {"texts": TEXTS}, 400, "the text holds no [MASK]"),
+        ("embed", {"texts": [5]}, 422, "texts.0: Input should be a valid string"),
+        ("embed", {"texts": []}, 422, "texts: List should have at least 1 item"),
+        ("next", {"texts": TEXTS, "k": 0}, 422, "k: Input should be greater than or equal to 1"),
+        ("next", {"texts": TEXTS, "kk": 3}, 422, "kk: Extra inputs are not permitted"),
+        ("embed", b"{", 422, "JSON decode error"),
+        ("nothing", {}, 404, "POST /nothing is no route; POST to one of /embed"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    address: str, path: str, body: Any, status: int, told: str
+) -> None:
+    found = post(f"{address}/{path}", body)
+    assert found[0] == status
+    assert list(found[1]) == ["error"]
+    assert told in found[1]["error"]
+    assert "Traceback" not in found[1]["error"]
+
+
+@pytest.mark.slow
+def test_the_page_of_the_routes_needs_no_other_server(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/docs", timeout=60) as answer:
+        page = answer.read().decode()
+    assert "https://" not in page
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        with urllib.request.urlopen(f"{address}/pages/{name}", timeout=60) as answer:
+            assert len(answer.read()) > 10_000
+    with urllib.request.urlopen(f"{address}/openapi.json", timeout=60) as answer:
+        schema = json.load(answer)
+    assert {path.lstrip("/") for path in schema["paths"]} == set(TASKS)
+    properties = {
+        name: set(found["properties"]) for name, found in schema["components"]["schemas"].items()
+    }
+    assert properties["Candidates"] == {"texts", "k"}
+    assert properties["Denoising"] == {"texts", "threshold"}
+
+
+@pytest.mark.slow
+def test_the_scoring_server_of_mlflow_gives_the_same_answers(
+    project: Path, model: Predictor
+) -> None:
+    run_id = json.loads((project / "model" / "run.json").read_text())["run_id"]
+    words = "mlflow models serve --env-manager local --host 127.0.0.1 --workers 1 --model-uri"
+    with serving(project, *words.split(), f"runs:/{run_id}/model") as address:
+        for task in TASKS:
+            texts = texts_for(task)
+            records = [{"text": text} for text in texts]
+            body = {"dataframe_records": records, "params": {"task": task} | ASKED[task]}
+            status, found = post(f"{address}/invocations", body)
+            assert status == 200, found
+            expected = answers(model, task, texts, **ASKED[task])
+            assert close(found["predictions"], expected), task
+        body = {"dataframe_records": records, "params": {"task": "poem"}}
+        status, found = post(f"{address}/invocations", body)
+        assert status == 400
+        assert "task must be one of embed, next" in found["message"]
+
+
+def test_a_task_that_no_model_has_is_told(model: Predictor) -> None:
+    with pytest.raises(TaskError, match=r"task must be one of embed, next, .* got 'poem'"):
+        answers(model, "poem", TEXTS)
 
 
 def test_a_model_that_the_store_lacks_is_one_sentence(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,9 +23,13 @@ from ssl_lib.tracking import (
     Run,
     TrackingError,
     download_model,
+    missing_runs,
+    read_artifact,
     resume_run,
     start_run,
+    sync,
 )
+from ssl_lib.tracking.describe import git, run_name
 from ssl_lib.tracking.outbox import Outbox
 from ssl_lib.tracking.store import home_of, store_uri
 
@@ -100,21 +106,38 @@ def test_children_of_threads_belong_to_their_parent_and_do_not_mix(tmp_path: Pat
         assert history(run, "loss") == [(step, number) for step in range(30)]
 
 
-def test_corpus_lineage_is_the_digest_of_dvc_when_there_is_one(tmp_path: Path) -> None:
-    with start_run(SETTINGS, tmp_path, "without") as run:
+def test_raw_and_tokenized_corpus_are_data_sets_with_the_digests_of_dvc(tmp_path: Path) -> None:
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    (tmp_path / "data" / "raw" / "manifest.json").write_text("{}")
+    with start_run(SETTINGS, tmp_path, "train") as run:
         run.log_corpus({"tokens": 1})
-    assert len(run._client.get_run(run.run_id).inputs.dataset_inputs[0].dataset.digest) == 36
-    md5 = "0123456789abcdef0123456789abcdef.dir"
-    output = f"    - path: data/tokenized\n      md5: {md5}\n"
-    lock = f"schema: '2.0'\nstages:\n  tokenize:\n    outs:\n{output}"
-    (tmp_path / "dvc.lock").write_text(lock)
-    with start_run(SETTINGS, tmp_path, "with") as run:
+    found = datasets(run)
+    assert {name: len(digest) for name, (digest, _) in found.items()} == {
+        "raw": 36, "tokenized": 36,
+    }  # fmt: skip
+    lines = ["schema: '2.0'", "stages:"]
+    digests = {}
+    for number, (stage, folder) in enumerate((("corpus", "raw"), ("tokenize", "tokenized"))):
+        digests[folder] = f"{number}123456789abcdef0123456789abcdef.dir"
+        output = f"    - path: data/{folder}\n      md5: {digests[folder]}"
+        lines += [f"  {stage}:", "    outs:", output]
+    (tmp_path / "dvc.lock").write_text("\n".join(lines))
+    with start_run(SETTINGS, tmp_path, "train") as run:
         run.log_corpus({"tokens": 1})
-    stored = run._client.get_run(run.run_id)
-    assert (stored.inputs.dataset_inputs[0].dataset.digest, stored.data.tags["corpus.digest"]) == (
-        md5,
-        md5,
-    )
+    found = datasets(run)
+    assert {name: digest for name, (digest, _) in found.items()} == digests
+    assert "built-in" in found["raw"][1]
+    tags = run._client.get_run(run.run_id).data.tags
+    assert (tags["corpus.raw"], tags["corpus.digest"]) == tuple(digests.values())
+
+
+def datasets(run: Run) -> dict[str, tuple[str, str]]:
+    """Digest and source of a run's data sets, by what they are."""
+    found = {}
+    for one in run._client.get_run(run.run_id).inputs.dataset_inputs:
+        (context,) = (tag.value for tag in one.tags if tag.key == "mlflow.data.context")
+        found[context] = (one.dataset.digest, one.dataset.source)
+    return found
 
 
 def test_pictures_and_folders_are_stored(tmp_path: Path) -> None:
@@ -165,12 +188,108 @@ def test_stored_model_holds_code_and_no_pickle(tmp_path: Path) -> None:
 def test_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     with start_run(SETTINGS, tmp_path, "train") as run:
         run.log({"loss": 1.0}, 0)
-    with resume_run(SETTINGS, tmp_path, run.run_id, "evaluate") as again:
+    ended = run._client.get_run(run.run_id).info.end_time
+    time.sleep(0.01)
+    with resume_run(SETTINGS, tmp_path, run.run_id, "train") as again:
         again.log({"downstream.accuracy": 0.9}, 0)
     assert again.run_id == run.run_id
     assert history(run, "downstream.accuracy") == [(0, 0.9)]
-    with resume_run(SETTINGS, tmp_path, "0" * 32, "evaluate") as other:
+    # its duration is that of training, without what came after
+    info = run._client.get_run(run.run_id).info
+    assert (info.status, info.end_time) == ("FINISHED", ended)
+    with resume_run(SETTINGS, tmp_path, "0" * 32, "train") as other:
         assert other.run_id != run.run_id
+
+
+def test_a_copied_project_writes_into_its_own_folder(tmp_path: Path) -> None:
+    first, copy = tmp_path / "first", tmp_path / "copy"
+    first.mkdir()
+    (first / "note.txt").write_text("first")
+    with start_run(SETTINGS, first, "train") as run:
+        run.log_artifact(first / "note.txt")
+        run.log_model(saved_model(first / "model", b"weights"))
+    shutil.copytree(first, copy)
+    shutil.rmtree(first)
+    for name in (f"runs:/{run.run_id}/model", "models:/ssl-lib/1"):
+        folder = download_model(name, copy)
+        assert (folder / "model.safetensors").read_bytes() == b"weights"
+    assert read_artifact(SETTINGS, copy, run.run_id, "note.txt") == b"first"
+    with start_run(SETTINGS, copy, "train") as own:
+        own.log_artifact(copy / "note.txt")
+    assert not first.exists()
+    assert list((copy / "mlartifacts" / own.run_id).rglob("note.txt"))
+    assert own.identity()["tracking_uri"] == "sqlite:///mlflow.db"
+
+
+def test_a_project_without_runs_says_so(tmp_path: Path) -> None:
+    assert "There are no runs here" in missing_runs(SETTINGS, tmp_path)
+    assert missing_runs(SETTINGS.replaced({"tracking.uri": "http://127.0.0.1:1"}), tmp_path) == ""
+    with start_run(SETTINGS, tmp_path, "train"):
+        pass
+    assert missing_runs(SETTINGS, tmp_path) == ""
+
+
+def committed(root: Path) -> str:
+    """The id of a commit with the default settings."""
+    text = json.dumps(SETTINGS.model_dump())  # JSON is YAML
+    (root / "params.yaml").write_text(text)
+    author = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "Begin"]):
+        subprocess.run(["git", "-C", str(root), *words], check=True)
+    return git(root, "rev-parse", "HEAD")
+
+
+def test_runs_are_called_by_what_they_differ_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    assert run_name(SETTINGS, tmp_path, "train") == "train"
+    commit = committed(tmp_path)
+    assert run_name(SETTINGS, tmp_path, "train") == f"built-in {commit[:7]}"
+    changed = SETTINGS.replaced({"objectives.mlm.weight": 0.5, "training.steps": 500, "seed": 3})
+    assert run_name(changed, tmp_path, "train") == "seed=3 mlm.weight=0.5 steps=500"
+    with start_run(changed, tmp_path, "train") as run:
+        pass
+    stored = run._client.get_run(run.run_id)
+    assert stored.info.run_name == "seed=3 mlm.weight=0.5 steps=500"
+    tags = stored.data.tags
+    assert (tags["stage"], tags["corpus"], tags["dvc.revision"]) == ("train", "built-in", commit)
+    assert run._client.get_experiment(run.experiment_id).name == "ssl-lib/train"
+    losses = "%22%2C%22train%2F".join(changed.trained())
+    assert f"plot_metric_keys=%5B%22train%2F{losses}%22%5D" in tags["mlflow.note.content"].replace(
+        "%2C%20", "%2C"
+    )
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-otter")
+    assert run_name(changed, tmp_path, "train") == "brave-otter"
+
+
+def test_a_search_and_the_training_that_used_it_name_each_other(tmp_path: Path) -> None:
+    (tmp_path / "tuning").mkdir()
+    (tmp_path / "tuning" / "best.yaml").write_text("{}")
+    with start_run(SETTINGS, tmp_path, "tune") as search:
+        search.log_tuning(tmp_path / "tuning")
+    with start_run(SETTINGS, tmp_path, "train") as run:
+        run.link_tuning(tmp_path / "tuning")
+        run.link_tuning(tmp_path / "nothing")
+    tags = run._client.get_run(run.run_id).data.tags
+    assert tags["tuning.run_id"] == search.run_id
+    assert search.run_id in tags["mlflow.note.content"]
+    assert run._client.get_run(search.run_id).data.tags["train.run_id"] == run.run_id
+    (tmp_path / "tuning" / "best.yaml").write_text("{seed: 1}")
+    with start_run(SETTINGS, tmp_path, "train") as other:
+        other.link_tuning(tmp_path / "tuning")
+    assert "tuning.run_id" not in run._client.get_run(other.run_id).data.tags
+
+
+def test_a_run_samples_the_machine(tmp_path: Path) -> None:
+    with start_run(SETTINGS, tmp_path, "train") as run:
+        deadline = time.monotonic() + 60
+        while not run._client.get_run(run.run_id).data.metrics and time.monotonic() < deadline:
+            time.sleep(0.1)
+            run.flush()
+    metrics = run._client.get_run(run.run_id).data.metrics
+    assert metrics["system/process_memory_megabytes"] > 10
+    assert "system/cpu_utilization_percentage" in metrics
 
 
 def test_null_run_offers_everything_that_a_run_offers() -> None:
@@ -195,7 +314,7 @@ def test_four_processes_may_create_the_same_store(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from ssl_lib.config import Settings; from ssl_lib.tracking import start_run\n"
-        "with start_run(Settings(), Path(sys.argv[1]), 'p' + sys.argv[2]) as run:\n"
+        "with start_run(Settings(), Path(sys.argv[1]), 'train', 'p' + sys.argv[2]) as run:\n"
         "    run.log({'loss': 1.0}, 0)"
     )
     processes = [
@@ -208,7 +327,7 @@ def test_four_processes_may_create_the_same_store(tmp_path: Path) -> None:
     ]
     errors = [process.communicate(timeout=240)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, errors
-    with start_run(SETTINGS, tmp_path, "fifth") as run:
+    with start_run(SETTINGS, tmp_path, "train", "fifth") as run:
         stored = run._client.search_runs([run.experiment_id])
     assert {found.info.run_name for found in stored} == {"p0", "p1", "p2", "p3", "fifth"}
 
@@ -320,7 +439,11 @@ def test_server_killed_in_the_middle_loses_and_doubles_nothing(
     assert time.monotonic() - started < 60
     with pytest.raises(TrackingError, match=r"tracking\.uri"):
         start_run(settings, tmp_path, "while away")
+    with pytest.raises(TrackingError, match="start that server"):
+        sync(settings, tmp_path)
     server.start()
+    assert sync(settings, tmp_path) > 400
+    assert sync(settings, tmp_path) == 0
     with start_run(settings, tmp_path, "next") as following:
         pass
     points = following._client.get_metric_history(run.run_id, "loss")

@@ -466,7 +466,9 @@ class TrackingSettings(Section):
     """MLflow."""
 
     uri: str = Field("", description="empty: mlflow.db at the project root")
-    experiment: str = Field("ssl-lib", description="where the runs appear")
+    experiment: str = Field(
+        "ssl-lib", description="the runs appear in NAME/train, NAME/tune and NAME/ablate"
+    )
     registered_model: str = Field("ssl-lib", description="whose versions the models become")
     log_every_steps: Positive = Field(20, description="steps between two points of a chart")
 

@@ -177,11 +177,14 @@ def record(settings: Settings, root: Path) -> None:
         run_id = identity["run_id"]
     except (OSError, ValueError, KeyError) as error:
         raise EvaluationError(f"{path}: cannot be read ({error}); run `ssl-lib train`") from None
-    with resume_run(settings, root, run_id, "evaluate") as tracked:
+    with resume_run(settings, root, run_id, "train") as tracked:
         few = json.loads((root / "metrics" / "summary.json").read_text(encoding="utf-8"))
         tracked.log({f"evaluation/{name}": value for name, value in few.items()}, step=0)
         tracked.log_artifact(root / "metrics" / "evaluation.json", "evaluation")
         tracked.log_artifact(root / "report", "report")
+        card = root / "report" / "model_card.md"
+        if card.exists():
+            tracked.describe_model(card.read_text(encoding="utf-8"))
 
 
 def _conditions(settings: Settings, test: TokenStore, items: str) -> Details:

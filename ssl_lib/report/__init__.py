@@ -10,6 +10,7 @@ search.py         tuning: choice, history, importance, every trial
 tasks.py          each task, and each file of one's own, with every method; examples
 task_details.py   families of reasoning, pairs by similarity, next tokens, confusion of roles
 numbers.py        number line, calibration, probes, nearest neighbours
+model_card.py     the model in short, for the registry
 provenance.py     contamination, corpus, settings, commit, time, hardware
 inputs.py         the files that a run leaves, those that are missing told by name
 number_line.py    numbers as the encoder sees them, computed from a model
@@ -45,14 +46,18 @@ def evaluate(settings: Settings, root: Path) -> dict[str, Any]:
 
 
 def write_report(settings: Settings, root: Path) -> Path:
-    """Write `report/index.html` and `report/*.png` from the files of the last run; return the page.
+    """Write the page, its pictures and the model card from the files of the last run.
 
-    A file that is missing or unreadable costs its part of the page alone, which says so.
+    Returns `report/index.html`. A file that is missing or unreadable costs its part of the page
+    alone, which says so.
     """
+    from ssl_lib.files import write_atomically
     from ssl_lib.report.inputs import read_inputs
+    from ssl_lib.report.model_card import model_card
     from ssl_lib.report.page import write_page
     from ssl_lib.report.pictures import write_pictures
 
     inputs = read_inputs(root)
     write_pictures(inputs, root / "report")
+    write_atomically(root / "report" / "model_card.md", model_card(settings, inputs))
     return write_page(settings, inputs, root / "report")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,15 +15,15 @@ from filelock import FileLock
 
 from ssl_lib.config import Settings
 from ssl_lib.files import sha256_of
-from ssl_lib.tracking.store import first_line, http_status
+from ssl_lib.tracking.store import first_line, global_store, http_status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH_SIZE = 100  # the most params that MLflow takes at once; of points it takes 1,000
+EXAMPLE = ["The sum of 2 + 3 is", "Revenue rose 12% to"]
 # {"kind": "metric", "key": "train/mlm", "value": 2.5, "step": 10, "time": 1764262800000}
 Operation = dict[str, Any]
-_global_uri = threading.Lock()  # storing a model reads MLflow's one global tracking URI
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +126,11 @@ def _send_one(client: MlflowClient, settings: Settings, run_id: str, one: Operat
     if one["kind"] == "status":
         client.set_terminated(run_id, one["value"], one["time"])
     elif one["kind"] == "corpus":
-        _send_corpus(client, run_id, one["name"], one["digest"])
+        _send_corpus(client, run_id, one)
+    elif one["kind"] == "card":
+        name = settings.tracking.registered_model
+        for version in client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'"):
+            client.update_model_version(name, version.version, one["text"])
     elif not Path(one["path"]).exists():
         _log.warning("%s is gone and cannot be stored with run %s", one["path"], run_id)
     elif one["kind"] == "model":
@@ -138,17 +141,15 @@ def _send_one(client: MlflowClient, settings: Settings, run_id: str, one: Operat
         client.log_artifact(run_id, one["path"], one["folder"])
 
 
-def _send_corpus(client: MlflowClient, run_id: str, name: str, digest: str) -> None:
-    """Name the corpus as the run's data set, with the digest of what it was."""
+def _send_corpus(client: MlflowClient, run_id: str, one: Operation) -> None:
+    """Name one state of the corpus as a data set of the run, with its source and digest."""
     from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source = CodeDatasetSource({"stage": "tokenize"})
-    # MLflow's own class lacks a method that its base declares abstract
-    dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
-    context = InputTag("mlflow.data.context", "training")
-    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])
+    source = CodeDatasetSource(one["source"])
+    dataset = Dataset(one["name"], one["digest"], "code", source.to_json())
+    context = InputTag("mlflow.data.context", one["context"])
+    client.log_inputs(run_id, [DatasetInput(dataset, [context])])
 
 
 def weights_digest(folder: Path) -> str:
@@ -185,17 +186,27 @@ def _log_pyfunc(uri: str, run_id: str, model_id: str, folder: Path) -> None:
     from importlib.metadata import version
 
     import mlflow
+    import pandas
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
     package = Path(__file__).parents[1]
     inputs = Schema([ColSpec("string", "text")])
-    params = ParamSchema([ParamSpec("task", "string", "embed"), ParamSpec("k", "long", 5)])
+    anything: Any = AnyType  # which has no types of its own
+    outputs = Schema([ColSpec(anything(), "answer")])  # one for each text, as its task gives it
+    params = ParamSchema(
+        [
+            ParamSpec("task", "string", "embed"),
+            ParamSpec("k", "long", 5),
+            ParamSpec("threshold", "double", 0.5),
+        ]
+    )
+    example = pandas.DataFrame({"text": EXAMPLE})
     required = "torch tiktoken numpy pydantic ruamel.yaml safetensors".split()
-    with _global_uri, warnings.catch_warnings():
-        # advice about type hints and input examples, which the signature replaces
+    with global_store(uri), warnings.catch_warnings():
+        # advice about type hints, which the signature replaces
         warnings.simplefilter("ignore")
-        mlflow.set_tracking_uri(uri)
         Model.log(
             artifact_path=None,
             flavor=mlflow.pyfunc,
@@ -205,7 +216,8 @@ def _log_pyfunc(uri: str, run_id: str, model_id: str, folder: Path) -> None:
             python_model=str(package / "tracking" / "text_model.py"),
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
-            signature=ModelSignature(inputs, None, params),
+            signature=ModelSignature(inputs, outputs, params),
+            input_example=(example, {"task": "number"}),
             # versions without a local part: "2.13.0" of "2.13.0+cpu"
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in required],
         )

@@ -14,8 +14,8 @@ from ssl_lib.tracking.store import (
     failures,
     first_line,
     first_touch,
+    global_store,
     http_status,
-    run_mlflow,
     unusable,
 )
 
@@ -98,7 +98,8 @@ def download_model(uri: str, root: Path | None = None) -> Path:
     import mlflow
 
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=store))
+        with global_store(store):
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except failures() as error:
         raise TrackingError(
             f"{uri} is not in {store} ({first_line(error)}); see the names with `ssl-lib ui`"
@@ -109,35 +110,6 @@ def download_model(uri: str, root: Path | None = None) -> Path:
     raise TrackingError(
         f"{uri} was not stored by ssl_lib; name a model that `train` has registered"
     )
-
-
-def serve_model(name: str, root: Path, port: int = 5001) -> None:
-    """Answer requests to a model on 127.0.0.1 with MLflow's scoring server until interrupted.
-
-    `name` is a folder that `train` has written, or what `download_model` takes. Raises
-    TrackingError if there is no such model in the store, or if the server cannot start.
-    """
-    run, uri = root / name / "run.json", name
-    if run.exists():
-        run_id = json.loads(run.read_text(encoding="utf-8"))["run_id"]
-        if not run_id:
-            raise TrackingError(
-                f"{name} was trained without a store; train it again, or name a registered model"
-            )
-        uri = f"runs:/{run_id}/model"
-    download_model(uri, root)  # says in one sentence what is missing
-    store = connect(_settings_of(root), root).tracking_uri
-    print(f"http://127.0.0.1:{port}/invocations  (Ctrl-C ends it)", flush=True)
-    status = run_mlflow(
-        *"models serve --env-manager local --host 127.0.0.1 --workers 1".split(),
-        *("--port", str(port), "--model-uri", uri),
-        MLFLOW_TRACKING_URI=store,
-    )
-    if status:
-        raise TrackingError(
-            f"the server ended with status {status}; "
-            f"is port {port} free? Choose another with --port"
-        )
 
 
 def _settings_of(root: Path) -> Settings:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sqlite3
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +27,15 @@ if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
 
 TEMPORARY_TAG = "dvc.temporary"  # of runs of DVC's queue and of `dvc exp run --temp`
+ARTIFACTS = "mlartifacts"  # the folder of files beside an SQLite store
+LOCATIONS = (  # where an SQLite store keeps absolute paths
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+STORE_VARIABLE = "MLFLOW_TRACKING_URI"
+_global_uri = threading.Lock()  # models are stored and fetched by MLflow's one global store
 MOST_RUNS = 1000  # of an experiment that are searched for a name or the beginning of an id
 
 
@@ -49,8 +61,10 @@ def connect(settings: Settings, root: Path) -> MlflowClient:
     # after the import, which sets these levels
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    uri = store_uri(settings, root)
     with first_touch(root):
-        return MlflowClient(tracking_uri=store_uri(settings, root))
+        relocate(uri)
+        return MlflowClient(tracking_uri=uri)
 
 
 def store_uri(settings: Settings, root: Path) -> str:
@@ -98,16 +112,19 @@ def first_touch(root: Path) -> FileLock:
     return FileLock(folder / "mlflow")
 
 
-def find_experiment(client: MlflowClient, settings: Settings, root: Path) -> str:
-    """The id of the experiment, made if there is none. Raises TrackingError if it was deleted."""
+def find_experiment(client: MlflowClient, settings: Settings, root: Path, stage: str) -> str:
+    """The id of a stage's experiment, made if there is none.
+
+    Raises TrackingError if it was deleted.
+    """
     from mlflow.exceptions import MlflowException
 
-    name = settings.tracking.experiment
+    name = f"{settings.tracking.experiment}/{stage}"
     found = client.get_experiment_by_name(name)
     if found is None:
         # a remote store keeps its artifacts where its server says
         remote = client.tracking_uri.startswith("http")
-        artifacts = None if remote else (home_of(root) / "mlartifacts").as_uri()
+        artifacts = None if remote else artifacts_folder(client.tracking_uri, root).as_uri()
         try:
             return str(client.create_experiment(name, artifacts))
         except MlflowException:
@@ -121,6 +138,46 @@ def find_experiment(client: MlflowClient, settings: Settings, root: Path) -> str
             "choose another name or restore it in MLflow"
         )
     return str(found.experiment_id)
+
+
+def find_experiments(client: MlflowClient, settings: Settings) -> list[str]:
+    """Ids of the experiments of all stages, and of the one that versions before 0.2 wrote into."""
+    name = settings.tracking.experiment
+    found = client.search_experiments()
+    return [
+        one.experiment_id for one in found if one.name == name or one.name.startswith(f"{name}/")
+    ]
+
+
+def artifacts_folder(uri: str, root: Path) -> Path:
+    """Where files of runs lie: beside an SQLite store, else at the project's root."""
+    path = uri.removeprefix("sqlite:///")
+    return (Path(path).parent if path != uri else home_of(root)) / ARTIFACTS
+
+
+def relocate(uri: str) -> None:
+    """Let an SQLite store that was copied or moved name the folder in which it lies now.
+
+    MLflow keeps absolute paths; without this a copied project writes into that of the original.
+    """
+    database = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not database.exists():
+        return
+    own = (database.parent / ARTIFACTS).as_uri()
+    with closing(sqlite3.connect(database)) as store, store:
+        try:
+            rows = store.execute("select distinct artifact_location from experiments").fetchall()
+        except sqlite3.OperationalError:
+            return  # made in this moment: it has no tables yet
+        for (place,) in rows:
+            if place and place.endswith(f"/{ARTIFACTS}") and place != own:
+                for table, column in LOCATIONS:
+                    # "file:///old/mlartifacts/1a2b/artifacts" → "file:///new/mlartifacts/1a2b/…"
+                    store.execute(
+                        f"update {table} set {column} = ? || substr({column}, ?) "
+                        f"where substr({column}, 1, ?) = ?",
+                        (own, len(place) + 1, len(place), place),
+                    )
 
 
 @dataclass(frozen=True)
@@ -149,9 +206,9 @@ def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[Sto
     client = connect(settings, root)
     try:
         with first_touch(root):
-            experiment_id = find_experiment(client, settings, root)
+            experiments = find_experiments(client, settings)
         newest_first = ["attributes.start_time DESC"]
-        found = client.search_runs([experiment_id], max_results=MOST_RUNS, order_by=newest_first)
+        found = client.search_runs(experiments, max_results=MOST_RUNS, order_by=newest_first)
     except failures() as error:
         raise unusable(client.tracking_uri, error) from None
     known: list[MlflowRun] = list(found)
@@ -171,6 +228,25 @@ def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[Sto
             )
         )
     return stored
+
+
+@contextmanager
+def global_store(uri: str) -> Iterator[None]:
+    """Let MLflow's global store be this one.
+
+    MLflow tells it to child processes through the environment; afterwards that is as it was.
+    """
+    import mlflow
+
+    with _global_uri:
+        before = os.environ.get(STORE_VARIABLE)
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            os.environ.pop(STORE_VARIABLE, None)
+            if before is not None:
+                os.environ[STORE_VARIABLE] = before
 
 
 def read_artifact(settings: Settings, root: Path, run_id: str, path: str) -> bytes | None:
@@ -204,7 +280,7 @@ def _find(client: MlflowClient, known: list[MlflowRun], text: str, settings: Set
         # of another experiment, or older than those that were searched
         return client.get_run(text)
     except failures():
-        where = f"experiment {settings.tracking.experiment!r}"
+        where = f"the experiments {settings.tracking.experiment}/…"
         raise TrackingError(
             f"{text} is no run of {where}; see names and ids with `ssl-lib ui`"
         ) from None
@@ -216,18 +292,23 @@ def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
     Raises TrackingError if the server cannot start.
     """
     store = store_uri(settings, root)
-    if store.startswith("http"):
-        print(f"The runs are on a server already: open {store}")
-        return
+    if missing := missing_runs(settings, root):
+        print(missing, file=sys.stderr)
     client = connect(settings, root)
-    with first_touch(root):
-        find_experiment(client, settings, root)
+    try:
+        with first_touch(root):
+            page = runs_page(find_experiment(client, settings, root, "train"))
+    except failures() as error:
+        raise unusable(store, error) from None
+    if store.startswith("http"):
+        print(f"The runs are on a server already: open {store.rstrip('/')}/{page}")
+        return
     home = home_of(root)
-    print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
+    print(f"http://127.0.0.1:{port}/{page}  (Ctrl-C ends it)", flush=True)
     status = run_mlflow(
         *"server --host 127.0.0.1 --workers 1 --allowed-hosts localhost:*,127.0.0.1:*".split(),
         *("--port", str(port), "--backend-store-uri", store),
-        *("--artifacts-destination", str(home / "mlartifacts")),
+        *("--artifacts-destination", str(artifacts_folder(store, root))),
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
         cwd=home,
     )
@@ -236,6 +317,28 @@ def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
             f"mlflow server ended with status {status}; "
             f"is port {port} free? Choose another with --port"
         )
+
+
+def runs_page(experiment: str) -> str:
+    """The address of an experiment's runs behind that of its server.
+
+    In the mode for models: MLflow begins with the one for prompts and traces.
+    """
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def missing_runs(settings: Settings, root: Path) -> str:
+    """One sentence where the runs of a project are not in its store; nothing where they are.
+
+    The SQLite store is no part of git or DVC, so a clone begins without runs.
+    """
+    path = store_uri(settings, root).removeprefix("sqlite:///")
+    if "://" in path or Path(path).exists():
+        return ""
+    return (
+        f"There are no runs here: {path} does not exist, and a clone brings none; "
+        "train, or name the server that has them in tracking.uri."
+    )
 
 
 def run_mlflow(*words: str, cwd: Path | None = None, **environment: str) -> int:

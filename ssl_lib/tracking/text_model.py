@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
@@ -28,18 +29,21 @@ class TextModel(PythonModel):
         model_input: pandas.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> list[Any]:
-        """`task` embed: a unit-length vector; next_tokens: the `k` most probable continuations.
+        """What `ssl-lib serve` answers: `task` embed, next, number, fill_mask, denoise or numbers.
 
-        Raises ValueError for another task.
+        `k` and `threshold` as there. Raises MlflowException, which a server tells with status 400.
         """
+        import ssl_lib
+
         options = params or {}
         texts = [str(text) for text in model_input["text"]]
-        task, k = options.get("task", "embed"), int(options.get("k", 5))
-        if task == "embed":
-            return list(self.predictor.embed(texts).tolist())
-        if task == "next_tokens":
-            return [self.predictor.predict_next(text, k=k) for text in texts]
-        raise ValueError(f"task must be embed or next_tokens, got {task!r}")
+        k, threshold = int(options.get("k", 5)), float(options.get("threshold", 0.5))
+        try:
+            return ssl_lib.answers(
+                self.predictor, str(options.get("task", "embed")), texts, k, threshold
+            )
+        except ssl_lib.UserError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
 
 
 set_model(TextModel())

@@ -26,6 +26,8 @@ from ssl_lib.training.checkpoint import run_key
 from ssl_lib.training.fit import Corpora, FitResult, fit
 from ssl_lib.training.gradients import draw_cosines, mean_cosines
 
+FINAL = ("best_score", "best_step", "parameters", "seconds", "tokens", "tokens_per_second")
+
 
 def train(settings: Settings, root: Path) -> dict[str, Any]:
     """Pretrain with the tuned settings, write the model, return what `metrics/train.json` holds.
@@ -44,6 +46,7 @@ def train(settings: Settings, root: Path) -> dict[str, Any]:
         store = corpora.train.store
         assert isinstance(store, TokenStore)
         run.log_corpus(store.meta)
+        run.link_tuning(root / "tuning")
         result = fit(settings, encoding, corpora, run, scratch)
         metrics = train_metrics(settings, result)
         if is_first:
@@ -116,8 +119,8 @@ def _write_metrics(root: Path, metrics: dict[str, Any], run: Run | NullRun) -> N
     """`metrics/train.json` and the plots, also into the run."""
     write_atomically(root / "metrics" / "train.json", json.dumps(metrics, indent=2) + "\n")
     write_atomically(root / "plots" / "losses.csv", loss_table(metrics))
-    single = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
-    run.log({f"final/{key}": value for key, value in single.items()}, metrics["steps"])
+    found = {f"final/{name}": metrics[name] for name in FINAL}
+    run.log(found, metrics["steps"])
     run.log_artifact(root / "metrics" / "train.json")
     picture = root / "plots" / "gradient_cosines.png"
     picture.unlink(missing_ok=True)  # one of an earlier run does not stay

@@ -68,7 +68,7 @@ def tune(settings: Settings, root: Path) -> dict[str, Any]:
         write_files(root, found.chosen, found.summary, found.trials)
         run.log({"used_tuned_values": float(bool(found.chosen))}, step=0)
         run.set_tags({"outcome": found.summary["reason"]})
-        run.log_artifact(root / "tuning")
+        run.log_tuning(root / "tuning")
         for picture in write_figures(search.study, home_of(root) / ".ssl_lib" / "tuning"):
             run.log_figure(picture)
     return found.chosen

@@ -1,0 +1,102 @@
+"""`report/model_card.md`: what the model learned, on what, how well, and where it ends.
+
+The registered version in MLflow has it as its description. It is written from the files of a run,
+as the page is; what is missing is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.evaluation.tasks import downstream_tasks
+from ssl_lib.report.inputs import Inputs
+
+LEARNED = {
+    "mlm": "restores masked tokens",
+    "ntp": "predicts the next token",
+    "contrastive": "embeds what belongs together near each other, numbers by their amounts",
+    "denoising": "restores corrupted tokens through a bottleneck",
+    "numerical": "classifies tokens and predicts the value of the next number",
+}
+LIMITS = (
+    "Results are those of one run, on held-out documents of the corpus that it was trained on. "
+    "Intervals are 95% and come from resampling the items; another seed may differ by more.",
+    "A number is predicted as a distribution: read its interval, not its median alone.",
+    "It has seen no other text than this corpus, knows no facts beyond it, and follows no "
+    "instructions.",
+)
+
+
+def model_card(settings: Settings, inputs: Inputs) -> str:
+    """The card as Markdown."""
+    name = settings.tracking.registered_model
+    evaluation = inputs.evaluation
+    lines = [f"# {name}", "", "One encoder, pretrained on text full of numbers. It", ""]
+    lines += [f"* {LEARNED[one]} (`{one}`)" for one in settings.trained()]
+    lines += ["", "## Trained on", "", *_facts(settings, inputs)]
+    losses = _losses(evaluation)
+    if losses:
+        head = ["held-out loss, nats", "before", "after"]
+        lines += ["", "## Results", "", *_table(head, losses)]
+    tasks = _tasks(evaluation)
+    if tasks:
+        head = ["downstream task", "metric", "before", "after", "best baseline", "items"]
+        lines += ["", *_table(head, tasks)]
+    lines += ["", "*Before* is the same architecture at its random initialization."]
+    lines += ["", "## Limits", "", *(f"* {sentence}" for sentence in LIMITS)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(settings: Settings, inputs: Inputs) -> list[str]:
+    """Corpus, size and cost, one line each."""
+    train = inputs.train
+    corpus = settings.corpus.display_name
+    facts = [f"Corpus: {corpus}"]
+    documents = (inputs.manifest.get("documents") or {}).get("train")
+    if documents:
+        facts[0] += f", {documents:,} documents"
+    facts += [f"{place}: `{digest}`" for place, digest in inputs.digests.items()]
+    if train:
+        facts.append(f"{train['tokens']:,} tokens in {train['steps']:,} steps")
+        facts.append(f"{train['parameters']:,} parameters, {train['seconds']:,.0f} seconds")
+    if inputs.commit:
+        facts.append(f"Commit {inputs.commit}")
+    return [f"* {fact}" for fact in facts]
+
+
+def _losses(evaluation: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for name, loss in (evaluation.get("losses") or {}).items():
+        if name in OBJECTIVES:
+            rows.append([name, f"{loss['before']:.3f}", f"{loss['after']:.3f}"])
+    return rows
+
+
+def _tasks(evaluation: dict[str, Any]) -> list[list[str]]:
+    """A row for each task, with intervals."""
+    found = evaluation.get("downstream") or {}
+    rows = []
+    for task in downstream_tasks():
+        if task.name not in found:
+            continue
+        row = found[task.name]
+        choose = max if task.higher_is_better else min
+        baselines = row.get("baselines") or {}
+        best = "none"
+        if baselines:
+            method = choose(baselines, key=baselines.__getitem__)
+            best = f"{baselines[method]:.3f} ({method})"
+        before = _interval(row["before"], row["before_ci95"])
+        after = _interval(row["after"], row["ci95"])
+        rows.append([task.title, row["metric"], before, after, best, f"{row['n']:,}"])
+    return rows
+
+
+def _interval(value: float, ends: list[float]) -> str:
+    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]

@@ -1,0 +1,226 @@
+"""A model's answers over HTTP, many texts at a time: `ssl-lib serve`.
+
+MLflow's scoring server gives the same answers through tracking/text_model.py. An answer is plain
+JSON; `answers` says what each task gives for a text.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ssl_lib.errors import UserError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ssl_lib.numbers import Number
+    from ssl_lib.objectives.numerical import NumberPrediction
+    from ssl_lib.predictor import Predictor
+
+MOST_TEXTS = 1000  # of one request
+HOST = "127.0.0.1"
+# What is told of a number; `text == source[start:end]`.
+NUMBER_KEYS = ("text", "start", "end", "value", "sign", "exponent", "mantissa", "form")
+Texts = Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)]
+Count = Annotated[int, Field(ge=1, le=1000, description="how many candidates")]
+
+
+class Request(BaseModel):
+    """Texts, each of which gets one answer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    texts: Texts
+
+
+class Candidates(Request):
+    """Texts, and how many candidates an answer holds."""
+
+    k: Count = 5
+
+
+class Denoising(Request):
+    """Texts, and how sure the model must be of another token."""
+
+    threshold: float = Field(0.5, ge=0, le=1)
+
+
+class Answers(BaseModel):
+    """One answer for each text, in their order."""
+
+    answers: list[Any]
+
+
+class Failure(BaseModel):
+    """What is wrong with a request, in one sentence."""
+
+    error: str
+
+
+TASKS: Mapping[str, tuple[type[Request], str]] = {
+    "embed": (Request, "a vector of length 1"),
+    "next": (Candidates, "the most probable next tokens, as [token, probability]"),
+    "number": (Request, "the number that comes next: value, intervals, orders of magnitude"),
+    "fill_mask": (Candidates, "for each [MASK] the most probable tokens, as [token, probability]"),
+    "denoise": (Denoising, "the text with other tokens where the model is sure of them"),
+    "numbers": (Request, "the numbers written in the text, with value and form"),
+}
+
+
+class TaskError(UserError):
+    """A task that no model has."""
+
+
+def answers(
+    model: Predictor, task: str, texts: Sequence[str], k: int = 5, threshold: float = 0.5
+) -> list[Any]:
+    """The answers of a model to one of TASKS, one for each text. Raises TaskError, ModelError."""
+    if task == "embed":
+        return list(model.embed(texts).tolist())
+    if task == "next":
+        return [model.predict_next(text, k=k) for text in texts]
+    if task == "number":
+        return [number_answer(found) for found in model.predict_numbers(texts)]
+    if task == "fill_mask":
+        return [_by_mask(model.fill_mask(text, k=k), k) for text in texts]
+    if task == "denoise":
+        return [model.denoise(text, threshold) for text in texts]
+    if task == "numbers":
+        return [[number_row(found) for found in model.find_numbers(text)] for text in texts]
+    raise TaskError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+
+
+def number_answer(found: NumberPrediction) -> dict[str, Any]:
+    """A predicted number, with text for the keys that JSON wants as text."""
+    intervals = {str(level): list(ends) for level, ends in found.intervals.items()}
+    magnitudes = {str(order): share for order, share in found.magnitudes.items()}
+    shown = {"value": found.value, "interval": list(found.interval)}
+    return shown | {"intervals": intervals, "magnitudes": magnitudes}
+
+
+def number_row(number: Number) -> dict[str, Any]:
+    """A number of a text; JSON has no NaN, which is the value of an identifier such as "A4"."""
+    row = {key: getattr(number, key) for key in NUMBER_KEYS}
+    if math.isnan(number.value):
+        row["value"] = row["mantissa"] = None
+    return row
+
+
+def _by_mask(found: list[tuple[str, float]], k: int) -> list[list[tuple[str, float]]]:
+    """Candidates of all masks in turn → those of each mask."""
+    return [found[start : start + k] for start in range(0, len(found), k)]
+
+
+def application(model: Predictor) -> FastAPI:
+    """The routes of a model, one for each of TASKS; `/docs` has them to read and to try."""
+    from fastapi import FastAPI
+    from fastapi.openapi.docs import get_swagger_ui_html
+    from fastapi.responses import HTMLResponse
+    from fastapi.staticfiles import StaticFiles
+    from swagger_ui_bundle import swagger_ui_path
+
+    from ssl_lib import __version__
+
+    app = FastAPI(
+        title="ssl_lib", version=__version__, description=__doc__, docs_url=None, redoc_url=None
+    )
+    # what the pages of the bundle can read
+    app.openapi_version = "3.0.2"
+    one_at_a_time = threading.Lock()
+
+    def route(task: str, kind: type[Request]) -> Callable[[Request], Answers]:
+        def answer(request: Request) -> Answers:
+            asked = request.model_dump()
+            with one_at_a_time:
+                return Answers(answers=answers(model, task, **asked))
+
+        # which FastAPI reads: each task has a request of its own
+        answer.__annotations__["request"] = kind
+        return answer
+
+    failures: dict[int | str, dict[str, Any]] = {400: {"model": Failure}, 422: {"model": Failure}}
+    for task, (kind, gives) in TASKS.items():
+        handler = route(task, kind)
+        app.post(f"/{task}", summary=gives, name=task, responses=failures)(handler)
+    app.mount("/pages", StaticFiles(directory=swagger_ui_path), name="pages")
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="ssl_lib",
+            swagger_js_url="/pages/swagger-ui-bundle.js",
+            swagger_css_url="/pages/swagger-ui.css",
+            swagger_favicon_url="/pages/favicon-32x32.png",
+        )
+
+    @app.get("/ping", include_in_schema=False)
+    def ping() -> dict[str, str]:
+        return {"status": "ready"}
+
+    _tell_errors(app)
+    return app
+
+
+def _tell_errors(app: FastAPI) -> None:
+    """Every error is one sentence of JSON, and no traceback leaves the server."""
+    from fastapi import Request as HttpRequest
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+
+    def told(status: int, sentence: str) -> JSONResponse:
+        return JSONResponse({"error": sentence}, status)
+
+    async def wrong(_: HttpRequest, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        # ("body", "texts", 0) → "texts.0"
+        place = ".".join(str(part) for part in first["loc"][1:]) or "the body"
+        return told(422, f"{place}: {first['msg']}; /docs shows what a request holds")
+
+    async def mistaken(_: HttpRequest, error: Exception) -> JSONResponse:
+        return told(400, str(error))
+
+    async def elsewhere(request: HttpRequest, _: Exception) -> JSONResponse:
+        routes = ", ".join(f"/{task}" for task in TASKS)
+        known = request.url.path.strip("/") in TASKS
+        asked = f"{request.method} {request.url.path} is no route"
+        return told(405 if known else 404, f"{asked}; POST to one of {routes}")
+
+    async def broken(_: HttpRequest, error: Exception) -> JSONResponse:
+        return told(500, f"the model failed ({type(error).__name__}); the server's log says where")
+
+    app.add_exception_handler(RequestValidationError, wrong)
+    app.add_exception_handler(UserError, mistaken)
+    for status in (404, 405):
+        app.add_exception_handler(status, elsewhere)
+    app.add_exception_handler(Exception, broken)
+
+
+def serve(name: str, port: int) -> None:
+    """Answer on this machine until interrupted. `name` is what `ssl_lib.load` takes.
+
+    Raises ModelError or TrackingError if there is no such model, UserError if the port is taken.
+    """
+    import socket
+
+    import uvicorn
+
+    from ssl_lib.predictor import load
+
+    app = application(load(name))
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, port))
+        except OSError as error:
+            told = f"port {port} cannot be used ({error.strerror})"
+            raise UserError(f"{told}; choose another with --port") from None
+        print(f"http://{HOST}:{port}/docs  (Ctrl-C ends it)", flush=True)
+        config = uvicorn.Config(app, log_level="warning")
+        uvicorn.Server(config).run(sockets=[listening])
