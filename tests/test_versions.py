@@ -98,7 +98,10 @@ def project(settings: Settings, texts: list[str], tmp_path: Path) -> Path:
     begin = (
         "git init -q -b main && dvc init -q && git add . ':!data/sources' && git commit -qm begin"
     )
-    shell(f"git init -q --bare ../origin && {begin} && git remote add origin ../origin", folder)
+    shell(
+        f"git init -q --bare -b main ../origin && {begin} && git remote add origin ../origin",
+        folder,
+    )
     return folder
 
 
