@@ -24,7 +24,10 @@ _CERTAIN = re.compile(
     r"|(?<![\d.,])\d{0,9},\d{1,2}[ \u00a0\u202f]?"
     r"(?:[€%‰]|°C|(?:EUR|Euros?|euros|Prozent|k[gm]|[cm]m|[mc]?[lL])\b)"
 )
-_POSSIBLE = re.compile(r"\d,\d{1,2}(?!\d)|\d,\d{4}|\d\.\d{3}(?!\d)|(?<!\S),\d")
+# The mark comes first, which makes the search fast: "3,5", "3,1415", "1.234", ",89".
+_POSSIBLE = re.compile(
+    r"[,.](?:(?<=\d,)(?:\d{1,2}(?!\d)|\d{4})|(?<=\d\.)\d{3}(?!\d)|(?<=,)(?<!\S,)\d)"
+)
 _ENGLISH = re.compile(r"\b(?:the|of|and|is|was|with|for|to|that)\b", re.IGNORECASE)
 _OTHERS = re.compile(
     r"\b(?:der|die|das|und|ist|mit|von|ein|eine|für|im|le|les|des|est|et|une|pour|dans|du|el|los"
