@@ -60,7 +60,7 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     added = set(re.findall(r"\*\*The file\*\*, `(ssl_lib/[\w/]+\.py)`", text))
     named = re.findall(
-        r"\b((?:ssl_lib|tests|docs|benchmarks|flows)/[\w/]+\.(?:py|md|json|jsonl))", text
+        r"\b((?:ssl_lib|tests|docs|benchmarks|flows)/[\w/]+\.(?:py|md|jsonl|json)\b)", text
     )
     assert [path for path in named if path not in added and not (ROOT / path).exists()] == []
 
