@@ -127,6 +127,7 @@ def _money(cast: Cast, builder: DocumentBuilder) -> None:
 
 def _millions(draw: Draw) -> Values:
     """An amount in millions `a`, and in full `b`."""
+    # hundredths of a million: 345 is 3.45 million and 3,450,000
     number = draw.between(201, 9_499)
     number += number % 10 == 0  # 3.40 would be written 3.4
     return {"a": f"{number / 100:.2f}", "b": f"{number * 10_000:,}"}
@@ -135,6 +136,7 @@ def _millions(draw: Draw) -> Values:
 def _form(cast: Cast, builder: DocumentBuilder) -> None:
     """A number in two forms: 12345 is `a` "12,345", `b`, `d` "12.345" thousand, `s` "1.2345e4"."""
     draw = cast.draw
+    # 12345 in four forms; a last digit of 0 would be lost in two of them
     number = log_uniform(draw, 1_200, 95_000)
     number += number % 10 == 0
     values: Values = {"a": f"{number:,}", "b": number, "s": scientific(number)}
@@ -146,6 +148,7 @@ def _date(cast: Cast, builder: DocumentBuilder) -> None:
     """A date or a time of day said twice."""
     draw = cast.draw
     if draw.random() < 0.3:
+        # 3:07 p.m. is 15:07
         hour = draw.between(1, 11)
         clock: Values = {"h": hour, "k": hour + 12, "m": f"{draw.below(60):02d}"}
         cast.say(builder, draw.pick(_CLOCKS), clock)
@@ -173,6 +176,7 @@ def _gauge(cast: Cast, builder: DocumentBuilder) -> None:
         large, small, factor, source = draw.pick(_GAUGES)
         tenths = draw.between(12, 985)
         amount = f"{tenths / 10:.1f}"
+        # the fact belongs to one split, as every conversion does
         decimal = tenths % 10 != 0
         if decimal and operand_split("conversion", large, small, amount) == draw.split:
             break
@@ -189,6 +193,7 @@ def _manifest(cast: Cast, builder: DocumentBuilder) -> None:
     values: Values = {"things": story(draw)["things"], "c": max(numbers)}
     values |= dict(zip("xyw", numbers, strict=True))
     values |= dict(zip("ijk", years, strict=True))
+    # the year of the largest is asked, and two more questions about any year
     values["t"] = years[numbers.index(max(numbers))]
     cast.say(builder, _MANIFEST, values)
     for template in draw.shuffled(_MANIFEST_QUESTIONS)[:2]:
@@ -233,6 +238,7 @@ DOMAINS = {
     "harbours": (4, "manifest,manifest,a count,a identifier"),
     "skies": (4, "fact,fact,fact,a measurement,a year"),
 }
+# each name as often as its percent: a draw of one is a draw by weight
 _WEIGHTED_DOMAINS = [name for name, (percent, _) in DOMAINS.items() for _ in range(percent)]
 
 
@@ -250,6 +256,7 @@ def document(seed: int, index: int) -> LabeledDocument:
     cast = Cast(draw)
     builder = DocumentBuilder()
     most = draw.between(_MOST_SENTENCES - 2, _MOST_SENTENCES)
+    # three sentences at least, however long they are
     while builder.sentences < 3 or (builder.sentences < most and builder.length < _LONGEST):
         kind = draw.pick(kinds)
         if kind in FACTS:

@@ -145,6 +145,7 @@ def choice_items(family: str, count: int, seed: int) -> list[ChoiceItem]:
     while len(items) < count:
         template = draw.pick(templates)
         item = choice_item(draw, family, template, FACTS[family](draw, template))
+        # the same prompt again and again: there are no others
         tries = tries + 1 if item.prompt in items else 0
         items.setdefault(item.prompt, item)
         if tries == _TRIES:
@@ -154,6 +155,7 @@ def choice_items(family: str, count: int, seed: int) -> list[ChoiceItem]:
 
 def spread_items(count: int, seed: int) -> list[ChoiceItem]:
     """`count` four-choice items, as evenly over the families as that goes."""
+    # 10 items of 4 families: 3, 3, 2, 2
     share, rest = divmod(count, len(CHOICE_FAMILIES))
     found: list[ChoiceItem] = []
     for number, family in enumerate(CHOICE_FAMILIES):
@@ -180,5 +182,6 @@ def role_documents(count: int, seed: int) -> list[LabeledDocument]:
 
 def next_token_documents(count: int, seed: int) -> list[LabeledDocument]:
     """`count` documents with at least one deterministic span each."""
+    # some documents tell nothing that follows from what stands before it
     documents = (document(seed, index) for index in counting())
     return list(islice((each for each in documents if each.deterministic), count))

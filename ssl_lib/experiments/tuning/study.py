@@ -120,6 +120,7 @@ class _KernelLock:
 
     def acquire(self) -> bool:
         """Wait until nobody else holds it; True, as Optuna expects."""
+        # flock belongs to the open file: it goes when the process does
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._descriptor = descriptor
@@ -134,6 +135,7 @@ def _drop_torn_line(path: Path, lock: _KernelLock) -> None:
     """Cut off what a power cut has left of a line: the next line would be joined to it."""
     lock.acquire()
     try:
+        # every whole line ends with "\n"; what stands behind the last one is torn
         content = path.read_bytes() if path.exists() else b""
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
@@ -195,6 +197,7 @@ def first_values(settings: Settings, storage: BaseStorage, name: str) -> list[Va
     most = 1 + settings.tuning.warm_start
     summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
     started = [one for one in summaries if one.datetime_start is not None]
+    # the youngest study first; those that check a winner lend nothing
     for one in sorted(started, key=lambda one: str(one.datetime_start), reverse=True):
         if not one.study_name.startswith(PREFIX) or "-check-" in one.study_name:
             continue
@@ -202,6 +205,7 @@ def first_values(settings: Settings, storage: BaseStorage, name: str) -> list[Va
             continue
         earlier = optuna.load_study(study_name=one.study_name, storage=storage)
         done = completed(earlier)
+        # its best values, where the search of today may propose them
         if done:
             best = min(done, key=mean_value)
             if fits(best.params, space) and best.params not in found:
