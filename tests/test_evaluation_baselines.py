@@ -13,6 +13,7 @@ from ssl_lib.evaluation.baselines import (
     bag_of_tokens_cosines,
     bag_of_tokens_labels,
     count_ngrams,
+    evenly,
     majority,
     tfidf_cosines,
 )
@@ -134,3 +135,14 @@ def test_supervised_baselines_learn_what_stands_beside_the_number() -> None:
     }
     assert (cnn == labels["test"]).mean() > 0.95
     assert (bag_of_tokens_labels(windows, labels) == labels["test"]).mean() == 1.0
+
+
+def test_tokens_are_counted_evenly_from_first_to_last() -> None:
+    tokens = np.arange(100_000)
+    assert evenly(tokens, 200_000).tolist() == tokens.tolist()
+    found = evenly(tokens, 10_000, block=500)
+    assert len(found) == 10_000
+    assert (np.diff(found) >= 1).all()
+    assert (found[0], found[-1]) == (0, 99_999)
+    # no tenth of the tokens is left out
+    assert np.bincount(found // 10_000).min() >= 500

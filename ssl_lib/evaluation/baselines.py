@@ -195,11 +195,11 @@ def count_ngrams(
     order: int = NGRAM_ORDER,
     limit: int = NGRAM_TOKENS,
 ) -> NgramModel:
-    """Count the first `limit` tokens of the training split; `order` 1 gives a unigram model.
+    """Count `limit` tokens, evenly from all of the training split; `order` 1 gives a unigram model.
 
     The limit bounds memory.
     """
-    tokens = np.asarray(training[:limit], dtype=np.int64)
+    tokens = evenly(training, limit)
     model = NgramModel(encoding, [], [], [], [], [], [])
     for length in range(1, order + 1):
         hashes_W = window_hashes(tokens, length)
@@ -222,6 +222,19 @@ def count_ngrams(
         most_frequent = followers_in_order[starts]
         model.favorites.append(most_frequent)
     return model
+
+
+def evenly(training: NDArray[np.integer[Any]], limit: int, block: int = 1 << 14) -> Integers:
+    """At most `limit` of the tokens: all, or blocks with gaps of one length between them.
+
+    Sources follow each other in a training split: its beginning would be the first of them alone.
+    """
+    if len(training) <= limit:
+        return np.asarray(training, dtype=np.int64)
+    blocks = max(1, limit // block)
+    starts = np.linspace(0, len(training) - block, blocks).astype(np.int64)
+    parts = [np.asarray(training[start : start + block], dtype=np.int64) for start in starts]
+    return np.concatenate(parts)
 
 
 def _find(table: Hashes, wanted: Hashes) -> tuple[Integers, NDArray[np.bool_]]:

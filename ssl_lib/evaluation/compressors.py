@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ssl_lib.evaluation.baselines import CountedPredictions
+from ssl_lib.evaluation.data import thinned
 from ssl_lib.evaluation.next_token_prediction import LN2
 
 ORDER = 12
 MEMORY = 1 << 28  # bytes of PPMd's contexts
-MOST_BYTES = 1 << 25  # of training text
+MOST_BYTES = 1 << 25  # of training text, evenly from all of it
+MOST_TEXTS = 1 << 16
 SEPARATOR = b"\n\n"
 
 
@@ -52,14 +54,11 @@ def xz_bits_per_byte(texts: Sequence[str], training: Iterable[str]) -> float:
 
 
 def _bytes_of(training: Iterable[str]) -> Iterator[bytes]:
-    """Training text up to the limit, a document at a time."""
-    size = 0
-    for text in training:
-        piece = _encoded(text) + SEPARATOR
-        size += len(piece)
-        if size > MOST_BYTES:
-            return
-        yield piece
+    """Training text up to the limit, a document at a time, of a larger one some documents."""
+    pieces = [_encoded(text) + SEPARATOR for text in thinned(training, MOST_TEXTS)]
+    # 100 MB of text and room for 32: every fourth document
+    step = 1 + sum(map(len, pieces)) // MOST_BYTES
+    yield from pieces[::step]
 
 
 def _encoded(text: str) -> bytes:

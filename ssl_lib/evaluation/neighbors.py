@@ -6,14 +6,13 @@ Asked where a corpus has several domains. Legend: N documents, D width of the ve
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ssl_lib.evaluation.base import Baselines, EvaluatedModel
 from ssl_lib.evaluation.comparison import Scores
-from ssl_lib.evaluation.data import Document, EvaluationData
+from ssl_lib.evaluation.data import Document, EvaluationData, thinned
 from ssl_lib.evaluation.own_text import OwnTextTask, held_out_documents
 from ssl_lib.evaluation.statistics import Floats
 
@@ -52,7 +51,7 @@ class Neighbors(OwnTextTask[list[Document], Floats]):
         sizes = Counter(document.domain for document in items)
         others = len(items) - 1
         chance = float(np.mean([(sizes[one.domain] - 1) / others for one in items]))
-        training = list(islice(data.training_texts, TRAINING))
+        training = thinned(data.training_texts, TRAINING)
         return {"chance": chance, "tfidf_svd": _factors(training, items)}
 
 
