@@ -127,6 +127,9 @@ def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[st
     assert set(written["losses"]) == {"mlm", "ntp", "contrastive", "denoising", "numerical"}
     assert all({"before", "after", "reduction"} <= set(row) for row in written["losses"].values())
     assert set(written["downstream"]) == DOWNSTREAM
+    # both parts of masked text; neighbours too, as the built-in text has several domains
+    own = {task.name for task in TASKS.values() if task.section == "own_text"}
+    assert set(written["own_text"]) == own | {"masked_word"}
     for row in written["downstream"].values():
         assert {
             "metric",

@@ -26,7 +26,7 @@ from ssl_lib.evaluation.external import (
 from ssl_lib.evaluation.items import draw_items
 from ssl_lib.evaluation.losses import chosen_batches, compare_losses
 from ssl_lib.evaluation.plots import plot_tables
-from ssl_lib.evaluation.tasks import TASKS, downstream_tasks, own_text_tasks
+from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.files import write_atomically
 from ssl_lib.predictor import Predictor, load
 from ssl_lib.progress import progress_bar
@@ -44,6 +44,7 @@ class Measure(NamedTuple):
     metrics: Details
     details: Any
     scores: Mapping[str, Scores] = {}
+    own_text: Mapping[str, Details] = {}  # rows of the table of the corpus's own documents
 
 
 def run(
@@ -67,13 +68,14 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
     tables that DVC draws. A file of one's own that cannot be read has a row that says why.
     """
     seconds: dict[str, float] = {}
-    metrics: Details = {"external": {}}
+    metrics: Details = {"external": {}, "own_text": {}}
     details: Details = {}
     scores: dict[str, Scores] = {}
     started = time.perf_counter()
     with progress_bar("evaluate") as bar:
         for measure in _measures(before, after, settings, root):
             metrics |= measure.metrics
+            metrics["own_text"] |= measure.own_text
             details[measure.name] = measure.details
             scores |= measure.scores
             # what has passed since the measure before
@@ -87,15 +89,6 @@ def measure(before: Predictor, after: Predictor, settings: Settings, root: Path)
         row = dict(details[task.name])
         del row["details"]
         metrics["downstream"][task.name] = row
-    metrics["own_text"] = {}
-    for task in own_text_tasks():
-        whole = details[task.name]
-        # one result, or several parts that are results; none where the text held nothing to ask
-        parts = {task.name: whole} if "metric" in whole else whole
-        for name, result in parts.items():
-            row = dict(result)
-            del row["details"]
-            metrics["own_text"][name] = row
     metrics |= _run_metadata(settings, root, seconds)
     metrics_file = root / "metrics" / "evaluation.json"
     write_atomically(metrics_file, as_json(metrics))
@@ -142,7 +135,12 @@ def _measures(
         for part, result in results.items():
             if part == name and result.scores is not None:
                 scores[name] = result.scores
-        yield Measure(name, task.metrics(results), whole.get(name, whole), scores)
+        # all parts; none where the text holds nothing to ask
+        own = {}
+        if task.task.section == "own_text":
+            own = {part: result.summary() for part, result in results.items()}
+        shown = whole.get(name, whole)
+        yield Measure(name, task.metrics(results), shown, scores, own)
 
     if external:
         answered = evaluate_external(pair, external, data)

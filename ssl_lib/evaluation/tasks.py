@@ -75,8 +75,3 @@ TASKS: dict[str, Task] = {task.name: task for task in LINES}
 def downstream_tasks() -> tuple[Task, ...]:
     """The tasks of the downstream table, in their order."""
     return tuple(task for task in TASKS.values() if task.section == "downstream")
-
-
-def own_text_tasks() -> tuple[Task, ...]:
-    """The tasks about the corpus's own held-out documents, in their order."""
-    return tuple(task for task in TASKS.values() if task.section == "own_text")
