@@ -45,13 +45,22 @@ def test_a_stopped_command_leaves_no_grandchild(number: signal.Signals) -> None:
     command = [sys.executable, "-c", PARENT.format(child=CHILD)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # a shell that starts the tests in the background lets them ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as parent:
         assert parent.stdout is not None
         grandchild = int(parent.stdout.readline())
         assert alive(grandchild)
         parent.send_signal(number)
-        assert parent.wait(timeout=60) != 0
+        try:
+            assert parent.wait(timeout=60) != 0
+        finally:
+            parent.kill()
     assert not alive(grandchild)
 
 

@@ -76,6 +76,8 @@ def serving(project: Path, *command: str) -> Iterator[str]:
             stdout=file,
             stderr=file,
             start_new_session=True,
+            # a shell that starts the tests in the background lets them ignore Ctrl-C
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     try:
         wait_for(f"http://127.0.0.1:{port}/ping", process, log)
