@@ -223,6 +223,15 @@ def probes() -> dict[str, Any]:
     return found
 
 
+def own_text() -> dict[str, Any]:
+    """Two tasks about the corpus's own documents: one that wins, one that loses."""
+    language = summary("bits_per_byte", 6.1, 1.5, 200, ngram_counts=1.9, ppmd=1.7)
+    better_below = {name: [-0.4, -0.1] for name in ("ngram_counts", "ppmd")}
+    language |= {"higher_is_better": False, "over_baselines_ci95": better_below}
+    masked = summary("exact_match", 0.02, 0.06, 500, words_on_both_sides=0.18)
+    return {"held_out_text": language, "masked_text": masked}
+
+
 def external() -> dict[str, Any]:
     """Three files of one's own."""
     shared = {"texts": 500, "contaminated": 4, "too_short": 0, "ngrams": 900, "shared": 5}
@@ -251,6 +260,7 @@ def evaluation() -> dict[str, Any]:
             "accuracy": estimate(0.01, 0.58),
         },
         "external": external(),
+        "own_text": own_text(),
         "probes": probes(),
         "contamination": {
             "held_out_documents": shared | {"for_losses": 997},

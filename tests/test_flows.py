@@ -308,7 +308,9 @@ def test_a_run_waits_for_dvcs_lock_and_sigterm_ends_its_stage(tiny: Path, api: A
     assert status != 0
     (tiny / "wait").unlink()
     status, output = ended(second)
-    assert (status, output.splitlines()[-1].split(", ")[-1]) == (0, "train ran"), output
+    # the cache of an earlier run may hold what it makes
+    assert status == 0, output
+    assert output.splitlines()[-1].split(", ")[-1] in ("train ran", "train restored"), output
 
 
 FLEET = """

@@ -239,5 +239,7 @@ def test_the_verdict_is_that_of_paired_intervals() -> None:
     assert "use the plain method" not in summary({"next_number": Result.of(tree)})
 
 
-def test_the_page_says_where_the_text_was_not_asked() -> None:
-    assert "nothing about the corpus" in own_text(Inputs(evaluation=evaluation()))
+def test_the_page_begins_with_who_is_better_or_says_that_nothing_was_asked() -> None:
+    shown = own_text(Inputs(evaluation=evaluation()))
+    assert "Better than every plain method in 1 of 2 tasks, worse in 1 (Masked number)." in shown
+    assert "nothing about the corpus" in own_text(Inputs())

@@ -30,7 +30,7 @@ from ssl_lib.tokens.encodings import train_encoding
 from ssl_lib.tracking import NullRun
 from ssl_lib.training.fit import Corpora, fit
 from ssl_lib.objectives.model_folder import read_model, save_model
-from ssl_lib.experiments.tuning import search_space
+from ssl_lib.experiments.tuning.space import search_space
 
 folder = Path(sys.argv[1])
 assert dict(leaves(yaml(folder / "params.yaml"))) == dict(leaves(Settings().model_dump()))
