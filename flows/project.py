@@ -29,7 +29,7 @@ def operation(root: Path) -> OperationSettings:
 def pool_name(root: Path) -> str:
     """The work pool of one checkout on one machine: no other worker takes its runs.
 
-    `/home/me/reports` → `ssl-lib-reports-3f2a91`
+    A checkout called `reports` → `ssl-lib-reports-3f2a91`
     """
     place = f"{socket.gethostname()}:{root.resolve()}"
     digest = hashlib.sha256(place.encode()).hexdigest()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import httpx
 from prefect.artifacts import (
@@ -21,6 +20,7 @@ from prefect.exceptions import PrefectException
 
 from flows.project import mlflow_pages
 from ssl_lib.config import OBJECTIVES
+from ssl_lib.tracking.describe import losses_page, run_page
 
 Answer = TypeVar("Answer")
 AWAY = (httpx.HTTPError, PrefectException, OSError, RuntimeError)  # what a lost server gives
@@ -93,31 +93,12 @@ def run_links(run: dict[str, str], pages: str) -> str:
     run_id = run["run_id"]
     if not run_id:  # trained without MLflow
         return "The run of this model was not recorded."
-    own = f"{pages}/#/experiments/{run['experiment_id']}/runs/{run_id}"
-    losses = losses_page(run, pages)
+    experiment = run["experiment_id"]
+    own = f"{pages}/{run_page(run_id, experiment)}"
+    losses = f"{pages}/{losses_page(run_id, experiment, list(OBJECTIVES))}"
     return (
         f"* [MLflow run {run_id}]({own})\n"
         f"* [Five losses on one chart]({losses})\n"
         f"* [Report]({own}/artifacts/report/index.html)\n\n"
         "`make serve`, or `ssl-lib ui`, shows these pages."
     )
-
-
-def losses_page(run: dict[str, str], pages: str) -> str:
-    """The address of MLflow's chart of all training losses of a run."""
-    keys = [f"train/{name}" for name in OBJECTIVES]
-    query = {
-        "runs": json.dumps([run["run_id"]]),
-        "metric": json.dumps(keys[0]),
-        "experiments": json.dumps([run["experiment_id"]]),
-        "plot_metric_keys": json.dumps(keys),
-        "plot_layout": '{"autosize":true,"xaxis":{},"yaxis":{}}',
-        "x_axis": "step",
-        "y_axis_scale": "linear",
-        "line_smoothness": "1",
-        "show_point": "false",
-        "deselected_curves": "[]",
-        "last_linear_y_axis_range": "[]",
-    }
-    words = [f"{key}={quote(value, safe='')}" for key, value in query.items()]
-    return f"{pages}/#/metric?" + "&".join(words)

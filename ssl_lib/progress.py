@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ssl_lib.errors import UserError
 
@@ -18,12 +18,11 @@ INTERVAL = "SSL_LIB_PROGRESS_SECONDS"  # the variable that sets the seconds betw
 DEFAULT_INTERVAL = "30"
 
 
-class ProgressBar:
+class ProgressBar(Protocol):
     """What `progress_bar` gives: it counts what is done, and shows how far that is."""
 
     def advance(self, count: float = 1, text: str | None = None) -> None:
         """Count some more as done; `text`, if given, is shown behind the label from now on."""
-        raise NotImplementedError
 
 
 class _Display(ProgressBar):

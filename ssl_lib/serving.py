@@ -133,6 +133,8 @@ def application(model: Predictor) -> FastAPI:
     one_at_a_time = threading.Lock()
 
     def route(task: str, kind: type[Request]) -> Callable[[Request], Answers]:
+        """What answers the requests of one task."""
+
         def answer(request: Request) -> Answers:
             asked = request.model_dump()
             with one_at_a_time:
@@ -151,6 +153,7 @@ def application(model: Predictor) -> FastAPI:
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
+        """The page of the routes, without a network."""
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
             title="ssl_lib",
@@ -177,6 +180,7 @@ def _tell_errors(app: FastAPI) -> None:
         return JSONResponse({"error": sentence}, status)
 
     async def wrong(_: HttpRequest, error: Exception) -> JSONResponse:
+        """A body that does not fit the task."""
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         # ("body", "texts", 0) → "texts.0"
@@ -184,15 +188,18 @@ def _tell_errors(app: FastAPI) -> None:
         return told(422, f"{place}: {first['msg']}; /docs shows what a request holds")
 
     async def mistaken(_: HttpRequest, error: Exception) -> JSONResponse:
+        """A text that the model refuses."""
         return told(400, str(error))
 
     async def elsewhere(request: HttpRequest, _: Exception) -> JSONResponse:
+        """A route that is not there."""
         routes = ", ".join(f"/{task}" for task in TASKS)
         known = request.url.path.strip("/") in TASKS
         asked = f"{request.method} {request.url.path} is no route"
         return told(405 if known else 404, f"{asked}; POST to one of {routes}")
 
     async def broken(_: HttpRequest, error: Exception) -> JSONResponse:
+        """What nobody foresaw."""
         return told(500, f"the model failed ({type(error).__name__}); the server's log says where")
 
     app.add_exception_handler(RequestValidationError, wrong)

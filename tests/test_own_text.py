@@ -91,37 +91,47 @@ def test_thinning_keeps_order_and_reaches_to_the_end() -> None:
     assert thinned(range(5), 64) == [0, 1, 2, 3, 4]
 
 
-def test_what_one_mask_restores_is_what_filling_it_says(
+def with_best_word(predictor: Predictor, before: str, after: str) -> tuple[str, tuple[int, int]]:
+    """A text whose middle token is the one that the model fills in, and where that stands."""
+    ((word, _),) = predictor.fill_mask(f"{before}[MASK]{after}")
+    start = len(before)
+    return before + word + after, (start, start + len(word))
+
+
+def test_what_a_mask_is_filled_with_is_restored_and_nothing_else(
     settings: Settings, encoding: tiktoken.Encoding
 ) -> None:
     predictor = Predictor.untrained(settings, encoding)
-    text = "It has 12 people"
-    said = [
-        predictor.fill_mask(text.replace(" 12", "[MASK]"))[0][0].strip(),
-        predictor.fill_mask("[MASK] has 12 people")[0][0],
-    ]
-    # the same texts with what the model says are restored, others are not
-    answers = [f"It has {said[0]} people", f"{said[1]} has 12 people"]
-    spans = [(7, 7 + len(said[0])), (0, len(said[1]))]
-    whole = [
-        len(encoding.encode(answers[0])) == len(encoding.encode(text)),
-        len(encoding.encode(answers[1])) == len(encoding.encode("It has 12 people")),
-    ]
-    right = predictor.restores(answers, spans)
-    for is_right, is_whole in zip(right, whole, strict=True):
-        assert is_right or not is_whole
-    assert not predictor.restores([text], [(7, 9)])[0] or said[0] == "12"
+    outcomes = []
+    for before, after in (("It has", " people"), ("A tower of", " m"), ("In", " it fell")):
+        text, place = with_best_word(predictor, before, after)
+        other = f"{before} 12{after}"
+        pieces = [len(encoding.encode(part)) for part in (before, text[slice(*place)], after)]
+        # the model's own word is one token, and joins neither of its neighbours
+        assert pieces[1] == 1
+        assert sum(pieces) == len(encoding.encode(text))
+        own, wrong = predictor.restores([text, other], [place, (len(before), len(before) + 3)])
+        outcomes.append((bool(own), bool(wrong)))
+    assert outcomes == [(True, False)] * 3
 
 
-def test_a_place_far_behind_in_a_long_text_is_masked_in_its_own_surroundings(
+def test_a_long_text_is_cut_around_the_place_that_is_masked(
     settings: Settings, encoding: tiktoken.Encoding
 ) -> None:
     predictor = Predictor.untrained(settings, encoding)
-    text = "word " * 300 + "and then 12 people came" + " again" * 300
-    start = text.index("12")
-    near = text[start - 4 : start + 20]
-    found = predictor.restores([text, near], [(start, start + 2), (4, 6)])
-    assert found.shape == (2,)
+    filler = " is" * predictor.context_length
+    # what the model sees: half a context before the place, the rest behind it
+    half = predictor.context_length // 2
+    seen = " is" * half, " is" * (predictor.context_length - half - 1)
+    text, (start, end) = with_best_word(predictor, *seen)
+    word = text[start:end]
+    long_text = filler + word + filler
+    place = (len(filler), len(filler) + len(word))
+    assert len(encoding.encode(long_text)) == 2 * predictor.context_length + 1
+    assert predictor.restores([long_text], [place]).tolist() == [True]
+    # far from its beginning another word is not what stands there
+    other = filler + " 12" + filler
+    assert predictor.restores([other], [(len(filler), len(filler) + 3)]).tolist() == [False]
 
 
 def test_another_form_keeps_all_values_and_a_variant_changes_one(data: EvaluationData) -> None:
@@ -172,10 +182,10 @@ def test_neighbors_are_asked_where_there_are_domains(data: EvaluationData) -> No
     items = task.items(data)
     by_domain = np.array([[1.0, 0.0] if one.domain == "a" else [0.0, 1.0] for one in items])
     assert estimate(task.score(items, by_domain)) == 1.0
-    # nearest is a document of the other domain
-    turned = np.array([[1.0, 0.0], [0.0, 1.0]] * (len(items) // 2))
-    mixed = np.roll(turned, 0, axis=0)
-    assert estimate(task.score(items[::2] + items[1::2], mixed)) < 1.0
+    # each document is nearest to the one behind it, which is of the other domain
+    pairs = np.repeat(np.eye(len(items) // 2), 2, axis=0)
+    assert [one.domain for one in items[:4]] == ["a", "b", "a", "b"]
+    assert estimate(task.score(items, pairs)) == 0.0
     one_domain = replace(data, test_documents=[Document(text, "a") for text in HELD_OUT])
     assert task.items(one_domain) == []
     assert task.results(pair_of(None, None), one_domain, []) == {}

@@ -179,7 +179,7 @@ def _labels(labels: Sequence[tuple[float, float, str]], height: float) -> list[H
         width = LETTER * len(text)
 
         def free(left: float, line: float, width: float = width) -> bool:
-            # Beside every name that is there already, or on another line than it.
+            """Beside every name that is there already, or on another line than it."""
             return all(
                 left + width < start or end < left or abs(line - other) > 13
                 for start, end, other in taken

@@ -13,29 +13,15 @@ from ssl_lib.sealed.words import (
     THINGS,
     UNITS,
 )
-from ssl_lib.synthetic.document import DocumentBuilder, Template, Values
-from ssl_lib.synthetic.entities import MONTH_DAYS, MONTHS, WEEKDAYS
+from ssl_lib.synthetic import entities
+from ssl_lib.synthetic.document import Values
 from ssl_lib.synthetic.quantities import Draw
 
 
-class Cast:
+class Cast(entities.Entities):
     """The names of one document; a name whose first part is said again goes on as before."""
 
-    __slots__ = ("_names", "draw")
-
-    def __init__(self, draw: Draw) -> None:
-        self.draw = draw
-        self._names: dict[str, tuple[str, str]] = {}
-
-    def say(
-        self, builder: DocumentBuilder, template: Template, values: Values | None = None
-    ) -> None:
-        """Add a sentence; slots without a given value get fresh quantities and the known names."""
-        filled: Values = dict(values) if values else {}
-        for slot in template.slots:
-            if slot.name not in filled:
-                fill(self, slot.name, filled)
-        builder.add(template, filled)
+    __slots__ = ()
 
     def name(self, kind: str) -> str | tuple[str, str]:
         """A name of a kind of NAMES: "Amber Heron", later ("Amber", " Heron")."""
@@ -47,6 +33,25 @@ class Cast:
         self._names[kind] = (head, f" {tail}")
         return f"{head} {tail}"
 
+    def fill(self, slot: str, values: Values) -> None:
+        """Draw the value of a slot, and of those that come with it, as `suffix` with `rank`."""
+        draw = self.draw
+        if slot in NAMES:
+            values[slot] = self.name(slot)
+        elif slot in UNITS:
+            amount = log_uniform(draw, 2, 8_000)
+            tenth = draw.between(1, 9)
+            values[slot] = amount if draw.random() < 0.6 else f"{amount}.{tenth}"
+            values[f"{slot}_unit"] = draw.pick(UNITS[slot])
+        elif slot == "things":
+            values["things"] = draw.pick(THINGS)
+        elif slot == "year":
+            values["year"] = draw.between(1790, 2040)
+        elif slot in ("month", "day", "hour", "weekday"):
+            entities.fill_time(draw, slot, values)
+        else:
+            _fill_number(draw, slot, values)
+
 
 def log_uniform(draw: Draw, low: int, high: int) -> int:
     """A whole number from `low` to `high`, every order of magnitude equally often."""
@@ -57,24 +62,6 @@ def story(draw: Draw) -> Values:
     """Two people and a kind of thing."""
     who, other = draw.shuffled(PEOPLE)[:2]
     return {"who": who, "other": other, "things": draw.pick(THINGS)}
-
-
-def fill(cast: Cast, slot: str, values: Values) -> None:
-    """Draw the value of a slot, and of those that come with it, as `suffix` with `rank`."""
-    draw = cast.draw
-    if slot in NAMES:
-        values[slot] = cast.name(slot)
-    elif slot in UNITS:
-        amount = log_uniform(draw, 2, 8_000)
-        tenth = draw.between(1, 9)
-        values[slot] = amount if draw.random() < 0.6 else f"{amount}.{tenth}"
-        values[f"{slot}_unit"] = draw.pick(UNITS[slot])
-    elif slot == "things":
-        values["things"] = draw.pick(THINGS)
-    elif slot in ("month", "day", "hour", "weekday", "year"):
-        _fill_time(draw, slot, values)
-    else:
-        _fill_number(draw, slot, values)
 
 
 def _fill_number(draw: Draw, slot: str, values: Values) -> None:
@@ -101,21 +88,6 @@ def _fill_number(draw: Draw, slot: str, values: Values) -> None:
             values["code"] = number if draw.random() < 0.7 else f"{number % 10_000:05d}"
         case _:
             raise AssertionError(f"nothing fills the slot {slot}")
-
-
-def _fill_time(draw: Draw, slot: str, values: Values) -> None:
-    match slot:
-        case "year":
-            values["year"] = draw.between(1790, 2040)
-        case "month" | "day":
-            month = draw.below(12)
-            values["month"] = MONTHS[month]
-            values["day"] = draw.between(1, MONTH_DAYS[month])
-        case "hour":
-            values["hour"] = draw.between(0, 23)
-            values["minute"] = f"{draw.below(60):02d}"
-        case _:
-            values["weekday"] = draw.pick(WEEKDAYS)
 
 
 def _money(draw: Draw) -> tuple[str, int | str, str]:

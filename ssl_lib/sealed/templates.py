@@ -1,12 +1,12 @@
 """Sentences of the sealed world: harbours, orchards, playhouses, observatories, plumbers, matches.
 
-Slots are those of `ssl_lib.synthetic.templates`. A test holds that none comes within three words of
+Slots are those of `ssl_lib.synthetic.document`. A test holds that none comes within three words of
 a template of the built-in world.
 """
 
 from __future__ import annotations
 
-from ssl_lib.synthetic.document import Template, parse_templates, split_lines
+from ssl_lib.synthetic.document import Template, parse_templates, split_lines, with_slots
 
 # Three, four and five elements; the last one is always `w`.
 _LISTS = ("{x}, {y}, {w}", "{x}, {y}, {z}, {w}", "{x}, {y}, {z}, {v}, {w}")
@@ -137,34 +137,10 @@ FAMILY_TEMPLATES: dict[str, tuple[Template, ...]] = {
     """),
 }
 
-# What a number looks like in its role: see `ssl_lib.synthetic.templates`.
-_MACROS = {
-    "MONEY": "{before}{sum:money}{after}",
-    "LENGTH": "{length:measurement} {length_unit}",
-    "WEIGHT": "{weight:measurement} {weight_unit}",
-    "VOLUME": "{volume:measurement} {volume_unit}",
-    "HEAT": "{heat:measurement} {heat_unit}",
-    "SPEED": "{speed:measurement} {speed_unit}",
-    "POWER": "{power:measurement} {power_unit}",
-    "RANK": "{rank:ordinal}{suffix}",
-    "CODE": "{tag}{code:identifier}",
-    "CLOCK": "{hour:date_part}:{minute:date_part}",
-    "DATE": "{month} {day:date_part}",
-    "DAY": "{day:date_part} {month}",
-    "SCORE": "{points:score}-{fewer:score}",
-    "TALLY": "{points:score} to {fewer:score}",
-    "POINTS": "{points:score}",
-    "MANY": "{many:count}",
-    "RATE": "{rate:percentage}",
-    "YEAR": "{year:year}",
-}
-
 
 def _role(sentences: str) -> tuple[Template, ...]:
     """Sentences in which a number plays one role, and no number plays another."""
-    for macro, slots in _MACROS.items():
-        sentences = sentences.replace(macro, slots)
-    return parse_templates(sentences)
+    return parse_templates(with_slots(sentences))
 
 
 ROLE_TEMPLATES: dict[str, tuple[Template, ...]] = {
@@ -227,14 +203,14 @@ ROLE_TEMPLATES: dict[str, tuple[Template, ...]] = {
     """),
     "score": _role("""
         {team} edged out {rival} TALLY that evening.
-        A fencing bout concluded SCORE.
+        A fencing bout concluded WON.
         Umpires marked {person} POINTS on beam.
-        {rival} slumped to defeat, SCORE.
+        {rival} slumped to defeat, WON.
         {team} amassed POINTS points across this season.
-        After overtime our board read SCORE.
+        After overtime our board read WON.
         Some panel awarded her tango POINTS marks.
         Chess: {team} versus {rival}, TALLY.
-        Trailing SCORE, {rival} walked off.
+        Trailing WON, {rival} walked off.
     """),
     "ordinal": _role("""
         {person} crossed this line in RANK position.

@@ -15,6 +15,31 @@ ROLES = tuple("year money percentage count measurement score ordinal identifier 
 Value = int | str | tuple[str, str]  # a pair is a name said before: its rest is deterministic
 Values = dict[str, Value]
 
+# What a number looks like in its role: every template of a role shares these, so that no
+# notation tells a template.
+ROLE_MACROS = {
+    "MONEY": "{before}{sum:money}{after}",
+    "LENGTH": "{length:measurement} {length_unit}",
+    "WEIGHT": "{weight:measurement} {weight_unit}",
+    "VOLUME": "{volume:measurement} {volume_unit}",
+    "HEAT": "{heat:measurement} {heat_unit}",
+    "SPEED": "{speed:measurement} {speed_unit}",
+    "POWER": "{power:measurement} {power_unit}",
+    "RANK": "{rank:ordinal}{suffix}",
+    "CODE": "{tag}{code:identifier}",
+    "CLOCK": "{hour:date_part}:{minute:date_part}",
+    "DATE": "{month} {day:date_part}",
+    "DAY": "{day:date_part} {month}",
+    "WON": "{points:score}-{fewer:score}",
+    "LOST": "{fewer:score}-{points:score}",
+    "TALLY": "{points:score} to {fewer:score}",
+    "POINTS": "{points:score}",
+    "MANY": "{many:count}",
+    "RATE": "{rate:percentage}",
+    "YEAR": "{year:year}",
+    "LATER": "{later:year}",
+}
+
 _MARKUP = re.compile(r"\{(?P<slot>\w+)(?::(?P<role>\w+))?(?P<sure>!?)\}")
 _WEIGHT = re.compile(r"(\d+)x (.+)")
 
@@ -126,6 +151,13 @@ def parse_templates(lines: str, role: str = "count") -> tuple[Template, ...]:
 def parse_template_set(common: str, held_out: str, role: str = "count") -> TemplateSet:
     """Common and held-out templates, one a line: see `parse_templates`."""
     return TemplateSet(parse_templates(common, role), parse_templates(held_out, role))
+
+
+def with_slots(sentences: str) -> str:
+    """Sentences with the slots of ROLE_MACROS: "paid MONEY" → "paid {before}{sum:money}{after}"."""
+    for macro, slots in ROLE_MACROS.items():
+        sentences = sentences.replace(macro, slots)
+    return sentences
 
 
 def split_lines(lines: str) -> list[str]:

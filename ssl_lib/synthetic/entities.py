@@ -128,7 +128,7 @@ class Entities:
         elif slot in ("rate", "many", "points", "fewer", "rank", "tag"):
             _fill_number(draw, slot, values)
         else:
-            _fill_time(draw, slot, values)
+            fill_time(draw, slot, values)
 
     def _money(self) -> tuple[str, str, str]:
         """Sign, number and words of an amount: ("$", "3.4", " million"), ("", "250", " euros")."""
@@ -179,7 +179,8 @@ def _fill_number(draw: Draw, slot: str, values: Values) -> None:
                 values["code"] = f"{draw.below(10_000):04d}"
 
 
-def _fill_time(draw: Draw, slot: str, values: Values) -> None:
+def fill_time(draw: Draw, slot: str, values: Values) -> None:
+    """Draw a year or a later one, a day with its month, an hour with its minute, a weekday."""
     match slot:
         case "year":
             values["year"] = draw.between(1850, 2030)

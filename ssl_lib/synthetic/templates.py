@@ -10,7 +10,7 @@ Slots of the families: `a`, `b` operands, `c` the answer, `h` and `l` the larger
 
 from __future__ import annotations
 
-from ssl_lib.synthetic.document import TemplateSet, parse_template_set, split_lines
+from ssl_lib.synthetic.document import TemplateSet, parse_template_set, split_lines, with_slots
 
 # Three, four and five elements; the last one is always `w`.
 LISTS = ("{x}, {y} and {w}", "{x}, {y}, {z} and {w}", "{x}, {y}, {z}, {v} and {w}")
@@ -234,37 +234,10 @@ FAMILY_TEMPLATES = {
     ),
 }
 
-# What a number looks like in its role: every template of a role shares these, so that no
-# notation tells a template.
-_MACROS = {
-    "MONEY": "{before}{sum:money}{after}",
-    "LENGTH": "{length:measurement} {length_unit}",
-    "WEIGHT": "{weight:measurement} {weight_unit}",
-    "VOLUME": "{volume:measurement} {volume_unit}",
-    "HEAT": "{heat:measurement} {heat_unit}",
-    "SPEED": "{speed:measurement} {speed_unit}",
-    "POWER": "{power:measurement} {power_unit}",
-    "RANK": "{rank:ordinal}{suffix}",
-    "CODE": "{tag}{code:identifier}",
-    "CLOCK": "{hour:date_part}:{minute:date_part}",
-    "DATE": "{month} {day:date_part}",
-    "DAY": "{day:date_part} {month}",
-    "WON": "{points:score}-{fewer:score}",
-    "LOST": "{fewer:score}-{points:score}",
-    "TALLY": "{points:score} to {fewer:score}",
-    "POINTS": "{points:score}",
-    "MANY": "{many:count}",
-    "RATE": "{rate:percentage}",
-    "YEAR": "{year:year}",
-    "LATER": "{later:year}",
-}
-
 
 def _role(common: str, held_out: str) -> TemplateSet:
     """Templates of sentences in which a number plays one role, and no number plays another."""
-    for macro, slots in _MACROS.items():
-        common, held_out = common.replace(macro, slots), held_out.replace(macro, slots)
-    return parse_template_set(common, held_out)
+    return parse_template_set(with_slots(common), with_slots(held_out))
 
 
 ROLE_TEMPLATES = {

@@ -74,7 +74,7 @@ def store_uri(settings: Settings, root: Path) -> str:
     """
     uri = settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     uri = uri or "sqlite:///mlflow.db"
-    # "sqlite:///mlflow.db" → "sqlite:////home/…/mlflow.db"
+    # "sqlite:///mlflow.db" → "sqlite:///" and the absolute path of mlflow.db
     relative = uri.removeprefix("sqlite:///")
     if relative != uri and not relative.startswith("/"):
         return f"sqlite:///{home_of(root) / relative}"

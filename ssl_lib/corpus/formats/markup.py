@@ -45,6 +45,7 @@ def _elements(file: OpenFile, context: SourceContext) -> Iterator[str]:
     line_ended = True
 
     def tag(*_: object) -> None:
+        """Write what stands before this tag."""
         nonlocal line_ended
         text = "".join(between)
         between.clear()

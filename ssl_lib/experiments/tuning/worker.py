@@ -123,6 +123,7 @@ class Worker:
         lowest = (math.inf,) * len(GOALS[goal])
 
         def measure(step: int, losses: Losses) -> None:
+            """Keep the lowest goals so far, and stop a trial that is among the worse."""
             nonlocal lowest
             lowest = min(lowest, goal_values(losses, self.reference, goal), key=sum)
             if goal == "score":

@@ -132,6 +132,7 @@ class ContrastiveTokenEncoder(base.Objective):
         fraction = self.view_settings.batch_fraction
 
         def augmented(name: str, fraction: float) -> ViewMaker:
+            """A masked or a corrupted view of so much of the batch."""
             if name.startswith(MASKED):
                 masking = MASKING.model_copy(update={"batch_fraction": fraction})
                 return lambda batch, *chance: masked_view(batch, vocabulary, masking, *chance)
