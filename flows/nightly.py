@@ -33,8 +33,9 @@ from flows.pipeline import (
 )
 from flows.project import git, operation, project_settings
 from flows.reports import metric_rows, publish, told
-from flows.runs import arguments, finish, notify, run_here, run_name, settings_of, under_way
+from flows.runs import arguments, finish, notify, run_here, run_name, under_way
 from flows.stages import StageError, attempts, run_tool, stage_order
+from ssl_lib.config import parse_overrides
 from ssl_lib.errors import UserError
 from ssl_lib.experiments.promotion import challenge
 from ssl_lib.files import write_atomically
@@ -243,9 +244,9 @@ def _save_experiment(root: Path) -> None:
 def main() -> int:
     """Command line of `python -m flows.nightly`."""
     options = arguments("flows.nightly", "Run one night now.").parse_args()
-    settings = settings_of(options.settings)
 
     def work() -> State[Any]:
+        settings = parse_overrides(options.settings)
         return nightly(settings=settings, force=options.force, return_state=True)
 
     return run_here(work, "flows.nightly")

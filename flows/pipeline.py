@@ -24,7 +24,6 @@ from flows.runs import (
     notify,
     run_here,
     run_name,
-    settings_of,
     under_way,
     words_of,
 )
@@ -40,6 +39,7 @@ from flows.stages import (
     run_stage,
     stage_order,
 )
+from ssl_lib.config import parse_overrides
 from ssl_lib.errors import UserError
 
 NOTHING_CHANGED = "nothing changed"
@@ -213,9 +213,9 @@ def main() -> int:
     parser.add_argument("stages", nargs="*", help="only these (default: all)")
     parser.add_argument("--experiment", default="", help="the name of a variant")
     options = parser.parse_args()
-    settings = settings_of(options.settings)
 
     def work() -> State[Any]:
+        settings = parse_overrides(options.settings)
         return pipeline(
             options.stages, settings, options.experiment, options.force, return_state=True
         )

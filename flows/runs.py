@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect import Flow, get_client, runtime
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -29,6 +28,7 @@ from prefect.states import Crashed
 
 from flows.project import git, operation
 from flows.reports import AWAY, told
+from ssl_lib.errors import UserError
 from ssl_lib.files import LockedError, output_lock, sha256_of
 from ssl_lib.processes import sigterm_as_exit
 
@@ -53,7 +53,7 @@ def words_of(settings: Mapping[str, Any]) -> list[str]:
     """`{"training.steps": 500}` → `["training.steps=500"]`, as `--set` and `-S` read it."""
     words = []
     for key, value in settings.items():
-        text = value if isinstance(value, str) else json.dumps(value)
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
         words.append(f"{key}={text}")
     return words
 
@@ -217,11 +217,6 @@ def arguments(program: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def settings_of(words: list[str]) -> dict[str, str]:
-    """`["training.steps=500"]` → `{"training.steps": "500"}`."""
-    return dict(word.split("=", 1) for word in words)
-
-
 def run_here(work: Callable[[], State[Any]], name: str) -> int:
     """Exit status of a flow that runs in this process: 0, or 1 with one sentence.
 
@@ -231,7 +226,10 @@ def run_here(work: Callable[[], State[Any]], name: str) -> int:
     try:
         with sigterm_as_exit():
             state = work()
-    except (httpx.HTTPError, *AWAY) as error:
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except AWAY as error:
         if not _ended and answers():
             raise
         if not _ended:

@@ -282,6 +282,18 @@ def test_a_failed_stage_and_a_mistake_are_one_sentence(tiny: Path, api: Any) -> 
 
 
 @pytest.mark.slow
+def test_settings_of_the_command_line_are_read_as_the_library_reads_them(
+    tiny: Path, api: Any
+) -> None:
+    status, output = ended(begin_pipeline(tiny, api[0], "--set", "seed=7"))
+    assert (status, output.splitlines()[-1].endswith("train ran")) == (0, True), output
+    status, output = ended(begin_pipeline(tiny, api[0], "--set", "seed"))
+    told = "flows.pipeline: --set seed: write it as section.key=value"
+    assert (status, output.splitlines()[-1]) == (1, told)
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
 def test_a_run_tells_what_was_restored(tiny: Path, api: Any) -> None:
     assert ended(begin_pipeline(tiny, api[0]))[0] == 0
     (tiny / "model.txt").unlink()

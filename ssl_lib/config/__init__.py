@@ -11,6 +11,7 @@ the default run, and a test holds the two together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ __all__ = [
     "ExternalTask", "MlmSettings", "ModelSettings", "NtpSettings", "NumberEmbedding",
     "NumericalSettings", "ObjectiveSettings", "ObjectivesSettings", "OperationSettings",
     "Settings", "SettingsError", "Source", "TokenSettings", "TrackingSettings", "TrainingSettings",
-    "TuningSettings", "ValueHead", "load_settings", "parse_settings", "with_best", "with_new_names",
+    "TuningSettings", "ValueHead", "load_settings", "parse_overrides", "parse_settings",
+    "with_best", "with_new_names",
 ]
 # fmt: on
 
@@ -122,12 +124,23 @@ def load_settings(path: str | Path = "params.yaml", overrides: list[str] | None 
     tree = read_yaml(Path(path))
     if overrides:  # an entry of a list that the file leaves at its default can be named too
         tree = parse_settings(tree).model_dump()
-    for override in overrides or []:
-        key, separator, text = override.partition("=")
-        if not separator:
-            raise SettingsError(f"--set {override}: write it as section.key=value")
-        set_dotted(tree, key.strip(), parse_scalar(text))
+    for key, value in parse_overrides(overrides or []).items():
+        set_dotted(tree, key, value)
     return parse_settings(tree)
+
+
+def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+    """`["training.steps=500"]` → `{"training.steps": 500}`, as `--set` takes them.
+
+    Raises SettingsError for a word without `=`.
+    """
+    values = {}
+    for word in words:
+        key, separator, text = word.partition("=")
+        if not separator:
+            raise SettingsError(f"--set {word}: write it as section.key=value")
+        values[key.strip()] = parse_scalar(text)
+    return values
 
 
 def parse_settings(tree: dict[str, Any]) -> Settings:
