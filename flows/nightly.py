@@ -34,12 +34,13 @@ from flows.pipeline import (
 from flows.project import git, operation, project_settings
 from flows.reports import metric_rows, publish, told
 from flows.runs import arguments, finish, notify, run_here, run_name, under_way
-from flows.stages import StageError, attempts, run_tool, stage_order
+from flows.stages import RAN, StageError, attempts, run_tool, stage_order
 from ssl_lib.config import parse_overrides
 from ssl_lib.errors import UserError
 from ssl_lib.experiments.promotion import challenge
 from ssl_lib.files import write_atomically
-from ssl_lib.tracking import find_champion
+from ssl_lib.tracking import find_champion, read_runs
+from ssl_lib.tracking.registry import DECISION_TIME
 
 DATA_STAGES = ("corpus", "tokenize")
 
@@ -80,6 +81,7 @@ def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
         return Failed(message=f"dvc.yaml has no stage {unknown[0]!r}; it has {', '.join(order)}")
     chosen = [stage for stage in order if not stages or stage in stages]
     settings = operation(root)
+    begun = datetime.now(UTC)
     before: list[State[Any]] = []  # the task that the next one waits for
     _keep_profile(root)
     tool = run_tool.with_options(**attempts(settings))
@@ -106,7 +108,8 @@ def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
     if message == NOTHING_CHANGED:
         return Completed(message=message)
     _keep_profile(root)
-    decision = decide(root, wait_for=before)
+    evaluated = outcomes.get("evaluate") == RAN
+    decision = decide(root, begun if evaluated else None, wait_for=before)
     summarize(root, outcomes, decision)
     publish(root)
     _save_experiment(root)
@@ -155,12 +158,23 @@ def data_report(root: Path) -> str:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="challenger against champion")
-def decide(root: Path) -> str:
-    """Whether tonight's model is the champion now, and why."""
+def decide(root: Path, evaluated_after: datetime | None) -> str:
+    """Whether tonight's model is the champion now, and why.
+
+    Stage `evaluate` decides by itself: where it ran, its decision is the one that is told.
+    """
+    settings = project_settings(root)
     try:
-        decision = challenge(project_settings(root), root)
+        if evaluated_after and (run_id := _trained_run(root)):
+            (run,) = read_runs(settings, root, [run_id])
+            # an older one is of another night
+            if run.decision and run.decision.when > evaluated_after.strftime(DECISION_TIME):
+                return f"{run.decision.outcome}: {run.decision.reason}"
+        decision = challenge(settings, root)
     except UserError as error:
         return f"the champion stays as it is: {error}"
+    if decision.challenger == decision.champion:
+        return f"the champion stays as it is: {decision.reason}"
     outcome = "promoted" if decision.promoted else "not promoted"
     return f"{outcome}: {decision.reason}"
 

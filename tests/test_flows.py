@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ import numpy as np
 import pytest
 from nights import ROOT, environment, project, wait_for
 from test_config import yaml
+from test_promotion import trained
 
+from ssl_lib.config import Settings
+from ssl_lib.experiments.promotion import challenge
 from ssl_lib.files import sha256_of
 
 
@@ -211,6 +215,26 @@ def test_every_deployment_is_a_flow_with_documented_parameters() -> None:
         flow = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), name)
         parameters = re.findall(r"`(\w+)`", rows[f"{flow.name}/{deployment['name']}"])
         assert parameters == list(flow.parameters.properties)
+
+
+def test_a_night_tells_what_its_evaluation_has_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.nightly import decide
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings = Settings()
+    run_id = trained(settings, tmp_path, "first", 0.6)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "run.json").write_text(json.dumps({"run_id": run_id}))
+    begun = datetime.now(UTC)
+    # what the command `evaluate` does behind its stage
+    assert challenge(settings, tmp_path).promoted
+    assert decide.fn(tmp_path, begun) == "promoted: there was no champion"
+    # one that evaluates the champion once more, and one without an evaluation
+    for evaluated_after in (datetime.now(UTC), None):
+        told = "the champion stays as it is: it is the champion already"
+        assert decide.fn(tmp_path, evaluated_after) == told
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ssl_lib.config import Settings, load_settings
 from ssl_lib.tracking.store import (
+    DECISION,
     TrackingError,
     connect,
     failures,
@@ -20,6 +21,7 @@ from ssl_lib.tracking.store import (
 )
 
 CHAMPION = "champion"
+DECISION_TIME = "%Y-%m-%dT%H-%M-%S.%f"  # of its tag, and the name of its file
 
 
 class Registered(NamedTuple):
@@ -72,8 +74,9 @@ def record_decision(
     client = connect(settings, root)
     name = settings.tracking.registered_model
     outcome = "promoted" if decision["promoted"] else "not promoted"
-    tags = {"decision": outcome, "decision.reason": decision["reason"]}
-    when = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
+    when = datetime.now(UTC).strftime(DECISION_TIME)
+    reason = decision["reason"]
+    tags = {DECISION: outcome, f"{DECISION}.reason": reason, f"{DECISION}.time": when}
     content = json.dumps(decision, indent=2, ensure_ascii=False) + "\n"
     try:
         if decision["promoted"]:

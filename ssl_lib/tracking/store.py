@@ -8,12 +8,12 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
 
 TEMPORARY_TAG = "dvc.temporary"  # of runs of DVC's queue and of `dvc exp run --temp`
+DECISION = "decision"  # the tag whether a run's model became the champion
 ARTIFACTS = "mlartifacts"  # the folder of files beside an SQLite store
 LOCATIONS = (  # where an SQLite store keeps absolute paths
     ("experiments", "artifact_location"),
@@ -180,11 +181,20 @@ def relocate(uri: str) -> None:
                     )
 
 
+class StoredDecision(NamedTuple):
+    """`promoted` or `not promoted`, the reason, and the time in UTC: 2026-11-27T02-14-05.123456."""
+
+    outcome: str
+    reason: str
+    when: str
+
+
 @dataclass(frozen=True)
 class StoredRun:
     """A run of the store: what was set, and the last value of every metric.
 
-    `started` is seconds since 1970; `temporary` tells runs of DVC's queue and of `--temp`.
+    `started` is seconds since 1970; `temporary` tells runs of DVC's queue and of `--temp`;
+    `decision` is whether it became the champion, as `registry.record_decision` has kept it.
     """
 
     run_id: str
@@ -195,6 +205,7 @@ class StoredRun:
     params: dict[str, str]
     metrics: dict[str, float]
     temporary: bool
+    decision: StoredDecision | None
 
 
 def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[StoredRun]:
@@ -225,9 +236,18 @@ def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[Sto
                 params=dict(run.data.params),
                 metrics=dict(run.data.metrics),
                 temporary=TEMPORARY_TAG in run.data.tags,
+                decision=_decision_of(run.data.tags),
             )
         )
     return stored
+
+
+def _decision_of(tags: Mapping[str, str]) -> StoredDecision | None:
+    if DECISION not in tags:
+        return None
+    # runs of earlier versions do not tell when
+    reason, when = (tags.get(f"{DECISION}.{name}", "") for name in ("reason", "time"))
+    return StoredDecision(tags[DECISION], reason, when)
 
 
 @contextmanager
