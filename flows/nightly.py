@@ -103,7 +103,8 @@ def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
         if group[-1] == DATA_STAGES[-1] and told_outcomes(ended) != NOTHING_CHANGED:
             # a branch of the graph: nothing waits for a report
             data_report(root, wait_for=[*before], return_state=True)
-    data.remember(root, seen)
+    if "corpus" in chosen:
+        data.remember(root, seen)
     message = told_outcomes(outcomes)
     if message == NOTHING_CHANGED:
         return Completed(message=message)

@@ -318,6 +318,20 @@ def test_settings_of_the_command_line_are_read_as_the_library_reads_them(
 
 
 @pytest.mark.slow
+def test_a_night_without_the_corpus_does_not_say_that_its_sources_were_read(
+    tiny: Path, api: Any
+) -> None:
+    assert ended(begin_pipeline(tiny, api[0]))[0] == 0
+    seen = tiny / ".ssl_lib" / "sources.json"
+    for stage in ("tokenize", "corpus"):
+        assert not seen.exists()
+        code = f"from flows.nightly import nightly; nightly(stages=[{stage!r}])"
+        told = environment(tiny) | {"PREFECT_API_URL": api[0]}
+        subprocess.run([sys.executable, "-c", code], cwd=tiny, env=told, check=True, timeout=300)
+    assert seen.exists()
+
+
+@pytest.mark.slow
 def test_a_run_tells_what_was_restored(tiny: Path, api: Any) -> None:
     assert ended(begin_pipeline(tiny, api[0]))[0] == 0
     (tiny / "model.txt").unlink()
