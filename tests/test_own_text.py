@@ -21,6 +21,7 @@ from ssl_lib.evaluation.written_forms import reciprocal_ranks
 from ssl_lib.numbers import find_numbers
 from ssl_lib.predictor import Predictor
 from ssl_lib.report.inputs import Inputs, Result
+from ssl_lib.report.model_card import model_card
 from ssl_lib.report.own_text import own_text, summary, verdict
 
 TRAINING = [
@@ -247,6 +248,34 @@ def test_the_verdict_is_that_of_paired_intervals() -> None:
     tree["higher_is_better"] = False
     assert verdict(Result.of(tree)).startswith("better than Table")
     assert "use the plain method" not in summary({"next_number": Result.of(tree)})
+
+
+def test_a_task_without_a_plain_method_is_compared_with_its_random_start() -> None:
+    tree = {"metric": "accuracy", "before": 0.2, "after": 0.5, "difference_ci95": [0.2, 0.4]}
+    lonely = Result.of(tree)
+    assert verdict(lonely) == "better than its random start"
+    even = Result.of(tree | {"difference_ci95": [-0.1, 0.4]})
+    assert verdict(even) == "no clear difference from its random start"
+    assert summary({"neighbors": lonely}) == "No plain method was asked beside the trained model."
+    known = {"baselines": {"table": 0.4}, "over_baselines_ci95": {"table": [0.02, 0.2]}}
+    both = {"neighbors": lonely, "next_number": Result.of(tree | known)}
+    assert summary(both) == "Better than every plain method in 1 of 1 tasks, worse in 0."
+
+
+def test_what_could_not_be_measured_is_a_dash_in_the_model_card(settings: Settings) -> None:
+    row = {
+        "metric": "spearman", "before": None, "before_ci95": [None, None], "after": 0.5,
+        "ci95": [0.4, 0.6], "n": 1200, "baselines": {"chance": 0.0, "tfidf_words": None},
+    }  # fmt: skip
+    losses = {"ntp": {"before": None, "after": 3.25}}
+    found = Inputs(evaluation={"losses": losses, "downstream": {"semantic_similarity": row}})
+    card = model_card(settings, found)
+    assert "| ntp | – | 3.250 |" in card
+    title = TASKS["semantic_similarity"].title
+    assert f"| {title} | spearman | – | 0.500 (0.400 to 0.600) | none | 1,200 |" in card
+    measured = row | {"baselines": {"chance": 0.0, "tfidf_words": 0.3}}
+    found = Inputs(evaluation={"downstream": {"semantic_similarity": measured}})
+    assert "| 0.300 (TF-IDF, words) | 1,200 |" in model_card(settings, found)
 
 
 def test_the_page_begins_with_who_is_better_or_says_that_nothing_was_asked() -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from ssl_lib.config import OBJECTIVES, Settings
-from ssl_lib.evaluation.tasks import downstream_tasks
-from ssl_lib.report.inputs import Inputs
+from ssl_lib.report.inputs import Inputs, Interval
+from ssl_lib.report.markup import count, name, number
+from ssl_lib.report.own_text import best_baseline
 
 LEARNED = {
     "mlm": "restores masked tokens",
@@ -30,16 +31,16 @@ LIMITS = (
 
 def model_card(settings: Settings, inputs: Inputs) -> str:
     """The card as Markdown."""
-    name = settings.tracking.registered_model
+    title = settings.tracking.registered_model
     evaluation = inputs.evaluation
-    lines = [f"# {name}", "", "One encoder, pretrained on text full of numbers. It", ""]
+    lines = [f"# {title}", "", "One encoder, pretrained on text full of numbers. It", ""]
     lines += [f"* {LEARNED[one]} (`{one}`)" for one in settings.trained()]
     lines += ["", "## Trained on", "", *_facts(settings, inputs)]
     losses = _losses(evaluation)
     if losses:
         head = ["held-out loss, nats", "before", "after"]
         lines += ["", "## Results", "", *_table(head, losses)]
-    tasks = _tasks(evaluation)
+    tasks = _tasks(inputs)
     if tasks:
         head = ["downstream task", "metric", "before", "after", "best baseline", "items"]
         lines += ["", *_table(head, tasks)]
@@ -67,34 +68,28 @@ def _facts(settings: Settings, inputs: Inputs) -> list[str]:
 
 def _losses(evaluation: dict[str, Any]) -> list[list[str]]:
     rows = []
-    for name, loss in (evaluation.get("losses") or {}).items():
-        if name in OBJECTIVES:
-            rows.append([name, f"{loss['before']:.3f}", f"{loss['after']:.3f}"])
+    for objective, loss in (evaluation.get("losses") or {}).items():
+        if objective in OBJECTIVES:
+            rows.append([objective, number(loss["before"]), number(loss["after"])])
     return rows
 
 
-def _tasks(evaluation: dict[str, Any]) -> list[list[str]]:
+def _tasks(inputs: Inputs) -> list[list[str]]:
     """A row for each task, with intervals."""
-    found = evaluation.get("downstream") or {}
     rows = []
-    for task in downstream_tasks():
-        if task.name not in found:
-            continue
-        row = found[task.name]
-        choose = max if task.higher_is_better else min
-        baselines = row.get("baselines") or {}
-        best = "none"
-        if baselines:
-            method = choose(baselines, key=baselines.__getitem__)
-            best = f"{baselines[method]:.3f} ({method})"
-        before = _interval(row["before"], row["before_ci95"])
-        after = _interval(row["after"], row["ci95"])
-        rows.append([task.title, row["metric"], before, after, best, f"{row['n']:,}"])
+    for task, result in inputs.downstream().items():
+        before = _with_interval(result.before, result.before_ci95)
+        after = _with_interval(result.after, result.after_ci95)
+        plain = best_baseline(result)
+        best = f"{number(plain.value)} ({plain.label})" if plain else "none"
+        rows.append([name(task), result.metric, before, after, best, count(result.n)])
     return rows
 
 
-def _interval(value: float, ends: list[float]) -> str:
-    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
+def _with_interval(value: float | None, ends: Interval | None) -> str:
+    if value is None or ends is None:
+        return number(value)
+    return f"{number(value)} ({number(ends[0])} to {number(ends[1])})"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:

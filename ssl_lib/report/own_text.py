@@ -74,7 +74,8 @@ def verdict(result: Result) -> str:
     best = best_baseline(result)
     twin = Method("its random start", result.before or 0.0, None, result.difference_ci95, "before")
     if best is None:
-        return f"{_compared(result, twin)} than {twin.label}"
+        found = _compared(result, twin)
+        return f"{found} than {twin.label}" if found else f"no clear difference from {twin.label}"
     first = _compared(result, best)
     words = f"{first} than {best.label}" if first else f"no clear difference from {best.label}"
     second = _compared(result, twin)
@@ -102,14 +103,18 @@ def _compared(result: Result, other: Method) -> str:
 
 def summary(results: dict[str, Result]) -> str:
     """How many tasks the trained model wins and loses against the best plain method."""
-    # ["better", "worse", ""]: nothing where the interval holds zero
-    outcomes = []
-    for result in results.values():
+    # {"next_number": "better", "masked_text": ""}: nothing where the interval holds zero
+    outcomes = {}
+    for task, result in results.items():
         best = best_baseline(result)
-        outcomes.append(_compared(result, best) if best else "")
-    wins, losses = outcomes.count("better"), outcomes.count("worse")
+        if best is not None:
+            outcomes[task] = _compared(result, best)
+    if not outcomes:
+        return "No plain method was asked beside the trained model."
+    every = list(outcomes.values())
+    wins, losses = every.count("better"), every.count("worse")
     even = len(outcomes) - wins - losses
-    named = [name(task) for task, found in zip(results, outcomes, strict=True) if found == "worse"]
+    named = [name(task) for task, found in outcomes.items() if found == "worse"]
     words = f"Better than every plain method in {wins} of {len(outcomes)} tasks, worse in {losses}"
     words += f" ({', '.join(named)})" if named else ""
     words += f", no clear difference in {even}." if even else "."
