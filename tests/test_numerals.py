@@ -377,6 +377,24 @@ def test_the_uncertainty_of_a_number_is_known(text: str, uncertainty: float | No
     assert number.uncertainty == (None if uncertainty is None else pytest.approx(uncertainty))
 
 
+@pytest.mark.parametrize(
+    ("text", "locale", "uncertainty"),
+    [
+        ("3,5 ± 0,2", "de", 0.2),
+        ("1.234,5 ± 10,25", "de", 10.25),
+        ("1,23(4)", "de", 0.04),
+        ("5.0 ± 0.2", "en", 0.2),
+    ],
+)
+def test_an_uncertainty_is_read_as_its_number_is(
+    text: str, locale: str, uncertainty: float
+) -> None:
+    (number,) = find_numbers(text, locale)
+    assert number.uncertainty == pytest.approx(uncertainty)
+    (in_long_text, *_) = find_numbers(text + " m" * 4000, locale)
+    assert in_long_text.uncertainty == number.uncertainty
+
+
 def test_a_locale_decides_what_a_comma_is() -> None:
     assert [number.value for number in find_numbers("3,5")] == [3.0, 5.0]
     assert [number.value for number in find_numbers("3,5", locale="de")] == [3.5]

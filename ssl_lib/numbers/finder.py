@@ -33,7 +33,8 @@ LONG = 6000  # characters; from about here on the arrays are faster
 class Number(NamedTuple):
     """One number: `text` is `source[start:end]` in characters, `form` one of `FORMS`.
 
-    `unit` is the unit of measure as it stands beside the number, "" if there is none.
+    `unit` is the unit of measure as it stands beside the number, "" if there is none;
+    `decimal_comma` says that its text was read with one, "3,5" as 3.5.
 
     `value` is `sign * mantissa * 10**exponent`. Where the number is no usable target (identifiers,
     1e400), value and mantissa are NaN, sign and exponent 0.
@@ -45,14 +46,16 @@ class Number(NamedTuple):
     value: float
     form: str
     unit: str = ""
+    decimal_comma: bool = False
 
     @property
     def uncertainty(self) -> float | None:
         """0.2 of "5 ± 0.2", 0.0004 of "1.23(4)e-2"; None if none is written."""
-        found = _UNCERTAINTY.search(self.text)
+        text = with_decimal_points(self.text, "de") if self.decimal_comma else self.text
+        found = _UNCERTAINTY.search(text)
         if found is None:
             return None
-        behind, digits = self.text[found.end() :], found["digits"]
+        behind, digits = text[found.end() :], found["digits"]
         if digits:  # of the last digits that are written
             places = len(found["decimals"])
             digits = digits.zfill(places + 1)
@@ -113,10 +116,11 @@ def find_numbers(text: str, locale: str = "auto") -> list[Number]:
     that is not known, and nothing else.
     """
     found: Iterable[Raw]
+    points = with_decimal_points(text, locale)
     if len(text) < LONG:
-        found = find_short(with_decimal_points(text, locale))
+        found = find_short(points)
     else:
-        arrays = find_number_arrays(text, locale)
+        arrays = find_number_arrays(points, "en")
         forms = [FORMS[index] for index in arrays.form.tolist()]
         spans = arrays.start.tolist(), arrays.end.tolist()
         found = zip(*spans, arrays.value.tolist(), forms, strict=True)
@@ -124,7 +128,8 @@ def find_numbers(text: str, locale: str = "auto") -> list[Number]:
     for start, end, value, form in found:
         written = text[start:end]
         unit = unit_of(text, end, form, written)
-        numbers.append(Number(written, start, end, value, form, unit))
+        decimal_comma = points[start:end] != written
+        numbers.append(Number(written, start, end, value, form, unit, decimal_comma))
     return numbers
 
 
