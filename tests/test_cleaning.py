@@ -260,6 +260,17 @@ def test_what_a_text_is_compared_by_depends_on_no_other_text(texts: list[str]) -
     assert together == [comparable([text], "text_and_numbers")[0] for text in texts]
 
 
+def test_decimal_commas_are_those_of_each_text_alone() -> None:
+    german = "Der Turm ist 3,5 m hoch und kostet 1.234,50 €."
+    english = "The price of the tower and of the bridge was 1,234 dollars with a tax of 3.5%."
+    alone = [comparable([text], "text_and_numbers")[0] for text in (german, english)]
+    assert alone[0].numbers == ["3.5", "1234.5 €"]
+    assert alone[1].numbers == ["1234.0 dollars", "3.5 %"]
+    for texts in ([german, *[english] * 9], [*[german] * 9, english]):
+        together = comparable(texts, "text_and_numbers")
+        assert [together[0], together[-1]] == alone
+
+
 def test_a_document_is_compared_with_a_bounded_number_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from ssl_lib.config import BUILT_IN, CorpusSettings, Settings
 from ssl_lib.corpus.duplicates import band_keys, chunks, short_signatures, signatures
 from ssl_lib.corpus.redaction import redacted
 from ssl_lib.numbers import FORMS, find_number_arrays
+from ssl_lib.numbers.locales import with_decimal_points
 
 # By precedence: where duplicates meet, the first of these keeps its document.
 SPLITS = ("test", "validation", "train")
@@ -282,7 +283,9 @@ def comparable(texts: list[str], near_duplicates: str) -> list[Comparable]:
     for chunk in chunks(plain):
         # one long text is read much faster than many short ones
         joined = _BORDER.join(chunk)
-        columns = (column.tolist() for column in find_number_arrays(joined))
+        # each text says for itself whether it has decimal commas; places and lengths stay
+        points = _BORDER.join(map(with_decimal_points, chunk))
+        columns = (column.tolist() for column in find_number_arrays(points, "en"))
         numbers = deque(zip(*columns, strict=True))
         place = 0
         for text in chunk:
