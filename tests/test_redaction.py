@@ -112,6 +112,28 @@ def test_a_wrong_function_is_one_sentence(project: Path, name: str, message: str
     assert not (project / "data" / "raw").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "problem"),
+    [
+        ("rules_cut", "def mask(text:\n", "SyntaxError: .*"),
+        ("rules_named", "LIMIT = no_such_name\n", "NameError: .*no_such_name.*"),
+        (
+            "rules_old",
+            "import re\nPATTERN = re.no_such_thing\n",
+            "AttributeError: .*no_such_thing.*",
+        ),
+    ],
+)
+def test_a_module_that_fails_is_one_sentence(
+    project: Path, name: str, code: str, problem: str
+) -> None:
+    (project / f"{name}.py").write_text(code, encoding="utf-8")
+    message = rf"corpus\.redact: {name}:mask cannot be imported \({problem}\); correct it"
+    with pytest.raises(CorpusError, match=message) as caught:
+        build(project, LETTERS, redact=f"{name}:mask")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["own_rules", "own_rules:", ":mask", "own-rules:mask", "a b:c"])
 def test_a_name_has_a_module_and_a_function(name: str) -> None:
     with pytest.raises(SettingsError, match=r"corpus\.redact"):

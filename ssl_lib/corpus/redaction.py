@@ -50,14 +50,18 @@ def find(name: str) -> Callable[[str], Any]:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.append(here)
-    # "package.module:Rules.without_names" → a function in a class of the module
     try:
         found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
     except ImportError as error:
         advice = f"put {module_name} into the project's folder or install it"
         raise CorpusError(f"corpus.redact: {name} cannot be imported ({error}); {advice}") from None
+    except Exception as error:
+        problem = f"cannot be imported ({type(error).__name__}: {error}); correct it"
+        raise CorpusError(f"corpus.redact: {name} {problem}") from error
+    # "package.module:Rules.without_names" → a function in a class of the module
+    try:
+        for part in path.split("."):
+            found = getattr(found, part)
     except AttributeError:
         message = f"module {module_name} has no {path}; name one of its functions"
         raise CorpusError(f"corpus.redact: {message}") from None
