@@ -304,6 +304,37 @@ def test_a_format_can_be_set(tmp_path: Path) -> None:
     assert "corpus.sources.0.format" in message(Source(path="export"), tmp_path)
 
 
+def test_a_format_of_standard_input_that_is_unknown_is_named(tmp_path: Path) -> None:
+    told = message(Source(path="-", format="jsonn"), tmp_path)
+    assert told.startswith("corpus.sources.0.format: jsonn is no known kind; these are .txt")
+
+
+@pytest.mark.parametrize("encoding", ["Shift_JIS", "x-unknown"])
+def test_an_encoding_that_xml_cannot_be_read_in_is_named(tmp_path: Path, encoding: str) -> None:
+    declared = f'<?xml version="1.0" encoding="{encoding}"?>\n<a>5</a>\n'
+    (tmp_path / "a.xml").write_text(declared)
+    told = message(Source(path="a.xml"), tmp_path)
+    assert told.startswith("a.xml, line 1: its encoding cannot be read (")
+    assert told.endswith("save it as UTF-8")
+
+
+def test_a_compression_that_zip_files_are_not_read_in_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("good.txt", "good")
+        archive.writestr("other.txt", "other")
+    # the second file says of itself that it is deflate64, in its own header and in the index
+    data = bytearray(path.read_bytes())
+    for header, method in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        start = data.rindex(header)
+        data[start + method] = 9
+    path.write_bytes(data)
+    told = message(Source(path="a.zip"), tmp_path)
+    assert told.startswith("a.zip/other.txt: cannot be read (")
+    assert "deflate" in told
+    assert read(Source(path="a.zip", on_error="skip"), tmp_path) == ["good"]
+
+
 @pytest.mark.parametrize(
     ("name", "package", "extra"),
     [

@@ -217,6 +217,10 @@ def _sentence(name: str, error: Exception) -> Exception:
         return DamagedError(f"{name}: {what}; fetch the file again")
     if isinstance(error, (zipfile.BadZipFile, tarfile.TarError)):
         return DamagedError(f"{name}: is no whole archive ({reason}); fetch the file again")
+    if isinstance(error, NotImplementedError):
+        # of a .zip, in which each file may be compressed in another way
+        advice = "unpack it, or pack it with deflate"
+        return DamagedError(f"{name}: cannot be read ({reason}); {advice}")
     if isinstance(error, (OSError, *drivers)):
         # decompressors raise errors without a number
         damaged = isinstance(error, OSError) and error.errno is None

@@ -48,11 +48,16 @@ def find_files(source: Source, key: str, root: Path) -> list[SourceFile]:
 
 
 def _standard_input(source: Source, key: str) -> SourceFile:
+    kind = _kind_of(STANDARD_INPUT, source)
+    if source.format and kind is None:
+        message = f"{source.format} is no known kind; these are {_KNOWN}"
+        raise CorpusError(f"{key}.format: {message}")
     if sys.stdin is None or sys.stdin.isatty():
         advice = "pipe a file into the command, such as: ssl-lib corpus < notes.txt"
         raise CorpusError(f"{key}.path: {STANDARD_INPUT} is standard input, a terminal; {advice}")
-    kind = _kind_of(STANDARD_INPUT, source) or (".txt", "")
-    return SourceFile("standard input", *kind, partial(io.FileIO, os.dup(0)), None)
+    return SourceFile(
+        "standard input", *(kind or (".txt", "")), partial(io.FileIO, os.dup(0)), None
+    )
 
 
 def _local_files(source: Source, key: str, root: Path) -> list[SourceFile]:

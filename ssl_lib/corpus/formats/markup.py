@@ -67,6 +67,11 @@ def _elements(file: OpenFile, context: SourceContext) -> Iterator[str]:
         except ExpatError as error:
             place = f"{file.name}, line {error.lineno}, byte {parser.ErrorByteIndex}"
             raise DamagedError(f"{place}: is not XML ({error}); correct it") from None
+        except (ValueError, LookupError) as error:
+            # expat asks Python for encodings it does not know, and takes those of single bytes
+            place = f"{file.name}, line {parser.ErrorLineNumber}"
+            problem = f"its encoding cannot be read ({error}); save it as UTF-8"
+            raise DamagedError(f"{place}: {problem}") from None
         yield "".join(written)
         written.clear()
     context.report.count(context.report.encodings, context.source.encoding or "declared")
