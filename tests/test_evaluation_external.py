@@ -184,6 +184,11 @@ def test_paragraphs_lines_and_fields_of_texts(tmp_path: Path) -> None:
     assert read_texts(tmp_path / "d.jsonl.gz", "answer.text") == ["x y"]
     (tmp_path / "e.md").write_text("---\ntitle: t\n---\nOne.\n\nTwo.\n", encoding="utf-8")
     assert read_texts(tmp_path / "e.md") == ["One.", "Two."]
+    # the last ending counts, however it is written
+    (tmp_path / "g.JSONL").write_text('{"text": "x y"}\n', encoding="utf-8")
+    assert read_texts(tmp_path / "g.JSONL") == ["x y"]
+    (tmp_path / "p.html.bak").write_text("<p>x</p>\n\ny\n", encoding="utf-8")
+    assert read_texts(tmp_path / "p.html.bak") == ["<p>x</p>", "y"]
     (tmp_path / "f.notes").write_bytes("One: 5 £.\n\nTwo.\n".encode("utf-16"))
     assert read_texts(tmp_path / "f.notes") == ["One: 5 £.", "Two."]
 
@@ -218,6 +223,8 @@ def test_kinds_of_json_lines_are_told_by_their_keys(tmp_path: Path) -> None:
         ),
         ({"validation": "v.conll"}, "validation needs train beside it"),
         ({"name": "two words"}, "evaluation.external.0.name"),
+        ({"task": "next_token_prediction", "field": "."}, "evaluation.external.0.field"),
+        ({"task": "next_token_prediction", "field": ""}, "evaluation.external.0.field"),
         (
             {"pth": "x"},
             "evaluation.external.0.pth is not a setting (did you mean evaluation.external.0.path?)",
@@ -240,6 +247,7 @@ def test_a_file_that_cannot_be_used_is_a_row_that_says_why(pair: ModelPair, tmp_
     (tmp_path / "alike.conll").write_text(alike, encoding="utf-8")
     (tmp_path / "one.tsv").write_text("1.0\ta\tb\n", encoding="utf-8")
     (tmp_path / "bad.tsv").write_text("1.0\ta\tb\nhigh\ta\tb\n", encoding="utf-8")
+    (tmp_path / "empty.tsv").write_text("1.0\ta\tb\n2.0\t\tb\n3.0\ta\ta\n", encoding="utf-8")
     words, similar = {"task": "token_classification"}, {"task": "semantic_similarity"}
     bad = [
         {"name": "missing", "path": "missing.conll", **words},
@@ -248,6 +256,7 @@ def test_a_file_that_cannot_be_used_is_a_row_that_says_why(pair: ModelPair, tmp_
         {"name": "outside", "path": "alike.conll", "outside": "O", **words},
         {"name": "one", "path": "one.tsv", **similar},
         {"name": "bad", "path": "bad.tsv", **similar},
+        {"name": "empty", "path": "empty.tsv", **similar},
     ]
     results = _evaluated(
         pair, _settings([bad[0], *good, *bad[1:]]), tmp_path, ["Nothing of the kind."]
@@ -262,6 +271,7 @@ def test_a_file_that_cannot_be_used_is_a_row_that_says_why(pair: ModelPair, tmp_
         "outside": "label is not the one outside",
         "one": "at least two items",
         "bad": "bad.tsv, line 2: 'high' is no similarity score",
+        "empty": "empty.tsv: cannot be evaluated as semantic_similarity: an empty text",
     }.items():
         assert message in rows[name]["error"], name
         assert set(rows[name]) == {"task", "path", "error"}

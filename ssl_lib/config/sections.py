@@ -403,7 +403,7 @@ class ExternalTask(Section):
         description="of pairs: score, sentence, sentence, from 0 on; empty: the first three. "
         "With gold the two sentences alone; empty: the first two.",
     )
-    field: str = Field("text", description="of JSON lines: what holds the text")
+    field: FieldPath = Field("text", description="of JSON lines: what holds the text")
 
     @model_validator(mode="after")
     def _own_settings(self) -> ExternalTask:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ssl_lib.config import EvaluationSettings, ExternalTask
+from ssl_lib.errors import UserError
 from ssl_lib.evaluation.base import EvaluationTask, ModelPair
 from ssl_lib.evaluation.comparison import Details, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
@@ -149,7 +150,7 @@ def evaluate_external(
         try:
             task, items = _asked(one, kept)
             result = task.run(pair, data, items)
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             told = f"{settings.path}: cannot be evaluated as {settings.task}: {error}"
             results[settings.name] = Unusable(settings, told)
             continue

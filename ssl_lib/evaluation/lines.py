@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
 from ssl_lib.config import Source
-from ssl_lib.corpus.formats import RECORDS, TEXTS
+from ssl_lib.corpus.formats import RECORDS, TEXTS, kind_of
 from ssl_lib.corpus.opening import Digest
 from ssl_lib.corpus.problems import SourceContext
 from ssl_lib.corpus.readers import read_documents, read_text
@@ -75,20 +75,24 @@ class JsonObject(NamedTuple):
         value = self.fields.get(key)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise self._missing("text", key)
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))
-        return str(value)
+        return _written(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts or numbers, as texts."""
+        """A list of texts or numbers, as texts: 8.0 is 8."""
         values = self.fields.get(key)
         if not isinstance(values, list):
             raise self._missing("list", key)
-        return tuple(str(value) for value in values)
+        return tuple(map(_written, values))
 
     def _missing(self, kind: str, key: str) -> EvaluationFileError:
         keys = ", ".join(sorted(self.fields)) or "nothing"
         return self.line.error(f"needs a {kind} under {key!r}; it has {keys}")
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def files_of(root: Path, pattern: str) -> list[Path]:
@@ -134,11 +138,10 @@ def corpus_documents(path: str | Path, field: str) -> list[str] | None:
 
     None for plain text, and for a file of a kind that the corpus does not know.
     """
-    endings = set(Path(path).suffixes)
-    source = Source(path=str(path), field=field)
-    read = not endings & PLAIN and endings & {*TEXTS, *RECORDS}
-    if not read:
+    kind, _ = kind_of(Path(path).name) or ("", "")
+    if kind in PLAIN or kind not in {*TEXTS, *RECORDS}:
         return None
+    source = Source(path=str(path), field=field)
     try:
         with TemporaryDirectory() as scratch:
             context = SourceContext(source, "", Path(scratch))
@@ -146,7 +149,7 @@ def corpus_documents(path: str | Path, field: str) -> list[str] | None:
             found = [text for _, _, text in read_documents(file, context, Digest())]
     except UserError as error:
         raise EvaluationFileError(str(error)) from None
-    if endings & TEXTS.keys():
+    if kind in TEXTS:
         # pages and the like, of which paragraphs are asked
         return re.split(r"\n\s*\n", "\n\n".join(found))
     return found
