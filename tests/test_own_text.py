@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,10 @@ from report_inputs import evaluation
 
 from ssl_lib.config import Settings
 from ssl_lib.evaluation.comparison import estimate
-from ssl_lib.evaluation.compressors import ppmd_predictions, xz_bits_per_byte
+from ssl_lib.evaluation.compressors import TrainingBytes, ppmd_predictions, xz_bits_per_byte
 from ssl_lib.evaluation.context_baselines import ContextTables, seen_between, words_before
 from ssl_lib.evaluation.data import Document, EvaluationData, numbers_in, thinned
+from ssl_lib.evaluation.items import draw_items
 from ssl_lib.evaluation.sentences import LONGEST, passages_of, sentences_of
 from ssl_lib.evaluation.tasks import TASKS
 from ssl_lib.evaluation.written_forms import reciprocal_ranks
@@ -193,11 +195,74 @@ def test_neighbors_are_asked_where_there_are_domains(data: EvaluationData) -> No
 
 
 def test_compressors_pay_little_for_what_they_have_read() -> None:
-    read = [" ".join(TRAINING)]
+    read, nothing = TrainingBytes([" ".join(TRAINING)]), TrainingBytes([])
     (known,) = ppmd_predictions([TRAINING[50]], read)
-    (unknown,) = ppmd_predictions([TRAINING[50]], [])
+    (unknown,) = ppmd_predictions([TRAINING[50]], nothing)
     assert 0 < known.nll.sum() < 0.2 * unknown.nll.sum()
-    assert xz_bits_per_byte([TRAINING[50]], read) < 0.5 * xz_bits_per_byte([TRAINING[50]], [])
+    assert xz_bits_per_byte([TRAINING[50]], read) < 0.5 * xz_bits_per_byte([TRAINING[50]], nothing)
+
+
+class CountedReads(list[Document]):
+    """Documents that count how often they are run through."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[Document]:
+        self.reads += 1
+        return super().__iter__()
+
+
+def test_training_text_is_read_once_for_what_several_tasks_ask(data: EvaluationData) -> None:
+    # compressors: two of them, of the corpus's own documents and of two files of the user's
+    counted = CountedReads(Document(text, "") for text in TRAINING)
+    data = replace(data, training_documents=counted)
+    task = TASKS["held_out_text"].load()
+    for texts in (HELD_OUT, HELD_OUT[:3], HELD_OUT[3:5]):
+        assert {"ppmd", "xz"} <= set(task.baselines(data, texts))
+    assert counted.reads == 1
+    # numbers of training text: those that items are made of are those of the plain methods
+    counted.reads = 0
+    tasks = {name: TASKS[name].load() for name in ("next_number", "wrong_number")}
+    held_out = TASKS["held_out_text"].load()
+    items = draw_items({"held_out_text": held_out, **tasks}, data)
+    for name, task in tasks.items():
+        assert task.baselines(data, items.by_task[name])
+    assert counted.reads == 1
+
+
+def test_decimal_commas_are_those_of_the_setting(encoding: tiktoken.Encoding) -> None:
+    # nothing in these texts tells their language
+    texts = [f"Zone 3,{place} km, 1,{place} h, 20{place} m." for place in range(9)]
+    data = evaluation_data(encoding, texts, texts)
+    data = replace(data, locale="de", cleared={"held_out_text": texts})
+    expected = [
+        value for place in range(9) for value in (3 + place / 10, 1 + place / 10, 200 + place)
+    ]
+    assert [number.value for number in data.training_numbers] == pytest.approx(expected)
+    task = TASKS["next_number"].load()
+    items = task.items(data)
+    assert items.values == pytest.approx(expected)
+    before = task.baselines(data, items)["last_number"].point
+    # what stands before the second and the third number of each text
+    for place, number in ((1, 0), (2, 1)):
+        assert before[place::3] == pytest.approx(expected[number::3])
+    for passage in TASKS["wrong_number"].load().items(data):
+        assert len(passage.numbers) == 3
+    masked = [one.text for one in TASKS["masked_text"].load().items(data) if one.form != "word"]
+    assert masked == [number.text for number in data.training_numbers]
+
+
+def test_another_form_has_the_same_value_where_commas_are_decimal(
+    encoding: tiktoken.Encoding,
+) -> None:
+    texts = [f"Es wiegt {2000 + index} kg und {3000 + index} kg." for index in range(30)]
+    data = evaluation_data(encoding, texts, texts)
+    data = replace(data, locale="de", cleared={"held_out_text": texts})
+    items = TASKS["written_forms"].load().items(data)
+    assert items
+    for item in items:
+        values = [number.value for number in find_numbers(item.sentence, "de")]
+        assert [number.value for number in find_numbers(item.query, "de")] == values
 
 
 def test_sentences_and_passages_are_pieces_of_the_text() -> None:

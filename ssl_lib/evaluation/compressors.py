@@ -8,7 +8,8 @@ repetitions. Texts are divided by their UTF-8 bytes.
 from __future__ import annotations
 
 import lzma
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -23,7 +24,27 @@ MOST_TEXTS = 1 << 16
 SEPARATOR = b"\n\n"
 
 
-def ppmd_predictions(texts: Sequence[str], training: Iterable[str]) -> list[CountedPredictions]:
+class TrainingBytes:
+    """Training text up to the limit, a document a piece, of a larger one some documents."""
+
+    def __init__(self, training: Iterable[str]) -> None:
+        pieces = [_encoded(text) + SEPARATOR for text in thinned(training, MOST_TEXTS)]
+        # 100 MB of text and room for 32: every fourth document
+        step = 1 + sum(map(len, pieces)) // MOST_BYTES
+        self.pieces = pieces[::step]
+
+    @property
+    def joined(self) -> bytes:
+        """All pieces in one."""
+        return b"".join(self.pieces)
+
+    @cached_property
+    def xz_size(self) -> int:
+        """The bytes that xz makes of them."""
+        return _xz_size(self.joined)
+
+
+def ppmd_predictions(texts: Sequence[str], training: TrainingBytes) -> list[CountedPredictions]:
     """What each text costs, as one prediction of the whole text; never right, as none is asked.
 
     A compressor puts out whole bytes, so that single texts may be off by a few bits.
@@ -32,7 +53,7 @@ def ppmd_predictions(texts: Sequence[str], training: Iterable[str]) -> list[Coun
 
     # one model for all texts: it has read training, and reads on
     encoder = pyppmd.Ppmd8Encoder(ORDER, MEMORY)
-    for piece in _bytes_of(training):
+    for piece in training.pieces:
         encoder.encode(piece)
     found = []
     for text in texts:
@@ -43,22 +64,17 @@ def ppmd_predictions(texts: Sequence[str], training: Iterable[str]) -> list[Coun
     return found
 
 
-def xz_bits_per_byte(texts: Sequence[str], training: Iterable[str]) -> float:
+def xz_bits_per_byte(texts: Sequence[str], training: TrainingBytes) -> float:
     """Bits that all texts together add to the compressed training text, over their bytes."""
-    read = b"".join(_bytes_of(training))
     asked = b"".join(_encoded(text) + SEPARATOR for text in texts)
+    added = _xz_size(training.joined + asked) - training.xz_size
+    return 8.0 * added / max(1, len(asked))
+
+
+def _xz_size(data: bytes) -> int:
     # a window over all of the training text
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 2 * MOST_BYTES}]
-    sizes = [len(lzma.compress(data, filters=filters)) for data in (read, read + asked)]
-    return 8.0 * (sizes[1] - sizes[0]) / max(1, len(asked))
-
-
-def _bytes_of(training: Iterable[str]) -> Iterator[bytes]:
-    """Training text up to the limit, a document at a time, of a larger one some documents."""
-    pieces = [_encoded(text) + SEPARATOR for text in thinned(training, MOST_TEXTS)]
-    # 100 MB of text and room for 32: every fourth document
-    step = 1 + sum(map(len, pieces)) // MOST_BYTES
-    yield from pieces[::step]
+    return len(lzma.compress(data, filters=filters))
 
 
 def _encoded(text: str) -> bytes:

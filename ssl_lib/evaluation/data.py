@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import tiktoken
@@ -20,6 +20,10 @@ from ssl_lib.evaluation.baselines import NgramModel, count_ngrams
 from ssl_lib.evaluation.statistics import Floats
 from ssl_lib.numbers import find_numbers
 from ssl_lib.tokens.store import TokenStore
+
+if TYPE_CHECKING:
+    from ssl_lib.evaluation.compressors import TrainingBytes
+    from ssl_lib.evaluation.context_baselines import ContextTables
 
 # of the corpus, so that memory does not grow with it
 MOST_VALUES, MOST_TEXTS, MOST_NUMBERS = 1_000_000, 20_000, 300_000
@@ -76,7 +80,8 @@ class EvaluationData:
 
     `training_tokens` is the flat array of all tokens, in which a special token ends each document;
     `training_documents` can be run through more than once. `cleared` are the items of the tasks
-    that have been checked against training text, by name.
+    that have been checked against training text, by name. `locale` is that of `tokens.locale`, by
+    which the numbers of the corpus's own texts are read.
     """
 
     settings: EvaluationSettings
@@ -87,6 +92,7 @@ class EvaluationData:
     training_documents: Iterable[Document]
     test_documents: Sequence[Document]
     cleared: dict[str, Any] = field(default_factory=dict)
+    locale: str = "auto"
 
     @classmethod
     def open(cls, settings: Settings, root: Path, encoding: tiktoken.Encoding) -> EvaluationData:
@@ -107,6 +113,7 @@ class EvaluationData:
             training_values=values,
             training_documents=RawDocuments(raw / "train.jsonl"),
             test_documents=list(test_documents),
+            locale=settings.tokens.locale,
         )
 
     @property
@@ -132,7 +139,22 @@ class EvaluationData:
     @cached_property
     def training_numbers(self) -> list[NumberInText]:
         """Numbers of the training split with some text on both sides, evenly from all of it."""
-        return thinned(numbers_in(self.training_documents, REACH), MOST_NUMBERS)
+        numbers = numbers_in(self.training_documents, REACH, self.locale)
+        return thinned(numbers, MOST_NUMBERS)
+
+    @cached_property
+    def context_tables(self) -> ContextTables:
+        """What training numbers stand where: baselines of the tasks about the next number."""
+        from ssl_lib.evaluation.context_baselines import ContextTables
+
+        return ContextTables(self.training_numbers)
+
+    @cached_property
+    def training_bytes(self) -> TrainingBytes:
+        """What compressors read of the training split, once for all texts that are asked."""
+        from ssl_lib.evaluation.compressors import TrainingBytes
+
+        return TrainingBytes(self.training_texts)
 
     @cached_property
     def ngrams(self) -> dict[str, NgramModel]:
@@ -144,14 +166,16 @@ class EvaluationData:
         return {"unigram_counts": unigrams, "ngram_counts": ngrams}
 
 
-def numbers_in(documents: Iterable[Document], reach: int | None = None) -> Iterator[NumberInText]:
+def numbers_in(
+    documents: Iterable[Document], reach: int | None = None, locale: str = "auto"
+) -> Iterator[NumberInText]:
     """The numbers with a value that begin with a digit right behind a space, in their order.
 
     So it is plain what stands before them, and that a number comes: not "$5", not "(5". At most
     `reach` characters are kept on either side.
     """
     for owner, (text, domain) in enumerate(documents):
-        for number in find_numbers(text):
+        for number in find_numbers(text, locale):
             before, after = around(text, number.start, number.end, reach)
             plain = number.text[:1].isdigit() and np.isfinite(number.value)
             if plain and before.strip() and before.endswith(" "):

@@ -54,8 +54,8 @@ class HeldOutText(PredictedTexts[Texts]):
         """Counts of training tokens, and two compressors that have read the training text."""
         found = dict(super().baselines(data, items))
         if data.with_baselines:
-            found["ppmd"] = ppmd_predictions(items, data.training_texts)
-            found["xz"] = xz_bits_per_byte(items, data.training_texts)
+            found["ppmd"] = ppmd_predictions(items, data.training_bytes)
+            found["xz"] = xz_bits_per_byte(items, data.training_bytes)
         return found
 
     def details(self, asked: Answered[Texts, Predictions]) -> Details:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,10 +71,10 @@ def draw_items(tasks: Tasks, data: EvaluationData) -> TestItems:
             row["for_losses"] = len(clean)
         rows[ROWS.get(name, name)] = row
     # the other tasks make their items of these
-    cleared = replace(data, cleared=by_task)
+    data.cleared.update(by_task)
     for name, task in tasks.items():
         if not task.checked:
-            by_task[name] = task.items(cleared)
+            by_task[name] = task.items(data)
     asked = {name: task.texts(by_task[name]) for name, task in checked.items()}
     digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     return TestItems(by_task, rows, unseen, digest)

@@ -40,7 +40,8 @@ class MaskedText(OwnTextTask[list[NumberInText], Bools]):
         # one list of both kinds: `results` parts them by their form
         documents = held_out_documents(data)
         chosen = []
-        for pieces in (list(numbers_in(documents)), list(words_in(documents))):
+        numbers = list(numbers_in(documents, locale=data.locale))
+        for pieces in (numbers, list(words_in(documents))):
             places = spread(len(pieces), data.settings.items, data.seed)
             chosen += [pieces[place] for place in places]
         return chosen

@@ -33,7 +33,7 @@ class NextNumber(OwnTextTask[NextNumbers, Forecasts], NumberPrediction):
 
     def items(self, data: EvaluationData) -> NextNumbers:
         """Numbers of the held-out documents, evenly from all of them."""
-        found = list(numbers_in(held_out_documents(data)))
+        found = list(numbers_in(held_out_documents(data), locale=data.locale))
         places = spread(len(found), data.settings.items, data.seed)
         return as_items([found[place] for place in places], [False] * len(places))
 
@@ -44,11 +44,11 @@ class NextNumber(OwnTextTask[NextNumbers, Forecasts], NumberPrediction):
     def baselines(self, data: EvaluationData, items: NextNumbers) -> Baselines[Forecasts]:
         """Medians and quantiles of training numbers: of all, of the domain, of like contexts."""
         asked = items.numbers
-        tables = ContextTables(data.training_numbers)
+        tables = data.context_tables
         groups: dict[str, Iterable[Floats]] = {
             "training_median": [tables.general] * len(asked),
             "domain_median": tables.of_domain(asked),
-            "last_number": _last_numbers(asked, tables),
+            "last_number": _last_numbers(asked, tables, data.locale),
             "words_before": tables.behind_words(asked),
             "nearest_contexts": tables.in_nearest_contexts(asked),
         }
@@ -71,8 +71,11 @@ class NextNumber(OwnTextTask[NextNumbers, Forecasts], NumberPrediction):
         return found
 
 
-def _last_numbers(asked: list[NumberInText], tables: ContextTables) -> Iterable[Floats]:
+def _last_numbers(
+    asked: list[NumberInText], tables: ContextTables, locale: str
+) -> Iterable[Floats]:
     """The number that stands before each in its text; those of the domain before the first."""
     for number, general in zip(asked, tables.of_domain(asked), strict=True):
-        values = [one.value for one in find_numbers(number.before) if np.isfinite(one.value)]
+        before = find_numbers(number.before, locale)
+        values = [one.value for one in before if np.isfinite(one.value)]
         yield np.array(values[-1:]) if values else general

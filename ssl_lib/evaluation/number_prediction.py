@@ -113,7 +113,8 @@ class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
         examples = _examples(items, asked.answers["after"])
         found: Details = {"examples": examples}
         for name, kept in kinds.items():
-            if not kept.any():
+            # a part that is the whole says nothing new
+            if not kept.any() or (name != "all" and kept.all()):
                 continue
             found[name] = {"n": int(kept.sum())}
             for who, forecasts in asked.answers.items():

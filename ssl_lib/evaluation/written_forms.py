@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         found = []
         for owner, document in enumerate(held_out_documents(data)):
             for sentence in dict.fromkeys(sentences_of(document.text)):
-                item = _rewritten(sentence, owner, amounts, random)
+                item = _rewritten(sentence, owner, amounts, random, data.locale)
                 if item is not None:
                     found.append(item)
         most = min(MOST, data.settings.items)
@@ -89,7 +90,7 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         return {
             "chance": 1.0 / (1 + VARIANTS),
             "tfidf_words": _tfidf(items, lambda text: text),
-            "tfidf_and_values": _tfidf(items, _with_values),
+            "tfidf_and_values": _tfidf(items, partial(_with_values, locale=data.locale)),
         }
 
     def details(self, asked: Answered[list[Rewritten], Cosines]) -> Details:
@@ -108,11 +109,13 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
 
 
 def _rewritten(
-    sentence: str, owner: int, amounts: Amounts, random: np.random.Generator
+    sentence: str, owner: int, amounts: Amounts, random: np.random.Generator, locale: str
 ) -> Rewritten | None:
     """The first number of the sentence that has another form and enough others of its form."""
-    for number in find_numbers(sentence):
+    for number in find_numbers(sentence, locale):
         forms = equivalent_forms(number.text, number.value, number.form)
+        # 2,000 is another amount where commas are decimal ones
+        forms = [form for form in forms if _value(form, locale) == number.value]
         known = amounts[number.form]
         if not forms or not known:
             continue
@@ -125,6 +128,12 @@ def _rewritten(
             variants = tuple(_put(sentence, number, text) for text in chosen)
             return Rewritten(sentence, _put(sentence, number, form), variants, owner)
     return None
+
+
+def _value(text: str, locale: str) -> float | None:
+    """The value of a text that is one number."""
+    values = [number.value for number in find_numbers(text, locale)]
+    return values[0] if len(values) == 1 else None
 
 
 def _put(sentence: str, number: Number, text: str) -> str:
@@ -144,11 +153,11 @@ def reciprocal_ranks(answers: Cosines) -> Floats:
     return ranks
 
 
-def _with_values(text: str) -> str:
+def _with_values(text: str, locale: str) -> str:
     """A text with a word for the value of each number: "1,000 km" → "value1000.0 km"."""
     parts = []
     done = 0
-    for number in find_numbers(text):
+    for number in find_numbers(text, locale):
         parts += [text[done : number.start], f" value{number.value!r} "]
         done = number.end
     return "".join([*parts, text[done:]])

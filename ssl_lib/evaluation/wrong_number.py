@@ -15,7 +15,6 @@ import numpy as np
 
 from ssl_lib.evaluation.base import Baselines, EvaluatedModel, Predictions, Spans, overlapping
 from ssl_lib.evaluation.comparison import Scores
-from ssl_lib.evaluation.context_baselines import ContextTables
 from ssl_lib.evaluation.data import Document, EvaluationData, NumberInText, numbers_in
 from ssl_lib.evaluation.number_prediction import spread
 from ssl_lib.evaluation.own_text import OwnTextTask, held_out_documents
@@ -57,7 +56,7 @@ class WrongNumber(OwnTextTask[list[Passage], list[Floats]]):
         found = []
         for owner, (text, domain) in enumerate(held_out_documents(data)):
             for passage in passages_of(text):
-                item = _replaced(Document(passage, domain), owner, alike, random)
+                item = _replaced(Document(passage, domain), owner, alike, random, data.locale)
                 if item is not None:
                     found.append(item)
         return [found[place] for place in spread(len(found), data.settings.items, data.seed)]
@@ -79,7 +78,7 @@ class WrongNumber(OwnTextTask[list[Passage], list[Floats]]):
 
     def baselines(self, data: EvaluationData, items: list[Passage]) -> Baselines[list[Floats]]:
         """Distances from the domain's median and from the same words' median; n-gram counts."""
-        tables = ContextTables(data.training_numbers)
+        tables = data.context_tables
         flat = [number for item in items for number in item.numbers]
         domain = [float(np.median(values)) for values in tables.of_domain(flat)]
         words = [float(np.median(values)) for values in tables.behind_words(flat)]
@@ -110,10 +109,10 @@ def _kind(number: NumberInText) -> tuple[str, str, int]:
 
 
 def _replaced(
-    passage: Document, owner: int, alike: Alike, random: np.random.Generator
+    passage: Document, owner: int, alike: Alike, random: np.random.Generator, locale: str
 ) -> Passage | None:
     """The passage with a number of training in place of one of its own, None where none fits."""
-    numbers = list(numbers_in([passage]))
+    numbers = list(numbers_in([passage], locale=locale))
     if len(numbers) < 2:
         return None
     wrong = int(random.integers(len(numbers)))
@@ -123,7 +122,7 @@ def _replaced(
         return None
     other = others[int(random.integers(len(others)))]
     text = old.before + other.text + old.after
-    changed = list(numbers_in([Document(text, passage.domain)]))
+    changed = list(numbers_in([Document(text, passage.domain)], locale=locale))
     # it may be the same number, or join what stands beside it
     if other.value == old.value or len(changed) != len(numbers):
         return None
