@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from flows.project import project_settings
 from flows.stages import PassingError
-from ssl_lib.corpus.sources import outside_sources
+from ssl_lib.config import Source
+from ssl_lib.corpus.formats.databases import with_password
+from ssl_lib.corpus.sources import (
+    STANDARD_INPUT,
+    find_paths,
+    outside_sources,
+    without_password,
+)
 from ssl_lib.files import write_atomically
 
 SEEN = Path(".ssl_lib", "sources.json")  # how the sources looked when the corpus was last made
@@ -39,37 +45,36 @@ def imports(root: Path) -> list[str]:
 def unwatched(root: Path) -> dict[str, Any]:
     """The state of every source that `dvc.yaml` does not see change: URLs, files elsewhere.
 
-    `{"https://…/facts.jsonl": {"https://…/facts.jsonl": {"size": "812", "ETag": "…"}}}`. Raises
-    PassingError if one cannot be reached.
+    `{"https://…/facts.jsonl": {"https://…/facts.jsonl": {"size": "812", "ETag": "…"}}}`; a query
+    has no state. Raises CorpusError for a wrong address, PassingError if one cannot be reached.
     """
-    states = {}
-    for source in project_settings(root).corpus.sources:
-        remote = "://" in source.path
-        if source.path == "-" or not (remote or outside_sources(source, root)):
+    states: dict[str, Any] = {}
+    for index, source in enumerate(project_settings(root).corpus.sources):
+        # a database in a file is no URL: "sqlite:///data/sources/notes.db"
+        remote = "://" in source.path.removeprefix("sqlite:///")
+        if source.path == STANDARD_INPUT or not (remote or outside_sources(source, root)):
             continue
-        place = source.path if remote else str(root / source.path)
+        if source.query:
+            states[source.path] = {}
+            continue
+        address = str(root / source.path)
+        if remote:
+            address = with_password(source.path, f"corpus.sources.{index}")
         try:
-            states[source.path] = _state_of(place)
+            found = _state_of(address, source)
         # every file system has a driver with errors of its own
         except Exception as error:
-            told = str(error) or type(error).__name__
+            told = without_password(str(error), source.path, address) or type(error).__name__
             raise PassingError(f"{source.path}: cannot be reached ({told})") from error
+        states[source.path] = {
+            without_password(name, source.path, address): state for name, state in found.items()
+        }
     return states
 
 
-def _state_of(place: str) -> dict[str, Any]:
+def _state_of(address: str, source: Source) -> dict[str, Any]:
     """What the file system says of each file of a source; a file without a version has none."""
-    from fsspec.core import url_to_fs
-
-    filesystem, path = url_to_fs(place)
-    # ? and [ belong to web addresses, and are patterns elsewhere
-    web = place.startswith(("http://", "https://"))
-    if "*" in path or (not web and has_magic(path)):
-        names = filesystem.glob(path)
-    elif web:
-        names = [path]
-    else:
-        names = filesystem.find(path)
+    filesystem, names = find_paths(address, source)
     states = {}
     for name in sorted(names):
         known = filesystem.info(name)

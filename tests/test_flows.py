@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import math
 import os
@@ -11,8 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from test_config import yaml
 from test_promotion import trained
 
 from ssl_lib.config import Settings
+from ssl_lib.corpus.problems import CorpusError
 from ssl_lib.experiments.promotion import challenge
 from ssl_lib.files import sha256_of
 
@@ -167,6 +171,33 @@ def test_a_source_that_dvc_does_not_watch_is_seen_when_it_changes(tmp_path: Path
     assert data.changed(root, data.unwatched(root)) == []
     (elsewhere / "b.txt").write_text("It fell by 7")
     assert data.changed(root, data.unwatched(root)) == [source]
+
+
+def test_passwords_queries_and_standard_input_do_not_stop_a_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import data
+
+    (tmp_path / "a.txt").write_text("It rose 12")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://me:$OWN_SECRET@127.0.0.1:{server.server_address[1]}/a.txt"
+        databases = ["postgresql://me:$OWN_SECRET@nowhere/notes", "sqlite:///elsewhere.db"]
+        watched = "sqlite:///data/sources/notes.db"
+        queries = [{"path": path, "query": "SELECT text"} for path in (*databases, watched)]
+        sources = [{"path": url}, {"path": "-"}, *queries]
+        params = {"corpus": {"sources": sources}}
+        (tmp_path / "params.yaml").write_text(json.dumps(params))
+        with pytest.raises(CorpusError, match=r"sources\.0\.path: .* OWN_SECRET is not set"):
+            data.unwatched(tmp_path)
+        monkeypatch.setenv("OWN_SECRET", "hunter2")
+        seen = data.unwatched(tmp_path)
+        server.shutdown()
+    assert list(seen) == [url, *databases]
+    data.remember(tmp_path, seen)
+    assert data.changed(tmp_path, seen) == databases
+    assert "hunter2" not in (tmp_path / data.SEEN).read_text()
 
 
 def test_a_source_that_cannot_be_reached_may_be_there_later(tmp_path: Path) -> None:

@@ -204,6 +204,20 @@ def test_web_addresses_are_read(tmp_path: Path, web: str) -> None:
     assert closed in message(Source(path=closed), tmp_path)
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("aiohttp") is None, reason="the http driver of fsspec needs aiohttp"
+)
+def test_a_password_stays_out_of_the_names_of_files(
+    tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OWN_SECRET", "hunter2")
+    (tmp_path / "web" / "a.txt").write_text("one")
+    url = f"{web}/a.txt".replace("//", "//me:$OWN_SECRET@")
+    (file,) = find_files(Source(path=url), "corpus.sources.0", tmp_path)
+    assert file.name == url
+    assert read(Source(path=url), tmp_path) == ["one"]
+
+
 @pytest.mark.skipif(importlib.util.find_spec("s3fs") is not None, reason="s3fs is installed here")
 def test_a_missing_driver_names_the_package(tmp_path: Path) -> None:
     assert "s3fs" in message(Source(path="s3://bucket/a.txt"), tmp_path)

@@ -8,6 +8,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ssl_lib.config import BUILT_IN, Source
@@ -15,6 +16,9 @@ from ssl_lib.corpus.formats import KINDS, kind_of
 from ssl_lib.corpus.formats.databases import QUERY, with_password
 from ssl_lib.corpus.opening import COMPRESSIONS, SourceFile, explained
 from ssl_lib.corpus.problems import CorpusError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 STANDARD_INPUT = "-"
 OWN_README = Path("data", "sources", "README.md")  # of the project: tells what to put there
@@ -93,11 +97,10 @@ def _local_files(source: Source, key: str, root: Path) -> list[SourceFile]:
 
 def _remote_files(source: Source, key: str, root: Path) -> list[SourceFile]:
     url = source.path
+    address = with_password(url, key)
     with explained(url):
         try:
-            from fsspec.core import url_to_fs
-
-            filesystem, path = url_to_fs(with_password(url, key))
+            filesystem, paths = find_paths(address, source)
         except ImportError as error:
             extra = _EXTRAS.get(url.partition("://")[0])
             advice = f"pip install 'ssl-lib[{extra}]' brings it" if extra else str(error)
@@ -105,18 +108,32 @@ def _remote_files(source: Source, key: str, root: Path) -> list[SourceFile]:
         except ValueError as error:
             advice = f"set {key}.query for a database, or correct the address"
             raise CorpusError(f"{key}.path: {url} cannot be read ({error}); {advice}") from None
-        # ? and [ belong to web addresses, and are patterns elsewhere
-        web = url.startswith(("http://", "https://"))
-        if "*" in path or (not web and glob.has_magic(path)):
-            paths = filesystem.glob(path)
-        else:
-            paths = [path] if _kind_of(path, source) else filesystem.find(path)
     files = []
     for path in paths:
         if kind := _kind_of(path, source):
-            name = filesystem.unstrip_protocol(path)
+            name = without_password(filesystem.unstrip_protocol(path), url, address)
             files.append(SourceFile(name, *kind, partial(filesystem.open, path, "rb"), None))
     return files
+
+
+def find_paths(address: str, source: Source) -> tuple[AbstractFileSystem, list[str]]:
+    """The file system of an address, and the paths there: of a pattern, a folder, or one file."""
+    from fsspec.core import url_to_fs
+
+    filesystem, path = url_to_fs(address)
+    # ? and [ belong to web addresses, and are patterns elsewhere
+    web = address.startswith(("http://", "https://"))
+    if "*" in path or (not web and glob.has_magic(path)):
+        return filesystem, filesystem.glob(path)
+    # a `format` makes a file of a folder too, and the web does not tell one from the other
+    if _kind_of(path, source) and (web or not source.format):
+        return filesystem, [path]
+    return filesystem, filesystem.find(path)
+
+
+def without_password(text: str, url: str, address: str) -> str:
+    """A text that names the address, with `$NAME` in the place of the password, as the URL has."""
+    return text.replace(urlsplit(address).netloc, urlsplit(url).netloc)
 
 
 def _kind_of(name: str, source: Source) -> tuple[str, str] | None:
