@@ -29,6 +29,7 @@ from ssl_lib.experiments.tuning.study import (
     create_study,
     first_values,
     is_surplus,
+    journal_path,
     open_storage,
     study_name,
 )
@@ -195,6 +196,16 @@ def test_of_trials_that_begin_at_once_those_beyond_the_total_are_given_back(
     assert [is_surplus(study, trial.number, 3) for trial in trials] == [False, False, False, True]
     study.tell(trials[1], state=TrialState.FAIL)
     assert not is_surplus(study, trials[3].number, 3)
+
+
+def test_no_folder_has_the_name_of_a_database(settings: Settings, tmp_path: Path) -> None:
+    usual = journal_path(settings, tmp_path)
+    for storage, path in (
+        ("postgresql://me:secret@host/studies", usual),
+        ("sqlite:///studies.db", usual),
+        ("studies/journal.log", tmp_path / "studies" / "journal.log"),
+    ):
+        assert journal_path(settings.replaced({"tuning.storage": storage}), tmp_path) == path
 
 
 def test_a_torn_line_of_the_journal_is_cut_off(settings: Settings, tmp_path: Path) -> None:

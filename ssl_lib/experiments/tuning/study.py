@@ -104,8 +104,14 @@ def storage_setting(settings: Settings) -> str:
 
 
 def journal_path(settings: Settings, root: Path) -> Path:
-    """Where the journal is: in the project itself, not in the copies that `dvc exp` makes."""
-    return home_of(root) / (storage_setting(settings) or ".ssl_lib/tuning/journal.log")
+    """Where the journal is, or would be beside a database, whose address may hold a password.
+
+    In the project itself, not in the copies that `dvc exp` makes.
+    """
+    setting = storage_setting(settings)
+    if not setting or "://" in setting:
+        setting = ".ssl_lib/tuning/journal.log"
+    return home_of(root) / setting
 
 
 class _KernelLock:
