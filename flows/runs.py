@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import smtplib
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,6 +36,7 @@ from ssl_lib.processes import sigterm_as_exit
 
 LONGEST_ABSENCE = 24 * 3600.0  # seconds that a run of a deployment waits for its server at its end
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+_log = logging.getLogger("prefect.flows")
 _ended: list[State[Any]] = []  # how the flow of this process ended, known before its server knows
 
 
@@ -173,18 +176,22 @@ def _tag(run_id: UUID, tags: list[str]) -> None:
 
 
 def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Tell of a failed run whom `operation.notify` names."""
-    settings = operation(Path.cwd())
+    """Tell of a failed run whom `operation.notify` names; a line in the log if that fails."""
     message = state.message or state.name
     text = f"{flow.name}, run {flow_run.name}: {state.name}: {message}"
-    if settings.notify.startswith("http"):
-        body = {"text": text, "flow": flow.name, "run": flow_run.name, "state": state.name}
-        content = json.dumps(body | {"message": message}).encode()
-        kind = {"Content-Type": "application/json"}
-        request = urllib.request.Request(settings.notify, content, kind)
-        told(_send, request)
-    elif settings.notify:
-        told(_mail, settings.notify.removeprefix("mailto:"), settings.mail_server, text)
+    try:
+        settings = operation(Path.cwd())
+        if settings.notify.startswith("http"):
+            body = {"text": text, "flow": flow.name, "run": flow_run.name, "state": state.name}
+            content = json.dumps(body | {"message": message}).encode()
+            kind = {"Content-Type": "application/json"}
+            _send(urllib.request.Request(settings.notify, content, kind))
+        elif settings.notify:
+            _mail(settings.notify.removeprefix("mailto:"), settings.mail_server, text)
+    # errors of mail are OSErrors, too; a ValueError is an address or a port that is none
+    except (UserError, OSError, HTTPException, ValueError) as error:
+        told_by = str(error) or type(error).__name__
+        _log.warning("operation.notify: nobody was told of the failed run (%s)", told_by)
 
 
 def _send(request: urllib.request.Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import logging
 import math
 import os
 import re
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -266,6 +268,48 @@ def test_a_night_tells_what_its_evaluation_has_decided(
     for evaluated_after in (datetime.now(UTC), None):
         told = "the champion stays as it is: it is the champion already"
         assert decide.fn(tmp_path, evaluated_after) == told
+
+
+def test_a_failed_run_is_told_though_no_report_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.states import Failed
+
+    from flows import reports
+    from flows.pipeline import pipeline
+    from flows.runs import notify
+
+    def lost() -> None:
+        raise OSError
+
+    heard = []
+
+    class Webhook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    def tell(notified: str) -> None:
+        (tmp_path / "params.yaml").write_text(f"operation:\n  notify: {notified}\n")
+        notify(pipeline, FlowRun(flow_id=uuid4(), name="night"), Failed(message="it failed"))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reports, "_silent_until", [0.0])
+    logging.getLogger("prefect.flows").addHandler(caplog.handler)
+    reports.told(lost)
+    with http.server.HTTPServer(("127.0.0.1", 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tell(f"http://127.0.0.1:{server.server_address[1]}/hook")
+        server.shutdown()
+    assert [one["message"] for one in heard] == ["it failed"]
+    # a hook that raises would be a traceback
+    for wrong in ("me@example.org\n  mail_server: localhost:smtp", "http://host:x", "[1"):
+        caplog.clear()
+        tell(wrong)
+        assert "nobody was told of the failed run" in caplog.text
+    logging.getLogger("prefect.flows").removeHandler(caplog.handler)
 
 
 @pytest.fixture(scope="module")
