@@ -8,12 +8,12 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
-from flows.fleet import Runner, results, task_runner
+from flows.fleet import AtLeastOne, Runner, results, task_runner
 from flows.project import project_settings
-from flows.runs import finish, notify, run_name, under_way
-from ssl_lib.errors import UserError
+from flows.runs import carry_out, notify, run_name
+from ssl_lib.errors import require_extra
 from ssl_lib.experiments.ablation import Model, Result, ablate, train_and_evaluate
 from ssl_lib.files import output_lock
 
@@ -22,9 +22,9 @@ from ssl_lib.files import output_lock
 def ablation(
     subsets: list[str] | None = None,
     every: bool = False,
-    seeds: int = 1,
-    steps: int | None = None,
-    workers: int = 2,
+    seeds: AtLeastOne = 1,
+    steps: AtLeastOne | None = None,
+    workers: AtLeastOne = 2,
     runner: Runner = "processes",
     address: str = "",
     settings: dict[str, Any] | None = None,
@@ -47,13 +47,13 @@ def ablation(
         calls = {f"{one.label} seed {one.settings.seed}": [one] for one in models}
         yield from results(task_runner(runner, workers, address), train_and_evaluate, calls)
 
-    with under_way(root):
-        try:
-            own = project_settings(root).replaced(settings or {})
-            with output_lock(root / ".ssl_lib" / "locks" / "ablate"):
-                size = (seeds, steps, workers)
-                ablate(own, root, subsets or (), every, *size, train_all=train_all)
-            state: State[Any] = Completed(message="ablation/ has the results")
-        except UserError as error:
-            state = Failed(message=str(error))
-    return finish(state)
+    def work() -> State[Any]:
+        # models are evaluated after hours of training
+        require_extra("report")
+        own = project_settings(root).replaced(settings or {})
+        with output_lock(root / ".ssl_lib" / "locks" / "ablate"):
+            size = (seeds, steps, workers)
+            ablate(own, root, subsets or (), every, *size, train_all=train_all)
+        return Completed(message="ablation/ has the results")
+
+    return carry_out(root, work)

@@ -26,6 +26,7 @@ from flows import data, drift
 from flows.pipeline import (
     NOTHING_CHANGED,
     Outcomes,
+    as_end,
     reason_of,
     run_chain,
     run_stages,
@@ -33,8 +34,8 @@ from flows.pipeline import (
 )
 from flows.project import git, operation, project_settings
 from flows.reports import metric_rows, publish, told
-from flows.runs import arguments, finish, notify, run_here, run_name, under_way
-from flows.stages import RAN, StageError, attempts, run_tool, stage_order
+from flows.runs import arguments, carry_out, notify, run_here, run_name
+from flows.stages import RAN, attempts, run_tool, stage_order
 from ssl_lib.config import parse_overrides
 from ssl_lib.errors import UserError
 from ssl_lib.experiments.promotion import challenge
@@ -61,17 +62,14 @@ def nightly(
         force: run the stages even if nothing has changed.
     """
     root = Path.cwd()
-    with under_way(root):
+
+    def work() -> State[Any]:
         if settings or experiment:
             # a variant leaves data, models and champion of the project alone
-            ended = run_stages(root, stages, settings, experiment, force)
-            state = ended if isinstance(ended, State) else Completed(message=told_outcomes(ended))
-        else:
-            try:
-                state = _night(root, stages, force)
-            except (StageError, UserError, OSError) as error:
-                state = Failed(message=str(error))
-    return finish(state)
+            return as_end(run_stages(root, stages, settings, experiment, force))
+        return _night(root, stages, force)
+
+    return carry_out(root, work)
 
 
 def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:

@@ -20,11 +20,10 @@ from flows.project import git, operation, project_settings
 from flows.reports import publish
 from flows.runs import (
     arguments,
-    finish,
+    carry_out,
     notify,
     run_here,
     run_name,
-    under_way,
     words_of,
 )
 from flows.stages import (
@@ -40,7 +39,6 @@ from flows.stages import (
     stage_order,
 )
 from ssl_lib.config import parse_overrides
-from ssl_lib.errors import UserError
 
 NOTHING_CHANGED = "nothing changed"
 Outcomes = dict[str, str]  # of each stage: ran, restored or unchanged
@@ -70,12 +68,14 @@ def pipeline(
         force: run the stages even if nothing has changed.
     """
     root = Path.cwd()
-    with under_way(root):
-        ended = run_stages(root, stages, settings, experiment, force)
-        if isinstance(ended, State):
-            return finish(ended)
-        publish(root)
-    return finish(Completed(message=told_outcomes(ended)))
+
+    def work() -> State[Any]:
+        state = as_end(run_stages(root, stages, settings, experiment, force))
+        if state.is_completed():
+            publish(root)
+        return state
+
+    return carry_out(root, work)
 
 
 def run_stages(
@@ -87,7 +87,7 @@ def run_stages(
 ) -> Outcomes | State[Any]:
     """What happened to each stage, or the state of the one that failed.
 
-    Each stage is a task that waits for the one before it.
+    Each stage is a task that waits for the one before it. Raises SettingsError, StageError.
     """
     order = stage_order(root)
     if unknown := sorted(set(stages or []) - set(order)):
@@ -95,10 +95,7 @@ def run_stages(
     chosen = [stage for stage in order if not stages or stage in stages]
     if settings or experiment:
         variant = Variant(settings or {}, experiment, force)
-        try:
-            return _run_variant(root, order, chosen, variant)
-        except UserError as error:
-            return Failed(message=str(error))
+        return _run_variant(root, order, chosen, variant)
     return run_chain(root, chosen, force)
 
 
@@ -135,6 +132,11 @@ def told_outcomes(outcomes: Outcomes) -> str:
     if set(outcomes.values()) <= {UNCHANGED}:
         return NOTHING_CHANGED
     return ", ".join(f"{stage} {outcome}" for stage, outcome in outcomes.items())
+
+
+def as_end(ended: Outcomes | State[Any]) -> State[Any]:
+    """The state of a flow whose stages have ended so."""
+    return ended if isinstance(ended, State) else Completed(message=told_outcomes(ended))
 
 
 def _run_variant(

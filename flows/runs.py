@@ -26,10 +26,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Crashed
+from prefect.states import Crashed, Failed
 
 from flows.project import git, operation
 from flows.reports import AWAY, told
+from flows.stages import StageError
 from ssl_lib.errors import UserError
 from ssl_lib.files import LockedError, output_lock, sha256_of
 from ssl_lib.processes import sigterm_as_exit
@@ -73,12 +74,25 @@ def tags_of(root: Path) -> list[str]:
     return tags
 
 
+def carry_out(root: Path, work: Callable[[], State[Any]]) -> State[Any]:
+    """The end of a flow: its work, with all that every flow does around it.
+
+    A user's mistake, a stage that failed and a file that cannot be used are told in one sentence.
+    """
+    with under_way(root):
+        try:
+            state = work()
+        except (UserError, StageError, OSError) as error:
+            state = Failed(message=str(error))
+    return finish(state)
+
+
 @contextmanager
 def under_way(root: Path) -> Iterator[None]:
-    """What every flow does around its work.
+    """Inside, this run is marked as alive, and tagged.
 
-    Runs that a power cut has left "Running" are ended; this run is marked as alive, and tagged. No
-    report to a server that is away holds the work up.
+    Runs that a power cut has left "Running" are ended. No report to a server that is away holds the
+    work up.
     """
     # Inside a flow the engine's own client is not concerned.
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), ExitStack() as stack:

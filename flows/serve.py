@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.project import MLFLOW_PAGES, pool_name, project_settings
+from ssl_lib import cli
 from ssl_lib.errors import UserError
 from ssl_lib.files import LockedError, output_lock, write_atomically
 from ssl_lib.processes import begin, end, sigterm_as_exit
@@ -178,8 +179,8 @@ def main() -> int:
     """Command line of `python -m flows.serve`."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description=__doc__)
     told = "default: %(default)s, or a free one"
-    parser.add_argument("--prefect-port", type=int, default=PREFECT_PORT, help=told)
-    parser.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT, help=told)
+    parser.add_argument("--prefect-port", type=cli.port, default=PREFECT_PORT, help=told)
+    parser.add_argument("--mlflow-port", type=cli.port, default=MLFLOW_PORT, help=told)
     options = parser.parse_args()
     try:
         with sigterm_as_exit():

@@ -67,14 +67,21 @@ class BusyError(PassingError):
 
 
 def stage_order(root: Path) -> list[str]:
-    """Names of all stages of the project `root`, each after those that it depends on."""
+    """Names of all stages of the project `root`, each after those that it depends on.
+
+    Raises StageError if DVC cannot read them.
+    """
     import networkx as nx
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(str(root)) as repo:
-        # DVC's arrows go from a stage to those that it needs; data under `dvc add` has no name.
-        ordered = reversed(list(nx.topological_sort(repo.index.graph)))
-        names = [getattr(stage, "name", None) for stage in ordered]
+    try:
+        with Repo(str(root)) as repo:
+            # DVC's arrows go from a stage to those that it needs; data under `dvc add` has no name.
+            ordered = reversed(list(nx.topological_sort(repo.index.graph)))
+            names = [getattr(stage, "name", None) for stage in ordered]
+    except DvcException as error:
+        raise StageError(f"dvc.yaml: {error}") from None
     return [name for name in names if name]
 
 

@@ -7,23 +7,23 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Failed
 from prefect.task_runners import TaskRunner
 
-from flows.fleet import Runner, results, task_runner
-from flows.pipeline import run_chain, run_stages, told_outcomes
+from flows.fleet import AtLeastOne, Runner, results, task_runner
+from flows.pipeline import as_end, run_chain, run_stages
 from flows.project import project_settings
-from flows.runs import finish, notify, run_name, under_way
+from flows.runs import carry_out, notify, run_name
 from flows.stages import stage_order
 from ssl_lib.config import Settings
-from ssl_lib.errors import UserError
+from ssl_lib.errors import require_extra
 
 STAGE = "tune"
 
 
 @flow(name="tuning", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
 def tuning(
-    workers: int = 2,
+    workers: AtLeastOne = 2,
     runner: Runner = "processes",
     address: str = "",
     settings: dict[str, Any] | None = None,
@@ -41,29 +41,32 @@ def tuning(
         force: run the stages before even if nothing has changed.
     """
     root = Path.cwd()
-    with under_way(root):
-        try:
-            own = project_settings(root).replaced(settings or {})
-            if not own.tuning.trials:
-                advice = 'give settings such as {"tuning.trials": 100}'
-                return finish(
-                    Failed(message=f"tuning.trials is 0, so nothing is searched; {advice}")
-                )
-            order = stage_order(root)
-            ended = run_chain(root, order[: order.index(STAGE)], force)
-            if not isinstance(ended, State):
-                search(root, own, task_runner(runner, workers, address), workers)
-                ended = run_stages(root, [STAGE], settings, experiment)
-        except UserError as error:
-            ended = Failed(message=str(error))
-    return finish(ended if isinstance(ended, State) else Completed(message=told_outcomes(ended)))
+
+    def work() -> State[Any]:
+        require_extra("tuning")
+        own = project_settings(root).replaced(settings or {})
+        if not own.tuning.trials:
+            advice = 'give settings such as {"tuning.trials": 100}'
+            return Failed(message=f"tuning.trials is 0, so nothing is searched; {advice}")
+        order = stage_order(root)
+        before = run_chain(root, order[: order.index(STAGE)], force)
+        if isinstance(before, State):
+            return before
+        # the workers share the cores
+        shared = own.replaced({"tuning.workers": workers})
+        search(root, shared, task_runner(runner, workers, address))
+        return as_end(run_stages(root, [STAGE], settings, experiment))
+
+    return carry_out(root, work)
 
 
-def search(root: Path, settings: Settings, runner: TaskRunner[Any], workers: int) -> None:
-    """Run the members of the fleet until the study is finished. Raises UserError."""
+def search(root: Path, settings: Settings, runner: TaskRunner[Any]) -> None:
+    """Run `tuning.workers` members of the fleet until the study is finished. Raises UserError."""
     # Optuna is imported where something is searched
     from ssl_lib.experiments.tuning import work
 
-    calls = {f"worker {number}": (settings, root, number) for number in range(workers)}
+    calls = {
+        f"worker {number}": (settings, root, number) for number in range(settings.tuning.workers)
+    }
     for _ in results(runner, work, calls):
         pass

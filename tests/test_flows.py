@@ -350,9 +350,11 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def begin_pipeline(tiny: Path, api: str, *words: str) -> subprocess.Popen[str]:
+def begin_pipeline(
+    tiny: Path, api: str, *words: str, program: str = "pipeline"
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.pipeline", *words],
+        [sys.executable, "-m", f"flows.{program}", *words],
         cwd=tiny,
         env=environment(tiny) | {"PREFECT_API_URL": api},
         stdout=subprocess.PIPE,
@@ -378,6 +380,38 @@ def test_a_failed_stage_and_a_mistake_are_one_sentence(tiny: Path, api: Any) -> 
     status, output = ended(begin_pipeline(tiny, api[0], "trane"))
     told = "flows.pipeline: dvc.yaml has no stage 'trane'; it has corpus, tokenize, train"
     assert (status, output.splitlines()[-1]) == (1, told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["pipeline", "nightly"])
+def test_a_broken_file_is_one_sentence(tiny: Path, api: Any, program: str) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        usual = (tiny / name).read_text()
+        (tiny / name).write_text(f"{usual}\n- [")
+        status, output = ended(begin_pipeline(tiny, api[0], program=program))
+        (tiny / name).write_text(usual)
+        assert status == 1
+        assert output.splitlines()[-1].startswith(f"flows.{program}: ")
+        assert name in output.splitlines()[-1]
+        assert "Traceback" not in output
+
+
+def test_fleets_and_ports_that_cannot_be_are_refused_at_once(tmp_path: Path) -> None:
+    from prefect.exceptions import ParameterTypeError
+
+    from flows.ablation import ablation
+    from flows.tuning import tuning
+
+    for flow, name in ((tuning, "workers"), (ablation, "workers"), (ablation, "seeds")):
+        with pytest.raises(ParameterTypeError, match="greater than or equal to 1"):
+            flow.validate_parameters({name: 0})
+    command = [sys.executable, "-m", "flows.serve", "--prefect-port", "99999"]
+    told = environment(tmp_path)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=told, capture_output=True, text=True, check=False
+    )
+    last = "argument --prefect-port: must be between 1 and 65535, got 99999"
+    assert (done.returncode, done.stderr.splitlines()[-1].endswith(last)) == (2, True), done.stderr
 
 
 @pytest.mark.slow
