@@ -12,6 +12,7 @@ EXTRAS = {
     "sources": ("pyarrow", "aiohttp"),
     "documents": ("trafilatura", "lxml_html_clean", "pypdf", "docx"),
     "sql": ("sqlalchemy", "psycopg"),
+    "postgres": ("psycopg",),
     "serving": ("fastapi", "uvicorn", "swagger_ui_bundle"),
     "orchestration": ("dvc", "prefect"),
     "dask": ("distributed", "prefect_dask"),

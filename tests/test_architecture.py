@@ -33,10 +33,10 @@ LAYERS = (  # a module imports its own package and those of the lines below
     "corpus tokens",
     "synthetic",
     "numbers tracking",
-    "config drawing files processes progress",
+    "config databases drawing files processes progress",
     "errors",
 )
-KNOWS_ONLY = {  # beside settings, files, processes, progress and errors
+KNOWS_ONLY = {  # beside settings, databases, files, processes, progress and errors
     "corpus": {"synthetic", "numbers"},
     "synthetic": {"numbers"},
     "numbers": set(),
@@ -72,7 +72,7 @@ def test_imports_go_downward(package: str) -> None:
 
 @pytest.mark.parametrize("package", KNOWS_ONLY)
 def test_what_stands_aside_knows_little(package: str) -> None:
-    common = {"config", "files", "processes", "progress", "errors"}
+    common = {"config", "databases", "files", "processes", "progress", "errors"}
     assert PACKAGES[package] <= KNOWS_ONLY[package] | common
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
+from ssl_lib.config import Settings, with_best
 from ssl_lib.errors import EXTRAS
 
 ROOT = Path(__file__).parents[1]
@@ -115,7 +117,7 @@ def test_an_extra_brings_what_is_imported(extra: str) -> None:
 def test_everything_together_is_all_of_the_extras_of_one_machine() -> None:
     (line,) = OPTIONAL["all"]
     together = set(re.findall(r"\w+", line.partition("[")[2]))
-    assert together == set(EXTRAS) - {"dask", "s3", "gcs", "azure"}
+    assert together == set(EXTRAS) - {"postgres", "dask", "s3", "gcs", "azure"}
     assert "ssl-lib[all]" in OPTIONAL["test"]
 
 
@@ -154,6 +156,33 @@ def test_a_missing_extra_is_told_in_one_sentence(
     (sentence,) = done.stderr.splitlines()
     assert sentence.startswith(f"ssl-lib {command[0]}: {package} is not installed")
     assert f"pip install 'ssl-lib[{extra}]'" in sentence
+
+
+def test_tune_without_a_search_needs_no_optuna_and_leaves_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("tuning: {trials: 0}\n")
+    best = tmp_path / "tuning" / "best.yaml"
+    best.parent.mkdir()
+    # of an earlier search
+    best.write_text("objectives.mlm.weight: 0.125\n")
+    code = "import ssl_lib.cli\nsys.exit(ssl_lib.cli.main(['tune']))"
+    done = run_without(("optuna", "matplotlib", "mlflow"), code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert YAML(typ="safe", pure=True).load(best.read_text()) == {}
+    assert with_best(Settings(), tmp_path) == Settings()
+    assert "nothing was searched" in (best.parent / "study.json").read_text()
+
+
+def test_a_study_in_postgresql_without_its_driver_is_told(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\nfrom ssl_lib.config import Settings\n"
+        "from ssl_lib.experiments.tuning.study import open_storage\n"
+        "settings = Settings().replaced({'tuning.storage': 'postgresql://host/base'})\n"
+        "open_storage(settings, Path.cwd())"
+    )
+    done = run_without(("psycopg",), code, tmp_path)
+    assert done.returncode == 1
+    assert "MissingExtraError: psycopg is not installed" in done.stderr
+    assert "pip install 'ssl-lib[postgres]'" in done.stderr
 
 
 def test_flows_without_prefect_tell_what_to_install(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from filelock import FileLock
 
 from ssl_lib.config import Settings
+from ssl_lib.databases import with_driver
 from ssl_lib.errors import UserError, require_extra
 from ssl_lib.processes import run_until_stopped
 
@@ -71,10 +72,10 @@ def connect(settings: Settings, root: Path) -> MlflowClient:
 def store_uri(settings: Settings, root: Path) -> str:
     """The setting, else MLFLOW_TRACKING_URI, else `mlflow.db` at the project's root.
 
-    Paths of SQLite files become absolute.
+    Paths of SQLite files become absolute; `postgresql://` gets its driver.
     """
     uri = settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-    uri = uri or "sqlite:///mlflow.db"
+    uri = with_driver(uri or "sqlite:///mlflow.db")
     # "sqlite:///mlflow.db" → "sqlite:///" and the absolute path of mlflow.db
     relative = uri.removeprefix("sqlite:///")
     if relative != uri and not relative.startswith("/"):

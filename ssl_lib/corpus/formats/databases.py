@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from ssl_lib.corpus.fields import check_columns
 from ssl_lib.corpus.opening import OpenFile
 from ssl_lib.corpus.problems import CorpusError, SourceContext
+from ssl_lib.databases import with_driver
 
 QUERY = "query"  # the kind of file
 _ROWS = 1000  # at once
-_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
 def query(file: OpenFile, context: SourceContext) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -52,8 +52,8 @@ def _address(context: SourceContext) -> Any:
     """The address as SQLAlchemy takes it: a password out of the environment, SQLite read only."""
     from sqlalchemy.engine import make_url
 
-    url = make_url(with_password(context.source.path, context.key))
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    address = with_password(context.source.path, context.key)
+    url = make_url(with_driver(address))
     # "sqlite:///data/notes.db" is data/notes.db below the project
     if url.drivername != "sqlite":
         return url

@@ -27,7 +27,8 @@ from optuna.trial import TrialState
 
 import ssl_lib
 from ssl_lib.config import Settings
-from ssl_lib.errors import UserError
+from ssl_lib.databases import with_driver
+from ssl_lib.errors import UserError, require_extra
 from ssl_lib.experiments.tuning.space import Values, current_values, fits, search_space
 from ssl_lib.tracking import NullRun, Run, resume_run, start_run
 from ssl_lib.tracking.store import home_of, store_uri
@@ -60,7 +61,7 @@ def open_storage(settings: Settings, root: Path, died: Died | None = None) -> Ba
     """The database or journal of `tuning.storage`, else of SSL_LIB_TUNING_STORAGE.
 
     `died` is called for a trial of the database that sends no heartbeat any more. Raises
-    TuningError if it does not answer.
+    TuningError if it does not answer, and MissingExtraError without PostgreSQL's driver.
     """
     url = storage_setting(settings)
     if "://" not in url:
@@ -70,6 +71,8 @@ def open_storage(settings: Settings, root: Path, died: Died | None = None) -> Ba
         _drop_torn_line(path, lock)
         backend = JournalFileBackend(str(path), lock_obj=lock)  # type: ignore[arg-type]  # its base class is private
         return JournalStorage(backend)
+    if url.startswith("postgresql+psycopg://"):
+        require_extra("postgres")
     # of machines that make the tables at the same time, one wins and the others ask again
     for _ in range(DATABASE_ATTEMPTS - 1):
         try:
@@ -100,7 +103,7 @@ def _database(url: str, died: Died | None) -> RDBStorage:
 
 def storage_setting(settings: Settings) -> str:
     """What `tuning.storage` says, else the environment: a URL with a password stays out of git."""
-    return settings.tuning.storage or os.environ.get("SSL_LIB_TUNING_STORAGE", "")
+    return with_driver(settings.tuning.storage or os.environ.get("SSL_LIB_TUNING_STORAGE", ""))
 
 
 def journal_path(settings: Settings, root: Path) -> Path:
