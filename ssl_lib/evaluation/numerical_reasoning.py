@@ -31,7 +31,7 @@ from ssl_lib.evaluation.readers import ListQuestion, Question, four_choices
 from ssl_lib.evaluation.statistics import Bools, Floats
 from ssl_lib.evaluation.tasks import Task
 from ssl_lib.numbers import find_numbers
-from ssl_lib.synthetic.items import CHOICE_FAMILIES, ChoiceItem, choice_items
+from ssl_lib.synthetic.items import CHOICE_FAMILIES, ChoiceItem, choice_items, over_families
 
 Choices = Sequence[ChoiceItem | ListQuestion]
 Likelihoods = list[Floats]  # of the choices [C], one array an item
@@ -264,13 +264,11 @@ def spread_items(
     count: int, seed: int, split: str = "test", extrapolate: bool = False, held_out: bool = False
 ) -> list[ChoiceItem]:
     """`count` four-choice items, as evenly over the families as that goes."""
-    # 100 over nine families: the first has 12 items, the others 11
-    share, rest = divmod(count, len(CHOICE_FAMILIES))
-    found: list[ChoiceItem] = []
-    for number, family in enumerate(CHOICE_FAMILIES):
-        size = share + (number < rest)
-        found += choice_items(family, size, seed, split, extrapolate, held_out)
-    return found
+
+    def items_of(family: str, size: int) -> list[ChoiceItem]:
+        return choice_items(family, size, seed, split, extrapolate, held_out)
+
+    return over_families(count, items_of)
 
 
 def generate_all(model: EvaluatedModel, prompts: Texts) -> list[str]:

@@ -102,7 +102,6 @@ _AFTER_PART = frozenset(
     "of past to cup hour mile pound teaspoon tablespoon inch century ounce gallon pint".split()
 )
 _SOME = frozenset("several few many couple some these those of the per hundred thousand".split())
-_COUNTS = {*ONES, *TEENS, *TENS}
 _AFTER_ARTICLE = {*SCALES, "hundred", "dozen"}
 _LAST_SCALE = re.compile(
     rf"({'|'.join(SCALES)})(?:[ \n-](?:percent|per cent|[a-z ]*?(?:dollars?|euros?|yen|pounds)))?$",
@@ -255,7 +254,7 @@ def _stands_bare(text: str, start: int, end: int) -> bool:
     if word_before(text, start) in _SOME or text[max(0, start - 2) : start - 1].isdecimal():
         return False
     joined = _AND_WORD.match(text, end) or _NEXT_WORD.match(text, end)
-    counted = joined is not None and joined.group(2).lower() in _COUNTS
+    counted = joined is not None and joined.group(2).lower() in _CARDINALS
     return counted or unit_behind(text, end, "")[1] != ""
 
 

@@ -15,16 +15,16 @@ from ssl_lib.sealed.reasoning import FACTS, questions
 from ssl_lib.sealed.words import THINGS
 from ssl_lib.synthetic.document import LabeledDocument, Values
 from ssl_lib.synthetic.items import (
-    CHOICE_FAMILIES,
     ChoiceItem,
     SimilarityPair,
     choice_item,
+    different_items,
+    over_families,
     similarity_pair,
 )
 from ssl_lib.synthetic.paraphrases import Kind, Proposition, WrittenForm, proposition
 from ssl_lib.synthetic.quantities import Draw
 
-_TRIES = 2000  # draws in a row without a new prompt, after which there are no more
 KINDS = {
     "money": Kind(
         "money",
@@ -139,28 +139,21 @@ def choice_items(family: str, count: int, seed: int) -> list[ChoiceItem]:
     Raises ValueError if so many do not exist.
     """
     templates = questions(family)
-    items: dict[str, ChoiceItem] = {}
     draw = Draw(f"sealed/items/{family}/{seed}", "test")
-    tries = 0
-    while len(items) < count:
+
+    def drawn() -> ChoiceItem:
         template = draw.pick(templates)
-        item = choice_item(draw, family, template, FACTS[family](draw, template))
-        # the same prompt again and again: there are no others
-        tries = tries + 1 if item.prompt in items else 0
-        items.setdefault(item.prompt, item)
-        if tries == _TRIES:
-            raise ValueError(f"only {len(items)} sealed items of family {family}, {count} wanted")
-    return list(items.values())
+        return choice_item(draw, family, template, FACTS[family](draw, template))
+
+    items = different_items(count, drawn)
+    if len(items) < count:
+        raise ValueError(f"only {len(items)} sealed items of family {family}, {count} wanted")
+    return items
 
 
 def spread_items(count: int, seed: int) -> list[ChoiceItem]:
     """`count` four-choice items, as evenly over the families as that goes."""
-    # 10 items of 4 families: 3, 3, 2, 2
-    share, rest = divmod(count, len(CHOICE_FAMILIES))
-    found: list[ChoiceItem] = []
-    for number, family in enumerate(CHOICE_FAMILIES):
-        found += choice_items(family, share + (number < rest), seed)
-    return found
+    return over_families(count, lambda family, size: choice_items(family, size, seed))
 
 
 def similarity_pairs(count: int, seed: int) -> list[SimilarityPair]:

@@ -74,21 +74,41 @@ def choice_items(
         raise ValueError(f"family must be one of {', '.join(CHOICE_FAMILIES)}, got {family!r}")
     templates = FAMILIES[family].questions(held_out)
     # one draw for all items: ten of them are the first ten of twenty
-    items: dict[str, ChoiceItem] = {}
     draw = Draw(f"items/{family}/{seed}/{extrapolate}/{held_out}", split)
-    tries = 0
-    while len(items) < count and tries < _TRIES:
+
+    def drawn() -> ChoiceItem:
         template = draw.pick(templates)
         values = FAMILIES[family].draw(draw, template, "longer" if extrapolate else "asked")
-        item = choice_item(draw, family, template, values)
-        tries = tries + 1 if item.prompt in items else 0
-        items.setdefault(item.prompt, item)
+        return choice_item(draw, family, template, values)
+
+    items = different_items(count, drawn)
     if len(items) < count:
         raise ValueError(
             f"only {len(items)} different items of family {family} exist in split {split}, "
             f"{count} wanted"
         )
+    return items
+
+
+def different_items(count: int, drawn: Callable[[], ChoiceItem]) -> list[ChoiceItem]:
+    """`count` items of different prompts; fewer where _TRIES draws in a row bring no other."""
+    items: dict[str, ChoiceItem] = {}
+    tries = 0
+    while len(items) < count and tries < _TRIES:
+        item = drawn()
+        tries = tries + 1 if item.prompt in items else 0
+        items.setdefault(item.prompt, item)
     return list(items.values())
+
+
+def over_families(count: int, items_of: Callable[[str, int], list[ChoiceItem]]) -> list[ChoiceItem]:
+    """`count` items, as evenly over CHOICE_FAMILIES as that goes: `items_of` a family so many."""
+    # 100 over nine families: the first has 12 items, the others 11
+    share, rest = divmod(count, len(CHOICE_FAMILIES))
+    found: list[ChoiceItem] = []
+    for number, family in enumerate(CHOICE_FAMILIES):
+        found += items_of(family, share + (number < rest))
+    return found
 
 
 def choice_item(draw: Draw, family: str, template: Template, values: Values) -> ChoiceItem:
