@@ -16,9 +16,10 @@ from test_evaluation_stage import write_project
 
 from ssl_lib import __version__, cli
 from ssl_lib.config import Settings
+from ssl_lib.errors import UserError
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.evaluation.token_classification import TokenClassification
-from ssl_lib.sealed.stage import NOTICE
+from ssl_lib.sealed.stage import NOTICE, evaluate_sealed
 from ssl_lib.sealed.tasks import SealedRoles, sealed_tasks
 
 CHANGES = {
@@ -124,6 +125,12 @@ def _check_record(record: dict[str, Any], project: Path) -> None:
         "semantic_similarity": {"bag_of_tokens", "tfidf_words", "tfidf_characters"},
         "next_token_prediction": {"unigram_counts", "ngram_counts"},
     }
+
+
+def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="model"):
+        evaluate_sealed(Settings(), tmp_path)
+    assert not (tmp_path / "metrics").exists()
 
 
 def test_another_version_may_open_it_and_a_broken_record_is_told(

@@ -50,9 +50,9 @@ def evaluate_sealed(settings: Settings, root: Path, reason: str = "") -> Details
             '--again "WHY" opens them all the same and records why'
         )
     print(NOTICE, file=sys.stderr)
+    after = load(root / "model")
     opening = {"version": __version__, "date": datetime.now(UTC).strftime("%Y-%m-%d")}
     opening |= {"model_sha256": digest_of(root / "model"), "reason": reason}
-    after = load(root / "model")
     untrained = Predictor.untrained(after.settings, after.encoding)
     found = ask(untrained, after, settings, root)
     record: Details = {"notice": NOTICE, "openings": [*openings, opening], **found}
