@@ -272,7 +272,8 @@ class Predictor:
             last = max(0, len(ids) - self.context_length)
             cut = min(max(0, middle - self.context_length // 2), last)
             kept = ids[cut : cut + self.context_length]
-            targets = [index - cut for index in inside.tolist() if index - cut < len(kept)]
+            # of a number longer than the context, the tokens that are kept
+            targets = [index - cut for index in inside.tolist() if 0 <= index - cut < len(kept)]
             truth.append([kept[target] for target in targets])
             for target in targets:
                 kept[target] = self.special.mask

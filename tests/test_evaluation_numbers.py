@@ -145,6 +145,19 @@ def test_number_prediction_of_a_knowing_and_a_constant_model(
     assert result.details["determined"]["n"] + result.details["free"]["n"] == result.n == 150
 
 
+@pytest.mark.parametrize("sure", [True, False])
+def test_a_part_that_is_all_numbers_is_not_measured_twice(
+    encoding: tiktoken.Encoding, sure: bool
+) -> None:
+    numbers = next_numbers(next_token_documents(20, 0, "test"), 30, seed=0)
+    numbers = numbers._replace(deterministic=np.full(30, sure))
+    task = NumberPrediction(TASKS["number_prediction"])
+    pair = pair_of(Constant(100.0), Constant(10.0))
+    result = task.run(pair, evaluation_data(encoding), numbers)
+    assert set(result.details) == {"examples", "all"}
+    assert result.details["all"]["n"] == 30
+
+
 def test_prompts_end_right_before_a_number_that_is_not_in_them() -> None:
     documents = next_token_documents(40, 1, "test")
     numbers = next_numbers(documents, 10_000, seed=0)

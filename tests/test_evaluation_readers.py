@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl_lib.evaluation.lines import EvaluationFileError, files_of
+from ssl_lib.evaluation.lines import EvaluationFileError, files_of, json_objects
 from ssl_lib.evaluation.number_sets import NUMBER_WORDS, read_numeracy
 from ssl_lib.evaluation.readers import (
     Question,
@@ -210,6 +210,14 @@ def test_t5numeracy_gives_a_maximum_and_a_minimum_item_a_line(tmp_path: Path) ->
     largest, smallest = read_t5numeracy_lists(_written(tmp_path, "lists.jsonl", line + "\n"))
     assert (largest.choices[largest.answer], largest.family) == (" 9.", "list_maximum")
     assert (smallest.choices[smallest.answer], smallest.prompt) == (" 1.", "min of 3 9 1 ?")
+
+
+def test_whole_numbers_are_written_alike_alone_and_in_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"one": 8.0, "all": [8.0, 8, 8.5, "8.0"]}\n', encoding="utf-8")
+    (found,) = json_objects(path)
+    assert found.text("one") == "8"
+    assert found.texts("all") == ("8", "8", "8.5", "8.0")
 
 
 def test_t5numeracy_numeration(tmp_path: Path) -> None:

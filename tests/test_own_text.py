@@ -137,6 +137,17 @@ def test_a_long_text_is_cut_around_the_place_that_is_masked(
     assert predictor.restores([other], [(len(filler), len(filler) + 3)]).tolist() == [False]
 
 
+def test_a_number_longer_than_the_context_is_asked_as_far_as_it_is_kept(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
+    predictor = Predictor.untrained(settings, encoding)
+    # beginning and end of the number lie outside of what the model sees
+    number = "123456789" * 2 * predictor.context_length
+    assert len(encoding.encode(number)) > 4 * predictor.context_length
+    found = predictor.restores([f"In all {number} stars."], [(7, 7 + len(number))])
+    assert found.tolist() == [False]
+
+
 def test_another_form_keeps_all_values_and_a_variant_changes_one(data: EvaluationData) -> None:
     task = TASKS["written_forms"].load()
     items = task.items(data)
@@ -232,7 +243,7 @@ def test_training_text_is_read_once_for_what_several_tasks_ask(data: EvaluationD
 
 def test_decimal_commas_are_those_of_the_setting(encoding: tiktoken.Encoding) -> None:
     # nothing in these texts tells their language
-    texts = [f"Zone 3,{place} km, 1,{place} h, 20{place} m." for place in range(9)]
+    texts = [f"Zone 3,{place} V, 1,{place} h, 20{place} m." for place in range(9)]
     data = evaluation_data(encoding, texts, texts)
     data = replace(data, locale="de", cleared={"held_out_text": texts})
     expected = [
