@@ -263,6 +263,22 @@ def test_decimal_commas_are_those_of_the_setting(encoding: tiktoken.Encoding) ->
     assert masked == [number.text for number in data.training_numbers]
 
 
+def test_a_decimal_comma_stands_inside_of_a_number(
+    settings: Settings, encoding: tiktoken.Encoding
+) -> None:
+    model = Predictor.untrained(settings, encoding)
+    task = TASKS["held_out_text"].load()
+    texts = [f"Zone 3,{place} V." for place in range(9)]
+    sizes = {}
+    for locale in ("de", "en"):
+        data = replace(evaluation_data(encoding), locale=locale)
+        found = task.run(pair_of(model, model), data, texts)
+        sizes[locale] = found.details["positions"]["numbers"]
+    # the comma of each text is a token of its own
+    assert encoding.encode(texts[0]).count(*encoding.encode(",")) == 1
+    assert sizes["de"] == sizes["en"] + 9
+
+
 def test_another_form_has_the_same_value_where_commas_are_decimal(
     encoding: tiktoken.Encoding,
 ) -> None:

@@ -64,8 +64,9 @@ class HeldOutText(PredictedTexts[Texts]):
         after = asked.answers["after"]
         masks: Masks = {"all": [], "numbers": []}
         for text, predicted in zip(asked.items, after, strict=True):
-            numbers = [(number.start, number.end) for number in find_numbers(text)]
-            mask_T = inside(predicted.spans, text, numbers)
+            found_numbers = find_numbers(text, asked.data.locale)
+            spans = [(number.start, number.end) for number in found_numbers]
+            mask_T = inside(predicted.spans, text, spans)
             masks["numbers"].append(mask_T)
             masks["all"].append(np.ones_like(mask_T))
         found: Details = {"accuracy": {}, "positions": {}}
