@@ -11,11 +11,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.fleet import AtLeastOne, Runner, results, task_runner
-from flows.project import project_settings
 from flows.runs import carry_out, notify, run_name
+from ssl_lib.config import project_settings
 from ssl_lib.errors import require_extra
 from ssl_lib.experiments.ablation import Model, Result, ablate, train_and_evaluate
-from ssl_lib.files import output_lock
+from ssl_lib.files import lock_path, output_lock
 
 
 @flow(name="ablation", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
@@ -51,7 +51,7 @@ def ablation(
         # models are evaluated after hours of training
         require_extra("report")
         own = project_settings(root).replaced(settings or {})
-        with output_lock(root / ".ssl_lib" / "locks" / "ablate"):
+        with output_lock(lock_path(root, "ablate")):
             size = (seeds, steps, workers)
             ablate(own, root, subsets or (), every, *size, train_all=train_all)
         return Completed(message="ablation/ has the results")

@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from flows.project import project_settings
 from flows.stages import PassingError
-from ssl_lib.config import Source
+from ssl_lib.config import Source, project_settings
 from ssl_lib.corpus.formats.databases import with_password
 from ssl_lib.corpus.sources import (
     STANDARD_INPUT,

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_lib.drawing import blank
 from ssl_lib.files import write_atomically
 from ssl_lib.numbers import FORMS
 
@@ -114,9 +115,7 @@ def _row(name: str, before: int, now: int) -> dict[str, Any]:
 
 def picture(champion: Profile, tonight: Profile) -> str:
     """Shares of forms and magnitudes in both corpora, as the address of a PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = blank(9, 3.4)
     panels = figure.subplots(1, 2)
     for axes, kind in zip(panels, ("forms", "magnitudes"), strict=True):
         names = _ordered(kind, champion.get(kind, {}), tonight[kind])

@@ -32,15 +32,16 @@ from flows.pipeline import (
     run_stages,
     told_outcomes,
 )
-from flows.project import git, operation, project_settings
+from flows.project import operation
 from flows.reports import metric_rows, publish, told
 from flows.runs import arguments, carry_out, notify, run_here, run_name
 from flows.stages import RAN, attempts, run_tool, stage_order
-from ssl_lib.config import parse_overrides
+from ssl_lib.config import parse_overrides, project_settings
 from ssl_lib.errors import UserError
 from ssl_lib.experiments.promotion import challenge
 from ssl_lib.files import write_atomically
-from ssl_lib.tracking import find_champion, read_runs
+from ssl_lib.tracking import find_champion, read_runs, trained_run
+from ssl_lib.tracking.describe import git
 from ssl_lib.tracking.registry import DECISION_TIME
 
 DATA_STAGES = ("corpus", "tokenize")
@@ -189,11 +190,10 @@ def _champion(root: Path) -> str:
 
 def _trained_run(root: Path) -> str:
     """The run that trained `model/`; empty where none is recorded."""
-    path = root / "model" / "run.json"
-    if not path.exists():
+    try:
+        return trained_run(root)["run_id"]
+    except UserError:
         return ""
-    run_id: str = json.loads(path.read_text(encoding="utf-8"))["run_id"]
-    return run_id
 
 
 def _keep_profile(root: Path) -> None:

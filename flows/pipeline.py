@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.project import git, operation, project_settings
+from flows.project import operation
 from flows.reports import publish
 from flows.runs import (
     arguments,
@@ -38,7 +38,8 @@ from flows.stages import (
     run_stage,
     stage_order,
 )
-from ssl_lib.config import parse_overrides
+from ssl_lib.config import parse_overrides, project_settings
+from ssl_lib.tracking.describe import git
 
 NOTHING_CHANGED = "nothing changed"
 Outcomes = dict[str, str]  # of each stage: ran, restored or unchanged

@@ -20,6 +20,7 @@ from prefect.exceptions import PrefectException
 
 from flows.project import mlflow_pages
 from ssl_lib.config import OBJECTIVES
+from ssl_lib.tracking import TrackingError, trained_run
 from ssl_lib.tracking.describe import losses_page, run_page
 
 Answer = TypeVar("Answer")
@@ -63,10 +64,13 @@ def publish(root: Path) -> None:
     rows = [row for path in sorted(root.glob("metrics/*.json")) for row in metric_rows(path)]
     if rows:
         told(create_table_artifact, rows, "metrics", "Metrics of metrics/*.json")
-    run_file = root / "model" / "run.json"
-    if run_file.exists():
-        run = json.loads(run_file.read_text(encoding="utf-8"))
-        told(create_markdown_artifact, run_links(run, mlflow_pages(root)), "mlflow-run")
+    try:
+        run = trained_run(root)
+    except TrackingError as error:
+        # the stages that ran may need no model
+        _log.info("no links to a run: %s", error)
+        return
+    told(create_markdown_artifact, run_links(run, mlflow_pages(root)), "mlflow-run")
 
 
 def metric_rows(path: Path) -> list[dict[str, Any]]:

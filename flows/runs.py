@@ -28,12 +28,13 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed, Failed
 
-from flows.project import git, operation
+from flows.project import operation
 from flows.reports import AWAY, told
 from flows.stages import StageError
 from ssl_lib.errors import UserError
-from ssl_lib.files import LockedError, output_lock, sha256_of
+from ssl_lib.files import is_alive, sha256_of, sign_of_life
 from ssl_lib.processes import sigterm_as_exit
+from ssl_lib.tracking.describe import git
 
 LONGEST_ABSENCE = 24 * 3600.0  # seconds that a run of a deployment waits for its server at its end
 UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
@@ -99,7 +100,7 @@ def under_way(root: Path) -> Iterator[None]:
         told(bury, root)
         run_id = runtime.flow_run.id
         if run_id:
-            stack.enter_context(alive(root, str(run_id)))
+            stack.enter_context(sign_of_life(_folder(root) / str(run_id)))
             told(_tag, UUID(str(run_id)), tags_of(root))
         yield
 
@@ -127,20 +128,10 @@ def answers() -> bool:
         return client.api_healthcheck() is None
 
 
-@contextmanager
-def alive(root: Path, run_id: str) -> Iterator[None]:
-    """Inside, the run holds a lock, which the kernel drops when the process dies."""
-    path = _folder(root) / run_id
-    with output_lock(path):
-        yield
-        # the name is the run's alone: nobody else waits for this lock
-        path.unlink(missing_ok=True)
-
-
 def bury(root: Path) -> None:
     """End those runs of this checkout as "Crashed" whose process died without a word."""
     for path in sorted(_folder(root).glob("*")):
-        if not _is_alive(path):
+        if not is_alive(path):
             _crash(UUID(path.name))
             path.unlink(missing_ok=True)
 
@@ -154,22 +145,12 @@ def bury_all(root: Path, pool: str) -> None:
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(flow_run_filter=unfinished, work_pool_filter=own)
     for run in found:
-        if not _is_alive(_folder(root) / str(run.id)):
+        if not is_alive(_folder(root) / str(run.id)):
             _crash(run.id)
 
 
 def _folder(root: Path) -> Path:
     return root / ".ssl_lib" / "flow_runs"
-
-
-def _is_alive(path: Path) -> bool:
-    if not path.exists():
-        return False
-    try:
-        with output_lock(path):
-            return False
-    except LockedError:
-        return True
 
 
 def _crash(run_id: UUID) -> None:

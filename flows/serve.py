@@ -20,12 +20,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flows.project import MLFLOW_PAGES, pool_name, project_settings
+from flows.project import MLFLOW_PAGES, mlflow_server, pool_name
 from ssl_lib import cli
 from ssl_lib.errors import UserError
-from ssl_lib.files import LockedError, output_lock, write_atomically
+from ssl_lib.files import LockedError, lock_path, output_lock, write_atomically
 from ssl_lib.processes import begin, end, sigterm_as_exit
-from ssl_lib.tracking.store import store_uri
 
 HOST = "127.0.0.1"
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -94,9 +93,8 @@ def serve(root: Path, prefect_port: int, mlflow_port: int) -> None:
     """Start everything, tell where it is, and wait. Raises ServeError if something ends."""
     services: list[Service] = []
     with ExitStack() as stack:
-        lock = root / ".ssl_lib" / "locks" / "make-serve"
         try:
-            stack.enter_context(output_lock(lock))
+            stack.enter_context(output_lock(lock_path(root, "make-serve")))
         except LockedError as error:
             raise ServeError(f"make serve runs already for this checkout: {error}") from None
 
@@ -113,9 +111,8 @@ def serve(root: Path, prefect_port: int, mlflow_port: int) -> None:
             home = os.environ.get("PREFECT_HOME", str(root / ".ssl_lib" / "prefect"))
             words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
             start("prefect-server", words, PREFECT_HOME=home)
-        store = store_uri(project_settings(root), root)
-        pages = store
-        if not store.startswith("http"):
+        pages = mlflow_server(root)
+        if not pages:
             port = free_port(mlflow_port)
             pages = f"http://{HOST}:{port}"
             start("mlflow-server", ["ssl_lib", "ui", "--port", str(port)])

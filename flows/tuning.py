@@ -12,10 +12,9 @@ from prefect.task_runners import TaskRunner
 
 from flows.fleet import AtLeastOne, Runner, results, task_runner
 from flows.pipeline import as_end, run_chain, run_stages
-from flows.project import project_settings
 from flows.runs import carry_out, notify, run_name
 from flows.stages import stage_order
-from ssl_lib.config import Settings
+from ssl_lib.config import Settings, project_settings
 from ssl_lib.errors import require_extra
 
 STAGE = "tune"

@@ -26,7 +26,7 @@ SHOWN_NUMBERS = 12  # of a document, in the table of a sample
 
 def run_stage(options: argparse.Namespace) -> None:
     """One of the stages of `dvc.yaml`, never beside another process of the same stage."""
-    from ssl_lib.files import output_lock
+    from ssl_lib.files import lock_path, output_lock
 
     settings = _stage_settings(options)
     module, _, name = options.stage.partition(":")
@@ -36,7 +36,7 @@ def run_stage(options: argparse.Namespace) -> None:
     with ExitStack() as locked:
         # torchrun starts one process per device: the first one writes, and so holds the lock.
         if os.environ.get("RANK", "0") == "0":
-            locked.enter_context(output_lock(_lock_path(root, options.command)))
+            locked.enter_context(output_lock(lock_path(root, options.command)))
         more = []
         if settings.operation.dask and options.command in SPREAD:
             more.append(locked.enter_context(_dask_executor(settings.operation.dask)))
@@ -158,12 +158,12 @@ def corpus(options: argparse.Namespace) -> None:
 
 
 def _evaluate_sealed(options: argparse.Namespace) -> None:
-    from ssl_lib.files import output_lock
+    from ssl_lib.files import lock_path, output_lock
     from ssl_lib.sealed.stage import evaluate_sealed, show
 
     settings = _stage_settings(options)
     root = Path.cwd()
-    with output_lock(_lock_path(root, "sealed")):
+    with output_lock(lock_path(root, "sealed")):
         record = evaluate_sealed(settings, root, options.again)
     if options.json:
         print(json.dumps(record, ensure_ascii=False))
@@ -334,14 +334,14 @@ def run_ablation(options: argparse.Namespace) -> None:
     from ssl_lib.config import load_settings
     from ssl_lib.experiments.ablation import ablate
     from ssl_lib.experiments.transfer import show
-    from ssl_lib.files import output_lock
+    from ssl_lib.files import lock_path, output_lock
 
     root = Path.cwd()
     settings = load_settings(options.params, options.overrides)
     # "mlm+ntp,all" → ["mlm+ntp", "all"]
     subsets = [label for label in options.subsets.split(",") if label]
     size = (options.seeds, options.steps, options.workers)
-    with output_lock(_lock_path(root, "ablate")):
+    with output_lock(lock_path(root, "ablate")):
         found = ablate(settings, root, subsets, options.every, *size)
     if options.json:
         print(json.dumps(found))
@@ -357,10 +357,6 @@ def _stage_settings(options: argparse.Namespace) -> Settings:
     if getattr(options, "baselines", None):
         overrides.append(f"evaluation.baselines={options.baselines}")
     return load_settings(options.params, overrides)
-
-
-def _lock_path(root: Path, command: str) -> Path:
-    return root / ".ssl_lib" / "locks" / command
 
 
 def _read_text(file: str) -> str:

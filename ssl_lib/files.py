@@ -57,6 +57,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def lock_path(root: Path, command: str) -> Path:
+    """The file that a command locks whose output no other process may write meanwhile."""
+    return root / ".ssl_lib" / "locks" / command
+
+
 @contextmanager
 def output_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive `flock` on the file `path` (made if missing, with its folders).
@@ -81,3 +86,23 @@ def output_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def sign_of_life(path: Path) -> Iterator[None]:
+    """Inside, the lock of a file that is this process's own, which goes at the end, is held."""
+    with output_lock(path):
+        yield
+        # nobody else waits for this lock
+        path.unlink(missing_ok=True)
+
+
+def is_alive(path: Path) -> bool:
+    """Whether a process is inside `sign_of_life`; one that died has left its file behind."""
+    if not path.exists():
+        return False
+    try:
+        with output_lock(path):
+            return False
+    except LockedError:
+        return True

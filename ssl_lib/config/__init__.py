@@ -65,7 +65,7 @@ __all__ = [
     "NumericalSettings", "ObjectiveSettings", "ObjectivesSettings", "OperationSettings",
     "Settings", "SettingsError", "Source", "TokenSettings", "TrackingSettings", "TrainingSettings",
     "TuningSettings", "ValueHead", "load_settings", "parse_overrides", "parse_settings",
-    "with_best", "with_new_names",
+    "project_settings", "with_best", "with_new_names",
 ]
 # fmt: on
 
@@ -127,6 +127,12 @@ def load_settings(path: str | Path = "params.yaml", overrides: list[str] | None 
     for key, value in parse_overrides(overrides or []).items():
         set_dotted(tree, key, value)
     return parse_settings(tree)
+
+
+def project_settings(root: Path) -> Settings:
+    """Those of the project in a folder, else the defaults. Raises SettingsError."""
+    path = root / "params.yaml"
+    return load_settings(path) if path.exists() else Settings()
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.evaluation.base import ModelPair
 from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult, save_scores
-from ssl_lib.evaluation.data import EvaluationData, EvaluationError
+from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.external import (
     Unusable,
     evaluate_external,
@@ -31,7 +31,7 @@ from ssl_lib.files import write_atomically
 from ssl_lib.predictor import Predictor, load
 from ssl_lib.progress import progress_bar
 from ssl_lib.tokens.store import TokenStore
-from ssl_lib.tracking import resume_run
+from ssl_lib.tracking import resume_run, trained_run
 
 NOT_CONDITIONS = {"external", "baselines", "bootstrap_samples"}  # settings that change no score
 DIGITS = 4  # after the point in metrics/summary.json, for tables on a terminal
@@ -169,12 +169,7 @@ def summary(metrics: Details, training: Details) -> dict[str, float]:
 
 def record(settings: Settings, root: Path) -> None:
     """Give the summary and all files to the run that trained the model."""
-    path = root / "model" / "run.json"
-    try:
-        identity = json.loads(path.read_text(encoding="utf-8"))
-        run_id = identity["run_id"]
-    except (OSError, ValueError, KeyError) as error:
-        raise EvaluationError(f"{path}: cannot be read ({error}); run `ssl-lib train`") from None
+    run_id = trained_run(root)["run_id"]
     with resume_run(settings, root, run_id, "train") as tracked:
         few = json.loads((root / "metrics" / "summary.json").read_text(encoding="utf-8"))
         tracked.log({f"evaluation/{name}": value for name, value in few.items()}, step=0)

@@ -8,7 +8,6 @@ kept with its reason.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from ssl_lib.tracking import (
     find_registered,
     read_runs,
     record_decision,
+    trained_run,
 )
 
 
@@ -96,13 +96,12 @@ def challenge(
 
 
 def _trained_run(root: Path) -> str:
-    path = root / "model" / "run.json"
     try:
-        run_id: str = json.loads(path.read_text(encoding="utf-8"))["run_id"]
-    except (OSError, ValueError, KeyError) as error:
-        raise PromotionError(f"{path}: cannot be read ({error}); run `ssl-lib train`") from None
+        run_id = trained_run(root)["run_id"]
+    except TrackingError as error:
+        raise PromotionError(str(error)) from None
     if not run_id:
-        raise PromotionError(f"{path} names no run: the model was trained without MLflow")
+        raise PromotionError("model/run.json names no run: the model was trained without MLflow")
     return run_id
 
 

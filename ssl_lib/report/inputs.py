@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.files import sha256_of
+from ssl_lib.tracking.describe import git
 
 Tree = dict[str, Any]
 Table = list[dict[str, str]]
@@ -255,15 +255,6 @@ def _digests(root: Path, lock: Tree) -> dict[str, str]:
 
 def _commit(root: Path) -> str:
     """The commit of the working tree, `(changed)` after it if tracked files differ; or nothing."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return f"{commit} (changed)" if changed else commit
+    commit = git(root, "rev-parse", "HEAD")
+    changed = git(root, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit} (changed)" if commit and changed else commit

@@ -26,6 +26,7 @@ from ssl_lib.tracking.store import (
     read_artifact,
     read_runs,
     serve_ui,
+    trained_run,
 )
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "serve_ui",
     "start_run",
     "sync",
+    "trained_run",
 ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssl_lib.config import Settings, load_settings
+from ssl_lib.config import Settings, project_settings
 from ssl_lib.tracking.store import (
     DECISION,
     TrackingError,
@@ -97,7 +97,7 @@ def download_model(uri: str, root: Path | None = None) -> Path:
     such model.
     """
     root = (root or Path.cwd()).resolve()
-    store = connect(_settings_of(root), root).tracking_uri
+    store = connect(project_settings(root), root).tracking_uri
     import mlflow
 
     try:
@@ -113,9 +113,3 @@ def download_model(uri: str, root: Path | None = None) -> Path:
     raise TrackingError(
         f"{uri} was not stored by ssl_lib; name a model that `train` has registered"
     )
-
-
-def _settings_of(root: Path) -> Settings:
-    """Those of the project in a folder, else the defaults."""
-    path = root / "params.yaml"
-    return load_settings(path) if path.exists() else Settings()

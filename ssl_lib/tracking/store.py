@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import sqlite3
@@ -207,6 +208,21 @@ class StoredRun:
     metrics: dict[str, float]
     temporary: bool
     decision: StoredDecision | None
+
+
+def trained_run(root: Path) -> dict[str, str]:
+    """The run that trained `model/`, as `Run.identity` has told; its id is empty without MLflow.
+
+    Raises TrackingError if no model has been trained.
+    """
+    path = root / "model" / "run.json"
+    try:
+        identity: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrackingError(f"{path}: cannot be read ({error}); run `ssl-lib train`") from None
+    if "run_id" not in identity:
+        raise TrackingError(f"{path}: cannot be read (no run_id); run `ssl-lib train`")
+    return identity
 
 
 def read_runs(settings: Settings, root: Path, wanted: Sequence[str]) -> list[StoredRun]:

@@ -21,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.trial import TrialState
 
-from ssl_lib.files import LockedError, output_lock
+from ssl_lib.files import is_alive, sign_of_life
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -36,10 +36,8 @@ UNNAMED_SECONDS = 60.0  # a running trial that names no worker for so long is de
 def registered(folder: Path) -> Iterator[str]:
     """The name of this worker, which is alive as long as it holds the lock of its file."""
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    path = folder / name
-    with output_lock(path):
+    with sign_of_life(folder / name):
         yield name
-        path.unlink(missing_ok=True)
 
 
 class Reaper:
@@ -74,13 +72,4 @@ class Reaper:
             # killed in the moment between its begin and its name
             seen = self._unnamed.setdefault(trial.number, time.monotonic())
             return time.monotonic() - seen > UNNAMED_SECONDS
-        if self._in_database:
-            return False
-        path = self._folder / worker
-        if not path.exists():
-            return True
-        try:
-            with output_lock(path):
-                return True
-        except LockedError:
-            return False
+        return not self._in_database and not is_alive(self._folder / worker)
