@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -125,11 +126,13 @@ def serve(root: Path, prefect_port: int, mlflow_port: int) -> None:
             MLFLOW_PAGES: pages,
         }
         prepare(root, pool, known)
+        # workers of earlier starts stay in the database
+        worker = f"{pool}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         # one run at a time: DVC lets one process at a time change the project
-        words = ["prefect", "worker", "start", "--pool", pool, "--limit", "1"]
+        words = ["prefect", "worker", "start", "--pool", pool, "--name", worker, "--limit", "1"]
         # the default of Prefect: a worker may wait longer for its server than a run does
         start("prefect-worker", words, PREFECT_CLIENT_MAX_RETRIES="5", **known)
-        wait_until(lambda: has_worker(pool), services, "the worker")
+        wait_until(lambda: has_worker(pool, worker), services, "the worker")
         wait_until(lambda: answers(pages), services, f"MLflow's server at {pages}")
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in known.items()]
         write_atomically(root / ".ssl_lib" / "serve.env", "".join(lines))
@@ -164,12 +167,13 @@ def prepare(root: Path, pool: str, known: dict[str, str]) -> None:
         raise ServeError(f"prefect.yaml cannot be deployed: {last}")
 
 
-def has_worker(pool: str) -> bool:
-    """Whether a worker of the pool has reported to the server."""
+def has_worker(pool: str, name: str) -> bool:
+    """Whether this worker of the pool has reported to the server."""
     from prefect import get_client
 
     with get_client(sync_client=True) as client:
-        return bool(client.read_workers_for_work_pool(pool))
+        # the server gives a part of them, those that have reported last
+        return name in {one.name for one in client.read_workers_for_work_pool(pool)}
 
 
 def main() -> int:

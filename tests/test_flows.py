@@ -415,6 +415,23 @@ def test_fleets_and_ports_that_cannot_be_are_refused_at_once(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_a_worker_of_yesterday_is_not_the_one_that_starts(api: Any) -> None:
+    from prefect import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.serve import has_worker
+
+    with temporary_settings({PREFECT_API_URL: api[0]}), get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="checkout", type="process"))
+        heartbeat = "/work_pools/checkout/workers/heartbeat"
+        client.request("POST", heartbeat, json={"name": "yesterday"}).raise_for_status()
+        assert not has_worker("checkout", "today")
+        client.request("POST", heartbeat, json={"name": "today"}).raise_for_status()
+        assert has_worker("checkout", "today")
+
+
+@pytest.mark.slow
 def test_settings_of_the_command_line_are_read_as_the_library_reads_them(
     tiny: Path, api: Any
 ) -> None:
