@@ -93,6 +93,7 @@ def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
     seen = look.with_options(**attempts(settings))(root, wait_for=before)
     new_data = data.changed(root, seen)
     outcomes: Outcomes = {}
+    tonight: drift.Profile = {}
     for group in _groups(chosen):
         forced = force or bool(new_data and group[0] == DATA_STAGES[0])
         ended = run_chain(root, group, forced, before)
@@ -101,13 +102,15 @@ def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
         outcomes |= ended
         if group[-1] == DATA_STAGES[-1] and told_outcomes(ended) != NOTHING_CHANGED:
             # a branch of the graph: nothing waits for a report
-            data_report(root, wait_for=[*before], return_state=True)
+            reported = data_report(root, wait_for=[*before], return_state=True)
+            if reported.is_completed():
+                tonight = reported.result()
     if "corpus" in chosen:
         data.remember(root, seen)
     message = told_outcomes(outcomes)
     if message == NOTHING_CHANGED:
         return Completed(message=message)
-    _keep_profile(root)
+    _keep_profile(root, tonight)
     evaluated = outcomes.get("evaluate") == RAN
     decision = decide(root, begun if evaluated else None, wait_for=before)
     summarize(root, outcomes, decision)
@@ -138,11 +141,14 @@ def look(root: Path) -> dict[str, Any]:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="data report")
-def data_report(root: Path) -> str:
-    """The corpus of tonight against that of the champion: a table and a picture."""
+def data_report(root: Path) -> drift.Profile:
+    """Publish the corpus of tonight against that of the champion: a table and a picture.
+
+    Returns the profile of tonight's, which takes a while to read; empty without a corpus.
+    """
     tonight = drift.profile(root)
     if not tonight:
-        return "no corpus"
+        return {}
     champion = drift.kept(root, _champion(root) or _trained_run(root))
     rows = drift.rows(champion, tonight)
     log = get_run_logger()
@@ -154,7 +160,7 @@ def data_report(root: Path) -> str:
     told(create_table_artifact, rows, "data", told_by)
     address = drift.picture(champion, tonight)
     told(create_image_artifact, address, "data-drift", "Numbers of both corpora")
-    return "reported"
+    return tonight
 
 
 @task(cache_policy=NO_CACHE, task_run_name="challenger against champion")
@@ -196,10 +202,13 @@ def _trained_run(root: Path) -> str:
         return ""
 
 
-def _keep_profile(root: Path) -> None:
-    """Remember what the present model has learned from, before its corpus is replaced."""
+def _keep_profile(root: Path, known: drift.Profile | None = None) -> None:
+    """Remember what the present model has learned from, before its corpus is replaced.
+
+    `known` is the profile of the present corpus, where it has been read already.
+    """
     run_id = _trained_run(root)
-    if run_id and not drift.kept(root, run_id) and (found := drift.profile(root)):
+    if run_id and not drift.kept(root, run_id) and (found := known or drift.profile(root)):
         drift.keep(root, run_id, found)
 
 
@@ -228,19 +237,11 @@ def summarize(root: Path, outcomes: Outcomes, decision: str) -> None:
 
 
 def headline(root: Path) -> dict[str, float]:
-    """The metrics that a person compares: `metrics/summary.json`, else what is there after."""
+    """The metrics that a person compares, once stage `evaluate` has written them."""
     summary = root / "metrics" / "summary.json"
     if summary.exists():
         return {row["metric"]: row["value"] for row in metric_rows(summary)}
-    rows = [row for path in sorted(root.glob("metrics/*.json")) for row in metric_rows(path)]
-    shown = [row for row in rows if _is_headline(row["metric"])]
-    return {row["metric"]: row["value"] for row in shown}
-
-
-def _is_headline(metric: str) -> bool:
-    """Whether a metric is a loss, or the result of a downstream task, of the trained model."""
-    kind, _, rest = metric.partition(".")
-    return kind in ("losses", "downstream") and rest.count(".") <= 1 and not rest.endswith("before")
+    return {}
 
 
 def _save_experiment(root: Path) -> None:

@@ -22,7 +22,7 @@ stages:
     deps: [data/tokenized, train.py]
     params: [seed]
     outs: [model.txt]
-    metrics: [metrics/train.json]
+    metrics: [metrics/summary.json]
   corpus:
     cmd: python corpus.py
     deps: [data/sources]
@@ -72,7 +72,7 @@ if Path("fail").exists():
 text = Path("params.yaml").read_text()
 Path("model.txt").write_text(text)
 Path("metrics").mkdir(exist_ok=True)
-Path("metrics/train.json").write_text('{"losses": {"mlm": 0.5}}')
+Path("metrics/summary.json").write_text('{"losses": {"mlm": 0.5}}')
 """,
 }
 OWN_VARIABLES = ("PREFECT_", "SSL_LIB_", "DVC_", "MLFLOW_", "MAKE", "MFLAGS")
