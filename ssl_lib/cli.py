@@ -221,9 +221,9 @@ MODEL_COMMANDS = {
 TEXT_COMMANDS = {
     "numbers": Command(
         run.numbers,
-        "the numbers in a text, with value and written form",
+        "the numbers in a text, with value, unit and written form",
         "Finds every number the way the pipeline does: 1,234.5 as well as 12%, $3.4 million,\n"
-        "5 March or twenty-one.",
+        "5 March or twenty-one; with its uncertainty and unit where they are written.",
         "echo 'Revenue rose 12% to $3.4 million.' | ssl-lib numbers -",
         (FILE, option("--json", action="store_true", help="JSON lines instead of a table")),
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -237,20 +236,25 @@ def numbers(options: argparse.Namespace) -> None:
     from ssl_lib.serving import number_row
 
     text = _read_text(options.file)
-    found = find_numbers(text)
+    rows = map(number_row, find_numbers(text))
     if options.json:
-        for number in found:
-            print(json.dumps(number_row(number), ensure_ascii=False))
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
         return
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("text", "value", "form", "start", "end")
-    for number in found:
-        value = "" if math.isnan(number.value) else f"{number.value:.15g}"
-        place = (str(number.start), str(number.end))
-        table.add_row(number.text, value, number.form, *place)
+    columns = ("text", "value", "uncertainty", "unit", "canonical_unit", "form", "start", "end")
+    # ± as long as people write it
+    table = Table(*("±" if key == "uncertainty" else key.replace("_", " ") for key in columns))
+    for row in rows:
+        cells = []
+        for key in columns:
+            cell = "" if row[key] is None else row[key]
+            cells.append(Text(f"{cell:.15g}" if isinstance(cell, float) else str(cell)))
+        table.add_row(*cells)
     Console().print(table)
 
 

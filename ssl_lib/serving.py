@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ssl_lib.errors import UserError
+from ssl_lib.errors import MissingExtraError, UserError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 MOST_TEXTS = 1000  # of one request
 HOST = "127.0.0.1"
 # What is told of a number; `text == source[start:end]`.
-NUMBER_KEYS = ("text", "start", "end", "value", "sign", "exponent", "mantissa", "form")
+NUMBER_KEYS = (
+    *("text", "start", "end", "value", "sign", "exponent", "mantissa", "form"),
+    *("unit", "canonical_unit", "uncertainty"),
+)
 Texts = Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)]
 Count = Annotated[int, Field(ge=1, le=1000, description="how many candidates")]
 
@@ -67,7 +70,7 @@ TASKS: Mapping[str, tuple[type[Request], str]] = {
     "number": (Request, "the number that comes next: value, intervals, orders of magnitude"),
     "fill_mask": (Candidates, "for each [MASK] the most probable tokens, as [token, probability]"),
     "denoise": (Denoising, "the text with other tokens where the model is sure of them"),
-    "numbers": (Request, "the numbers written in the text, with value and form"),
+    "numbers": (Request, "the numbers written in the text, with value, form and unit"),
 }
 
 
@@ -103,8 +106,17 @@ def number_answer(found: NumberPrediction) -> dict[str, Any]:
 
 
 def number_row(number: Number) -> dict[str, Any]:
-    """A number of a text; JSON has no NaN, which is the value of an identifier such as "A4"."""
-    row = {key: getattr(number, key) for key in NUMBER_KEYS}
+    """A number of a text; JSON has no NaN, which is the value of an identifier such as "A4".
+
+    `unit` is "" for a number without one; `canonical_unit` is "" where pint knows none, and null
+    where it is not installed; `uncertainty` is null where none is written.
+    """
+    row: dict[str, Any] = {}
+    for key in NUMBER_KEYS:
+        try:
+            row[key] = getattr(number, key)
+        except MissingExtraError:
+            row[key] = None
     if math.isnan(number.value):
         row["value"] = row["mantissa"] = None
     return row

@@ -224,6 +224,23 @@ def test_numbers_are_json_lines_with_null_for_no_value() -> None:
     assert "NaN" not in done.stdout
 
 
+def test_rows_of_numbers_have_unit_and_uncertainty() -> None:
+    text = "It was 5.0 ± 0.2 mg/dL, $3 or Rs 4, 12% and 7 widgets."
+    done = run("numbers", "-", "--json", stdin=text)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    keys = ("value", "unit", "canonical_unit", "uncertainty")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        (5.0, "mg/dL", "milligram / deciliter", 0.2),
+        (3.0, "$", "", None),
+        (4.0, "Rs", "", None),
+        (12.0, "%", "", None),
+        (7.0, "", "", None),
+    ]
+    table = run("numbers", "-", stdin=text).stdout
+    assert all(shown in table for shown in ("0.2", "mg/dL", "milligram"))
+
+
 def test_numbers_are_a_table_for_people() -> None:
     done = run("numbers", "-", stdin="There are 1,234 of them.")
     assert "1,234" in done.stdout

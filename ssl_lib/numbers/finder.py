@@ -67,16 +67,20 @@ class Number(NamedTuple):
 
     @property
     def canonical_unit(self) -> str:
-        """The name of the unit, "milligram" for "mg"; needs pint, the extra `units`."""
+        """The name of the unit, "milligram" for "mg"; needs pint, the extra `units`.
+
+        "" where pint knows none: of money and shares, too.
+        """
         from ssl_lib.numbers.units import canonical_unit
 
-        return canonical_unit(self.unit)
+        # pint would read "Rs" as ronnaseconds
+        return "" if self.form in ("percent", "currency") else canonical_unit(self.unit)
 
     def in_base_units(self) -> tuple[float, str] | None:
         """(5e-06, "kilogram") for 5 mg; None without a unit that pint knows."""
         from ssl_lib.numbers.units import in_base_units
 
-        return in_base_units(self.value, self.unit)
+        return in_base_units(self.value, self.unit) if self.canonical_unit else None
 
     @property
     def sign(self) -> int:

@@ -42,6 +42,7 @@ _NAMES = {"mcg": "microgram", "wks": "week", "wk": "week", "mo": "month", "°": 
 _NAMES |= {"°C": "degC", "°F": "degF", "°K": "kelvin", "mins": "minute", "hrs": "hour"}
 _NAMES |= {"yrs": "year", "oz": "ounce", "lbs": "pound", "yo": "year", "U": "", "IU": ""}
 _FACTOR = re.compile(r"([°A-Za-zÅµμΩ]+)\^?(-?\d)?")
+_PRODUCT = re.compile(rf"{_FACTOR.pattern}(?:[/*\s]{_FACTOR.pattern})*")
 
 
 def unit_of(text: str, end: int, form: str, written: str) -> str:
@@ -80,10 +81,11 @@ def canonical_unit(written: str) -> str:
 
     Raises MissingExtraError if pint is not installed.
     """
-    if not written or written in ("%", "‰"):
+    plain = written.translate(str.maketrans("⁻−²³¹·⋅", "--231**")).replace(" per ", "/")
+    # "%" and "$" are none, and no text for pint's parser
+    if not _PRODUCT.fullmatch(plain):
         return ""
     registry = _registry()
-    plain = written.translate(str.maketrans("⁻−²³¹·⋅", "--231**")).replace(" per ", "/")
     # "kg m-2 s-1" → "kg**1 * m**-2 * s**-1"
     named = _FACTOR.sub(
         lambda found: f"{_NAMES.get(found[1], found[1])}**{found[2] or 1}", plain.replace(" ", "*")
