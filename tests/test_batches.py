@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import pack, spans_by_bytes
 
-from ssl_lib.batches.batch import NO_NUMBER, PADDING_DOCUMENT, Batch, number_starts_BT
+from ssl_lib.batches.batch import (
+    NO_NUMBER,
+    PADDING_DOCUMENT,
+    Batch,
+    last_at_or_before,
+    number_starts_BT,
+)
 from ssl_lib.batches.datasets import (
     PackedSequences,
     SelfSupervisedTextDataset,
@@ -140,6 +146,19 @@ def test_a_number_that_the_sequence_cuts_starts_again_in_the_next_row() -> None:
     batch = PackedSequences(stored, 8, seed=0).batch(0, 2)
     assert number_starts_BT(batch).nonzero().tolist() == [[0, 6], [1, 0]]
     assert batch.values_BT[1].nan_to_num(0).tolist() == [42.0, 42.0, 0, 0, 0, 0, 0, 0]
+
+
+@given(
+    st.lists(st.integers(0, 60), unique=True, max_size=20).map(sorted),
+    st.lists(st.integers(0, 60), min_size=1, max_size=8),
+)
+def test_the_number_before_a_position_is_found_as_numpy_finds_it(
+    starts: list[int], wanted: list[int]
+) -> None:
+    records = np.zeros(len(starts), dtype=NUMBER_DTYPE)
+    records["start"] = starts
+    found = last_at_or_before(records["start"], np.array([wanted]))
+    assert found[0].tolist() == (np.searchsorted(starts, wanted, side="right") - 1).tolist()
 
 
 def test_neighbouring_numbers_start_apart(encoding: tiktoken.Encoding) -> None:

@@ -116,7 +116,7 @@ def gather_sequences(
     numbers = tokenized.numbers
     if len(numbers):
         # The last number that starts at or before each position, if it has not ended there.
-        last_BT = np.searchsorted(numbers["start"], at_BT, side="right") - 1
+        last_BT = last_at_or_before(numbers["start"], at_BT)
         index_BT = np.maximum(last_BT, 0)
         found_BT = numbers[index_BT]
         inside_BT = real_BT & (last_BT >= 0)
@@ -126,3 +126,24 @@ def gather_sequences(
         forms_BT[inside_BT] = found_BT["form"][inside_BT]
     columns = (tokens_BT, documents_BT, types_BT, number_BT, values_BT, forms_BT)
     return Batch(*(torch.from_numpy(column) for column in columns))
+
+
+def last_at_or_before(
+    sorted_M: npt.NDArray[np.int64], wanted_BT: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Index [B, T] of the last of the ascending values that is not above the wanted one; -1: none.
+
+    `numpy.searchsorted` would copy a column of memory-mapped records as a whole, for every batch.
+    """
+    # All values before `low` are at or below the wanted one, all from `high` on above it.
+    low_BT = np.zeros_like(wanted_BT)
+    high_BT = np.full_like(wanted_BT, len(sorted_M))
+    for _ in range(len(sorted_M).bit_length()):
+        middle_BT = (low_BT + high_BT) // 2
+        # Where the search has ended, at the end of the column perhaps, nothing changes any more.
+        open_BT = low_BT < high_BT
+        value_BT = sorted_M[np.minimum(middle_BT, max(len(sorted_M) - 1, 0))]
+        below_BT = open_BT & (value_BT <= wanted_BT)
+        low_BT = np.where(below_BT, middle_BT + 1, low_BT)
+        high_BT = np.where(open_BT & ~below_BT, middle_BT, high_BT)
+    return low_BT - 1
