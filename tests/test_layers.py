@@ -10,6 +10,7 @@ from ssl_lib.model.layers import (
     LONGEST_PLAIN,
     Attention,
     AttentionInputs,
+    FeedForward,
     ShortConvolution,
     attend,
     attention_mask,
@@ -44,7 +45,10 @@ def test_attention_is_the_weighted_mean_of_the_allowed_values() -> None:
     query, key, value = _parts()
     expected = slow_attention(query, key, value, _allowed())
     torch.testing.assert_close(
-        attend(query, key, value, _allowed()), expected, rtol=1e-5, atol=1e-6
+        attend(query / query.shape[-1] ** 0.5, key, value, _allowed()),
+        expected,
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -53,7 +57,9 @@ def test_plain_and_fused_attention_have_the_same_gradients(positions: int) -> No
     parts, allowed = _parts(positions), _allowed(positions)
     fused = functional.scaled_dot_product_attention(*parts, attn_mask=allowed)
     expected = torch.autograd.grad(fused.square().sum(), parts)
-    found = torch.autograd.grad(attend(*parts, allowed).square().sum(), parts)
+    query, key, value = parts
+    mixed = attend(query / WIDTH**0.5, key, value, allowed)
+    found = torch.autograd.grad(mixed.square().sum(), parts)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -79,7 +85,8 @@ def test_induction_heads_see_the_key_of_the_position_before(induction_heads: int
     )
     query, key, value = projected.permute(2, 0, 3, 1, 4)
     key = slow_keys_of_the_position_before(key, documents_BT, induction_heads)
-    query, key = (rotate(normalize(part), around.rotation) for part in (query, key))
+    query_key = torch.stack([query, key]).permute(1, 3, 0, 2, 4)
+    query, key = rotate(normalize(query_key), *around.rotation)
     mixed = slow_attention(query, key, value, around.allowed_B1TT).transpose(1, 2).flatten(2)
     expected = mixed @ attention.output.weight.T
     torch.testing.assert_close(attention(hidden_BTD, around), expected, rtol=1e-4, atol=1e-5)
@@ -184,3 +191,35 @@ def test_more_induction_heads_than_heads_are_an_error() -> None:
 def test_more_mode_specific_layers_than_layers_are_an_error() -> None:
     with pytest.raises(ValueError, match="mode_specific_layers must be at most layers = 2, got 3"):
         _trunk(mode_specific_layers=3)
+
+
+def test_rotation_multiplies_pairs_of_channels_by_complex_numbers() -> None:
+    torch.manual_seed(0)
+    part = torch.randn(2, 7, 2, 3, 8, dtype=torch.float64)
+    cosine_TK, sine_TK = (table.double() for table in rotary_table(7, 8, part.device))
+    pairs = torch.complex(part[..., :4], part[..., 4:])
+    turned = pairs * torch.complex(cosine_TK, sine_TK)[:, None, None]
+    expected = torch.cat([turned.real, turned.imag], dim=-1).permute(2, 0, 3, 1, 4)
+    torch.testing.assert_close(rotate(part, cosine_TK, sine_TK), expected)
+
+
+def test_gradients_of_the_hand_written_functions_are_those_of_differences() -> None:
+    """By finite differences: rotation, short convolution over a border, squared rectifier."""
+    torch.manual_seed(0)
+    tables = [table.double() for table in rotary_table(5, 4, torch.device("cpu"))]
+    part = torch.randn(2, 5, 2, 2, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda values: rotate(values, *tables), part)
+
+    convolution = ShortConvolution(4, 3).double()
+    hidden_BTD = torch.randn(2, 6, 4, dtype=torch.float64, requires_grad=True)
+    weight_PD = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    near_PBT1 = same_document_before(torch.tensor([[0, 0, 1, 1, 1, -1], [4] * 6]), 3)
+
+    def convolved(hidden_BTD: torch.Tensor, weight_PD: torch.Tensor) -> torch.Tensor:
+        weights = {"weight_PD": weight_PD}
+        return torch.func.functional_call(convolution, weights, (hidden_BTD, near_PBT1))
+
+    assert torch.autograd.gradcheck(convolved, (hidden_BTD, weight_PD))
+
+    feed_forward = FeedForward(4, 1).double()
+    assert torch.autograd.gradcheck(feed_forward, hidden_BTD)
