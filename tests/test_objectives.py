@@ -81,17 +81,24 @@ def test_vocabulary_loss_equals_the_loop(smoothing: float, z_loss: float) -> Non
 
 @pytest.mark.parametrize(("smoothing", "z_loss"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.01), (0.2, 0.3)])
 @pytest.mark.parametrize("positions_at_once", [1, 3])
-def test_chunked_vocabulary_loss_equals_the_dense_one(
-    monkeypatch: pytest.MonkeyPatch, positions_at_once: int, smoothing: float, z_loss: float
+@pytest.mark.parametrize("smallest_rows", [1, 256])
+def test_vocabulary_loss_in_blocks_equals_the_dense_one(
+    monkeypatch: pytest.MonkeyPatch,
+    positions_at_once: int,
+    smallest_rows: int,
+    smoothing: float,
+    z_loss: float,
 ) -> None:
+    """Blocks of 1 or 3 positions, or of all positions and some entries of the vocabulary."""
     hidden = torch.randn(8, 5, generator=seeded(), requires_grad=True)
     matrix = torch.randn(11, 5, generator=seeded(1), requires_grad=True)
     targets = torch.arange(8)
     dense = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
     monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", positions_at_once * 11)
-    chunked = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
-    assert "ChunkedLoss" in type(chunked.grad_fn).__name__
-    assert_same_loss_and_gradients(3.0 * chunked, 3.0 * dense, [hidden, matrix])
+    monkeypatch.setattr("ssl_lib.objectives.base.SMALLEST_ROWS", smallest_rows)
+    in_blocks = vocabulary_loss(hidden, matrix, targets, smoothing, z_loss)
+    assert "BlockedLoss" in type(in_blocks.grad_fn).__name__
+    assert_same_loss_and_gradients(3.0 * in_blocks, 3.0 * dense, [hidden, matrix])
 
 
 @pytest.mark.parametrize("positions_at_once", [1, 3, 99])

@@ -11,15 +11,20 @@ positions, S target positions, D width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch, changes, count_up, positions_of
 from ssl_lib.batches.curriculum import SamplingWeights
-from ssl_lib.tokens.running_values import vocabulary_tensors
+from ssl_lib.tokens.running_values import (
+    RunningNumber,
+    VocabularyTensors,
+    running_numbers,
+    vocabulary_tensors,
+)
 from ssl_lib.tokens.vocabulary import VocabularyTable
 
 CAUSAL, MASKED, CORRUPTED = "causal", "masked", "corrupted"
@@ -32,7 +37,8 @@ class View:
     Where tokens are deleted and the rest has moved, `source_N` tells for each flat clean position
     where it stands in the view (-1: nowhere), and `offsets_S` how far each target lies behind its
     position; both are None where nothing has moved. Positions are flat, of R * T, and always those
-    of the clean sequences: `in_clean_order` brings the states there.
+    of the clean sequences: `in_clean_order` brings the states there. `running` are the numbers that
+    the ids spell, where `with_running_numbers` has read them.
     """
 
     ids_RT: Tensor
@@ -42,6 +48,7 @@ class View:
     targets_S: Tensor
     source_N: Tensor | None = field(default=None, kw_only=True)
     offsets_S: Tensor | None = field(default=None, kw_only=True)
+    running: RunningNumber | None = field(default=None, kw_only=True)
 
     def present_RT(self) -> Tensor:
         """True at the clean positions that stand in the view."""
@@ -49,8 +56,30 @@ class View:
             return torch.ones_like(self.ids_RT, dtype=torch.bool)
         return (self.source_N >= 0).view_as(self.ids_RT)
 
+    def running_numbers(self, columns: VocabularyTensors) -> RunningNumber:
+        """The numbers that the ids spell, at the positions of the view."""
+        if self.running is not None:
+            return self.running
+        return running_numbers(self.ids_RT, self.document_ids_RT, columns)
+
 
 ViewMaker = Callable[[Batch, Generator, SamplingWeights | None], View]
+
+
+def stacked(views: Mapping[str, View], name: str) -> Tensor:
+    """A tensor [R, T] of each view, such as its `ids_RT`, one view below the other."""
+    return torch.cat([getattr(view, name) for view in views.values()])
+
+
+def with_running_numbers(views: Mapping[str, View], columns: VocabularyTensors) -> dict[str, View]:
+    """The views with their numbers, read once for all of them."""
+    ids_RT = stacked(views, "ids_RT")
+    documents_RT = stacked(views, "document_ids_RT")
+    running = running_numbers(ids_RT, documents_RT, columns)
+    sizes = [len(view.ids_RT) for view in views.values()]
+    parts = zip(*(torch.split(column, sizes) for column in running), strict=True)
+    pairs = zip(views.items(), parts, strict=True)
+    return {name: replace(view, running=RunningNumber(*part)) for (name, view), part in pairs}
 
 
 def in_clean_order(hidden_RTD: Tensor, source_N: Tensor | None) -> Tensor:

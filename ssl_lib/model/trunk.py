@@ -5,7 +5,8 @@ Shapes: B sequences, T positions, D width, V vocabulary, G digit groups of the v
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import tiktoken
@@ -22,7 +23,12 @@ from ssl_lib.model.layers import (
     same_document_before,
 )
 from ssl_lib.model.number_embedding import make_number_embedding
-from ssl_lib.tokens.running_values import VocabularyTensors, running_numbers, vocabulary_tensors
+from ssl_lib.tokens.running_values import (
+    RunningNumber,
+    VocabularyTensors,
+    running_numbers,
+    vocabulary_tensors,
+)
 from ssl_lib.tokens.vocabulary import SPARE_IDS, plain_vocabulary, special_ids, vocabulary_table
 
 MODES = ("causal", "bidirectional")  # of attention, sequence by sequence
@@ -93,6 +99,7 @@ class Trunk(nn.Module):
         if self.mode is not None:
             nn.init.normal_(self.mode.weight, std=0.02)
         self.numbers = make_number_embedding(shape.number_embedding, shape.width)
+        self._matrix_VD: Tensor | None = None  # inside one_vocabulary_matrix
         shared = shape.layers - shape.mode_specific_layers
         self.blocks = self._blocks(0, shared)
         self.mode_specific_blocks = nn.ModuleDict()
@@ -127,13 +134,26 @@ class Trunk(nn.Module):
         """D."""
         return self.shape.width
 
-    def forward(self, ids_BT: Tensor, document_ids_BT: Tensor, causal_B: Tensor) -> Tensor:
-        """Hidden states [B, T, D], normalized; `causal_B` tells where attention is causal."""
-        states = self.layer_states(ids_BT, document_ids_BT, causal_B)
+    def forward(
+        self,
+        ids_BT: Tensor,
+        document_ids_BT: Tensor,
+        causal_B: Tensor,
+        running: RunningNumber | None = None,
+    ) -> Tensor:
+        """Hidden states [B, T, D], normalized; `causal_B` tells where attention is causal.
+
+        `running` are the numbers that the ids spell, if they have been read already.
+        """
+        states = self.layer_states(ids_BT, document_ids_BT, causal_B, running)
         return normalize(states[-1])
 
     def layer_states(
-        self, ids_BT: Tensor, document_ids_BT: Tensor, causal_B: Tensor
+        self,
+        ids_BT: Tensor,
+        document_ids_BT: Tensor,
+        causal_B: Tensor,
+        running: RunningNumber | None = None,
     ) -> list[Tensor]:
         """The residual stream [B, T, D] in front of the first layer and behind each one."""
         head_width = self.width // self.shape.heads
@@ -143,7 +163,7 @@ class Trunk(nn.Module):
             same_document_before(document_ids_BT, max(self.shape.short_convolution, 1)),
         )
         # With 3 layers of which 1 is mode-specific: embedding, 2 shared, 1 of the sequence's mode.
-        states = [self.embed(ids_BT, document_ids_BT, causal_B)]
+        states = [self.embed(ids_BT, document_ids_BT, causal_B, running)]
         states += self._through(self.blocks, states[-1], inputs)
         if not self.shape.mode_specific_layers:
             return states
@@ -175,7 +195,13 @@ class Trunk(nn.Module):
             states.append(hidden_BTD)
         return states
 
-    def embed(self, ids_BT: Tensor, document_ids_BT: Tensor, causal_B: Tensor) -> Tensor:
+    def embed(
+        self,
+        ids_BT: Tensor,
+        document_ids_BT: Tensor,
+        causal_B: Tensor,
+        running: RunningNumber | None = None,
+    ) -> Tensor:
         """Input of the first block, [B, T, D]: token, number and mode.
 
         Raises ValueError, on a CPU, if an id does not fit the vocabulary.
@@ -190,7 +216,8 @@ class Trunk(nn.Module):
         hidden_BTD = nn.functional.embedding(ids_BT, self.vocabulary_matrix())
         hidden_BTD = normalize(hidden_BTD)
         if self.numbers is not None:
-            running = running_numbers(ids_BT, document_ids_BT, self.columns)
+            if running is None:
+                running = running_numbers(ids_BT, document_ids_BT, self.columns)
             hidden_BTD = hidden_BTD + self.numbers(running)
         if self.mode is not None:
             mode_BD = self.mode(causal_B.long())
@@ -202,8 +229,22 @@ class Trunk(nn.Module):
 
         Digit groups carry the features of their value where the number embedding has them.
         """
+        if self._matrix_VD is not None:
+            return self._matrix_VD
         weight_VD = self.embedding.weight
         if self.numbers is None or self.numbers.vocabulary is None:
             return weight_VD
         ids_G, added_GD = self.numbers.of_vocabulary(self.columns)
         return weight_VD.index_add(0, ids_G, added_GD.to(weight_VD.dtype))
+
+    @contextlib.contextmanager
+    def one_vocabulary_matrix(self) -> Iterator[None]:
+        """Inside the block every call of `vocabulary_matrix` gives the same tensor.
+
+        It is made once, and its gradients come back through it once.
+        """
+        self._matrix_VD = self.vocabulary_matrix()
+        try:
+            yield
+        finally:
+            self._matrix_VD = None

@@ -6,7 +6,8 @@ a batch itself: `ObjectiveGroup` runs it once over all views. Losses are sums wi
 divided once, over the whole effective batch.
 
 Shapes: B sequences of a batch, R sequences of a view, T positions, D width, V vocabulary,
-S target positions, N spans, C positions of a chunk.
+S target positions, N spans, C positions and U entries of the vocabulary in a block,
+K targets in it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import functools
 import itertools
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -26,15 +27,25 @@ from torch.nn.functional import cross_entropy, gelu, linear, normalize
 
 from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, positions_of
 from ssl_lib.batches.curriculum import SamplingWeights
-from ssl_lib.batches.views import View, ViewMaker, in_clean_order
+from ssl_lib.batches.views import (
+    View,
+    ViewMaker,
+    in_clean_order,
+    stacked,
+    with_running_numbers,
+)
 from ssl_lib.config import ObjectiveSettings
 from ssl_lib.model.trunk import Trunk, TrunkShape
+from ssl_lib.tokens.running_values import RunningNumber
 
 # an objective's state under this name is not saved with the model
 TRAINING_ONLY = "momentum_encoder."
 
-# most logits in memory at once; 16 MB of float32 lie in a processor's cache
-LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**27}
+# most logits in memory at once; 4 MB of float32 lie in a processor's cache
+LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
+# positions for which it pays to write the gradient of all entries of the vocabulary, and the most
+SMALLEST_ROWS = 256
+LARGEST_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -214,6 +225,8 @@ class ObjectiveGroup(nn.Module):
                 if name in objective.owns or name not in makers:
                     makers[name] = maker
         views = {name: maker(batch, generator, sampling) for name, maker in makers.items()}
+        if self.trunk.numbers is not None:
+            views = with_running_numbers(views, self.trunk.columns)
         selected = {}
         for name, objective in self.by_name.items():
             selected[name] = objective.select(batch, views, generator)
@@ -221,10 +234,11 @@ class ObjectiveGroup(nn.Module):
 
     def forward(self, prepared: Prepared) -> dict[str, dict[str, Tensor]]:
         """Loss sums in nats by objective and part."""
-        hidden = run_trunk(self.trunk, prepared.views)
         sums = {}
-        for name, objective in self.by_name.items():
-            sums[name] = objective.loss_sums(hidden, prepared.selected[name])
+        with self.trunk.one_vocabulary_matrix():
+            hidden = run_trunk(self.trunk, prepared.views)
+            for name, objective in self.by_name.items():
+                sums[name] = objective.loss_sums(hidden, prepared.selected[name])
         return sums
 
     def after_step(self, updated: bool) -> None:
@@ -240,13 +254,17 @@ class ObjectiveGroup(nn.Module):
 def run_trunk(trunk: nn.Module, views: Views) -> dict[str, Tensor]:
     """Hidden states [R, T, D] of every view, by clean position, from one pass over all of them."""
     all_views = list(views.values())
-    ids_RT = torch.cat([view.ids_RT for view in all_views])
-    documents_RT = torch.cat([view.document_ids_RT for view in all_views])
+    ids_RT = stacked(views, "ids_RT")
+    documents_RT = stacked(views, "document_ids_RT")
     sizes = [len(view.ids_RT) for view in all_views]
     # [R] over all views: causal ones and bidirectional ones in one pass
     flags = [torch.full_like(view.ids_RT[:, 0], view.causal).bool() for view in all_views]
     causal_R = torch.cat(flags)
-    hidden_RTD: Tensor = trunk(ids_RT, documents_RT, causal_R)
+    known = [view.running for view in all_views if view.running is not None]
+    running = None
+    if len(known) == len(all_views):
+        running = RunningNumber(*(torch.cat(columns) for columns in zip(*known, strict=True)))
+    hidden_RTD: Tensor = trunk(ids_RT, documents_RT, causal_R, running)
     parts = torch.split(hidden_RTD, sizes)
     # where tokens were deleted, states go back to the positions of the clean sequences
     hidden = {}
@@ -332,20 +350,20 @@ def vocabulary_loss(
     z_loss: float = 0.0,
     gradient_weights_S: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy in nats of `hidden @ matrix.T`, summed over S; over many chunk by chunk.
+    """Cross-entropy in nats of `hidden @ matrix.T`, summed over S; over many block by block.
 
     `z_loss` times the squared log partition is added (Chowdhery et al. 2022, section 5).
     `gradient_weights_S` multiply each position's gradient and leave the value of the loss as it
     is. The loss can be differentiated once.
     """
     device = hidden_SD.device.type
-    chunk = max(1, LOGITS_AT_ONCE[device] // len(matrix_VD))
-    if len(targets_S) > 2 * chunk:
+    most = LOGITS_AT_ONCE[device]
+    if len(targets_S) * len(matrix_VD) > 2 * most:
         if torch.is_autocast_enabled(device):
             hidden_SD = hidden_SD.to(torch.get_autocast_dtype(device))
         # torch leaves `apply` without types
-        total: Tensor = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
-            hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss, gradient_weights_S, chunk
+        total: Tensor = _BlockedLoss.apply(  # type: ignore[no-untyped-call]
+            hidden_SD, matrix_VD, targets_S, label_smoothing, z_loss, gradient_weights_S, most
         )
         return total
     logits_SV = linear(hidden_SD, matrix_VD.to(hidden_SD.dtype)).float()
@@ -360,11 +378,14 @@ def vocabulary_loss(
     return weighted + (total - weighted).detach()
 
 
-class _ChunkedLoss(torch.autograd.Function):
-    """The loss over many positions, without all their logits in memory.
+class _BlockedLoss(torch.autograd.Function):
+    """The loss over many positions or a large vocabulary, without all logits in memory.
 
-    The gradients are made beside the loss, while a chunk's logits are at hand: nothing is kept
-    for the backward pass but the gradients of both inputs (as in Liger kernels, Hsu et al. 2024).
+    Logits are made block by block of positions and vocabulary, and the gradients beside the loss,
+    while a block is at hand: nothing is kept for the backward pass but the gradients of both
+    inputs (as in Liger kernels, Hsu et al. 2024). A vocabulary of several blocks is gone through
+    twice, first for the normalizer: blocks of positions alone would rewrite the whole gradient of
+    the matrix for each few of them.
     """
 
     @staticmethod
@@ -376,33 +397,37 @@ class _ChunkedLoss(torch.autograd.Function):
         label_smoothing: float,
         z_loss: float,
         gradient_weights_S: Tensor | None,
-        chunk: int,
+        most: int,
     ) -> Tensor:
         """The sum of the losses; keeps the gradients for `backward` where they are wanted."""
         wanted = any(ctx.needs_input_grad)
         low_VD = matrix_VD.to(hidden_SD.dtype)
-        hidden_gradient_SD = torch.empty_like(hidden_SD if wanted else hidden_SD[:0])
+        hidden_gradient_SD = torch.zeros_like(hidden_SD if wanted else hidden_SD[:0])
         matrix_gradient_VD = torch.zeros_like(matrix_VD if wanted else matrix_VD[:0])
         total = hidden_SD.new_zeros((), dtype=torch.float32)
-        for start in range(0, len(targets_S), chunk):
-            # [C, V] logits at a time
-            part = slice(start, start + chunk)
-            targets_C = targets_S[part]
-            logits_CV = linear(hidden_SD[part], low_VD).float()
-            partition_C1 = logits_CV.logsumexp(-1, keepdim=True)
-            chosen_C1 = logits_CV.gather(1, targets_C[:, None])
-            loss_C1 = partition_C1 - (1.0 - label_smoothing) * chosen_C1
-            if label_smoothing:
-                loss_C1 = loss_C1 - label_smoothing * logits_CV.mean(-1, keepdim=True)
-            total += (loss_C1 + z_loss * partition_C1.square()).sum()
+        rows, columns = _block_sizes(len(targets_S), len(matrix_VD), most)
+        for hidden_CD, targets_C, at in _blocks(rows, hidden_SD, targets_S):
+            partition_C, chosen_C, sum_C = _normalizers(hidden_CD, low_VD, targets_C, columns)
+            loss_C = partition_C - (1.0 - label_smoothing) * chosen_C
+            loss_C -= label_smoothing / len(matrix_VD) * sum_C
+            total += (loss_C + z_loss * partition_C.square()).sum()
             if not wanted:
                 continue
-            slope_CV = _slope(logits_CV, partition_C1, targets_C, label_smoothing, z_loss)
+            weights_C = torch.ones_like(partition_C)
             if gradient_weights_S is not None:
-                slope_CV *= gradient_weights_S[part, None]
-            slope_CV = slope_CV.to(hidden_SD.dtype)
-            hidden_gradient_SD[part] = slope_CV @ low_VD
-            matrix_gradient_VD += slope_CV.T @ hidden_SD[part]
+                weights_C = gradient_weights_S[at]
+            for low_UD, places in _blocks(columns, low_VD):
+                # the loss's gradient by the logits: probabilities less the smoothed targets
+                slope_CU = linear(hidden_CD, low_UD).float().sub_(partition_C[:, None]).exp_()
+                if z_loss:
+                    slope_CU *= 1.0 + 2.0 * z_loss * partition_C[:, None]
+                if label_smoothing:
+                    slope_CU -= label_smoothing / len(matrix_VD)
+                here_K, column_K = _inside(targets_C, places)
+                slope_CU[here_K, column_K] -= 1.0 - label_smoothing
+                slope_CU = slope_CU.mul_(weights_C[:, None]).to(hidden_SD.dtype)
+                hidden_gradient_SD[at].addmm_(slope_CU, low_UD)
+                matrix_gradient_VD[places] += slope_CU.T @ hidden_CD
         ctx.save_for_backward(hidden_gradient_SD, matrix_gradient_VD)
         return total
 
@@ -416,20 +441,43 @@ class _ChunkedLoss(torch.autograd.Function):
         return scaled_SD, matrix_gradient_VD * factor, None, None, None, None, None
 
 
-def _slope(
-    logits_CV: Tensor,
-    partition_C1: Tensor,
-    targets_C: Tensor,
-    label_smoothing: float,
-    z_loss: float,
-) -> Tensor:
-    """The loss's gradient by the logits, in their place."""
-    slope_CV = logits_CV.sub_(partition_C1).exp_()
-    if z_loss:
-        slope_CV *= 1.0 + 2.0 * z_loss * partition_C1
-    if label_smoothing:
-        slope_CV -= label_smoothing / slope_CV.shape[1]
-    # probabilities less the one-hot targets
-    places_C = torch.arange(len(targets_C), device=targets_C.device)
-    slope_CV[places_C, targets_C] -= 1.0 - label_smoothing
-    return slope_CV
+def _block_sizes(positions: int, vocabulary: int, most: int) -> tuple[int, int]:
+    """Positions and vocabulary entries of a block of at most `most` logits.
+
+    2,000 positions of a vocabulary of 2,048 and 2^20 logits → 512 × 2,048; of 50,304 → 2,000 × 524.
+    """
+    rows = most // vocabulary
+    if rows >= SMALLEST_ROWS:
+        return rows, vocabulary
+    rows = min(positions, LARGEST_ROWS)
+    return rows, max(1, most // rows)
+
+
+def _blocks(size: int, *tensors: Tensor) -> Iterator[tuple[Any, ...]]:
+    """`size` rows of every tensor at a time, and which they are."""
+    for start in range(0, len(tensors[0]), size):
+        part = slice(start, start + size)
+        yield *(tensor[part] for tensor in tensors), part
+
+
+def _inside(targets_C: Tensor, places: slice) -> tuple[Tensor, Tensor]:
+    """Which targets lie in a block of the vocabulary, and in which of its columns."""
+    column_C = targets_C - places.start
+    here_K = positions_of((column_C >= 0) & (targets_C < places.stop))
+    return here_K, column_C[here_K]
+
+
+def _normalizers(
+    hidden_CD: Tensor, low_VD: Tensor, targets_C: Tensor, columns: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log partition, logit of the target, and sum of all logits, each [C], float32."""
+    partition_C = torch.full(targets_C.shape, -torch.inf, device=targets_C.device)
+    chosen_C = torch.zeros_like(partition_C)
+    sum_C = torch.zeros_like(partition_C)
+    for low_UD, places in _blocks(columns, low_VD):
+        logits_CU = linear(hidden_CD, low_UD).float()
+        partition_C = torch.logaddexp(partition_C, logits_CU.logsumexp(-1))
+        here_K, column_K = _inside(targets_C, places)
+        chosen_C[here_K] = logits_CU[here_K, column_K]
+        sum_C += logits_CU.sum(-1)
+    return partition_C, chosen_C, sum_C

@@ -25,7 +25,7 @@ from ssl_lib.batches.batch import positions_of
 from ssl_lib.batches.views import View, in_clean_order
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.objectives.base import states_at, sum_by, unit_length
-from ssl_lib.tokens.running_values import running_numbers
+from ssl_lib.tokens.running_values import RunningNumber, running_numbers
 
 DIGIT_FREQUENCIES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362)
 """Cycles in an order of magnitude of the number as it is written. They are whole: between 3.5 km
@@ -167,22 +167,25 @@ def _weighted_mean(values_SF: Tensor, scores_S1: Tensor, span_S: Tensor, count: 
     return total_NF / sum_by(weights_S1, span_S, count).clamp_min(1e-12)
 
 
-def written_numbers(trunk: Trunk, ids_RT: Tensor, document_ids_RT: Tensor) -> WrittenNumbers:
+def written_numbers(
+    trunk: Trunk, ids_RT: Tensor, document_ids_RT: Tensor, running: RunningNumber | None = None
+) -> WrittenNumbers:
     """The numbers of plain sequences; none are known if the trunk has no number embedding.
 
-    Zero has no logarithm: it counts as no number.
+    Zero has no logarithm: it counts as no number. `running` is what the ids spell, if known.
     """
     if trunk.numbers is None:
         unknown_RT = torch.full_like(ids_RT, torch.nan, dtype=torch.float64)
         return WrittenNumbers(ids_RT, unknown_RT)
-    running = running_numbers(ids_RT, document_ids_RT, trunk.columns)
+    if running is None:
+        running = running_numbers(ids_RT, document_ids_RT, trunk.columns)
     known_RT = running.complete & (running.value > 0)
     return WrittenNumbers(ids_RT, torch.where(known_RT, running.value.log10(), torch.nan))
 
 
 def numbers_in_view(trunk: Trunk, view: View) -> WrittenNumbers:
     """The numbers that a view shows, at its clean positions."""
-    written = written_numbers(trunk, view.ids_RT, view.document_ids_RT)
+    written = written_numbers(trunk, view.ids_RT, view.document_ids_RT, view.running)
     ids_RT, log10_RT = (
         in_clean_order(tensor[..., None], view.source_N)[..., 0] for tensor in written
     )

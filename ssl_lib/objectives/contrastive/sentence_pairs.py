@@ -33,7 +33,7 @@ from ssl_lib.objectives.contrastive.sentence_encoder import (
     WrittenNumbers,
     numbers_in_view,
 )
-from ssl_lib.tokens.running_values import VocabularyTensors, running_numbers
+from ssl_lib.tokens.running_values import VocabularyTensors
 
 # of a batch that are compared with each other
 MOST_NUMBERS = 1024
@@ -66,7 +66,7 @@ def select(
     numbers, index_N = numbers_of(batch, sentence_BT, trunk.columns)
     shared_Q2 = paraphrased_numbers(numbers)
     hard_Q2 = _hard_negatives(numbers, index_N[negative.target_positions_S], shared_Q2)
-    similarity_M = _similarities(batch, negative, numbers, trunk.columns)
+    similarity_M = _similarities(anchor, negative, numbers, trunk.columns)
     random_Q2 = _random_pairs(sentence_BT, batch.document_ids_BT, generator)
     written = numbers_in_view(trunk, anchor)
     changed = numbers_in_view(trunk, negative)
@@ -159,12 +159,12 @@ def _hard_negatives(numbers: BatchNumbers, changed_S: Tensor, shared_Q2: Tensor)
 
 
 def _similarities(
-    batch: Batch, negative: View, numbers: BatchNumbers, columns: VocabularyTensors
+    anchor: View, negative: View, numbers: BatchNumbers, columns: VocabularyTensors
 ) -> Tensor:
     """Similarity [M] of each number's values in the two views."""
     orders = []
-    for ids_BT in (batch.token_ids_BT, negative.ids_RT):
-        running = running_numbers(ids_BT, batch.document_ids_BT, columns)
+    for view in (anchor, negative):
+        running = view.running_numbers(columns)
         values_M = running.value.take(numbers.last_M)
         orders.append(orders_of_magnitude(values_M))
     before_M, after_M = orders
