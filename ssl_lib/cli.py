@@ -86,6 +86,12 @@ SETTINGS = (
         help="settings file (default: %(default)s)",
     ),
     option(
+        "--preset",
+        metavar="NAME",
+        default="",
+        help="change the settings as params/NAME.yaml does, such as gpu; `ssl-lib preset` lists",
+    ),
+    option(
         "--set",
         metavar="SECTION.KEY=VALUE",
         action="append",
@@ -250,6 +256,18 @@ RUN_COMMANDS = {
         "pretraining.",
         "ssl-lib summary",
         (option("--json", action="store_true", help="the file itself"),),
+    ),
+    "preset": Command(
+        run.preset,
+        "settings for a larger machine: what there is, or what one changes",
+        "Lists the presets in params/ and what each expects of a machine. With a NAME it prints\n"
+        "what that preset changes, as `dvc exp run` takes it:\n"
+        "  dvc exp run $(ssl-lib preset gpu)",
+        "ssl-lib preset gpu",
+        (
+            option("name", nargs="?", default="", help="a preset, such as gpu; empty: list them"),
+            SETTINGS[0],
+        ),
     ),
     "ui": Command(
         run.ui,

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
@@ -75,7 +76,7 @@ def evaluate(options: argparse.Namespace) -> None:
         option = "--again" if options.again else "--json"
         raise UserError(f"{option} needs --sealed; `ssl-lib summary --json` has the last results")
     run_stage(options)
-    settings = load_settings(options.params, options.overrides)
+    settings = load_settings(options.params, options.overrides, options.preset)
     try:
         decision = challenge(settings, Path.cwd())
     except UserError as error:
@@ -90,7 +91,7 @@ def promote(options: argparse.Namespace) -> None:
     from ssl_lib.config import load_settings
     from ssl_lib.experiments.promotion import challenge
 
-    settings = load_settings(options.params, options.overrides)
+    settings = load_settings(options.params, options.overrides, options.preset)
     decision = challenge(settings, Path.cwd(), options.run, asked=True, force=options.force)
     if options.json:
         print(json.dumps(decision.as_json(), ensure_ascii=False))
@@ -117,7 +118,7 @@ def corpus(options: argparse.Namespace) -> None:
     from ssl_lib.config import load_settings
     from ssl_lib.corpus.sample import sample_corpus
 
-    settings = load_settings(options.params, options.overrides)
+    settings = load_settings(options.params, options.overrides, options.preset)
     found = sample_corpus(settings, Path.cwd(), options.sample)
     if options.json:
         print(json.dumps(vars(found), ensure_ascii=False))
@@ -301,12 +302,32 @@ def summary(options: argparse.Namespace) -> None:
     print(f"Try it:   {command} predict 'The sum of 2 + 3 is'")
 
 
+def preset(options: argparse.Namespace) -> None:
+    """`ssl-lib preset`."""
+    from ssl_lib.config import preset_values
+    from ssl_lib.errors import UserError
+
+    params = Path(options.params)
+    if options.name:
+        words = [f"-S {key}={value}" for key, value in preset_values(options.name, params).items()]
+        print(" ".join(words))
+        return
+    files = sorted((params.parent / "params").glob("*.yaml"))
+    if not files:
+        raise UserError(f"{params.parent / 'params'}: has no presets; run from the project's root")
+    for path in files:
+        comment, _, _ = path.read_text(encoding="utf-8").partition("\n\n")
+        print(f"{path.stem}:\n{textwrap.indent(comment.replace('# ', ''), '  ')}")
+
+
 def ui(options: argparse.Namespace) -> None:
     """`ssl-lib ui`."""
     from ssl_lib.config import load_settings
     from ssl_lib.tracking import serve_ui
 
-    serve_ui(load_settings(options.params, options.overrides), Path.cwd(), options.port)
+    serve_ui(
+        load_settings(options.params, options.overrides, options.preset), Path.cwd(), options.port
+    )
 
 
 def sync(options: argparse.Namespace) -> None:
@@ -314,7 +335,7 @@ def sync(options: argparse.Namespace) -> None:
     from ssl_lib.config import load_settings
     from ssl_lib.tracking import sync
 
-    sent = sync(load_settings(options.params, options.overrides), Path.cwd())
+    sent = sync(load_settings(options.params, options.overrides, options.preset), Path.cwd())
     print(f"{sent:,} metrics, files and tags were sent" if sent else "Nothing was waiting")
 
 
@@ -323,7 +344,7 @@ def compare(options: argparse.Namespace) -> None:
     from ssl_lib.config import load_settings
     from ssl_lib.experiments import comparison
 
-    settings = load_settings(options.params, options.overrides)
+    settings = load_settings(options.params, options.overrides, options.preset)
     found = comparison.compare(settings, Path.cwd(), options.runs)
     if options.figure:
         comparison.draw(found, Path(options.figure))
@@ -341,7 +362,7 @@ def run_ablation(options: argparse.Namespace) -> None:
     from ssl_lib.files import lock_path, output_lock
 
     root = Path.cwd()
-    settings = load_settings(options.params, options.overrides)
+    settings = load_settings(options.params, options.overrides, options.preset)
     # "mlm+ntp,all" → ["mlm+ntp", "all"]
     subsets = [label for label in options.subsets.split(",") if label]
     size = (options.seeds, options.steps, options.workers)
@@ -360,7 +381,7 @@ def _stage_settings(options: argparse.Namespace) -> Settings:
     overrides = [*options.overrides]
     if getattr(options, "baselines", None):
         overrides.append(f"evaluation.baselines={options.baselines}")
-    return load_settings(options.params, overrides)
+    return load_settings(options.params, overrides, options.preset)
 
 
 def _read_text(file: str) -> str:

@@ -27,7 +27,7 @@ from ssl_lib.tokens import fetch
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
     "corpus", "tokenize", "tune", "train", "evaluate", "predict", "embed", "serve",
-    "numbers", "encodings", "summary", "ui", "sync", "compare", "promote", "ablate",
+    "numbers", "encodings", "summary", "preset", "ui", "sync", "compare", "promote", "ablate",
 ]  # fmt: skip
 
 

@@ -12,7 +12,16 @@ import pytest
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
-from ssl_lib.config import Settings, SettingsError, load_settings, parse_settings, with_best
+from ssl_lib.cli import main
+from ssl_lib.config import (
+    Settings,
+    SettingsError,
+    load_settings,
+    parse_overrides,
+    parse_settings,
+    preset_values,
+    with_best,
+)
 from ssl_lib.config.sections import Section
 from ssl_lib.config.tree import RENAMED, RENAMED_SEARCH, with_new_names
 
@@ -179,3 +188,39 @@ def test_a_mistake_is_told_in_one_sentence(tree: dict[str, Any], sentence: str) 
     with pytest.raises(SettingsError, match=sentence) as caught:
         parse_settings(tree)
     assert "\n" not in str(caught.value)
+
+
+PRESETS = sorted((ROOT / "params").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_changes_what_its_file_names_and_nothing_else(path: Path) -> None:
+    plain = load_settings(ROOT / "params.yaml")
+    values = preset_values(path.stem, ROOT / "params.yaml")
+    assert load_settings(ROOT / "params.yaml", preset=path.stem) == plain.replaced(values)
+    tree = dict(leaves(plain.model_dump()))
+    unchanged = {key for key, value in values.items() if tree[key] == value}
+    # said all the same, because a cluster is lost without them
+    assert unchanged <= {"objectives.contrastive.gather", "training.checkpoint_every_steps"}
+
+
+def test_set_wins_over_a_preset() -> None:
+    chosen = load_settings(ROOT / "params.yaml", ["model.layers=2"], preset="gpu")
+    assert (chosen.model.layers, chosen.model.width) == (2, 768)
+
+
+def test_an_unknown_preset_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(SettingsError, match="cluster, gpu, laptop, workstation"):
+        load_settings(ROOT / "params.yaml", preset="gpus")
+
+
+def test_the_words_of_a_preset_are_its_settings_for_dvc(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["preset", "gpu"]) == 0
+    words = [word for word in capsys.readouterr().out.split() if word != "-S"]
+    assert parse_overrides(words) == preset_values("gpu", ROOT / "params.yaml")
+    assert main(["preset"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"{path.stem}:" in listed for path in PRESETS)

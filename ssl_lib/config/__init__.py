@@ -49,6 +49,7 @@ from ssl_lib.config.sections import (
 )
 from ssl_lib.config.tree import (
     SettingsError,
+    dotted,
     explain,
     parse_scalar,
     read_yaml,
@@ -65,7 +66,7 @@ __all__ = [
     "NumericalSettings", "ObjectiveSettings", "ObjectivesSettings", "OperationSettings",
     "Settings", "SettingsError", "Source", "TokenSettings", "TrackingSettings", "TrainingSettings",
     "TuningSettings", "ValueHead", "load_settings", "parse_overrides", "parse_settings",
-    "project_settings", "with_best", "with_new_names",
+    "preset_values", "project_settings", "with_best", "with_new_names",
 ]
 # fmt: on
 
@@ -116,17 +117,34 @@ class Settings(Section):
         return parse_settings(tree)
 
 
-def load_settings(path: str | Path = "params.yaml", overrides: list[str] | None = None) -> Settings:
-    """Read a YAML 1.2 file and apply `section.key=value` overrides.
+def load_settings(
+    path: str | Path = "params.yaml", overrides: list[str] | None = None, preset: str = ""
+) -> Settings:
+    """Read a YAML 1.2 file, then a preset beside it, then `section.key=value` overrides.
 
     Raises SettingsError: one sentence that names the file, the key, the value and what is allowed.
     """
     tree = read_yaml(Path(path))
-    if overrides:  # an entry of a list that the file leaves at its default can be named too
+    changes = preset_values(preset, Path(path)) if preset else {}
+    changes |= parse_overrides(overrides or [])
+    if changes:  # an entry of a list that the file leaves at its default can be named too
         tree = parse_settings(tree).model_dump()
-    for key, value in parse_overrides(overrides or []).items():
+    for key, value in changes.items():
         set_dotted(tree, key, value)
     return parse_settings(tree)
+
+
+def preset_values(name: str, params: Path) -> dict[str, Any]:
+    """Dotted keys and values of the file `params/NAME.yaml` beside a settings file.
+
+    Raises SettingsError for an unknown name.
+    """
+    folder = params.parent / "params"
+    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in known:
+        there = ", ".join(known) or "no presets"
+        raise SettingsError(f"--preset {name}: {folder} has {there}; name one that is there")
+    return dotted(read_yaml(known[name]))
 
 
 def project_settings(root: Path) -> Settings:

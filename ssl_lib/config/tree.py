@@ -89,6 +89,17 @@ def set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     node[last if isinstance(node, dict) else _place(node, last, key)] = value
 
 
+def dotted(tree: dict[str, Any]) -> dict[str, Any]:
+    """`{"training": {"steps": 500}}` → `{"training.steps": 500}`; lists stay as they are."""
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            values |= {f"{key}.{inner}": one for inner, one in dotted(value).items()}
+        else:
+            values[key] = value
+    return values
+
+
 def _place(entries: list[Any], part: str, key: str) -> int:
     """Index of the entry that a dotted key names by its number: 0 in `corpus.sources.0.path`."""
     if part.isdecimal() and int(part) < len(entries):
