@@ -28,6 +28,7 @@ from ssl_lib.config.objectives import (
     ObjectivesSettings,
     ValueHead,
 )
+from ssl_lib.config.operation import OperationSettings, TrackingSettings
 from ssl_lib.config.sections import (
     BUILT_IN,
     EXTERNAL_SETTINGS,
@@ -39,11 +40,9 @@ from ssl_lib.config.sections import (
     ModelSettings,
     NonNegative,
     NumberEmbedding,
-    OperationSettings,
     Section,
     Source,
     TokenSettings,
-    TrackingSettings,
     TrainingSettings,
     TuningSettings,
 )

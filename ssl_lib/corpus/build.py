@@ -147,12 +147,12 @@ def _build_into(scratch: Path, settings: Settings, root: Path, executor: Executo
             pool = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
             executor = stack.enter_context(pool)
         with progress_bar("corpus", "documents") as bar:
-            for prepared in _prepared(reader.batches(), corpus, executor):
+            for prepared in _prepared(reader.batches(), settings, executor):
                 store.add(prepared)
                 counts.left_out.update(prepared.left_out)
                 counts.examples = prepared.examples | counts.examples
                 bar.advance(len(prepared.lines))
-        counts.examples |= store.mark_duplicates(corpus)
+        counts.examples |= store.mark_duplicates(corpus, settings.tokens.locale)
         _write_splits(store, scratch, corpus, counts)
     shutil.rmtree(work)
     if warning := counts.warning(corpus):
@@ -163,16 +163,17 @@ def _build_into(scratch: Path, settings: Settings, root: Path, executor: Executo
 
 
 def _prepared(
-    batches: Iterator[Iterable[RawDocument]], settings: CorpusSettings, executor: Executor | None
+    batches: Iterator[Iterable[RawDocument]], settings: Settings, executor: Executor | None
 ) -> Iterator[Prepared]:
     """Prepared batches in the order of the raw ones; an executor always has a few under way."""
+    fixed = (settings.corpus, settings.tokens.locale)
     if executor is None:
-        yield from (prepare(batch, settings) for batch in batches)
+        yield from (prepare(batch, *fixed) for batch in batches)
         return
     # first in, first out: the order does not depend on who is done first
     under_way: deque[Future[Prepared]] = deque()
     for batch in batches:
-        under_way.append(executor.submit(prepare, batch, settings))
+        under_way.append(executor.submit(prepare, batch, *fixed))
         if len(under_way) >= _UNDER_WAY:
             yield under_way.popleft().result()
     while under_way:

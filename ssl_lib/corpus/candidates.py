@@ -94,9 +94,10 @@ class CandidateStore:
         self._offset = int(ends[-1])
         self.documents += count
 
-    def mark_duplicates(self, settings: CorpusSettings) -> dict[str, Any]:
+    def mark_duplicates(self, settings: CorpusSettings, locale: str = "auto") -> dict[str, Any]:
         """Mark exact duplicates but the first by rank, then near ones; see `corpus.duplicates`.
 
+        `locale` is that of `tokens.locale`, for documents that have none of their own.
         Returns an example of each: the beginnings of the document that stays and of its duplicate.
         """
         for written in (self._documents, self._index, self._signatures):
@@ -109,7 +110,9 @@ class CandidateStore:
             return {}
 
         def text_of(place: int) -> str:
-            return comparable([self.record(place)["text"]], settings.near_duplicates)[0].text
+            record = self.record(place)
+            locales = [record.get("locale", locale)]
+            return comparable([record["text"]], settings.near_duplicates, locales)[0].text
 
         marks = np.memmap(self._marks, np.uint8, "r+")
         pairs = {"exact": mark_exact(self._exact, marks)}

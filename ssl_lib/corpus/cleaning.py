@@ -11,8 +11,9 @@ import math
 import re
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -183,8 +184,13 @@ class Prepared:
     examples: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepared:
-    """Redact, clean, cut, sample by weight, split and hash a batch: a list or a BuiltInRange."""
+def prepare(
+    documents: Iterable[RawDocument], settings: CorpusSettings, locale: str = "auto"
+) -> Prepared:
+    """Redact, clean, cut, sample by weight, split and hash a batch: a list or a BuiltInRange.
+
+    `locale` is that of `tokens.locale`, for sources that have none of their own.
+    """
     result = Prepared()
     found: list[Piece] = []
     for document in documents:
@@ -204,11 +210,15 @@ def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepa
     result.domains = sorted({piece.document.domain for piece in found})
     places = {domain: place for place, domain in enumerate(result.domains)}
     result.info = np.empty(len(found), INFO)
+    locales = []
     for place, (text, split, document, labels, start) in enumerate(found):
         domain = document.domain
         record: dict[str, object] = {"text": text, "source": document.name, "domain": domain}
         if start is not None:
             record["start"] = start
+        if own := settings.sources[document.source].locale:
+            record["locale"] = own
+        locales.append(own or locale)
         result.lines.append(_line(record))
         labeled: dict[str, object] = {}
         if labels:
@@ -218,17 +228,19 @@ def prepare(documents: Iterable[RawDocument], settings: CorpusSettings) -> Prepa
         result.info[place] = (document.source, places[domain], split, size)
     exact = [[stable_hash(normalized(piece.text), "exact")] for piece in found]
     result.exact_keys = np.array(exact, np.uint64)
-    _hash_near(result, [piece.text for piece in found], settings)
+    _hash_near(result, [piece.text for piece in found], locales, settings)
     return result
 
 
-def _hash_near(result: Prepared, texts: list[str], settings: CorpusSettings) -> None:
+def _hash_near(
+    result: Prepared, texts: list[str], locales: list[str], settings: CorpusSettings
+) -> None:
     """Fill in the keys and signatures that near duplicates are looked for with."""
     if settings.near_duplicates == "none":
         result.near_keys = np.empty((len(texts), 0), np.uint64)
         result.signatures = np.empty((len(texts), 0), np.uint8)
         return
-    compared = comparable(texts, settings.near_duplicates)
+    compared = comparable(texts, settings.near_duplicates, locales)
     digests = [stable_hash("\n".join(numbers), "numbers") for _, numbers in compared]
     words = (text for text, _ in compared)
     found = np.concatenate([signatures(chunk) for chunk in chunks(words)])
@@ -267,8 +279,12 @@ class Comparable(NamedTuple):
     numbers: list[str]
 
 
-def comparable(texts: list[str], near_duplicates: str) -> list[Comparable]:
+def comparable(
+    texts: list[str], near_duplicates: str, locales: Sequence[str] = ()
+) -> list[Comparable]:
     """What documents are compared by, as the setting `near_duplicates` says.
+
+    `locales` has that of each text, as `find_numbers` takes it; without them each is asked.
 
     By "text" it is `normalized` and no numbers. By "text_and_numbers" numbers are taken out of the
     text and listed, in order and apart from how they are written, with percent and currency: "Cut
@@ -279,12 +295,13 @@ def comparable(texts: list[str], near_duplicates: str) -> list[Comparable]:
         return [Comparable(normalized(text), []) for text in texts]
     # 5M is five million, 5m are meters: numbers are found before case is folded
     plain = [" ".join(text.split()) for text in texts]
+    # places and lengths stay
+    pointed = map(with_decimal_points, plain, locales or ["auto"] * len(plain))
     result = []
     for chunk in chunks(plain):
         # one long text is read much faster than many short ones
         joined = _BORDER.join(chunk)
-        # each text says for itself whether it has decimal commas; places and lengths stay
-        points = _BORDER.join(map(with_decimal_points, chunk))
+        points = _BORDER.join(islice(pointed, len(chunk)))
         columns = (column.tolist() for column in find_number_arrays(points, "en"))
         numbers = deque(zip(*columns, strict=True))
         place = 0

@@ -52,6 +52,7 @@ def sample_corpus(settings: Settings, root: Path, count: int) -> Sample:
     Raises CorpusError as the stage does.
     """
     sample = Sample()
+    locale = settings.tokens.locale
     with TemporaryDirectory() as scratch:
         reader = SourceReader(settings, root, Path(scratch))
         with closing(CandidateStore(Path(scratch) / "candidates")) as store:
@@ -60,14 +61,14 @@ def sample_corpus(settings: Settings, root: Path, count: int) -> Sample:
                 with closing(_documents(reader, settings, place, count)) as documents:
                     for document in documents:
                         sample.read += 1
-                        prepared = prepare([document], settings.corpus)
+                        prepared = prepare([document], settings.corpus, locale)
                         store.add(prepared)
                         for (_, reason), number in prepared.left_out.items():
                             sample.reject(reason, prepared.examples[reason], number)
                         if store.documents >= wanted:
                             break
             # among the documents read, as the stage does among all
-            examples = store.mark_duplicates(settings.corpus)
+            examples = store.mark_duplicates(settings.corpus, locale)
             shown: Counter[int] = Counter()
             for candidate in store.judged(dict.fromkeys(store.domains, 1.0)):
                 if candidate.reason:
@@ -78,7 +79,8 @@ def sample_corpus(settings: Settings, root: Path, count: int) -> Sample:
                 source = int(candidate.entry["source"])
                 shown[source] += 1
                 if shown[source] <= count:
-                    sample.documents.append(_shown(record, int(candidate.entry["split"])))
+                    split = int(candidate.entry["split"])
+                    sample.documents.append(_shown(record, split, record.get("locale", locale)))
     return sample
 
 
@@ -94,11 +96,11 @@ def _documents(
         yield from replace(made, documents=min(made.documents, count))
 
 
-def _shown(record: dict[str, Any], split: int) -> dict[str, Any]:
+def _shown(record: dict[str, Any], split: int, locale: str) -> dict[str, Any]:
     """A document as the sample shows it, with its numbers."""
     text = record.pop("text")
     numbers = []
-    for number in find_numbers(text):
+    for number in find_numbers(text, locale):
         # JSON has no NaN, which is the value of an identifier such as "A4"
         value = None if math.isnan(number.value) else number.value
         numbers.append({"text": number.text, "value": value, "form": number.form})

@@ -33,10 +33,11 @@ Thing = TypeVar("Thing")
 
 
 class Document(NamedTuple):
-    """A text and the domain that it comes from."""
+    """A text, the domain that it comes from, and the locale of its source, "" without one."""
 
     text: str
     domain: str
+    locale: str = ""
 
 
 class NumberInText(NamedTuple):
@@ -49,6 +50,7 @@ class NumberInText(NamedTuple):
     form: str
     domain: str
     owner: int
+    locale: str = "auto"  # by which it was found
 
 
 class EvaluationError(UserError):
@@ -67,7 +69,7 @@ class RawDocuments:
             with self.path.open(encoding="utf-8") as lines:
                 for line in lines:
                     row = json.loads(line)
-                    yield Document(row["text"], row["domain"])
+                    yield Document(row["text"], row["domain"], row.get("locale", ""))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvaluationError(
                 f"{self.path}: cannot be read ({error}); run `ssl-lib corpus` again"
@@ -81,7 +83,7 @@ class EvaluationData:
     `training_tokens` is the flat array of all tokens, in which a special token ends each document;
     `training_documents` can be run through more than once. `cleared` are the items of the tasks
     that have been checked against training text, by name. `locale` is that of `tokens.locale`, by
-    which the numbers of the corpus's own texts are read.
+    which the numbers of the corpus's own texts are read where their source has none.
     """
 
     settings: EvaluationSettings
@@ -172,14 +174,14 @@ def numbers_in(
     """The numbers with a value that begin with a digit right behind a space, in their order.
 
     So it is plain what stands before them, and that a number comes: not "$5", not "(5". At most
-    `reach` characters are kept on either side.
+    `reach` characters are kept on either side. `locale` is for documents without one of their own.
     """
-    for owner, (text, domain) in enumerate(documents):
-        for number in find_numbers(text, locale):
+    for owner, (text, domain, own) in enumerate(documents):
+        for number in find_numbers(text, own or locale):
             before, after = around(text, number.start, number.end, reach)
             plain = number.text[:1].isdigit() and np.isfinite(number.value)
             if plain and before.strip() and before.endswith(" "):
-                about = (number.value, number.form, domain, owner)
+                about = (number.value, number.form, domain, owner, own or locale)
                 yield NumberInText(before, number.text, after, *about)
 
 

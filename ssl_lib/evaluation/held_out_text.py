@@ -63,8 +63,10 @@ class HeldOutText(PredictedTexts[Texts]):
         before = asked.answers["before"]
         after = asked.answers["after"]
         masks: Masks = {"all": [], "numbers": []}
+        documents = asked.data.test_documents
+        locales = {beginning(one.text): one.locale for one in documents if one.locale}
         for text, predicted in zip(asked.items, after, strict=True):
-            found_numbers = find_numbers(text, asked.data.locale)
+            found_numbers = find_numbers(text, locales.get(text, asked.data.locale))
             spans = [(number.start, number.end) for number in found_numbers]
             mask_T = inside(predicted.spans, text, spans)
             masks["numbers"].append(mask_T)

@@ -82,7 +82,8 @@ class MaskedText(OwnTextTask[list[NumberInText], Bools]):
 
 def words_in(documents: Iterable[Document], reach: int | None = None) -> Iterator[NumberInText]:
     """Words of three letters and more behind a space, with so much text on either side."""
-    for owner, (text, domain) in enumerate(documents):
+    for owner, document in enumerate(documents):
+        text, about = document.text, (float("nan"), WORD, document.domain, owner)
         for match in _WORD.finditer(text):
             before, after = around(text, *match.span(), reach)
-            yield NumberInText(before, match[0], after, float("nan"), WORD, domain, owner)
+            yield NumberInText(before, match[0], after, *about)

@@ -48,7 +48,7 @@ class NextNumber(OwnTextTask[NextNumbers, Forecasts], NumberPrediction):
         groups: dict[str, Iterable[Floats]] = {
             "training_median": [tables.general] * len(asked),
             "domain_median": tables.of_domain(asked),
-            "last_number": _last_numbers(asked, tables, data.locale),
+            "last_number": _last_numbers(asked, tables),
             "words_before": tables.behind_words(asked),
             "nearest_contexts": tables.in_nearest_contexts(asked),
         }
@@ -71,11 +71,9 @@ class NextNumber(OwnTextTask[NextNumbers, Forecasts], NumberPrediction):
         return found
 
 
-def _last_numbers(
-    asked: list[NumberInText], tables: ContextTables, locale: str
-) -> Iterable[Floats]:
+def _last_numbers(asked: list[NumberInText], tables: ContextTables) -> Iterable[Floats]:
     """The number that stands before each in its text; those of the domain before the first."""
     for number, general in zip(asked, tables.of_domain(asked), strict=True):
-        before = find_numbers(number.before, locale)
+        before = find_numbers(number.before, number.locale)
         values = [one.value for one in before if np.isfinite(one.value)]
         yield np.array(values[-1:]) if values else general

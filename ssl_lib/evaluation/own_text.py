@@ -33,6 +33,8 @@ class OwnTextTask(EvaluationTask[Items, Answers]):
 
 
 def held_out_documents(data: EvaluationData) -> list[Document]:
-    """The beginnings of the held-out documents that are not in training, with their domains."""
-    domains = {beginning(text): domain for text, domain in data.test_documents}
-    return [Document(text, domains.get(text, "")) for text in data.cleared["held_out_text"]]
+    """The beginnings of the held-out documents that are not in training, with what is known."""
+    whole = {beginning(document.text): document for document in data.test_documents}
+    nothing = Document("", "")
+    texts = data.cleared["held_out_text"]
+    return [whole.get(text, nothing)._replace(text=text) for text in texts]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ from ssl_lib.evaluation.sentences import sentences_of
 from ssl_lib.evaluation.statistics import Floats
 from ssl_lib.numbers import Number, equivalent_forms, find_numbers
 
-Amounts = dict[str, list[tuple[str, float]]]  # text and value by form
+Amounts = dict[tuple[str, str], list[tuple[str, float]]]  # text and value by form and locale
 
 VARIANTS = 7
 MOST = 300  # sentences: each is embedded nine times
@@ -38,6 +37,7 @@ class Rewritten(NamedTuple):
     query: str
     variants: tuple[str, ...]
     owner: int
+    locale: str
 
 
 class Cosines(NamedTuple):
@@ -54,13 +54,14 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         """One number of each sentence that has one, evenly from the held-out documents."""
         amounts: Amounts = defaultdict(list)
         for number in data.training_numbers:
-            amounts[number.form].append((number.text, number.value))
+            amounts[number.form, number.locale].append((number.text, number.value))
         # a sentence that stands twice would be its own rival
         random = np.random.default_rng(data.seed)
         found = []
         for owner, document in enumerate(held_out_documents(data)):
+            locale = document.locale or data.locale
             for sentence in dict.fromkeys(sentences_of(document.text)):
-                item = _rewritten(sentence, owner, amounts, random, data.locale)
+                item = _rewritten(sentence, owner, amounts, random, locale)
                 if item is not None:
                     found.append(item)
         most = min(MOST, data.settings.items)
@@ -89,8 +90,8 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         """TF-IDF of words, as they stand and with the value in place of each number."""
         return {
             "chance": 1.0 / (1 + VARIANTS),
-            "tfidf_words": _tfidf(items, lambda text: text),
-            "tfidf_and_values": _tfidf(items, partial(_with_values, locale=data.locale)),
+            "tfidf_words": _tfidf(items, lambda text, locale: text),
+            "tfidf_and_values": _tfidf(items, _with_values),
         }
 
     def details(self, asked: Answered[list[Rewritten], Cosines]) -> Details:
@@ -116,7 +117,7 @@ def _rewritten(
         forms = equivalent_forms(number.text, number.value, number.form)
         # 2,000 is another amount where commas are decimal ones
         forms = [form for form in forms if _value(form, locale) == number.value]
-        known = amounts[number.form]
+        known = amounts[number.form, locale]
         if not forms or not known:
             continue
         # more than are needed, as some may be equal
@@ -126,7 +127,7 @@ def _rewritten(
             form = forms[int(random.integers(len(forms)))]
             chosen = list(others)[:VARIANTS]
             variants = tuple(_put(sentence, number, text) for text in chosen)
-            return Rewritten(sentence, _put(sentence, number, form), variants, owner)
+            return Rewritten(sentence, _put(sentence, number, form), variants, owner, locale)
     return None
 
 
@@ -163,14 +164,15 @@ def _with_values(text: str, locale: str) -> str:
     return "".join([*parts, text[done:]])
 
 
-def _tfidf(items: Sequence[Rewritten], prepared: Callable[[str], str]) -> Cosines:
+def _tfidf(items: Sequence[Rewritten], prepared: Callable[[str, str], str]) -> Cosines:
     """Cosines of TF-IDF vectors of words and signs; the sentences weigh the words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(token_pattern=r"[\w.]+|[^\w\s]", sublinear_tf=True)
-    sentences_NV = vectorizer.fit_transform([prepared(item.sentence) for item in items])
-    queries_NV = vectorizer.transform([prepared(item.query) for item in items])
-    flat = [prepared(variant) for item in items for variant in item.variants]
+    sentences = [prepared(item.sentence, item.locale) for item in items]
+    sentences_NV = vectorizer.fit_transform(sentences)
+    queries_NV = vectorizer.transform([prepared(item.query, item.locale) for item in items])
+    flat = [prepared(variant, item.locale) for item in items for variant in item.variants]
     variants_MV = vectorizer.transform(flat)
     all_NN = (queries_NV @ sentences_NV.T).toarray()
     # each query once for each of its variants

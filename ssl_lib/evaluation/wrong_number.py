@@ -22,7 +22,8 @@ from ssl_lib.evaluation.sentences import passages_of
 from ssl_lib.evaluation.statistics import Floats
 from ssl_lib.numbers.scale import to_scale
 
-Alike = dict[tuple[str, str, int], list[NumberInText]]  # by domain, form and length
+Kind = tuple[str, str, int, str]  # domain, form, length and locale
+Alike = dict[Kind, list[NumberInText]]
 
 
 class Passage(NamedTuple):
@@ -54,9 +55,10 @@ class WrongNumber(OwnTextTask[list[Passage], list[Floats]]):
             alike[_kind(number)].append(number)
         random = np.random.default_rng(data.seed)
         found = []
-        for owner, (text, domain) in enumerate(held_out_documents(data)):
-            for passage in passages_of(text):
-                item = _replaced(Document(passage, domain), owner, alike, random, data.locale)
+        for owner, document in enumerate(held_out_documents(data)):
+            for passage in passages_of(document.text):
+                piece = document._replace(text=passage)
+                item = _replaced(piece, owner, alike, random, data.locale)
                 if item is not None:
                     found.append(item)
         return [found[place] for place in spread(len(found), data.settings.items, data.seed)]
@@ -104,8 +106,8 @@ def surprises(predictions: Predictions, items: Sequence[Passage]) -> list[Floats
     return found
 
 
-def _kind(number: NumberInText) -> tuple[str, str, int]:
-    return number.domain, number.form, len(number.text)
+def _kind(number: NumberInText) -> Kind:
+    return number.domain, number.form, len(number.text), number.locale
 
 
 def _replaced(
@@ -122,7 +124,7 @@ def _replaced(
         return None
     other = others[int(random.integers(len(others)))]
     text = old.before + other.text + old.after
-    changed = list(numbers_in([Document(text, passage.domain)], locale=locale))
+    changed = list(numbers_in([passage._replace(text=text)], locale=locale))
     # it may be the same number, or join what stands beside it
     if other.value == old.value or len(changed) != len(numbers):
         return None

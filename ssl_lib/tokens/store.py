@@ -8,6 +8,7 @@ each array file). `TokenStore` reads it through memory maps, `tokenize` makes it
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import os
@@ -230,15 +231,13 @@ def tokenize(
         if pool is None:
             pool = stack.enter_context(ThreadPoolExecutor(workers))
         saved = str(scratch / "encoding.json")
-        work = functools.partial(
-            _tokenize_with, saved, fingerprint(encoding), settings.tokens.locale
-        )
+        work = functools.partial(_tokenize_with, saved, fingerprint(encoding))
         for split, path in documents.items():
             with StoreWriter(scratch / split, encoding) as writer:
                 # Results are taken in the order in which groups were sent.
                 waiting: deque[Future[tuple[Tokenized, int]]] = deque()
-                for group in grouped(_texts_in(path, bar=bar)):
-                    waiting.append(pool.submit(work, group))
+                for locale, group in _groups(path, settings.tokens.locale, bar):
+                    waiting.append(pool.submit(work, locale, group))
                     if len(waiting) >= pending:
                         writer.append(*waiting.popleft().result())
                 while waiting:
@@ -281,11 +280,23 @@ def _choose_encoding(settings: TokenSettings, root: Path, documents: Path) -> ti
 def training_texts(documents: Path) -> Iterator[str]:
     """Every k-th document, with the smallest k for which they make about TRAINING_BYTES."""
     size = documents.stat().st_size
-    return _texts_in(documents, max(1, math.ceil(size / TRAINING_BYTES)))
+    step = max(1, math.ceil(size / TRAINING_BYTES))
+    return (document["text"] for document in _read(documents, step))
 
 
-def _texts_in(documents: Path, step: int = 1, bar: ProgressBar | None = None) -> Iterator[str]:
-    """The text of every `step`-th line; the bar advances by bytes."""
+def _groups(documents: Path, locale: str, bar: ProgressBar) -> Iterator[tuple[str, list[str]]]:
+    """Texts in groups, each with the locale of its documents: their own, or else `locale`."""
+    read = _read(documents, bar=bar)
+    # those of a source stand together
+    for own, alike in itertools.groupby(read, lambda document: document.get("locale", locale)):
+        for group in grouped(document["text"] for document in alike):
+            yield own, group
+
+
+def _read(
+    documents: Path, step: int = 1, bar: ProgressBar | None = None
+) -> Iterator[dict[str, Any]]:
+    """The document of every `step`-th line; the bar advances by bytes."""
     with documents.open("rb") as lines:
         for number, line in enumerate(lines):
             if bar is not None:
@@ -293,15 +304,16 @@ def _texts_in(documents: Path, step: int = 1, bar: ProgressBar | None = None) ->
             if number % step:
                 continue
             try:
-                text = json.loads(line)["text"]
+                document = json.loads(line)
+                valid = isinstance(document["text"], str)
             except (ValueError, KeyError, TypeError):
-                text = None
-            if not isinstance(text, str):
+                valid = False
+            if not valid:
                 raise StoreError(
                     f'{documents}, line {number + 1}: is no {{"text": ...}} object; '
                     "run `ssl-lib corpus` again"
                 )
-            yield text
+            yield document
 
 
 def _tokenize_with(path: str, sha256: str, locale: str, texts: list[str]) -> tuple[Tokenized, int]:
