@@ -92,6 +92,22 @@ def test_html_that_is_no_article_gives_all_its_text(tmp_path: Path) -> None:
     assert read(Source(path="a.htm"), tmp_path) == ["Short: 5."]
 
 
+def test_html_keeps_its_boilerplate_if_asked_and_its_tables_always(tmp_path: Path) -> None:
+    rows = "<tr><th>item</th><th>2023</th></tr><tr><td>flour</td><td>1.20</td></tr>"
+    page = PAGE.replace("</article>", f"<table>{rows}</table></article>")
+    (tmp_path / "a.html").write_text(page)
+    (main,) = read(Source(path="a.html"), tmp_path)
+    (whole,) = read(Source(path="a.html", boilerplate="keep"), tmp_path)
+    around = ("About us", "rights reserved")
+    assert not any(words in main for words in around)
+    assert all(words in whole for words in around)
+    assert "var x" not in whole
+    # a sentence stays in one piece, whatever tags are in it, and a row of a table in one line
+    assert "Revenue größer by 12% to $3.4 million" in whole
+    assert "item | 2023\nflour | 1.20" in whole
+    assert "| flour | 1.20 |" in main
+
+
 def test_xml_gives_the_text_of_its_elements(tmp_path: Path) -> None:
     items = "".join(f"<item><id>{n}</id><name>café {n}</name></item>" for n in range(30_000))
     note = "\n <note>5 <b>kg</b> <i>net</i>,\n not 6 &amp; more</note>\n"

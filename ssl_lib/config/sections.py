@@ -98,6 +98,9 @@ class Source(Section):
     front_matter: Literal["drop", "keep"] = Field(
         "drop", description="of .md: drop or keep the block of settings at its head"
     )
+    boilerplate: Literal["drop", "keep"] = Field(
+        "drop", description="of .html: drop or keep menus, headers and footers around the main text"
+    )
     locale: Locale | None = Field(
         None,
         description="of its numbers, such as de; empty: tokens.locale. It is auto, en (decimal "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from ssl_lib.corpus.decoding import BLOCK
@@ -10,10 +12,17 @@ from ssl_lib.corpus.formats.text import cut
 from ssl_lib.corpus.opening import OpenFile
 from ssl_lib.corpus.problems import DamagedError, SourceContext
 
+_BLANKS = re.compile(r"\s+")
+_BLOCKS = frozenset(
+    "address article aside blockquote br caption dd div dl dt figcaption figure footer form h1 h2 "
+    "h3 h4 h5 h6 header hr li main nav ol option p pre section table title tr ul".split()
+)
+
 
 def html(file: OpenFile, context: SourceContext) -> Iterator[tuple[int, str]]:
     """The main text of a page as trafilatura finds it; of a page without one, all of its text.
 
+    `boilerplate: keep` takes all of every page. Rows of tables are lines, with bars between cells.
     The encoding is the setting, or else what the page declares or trafilatura detects.
     """
     import trafilatura
@@ -21,12 +30,28 @@ def html(file: OpenFile, context: SourceContext) -> Iterator[tuple[int, str]]:
     data = file.whole()
     page = data.decode(context.source.encoding, "replace") if context.source.encoding else data
     # None: too little on the page to tell the text from the rest
-    main = trafilatura.extract(page, include_comments=False)
+    keep = context.source.boilerplate == "keep"
+    main = None if keep else trafilatura.extract(page, include_comments=False)
     if main is None:
-        tree = trafilatura.load_html(page)
-        found = [] if tree is None else tree.xpath("//text()[not(parent::script or parent::style)]")
-        main = "\n".join(text.strip() for text in found if text.strip())
+        main = _all_text(trafilatura.load_html(page))
     yield from cut([main], context.maximum_characters)
+
+
+def _all_text(tree: Any) -> str:
+    """The text of a page, a line for each block: "<p>5 <b>kg</b></p><p>x</p>" is "5 kg" and "x"."""
+    if tree is None:
+        return ""
+    for element in tree.iter():
+        # line ends of the file are blanks on the page
+        for side in ("text", "tail"):
+            setattr(element, side, _BLANKS.sub(" ", getattr(element, side) or ""))
+        if element.tag in _BLOCKS:
+            element.text, element.tail = "\n" + element.text, "\n" + element.tail
+        elif element.tag in ("td", "th"):
+            element.tail = " | " + element.tail
+    found = tree.xpath("//text()[not(parent::script or parent::style)]")
+    lines = (line.strip(" |") for line in "".join(found).split("\n"))
+    return "\n".join(line for line in lines if line)
 
 
 def xml(file: OpenFile, context: SourceContext) -> Iterator[tuple[int, str]]:
