@@ -36,7 +36,15 @@ from ssl_lib.objectives.numerical import (
     scale_points,
 )
 from ssl_lib.objectives.registry import build_objectives
-from ssl_lib.predictions import Flags, Floats, Piece, Ran, TokenPredictions, TokenStates
+from ssl_lib.predictions import (
+    Flags,
+    Floats,
+    Ran,
+    TokenPredictions,
+    TokenStates,
+    cut_at,
+    cut_into_pieces,
+)
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -84,7 +92,7 @@ class Predictor:
         encoded = self._encode(texts)
         if not all(encoded):
             raise ModelError("an empty text has no embedding; leave it out")
-        pieces = self._pieces(encoded)
+        pieces = cut_into_pieces(encoded, self.context_length)
         # P pieces of N texts: a text's vectors are added up
         vectors_PD = np.zeros((len(pieces), self.width), dtype=np.float32)
         for ran in self._run([piece.ids for piece in pieces], causal=False):
@@ -149,7 +157,7 @@ class Predictor:
             right_T = np.zeros(len(ids), dtype=bool)
             nats_T = np.full(len(ids), np.nan, dtype=np.float32)
             found.append(TokenPredictions(right_T, nats_T, token_spans(self.encoding, text, ids)))
-        pieces = self._pieces(encoded, overlap=half)
+        pieces = cut_into_pieces(encoded, self.context_length, overlap=half)
         # the first half of a piece has been scored in the piece before
         firsts = [half if piece.start else 1 for piece in pieces]
         scored = self._score([piece.ids for piece in pieces], firsts)
@@ -189,20 +197,25 @@ class Predictor:
                 text = self._decode(ids[ends[index] :])
                 texts[index] = text
                 # "3." may go on as "3.5": a stop at the very end is not known to be one
-                if len(_cut_at(text, stop)) + len(stop) >= len(text):
+                if len(cut_at(text, stop)) + len(stop) >= len(text):
                     unfinished.append(index)
             active = unfinished
-        return [_cut_at(text, stop) for text in texts]
+        return [cut_at(text, stop) for text in texts]
 
-    @torch.no_grad()
     def predict_next(self, text: str, k: int = 5) -> list[tuple[str, float]]:
         """The k most probable next tokens with their probabilities.
 
         Raises ModelError for an empty text.
         """
-        states_1D = self._last_states([encode(self.encoding, text)])
-        logits_1V = self._logits(states_1D)
-        return self._most_probable(logits_1V, k)
+        return self.predict_next_tokens([text], k)[0]
+
+    @torch.no_grad()
+    def predict_next_tokens(
+        self, texts: Sequence[str], k: int = 5
+    ) -> list[list[tuple[str, float]]]:
+        """`predict_next` of many texts."""
+        states_ND = self._last_states(self._encode(texts))
+        return self._most_probable(states_ND, k)
 
     def predict_number(self, text: str) -> NumberPrediction:
         """The value of the number that comes next: median, 90% interval, orders of magnitude."""
@@ -232,25 +245,38 @@ class Predictor:
                 found.append(number_prediction(cumulative_Q, scale_Q, intervals))
         return found
 
-    @torch.no_grad()
     def fill_mask(self, text: str, k: int = 1) -> list[tuple[str, float]]:
         """For each `[MASK]`, its k most probable tokens with their probabilities.
 
         Raises ModelError if there is none, or too much text.
         """
+        (masks,) = self.fill_masks([text], k)
+        return [candidate for candidates in masks for candidate in candidates]
+
+    @torch.no_grad()
+    def fill_masks(self, texts: Sequence[str], k: int = 1) -> list[list[list[tuple[str, float]]]]:
+        """For each text, for each of its `[MASK]`s, the k most probable tokens."""
         mlm = self.objectives["mlm"]
         assert isinstance(mlm, MaskedLanguageModel)
-        first, *others = text.split(MASK)
-        if not others:
-            raise ModelError(f"the text holds no {MASK}; write {MASK} where a token is missing")
-        ids = encode(self.encoding, first)
-        for piece in others:
-            ids += [self.special.mask, *encode(self.encoding, piece)]
-        (hidden_TD,) = self._whole(ids).hidden_RTD
-        masked = [index for index, token in enumerate(ids) if token == self.special.mask]
-        heads_SD = mlm.head(hidden_TD[masked])
-        logits_SV = self._logits(heads_SD)
-        return self._most_probable(logits_SV, k)
+        sequences = []
+        for text in texts:
+            first, *others = text.split(MASK)
+            if not others:
+                raise ModelError(f"the text holds no {MASK}; write {MASK} where a token is missing")
+            ids = encode(self.encoding, first)
+            for piece in others:
+                ids += [self.special.mask, *encode(self.encoding, piece)]
+            sequences.append(ids)
+        found: dict[int, list[list[tuple[str, float]]]] = {}
+        for ran in self._whole(sequences):
+            # the masks of all sequences one after the other: S of them
+            masked_RT = ran.ids_RT == self.special.mask
+            candidates = self._most_probable(mlm.head(ran.hidden_RTD[masked_RT]), k)
+            end = 0
+            for index, count in zip(ran.indices, masked_RT.sum(-1).tolist(), strict=True):
+                found[index] = candidates[end : end + count]
+                end += count
+        return [found[index] for index in range(len(texts))]
 
     @torch.no_grad()
     def restores(self, texts: Sequence[str], places: Sequence[tuple[int, int]]) -> Flags:
@@ -287,27 +313,34 @@ class Predictor:
                 right_N[index] = logits_SV.argmax(-1).tolist() == truth[index]
         return right_N
 
-    @torch.no_grad()
     def denoise(self, text: str, threshold: float = 0.5) -> str:
         """The text, with other tokens where the decoder is sure of them.
 
         A token is replaced by one whose probability is `threshold` at least. Raises ModelError for
         too much text.
         """
+        return self.denoise_texts([text], threshold)[0]
+
+    @torch.no_grad()
+    def denoise_texts(self, texts: Sequence[str], threshold: float = 0.5) -> list[str]:
+        """`denoise` of many texts."""
         denoising = self.objectives["denoising"]
         assert isinstance(denoising, DenoisingAutoencoder)
-        ids = encode(self.encoding, text)
-        ran = self._whole(ids)
-        (rebuilt_TD,) = denoising.rebuild_sequences(ran.hidden_RTD, ran.documents_RT)
-        logits_TV = self._logits(rebuilt_TD)
-        logits_TV[:, self.special.end] = -torch.inf
-        probabilities_TV = logits_TV.softmax(-1)
-        probability_T, best_T = probabilities_TV.max(-1)
-        (own_T,) = ran.ids_RT
-        chosen_T = torch.where(probability_T < threshold, own_T, best_T)
-        # an empty text ran as one position of padding
-        chosen_T = chosen_T[: len(ids)]
-        return self._decode(chosen_T.tolist())
+        sequences = self._encode(texts)
+        found = [""] * len(texts)
+        for ran in self._whole(sequences):
+            rebuilt_RTD = denoising.rebuild_sequences(ran.hidden_RTD, ran.documents_RT)
+            for rebuilt_TD, index in zip(rebuilt_RTD, ran.indices, strict=True):
+                # without padding, as which an empty text ran
+                own = sequences[index]
+                logits_TV = self._logits(rebuilt_TD[: len(own)])
+                logits_TV[:, self.special.end] = -torch.inf
+                probabilities_TV = logits_TV.softmax(-1)
+                probability_T, best_T = probabilities_TV.max(-1)
+                own_T = torch.tensor(own, dtype=best_T.dtype, device=best_T.device)
+                chosen_T = torch.where(probability_T < threshold, own_T, best_T)
+                found[index] = self._decode(chosen_T.tolist())
+        return found
 
     def find_numbers(self, text: str) -> list[Number]:
         """The numbers written in a text."""
@@ -319,22 +352,6 @@ class Predictor:
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [encode(self.encoding, text) for text in texts]
-
-    def _pieces(self, encoded: Sequence[Sequence[int]], overlap: int = 0) -> list[Piece]:
-        """Pieces of at most a context; an empty text has none.
-
-        Of 9 tokens and a context of 4: 0-4, 4-8, 8-9; with an overlap of 2: 0-4, 2-6, 4-8, 6-9.
-        """
-        context = self.context_length
-        pieces = []
-        for owner, ids in enumerate(encoded):
-            end = min(len(ids), 1)
-            if len(ids) > context:
-                end = len(ids) - overlap
-            for start in range(0, end, overlap or context):
-                piece = Piece(owner, start, ids[start : start + context])
-                pieces.append(piece)
-        return pieces
 
     def _run(
         self, sequences: Sequence[Sequence[int]], causal: bool, every_layer: bool = False
@@ -353,14 +370,15 @@ class Predictor:
                     hidden_RTD = self.trunk(ids_RT, documents_RT, causal_R).float()
             yield Ran(indices, ids_RT, documents_RT, hidden_RTD)
 
-    def _whole(self, ids: Sequence[int]) -> Ran:
-        """One sequence with bidirectional attention. Raises ModelError if it does not fit."""
-        if len(ids) > self.context_length:
+    def _whole(self, sequences: Sequence[Sequence[int]]) -> Iterator[Ran]:
+        """Sequences with bidirectional attention. Raises ModelError if one does not fit."""
+        longest = max(map(len, sequences), default=0)
+        if longest > self.context_length:
             raise ModelError(
-                f"the text has {len(ids)} tokens, the model's context is {self.context_length}; "
+                f"the text has {longest} tokens, the model's context is {self.context_length}; "
                 "give a shorter text"
             )
-        return next(self._run([ids], causal=False))
+        return self._run(sequences, causal=False)
 
     @torch.no_grad()
     def _states(
@@ -374,7 +392,7 @@ class Predictor:
         for text, ids in zip(texts, encoded, strict=True):
             states_TD = np.zeros((len(ids), width), dtype=np.float32)
             found.append(TokenStates(states_TD, token_spans(self.encoding, text, ids)))
-        pieces = self._pieces(encoded)
+        pieces = cut_into_pieces(encoded, self.context_length)
         for ran in self._run([piece.ids for piece in pieces], causal, every_layer):
             hidden_RTD = ran.hidden_RTD.cpu().numpy()
             for hidden_TD, index in zip(hidden_RTD, ran.indices, strict=True):
@@ -453,13 +471,17 @@ class Predictor:
                 logits[..., token] = -torch.inf
         return logits
 
-    def _most_probable(self, logits_SV: Tensor, k: int) -> list[tuple[str, float]]:
-        """The k most probable tokens of each of S positions in turn, with their probabilities."""
-        k = min(k, logits_SV.shape[-1])
-        probabilities_SV = logits_SV.softmax(-1)
-        values_Sk, tokens_Sk = probabilities_SV.topk(k)
-        tokens = [self._decode([token]) for token in tokens_Sk.flatten().tolist()]
-        return list(zip(tokens, values_Sk.flatten().tolist(), strict=True))
+    def _most_probable(self, states_SD: Tensor, k: int) -> list[list[tuple[str, float]]]:
+        """The k most probable tokens of each of S positions, with their probabilities."""
+        found = []
+        for part_SD in torch.split(states_SD, LOGITS_AT_ONCE):
+            logits_SV = self._logits(part_SD)
+            probabilities_SV = logits_SV.softmax(-1)
+            values_Sk, tokens_Sk = probabilities_SV.topk(min(k, logits_SV.shape[-1]))
+            for values, ids in zip(values_Sk.tolist(), tokens_Sk.tolist(), strict=True):
+                tokens = [self._decode([token]) for token in ids]
+                found.append(list(zip(tokens, values, strict=True)))
+        return found
 
     def _decode(self, ids: Sequence[int]) -> str:
         return self.encoding.decode_bytes(list(ids)).decode("utf-8", "replace")
@@ -476,13 +498,3 @@ def load(source: str | Path = "model") -> Predictor:
         source = download_model(str(source))
     parts = read_model(Path(source))
     return Predictor(*parts)
-
-
-def _cut_at(text: str, stop: str) -> str:
-    """The text before the first `stop` that no digit follows: "3.5. So" → "3.5"."""
-    start = text.find(stop) if stop else -1
-    while start >= 0 and text[start + len(stop) : start + len(stop) + 1].isdigit():
-        start = text.find(stop, start + 1)
-    if start < 0:
-        return text
-    return text[:start]

@@ -85,13 +85,13 @@ def answers(
     if task == "embed":
         return list(model.embed(texts).tolist())
     if task == "next":
-        return [model.predict_next(text, k=k) for text in texts]
+        return model.predict_next_tokens(texts, k)
     if task == "number":
         return [number_answer(found) for found in model.predict_numbers(texts)]
     if task == "fill_mask":
-        return [_by_mask(model.fill_mask(text, k=k), k) for text in texts]
+        return model.fill_masks(texts, k)
     if task == "denoise":
-        return [model.denoise(text, threshold) for text in texts]
+        return list(model.denoise_texts(texts, threshold))
     if task == "numbers":
         return [[number_row(found) for found in model.find_numbers(text)] for text in texts]
     raise TaskError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
@@ -120,11 +120,6 @@ def number_row(number: Number) -> dict[str, Any]:
     if math.isnan(number.value):
         row["value"] = row["mantissa"] = None
     return row
-
-
-def _by_mask(found: list[tuple[str, float]], k: int) -> list[list[tuple[str, float]]]:
-    """Candidates of all masks in turn → those of each mask."""
-    return [found[start : start + k] for start in range(0, len(found), k)]
 
 
 def application(model: Predictor) -> FastAPI:

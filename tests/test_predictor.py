@@ -304,6 +304,33 @@ def test_denoising_keeps_what_no_threshold_reaches_and_the_length_in_tokens(
     assert rebuilt == model.encoding.decode(logits.argmax(-1).tolist())
 
 
+def test_many_texts_are_answered_as_each_by_itself(model: Predictor) -> None:
+    texts = [
+        "The [MASK] of 2 + [MASK] is 5",
+        "[MASK]",
+        SHORT[2],
+        "",
+        f"{SHORT[1]} [MASK]",
+        SHORT[0],
+    ]
+
+    def same(found: list[tuple[str, float]], alone: list[tuple[str, float]]) -> None:
+        assert [token for token, _ in found] == [token for token, _ in alone]
+        assert [p for _, p in found] == pytest.approx([p for _, p in alone], abs=1e-5)
+
+    spoken = [text for text in texts if text]
+    for text, found in zip(spoken, model.predict_next_tokens(spoken, k=4), strict=True):
+        same(found, model.predict_next(text, k=4))
+    masked = [text for text in texts if "[MASK]" in text]
+    for text, masks in zip(masked, model.fill_masks(masked, k=3), strict=True):
+        assert [len(candidates) for candidates in masks] == [3] * text.count("[MASK]")
+        same([pair for candidates in masks for pair in candidates], model.fill_mask(text, k=3))
+    for threshold in (0.0, 0.3):
+        alone = [model.denoise(text, threshold) for text in texts]
+        assert model.denoise_texts(texts, threshold) == alone
+    assert model.fill_masks([]) == model.predict_next_tokens([]) == model.denoise_texts([]) == []
+
+
 def test_generation_is_greedy_and_stops_where_it_should(model: Predictor) -> None:
     ids = encode(model.encoding, SHORT[0])
     chosen: list[int] = []
