@@ -111,7 +111,8 @@ def serve(root: Path, prefect_port: int, mlflow_port: int) -> None:
             # a database of its own: two servers on one would lock each other out
             home = os.environ.get("PREFECT_HOME", str(root / ".ssl_lib" / "prefect"))
             words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
-            start("prefect-server", words, PREFECT_HOME=home)
+            # its pages ask port 4200 otherwise, wherever the server listens
+            start("prefect-server", words, PREFECT_HOME=home, PREFECT_SERVER_UI_API_URL=api)
         pages = mlflow_server(root)
         if not pages:
             port = free_port(mlflow_port)

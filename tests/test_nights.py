@@ -174,6 +174,10 @@ def test_the_documented_commands_run_a_night_and_an_unchanged_one(served: Served
     assert {task["state_name"] for task in served.tasks(again["id"])} <= {"Unchanged", "Completed"}
 
 
+def test_the_pages_of_the_server_ask_this_server(served: Served) -> None:
+    assert ask(served.api.removesuffix("/api"), "ui-settings")["api_url"] == served.api
+
+
 def test_a_schedule_fires(served: Served) -> None:
     deployment = ask(served.api, "deployments/name/nightly/nightly")["id"]
     plan = [{"schedule": {"interval": 60}, "active": True}]
