@@ -66,7 +66,7 @@ class Source(Section):
     path: Annotated[str, Field(min_length=1)] = Field(
         BUILT_IN,
         description="built-in (generated English full of numbers), or a file, folder, glob or URL. "
-        "A URL is any that fsspec can read, - is standard input.",
+        "- is standard input, installed the documentation of the installed packages.",
     )
     format: str = Field(
         "",

@@ -2,6 +2,7 @@
 
 build.py        the stage, from the first source to the manifest; start reading here
 sources.py      finds the files that `corpus.sources` names
+installed.py    the English that installed packages carry
 opening.py      one of them, opened: hashed, decompressed, its faults told in one sentence
 decoding.py     bytes to text: encodings, lines, damage
 formats/        what each kind of file holds: text, records or members

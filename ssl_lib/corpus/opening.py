@@ -46,7 +46,8 @@ _DRIVER_ERRORS = {
 class SourceFile:
     """One file of a source.
 
-    `kind` is an ending such as ".csv"; `compression` is one of COMPRESSIONS, or empty.
+    `kind` is an ending such as ".csv"; `compression` is one of COMPRESSIONS, or empty. `domain` is
+    that of its documents, where the source does not name one for all files.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SourceFile:
     compression: str
     open: Callable[[], BinaryIO]
     local: Path | None
+    domain: str = ""
 
 
 class Digest:

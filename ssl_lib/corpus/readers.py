@@ -17,6 +17,7 @@ from ssl_lib.corpus.cleaning import BuiltInRange, RawDocument
 from ssl_lib.corpus.decoding import decoded
 from ssl_lib.corpus.fields import FieldReader
 from ssl_lib.corpus.formats import ARCHIVES, RECORDS, TEXTS, kind_of
+from ssl_lib.corpus.installed import INSTALLED, installed_files
 from ssl_lib.corpus.opening import COMPRESSIONS, Digest, OpenFile, SourceFile, opened
 from ssl_lib.corpus.problems import CorpusError, DamagedError, SourceContext
 from ssl_lib.corpus.sources import find_files
@@ -46,6 +47,9 @@ class SourceReader:
         self._files: list[list[SourceFile]] = []
         for context in self._contexts:
             source, key = context.source, context.key
+            if source.path == INSTALLED:
+                self._files.append(installed_files(context))
+                continue
             if source.path != BUILT_IN:
                 self._files.append(find_files(source, key, root))
                 continue
@@ -86,7 +90,6 @@ class SourceReader:
         """All documents of one source of files, counted in its report."""
         context = self._contexts[place]
         source, report = context.source, context.report
-        domain = source.domain or source.name
         lines: list[str] = []  # of the files that were read as a whole
         for file in self._files[place]:
             # 0 stands for all of them, in the settings and as a limit
@@ -94,6 +97,7 @@ class SourceReader:
             if source.documents and not left:
                 break
             digest = Digest()
+            domain = source.domain or file.domain or source.name
             for name, start, text in read_documents(file, context, digest, left):
                 report.documents_read += 1
                 yield RawDocument(text, name, domain, place, start=start)

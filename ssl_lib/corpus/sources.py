@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ssl_lib.config import BUILT_IN, Source
 from ssl_lib.corpus.formats import KINDS, kind_of
 from ssl_lib.corpus.formats.databases import QUERY, with_password
+from ssl_lib.corpus.installed import INSTALLED
 from ssl_lib.corpus.opening import COMPRESSIONS, SourceFile, explained
 from ssl_lib.corpus.problems import CorpusError
 
@@ -148,7 +149,7 @@ def outside_sources(source: Source, root: Path) -> bool:
     if source.path == STANDARD_INPUT:
         return True
     path = source.path.removeprefix("sqlite:///")
-    if path == BUILT_IN or "://" in path:
+    if path in (BUILT_IN, INSTALLED) or "://" in path:
         return False
     watched = (root / "data" / "sources").resolve()
     return not (root / path).resolve().is_relative_to(watched)
