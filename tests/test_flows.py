@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import http.server
 import json
 import logging
@@ -11,6 +12,7 @@ import re
 import shlex
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -268,6 +270,48 @@ def test_a_night_tells_what_its_evaluation_has_decided(
     for evaluated_after in (datetime.now(UTC), None):
         told = "the champion stays as it is: it is the champion already"
         assert decide.fn(tmp_path, evaluated_after) == told
+
+
+class Mailbox(socketserver.StreamRequestHandler):
+    """As much of an SMTP server (RFC 5321) as delivers a mail; the letters stay in its server."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 mailbox\r\n")
+        while line := self.rfile.readline():
+            command = line.split(b" ")[0].strip().upper()
+            if command == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                lines = iter(self.rfile.readline, b".\r\n")
+                self.server.letters.append(b"".join(lines))  # type: ignore[attr-defined]
+            self.wfile.write(b"221 bye\r\n" if command == b"QUIT" else b"250 fine\r\n")
+            if command == b"QUIT":
+                return
+
+
+def test_a_failed_run_is_told_by_mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.states import Failed
+
+    from flows.pipeline import pipeline
+    from flows.runs import notify
+
+    monkeypatch.chdir(tmp_path)
+    letters: list[bytes] = []
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mailbox) as server:
+        server.letters = letters  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "params.yaml").write_text(
+            "operation:\n  notify: mailto:me@example.org\n"
+            f"  mail_server: 127.0.0.1:{server.server_address[1]}\n"
+        )
+        notify(pipeline, FlowRun(flow_id=uuid4(), name="night"), Failed(message="train: no room"))
+        server.shutdown()
+    (letter,) = (email.message_from_bytes(one) for one in letters)
+    assert (letter["To"], letter["Subject"]) == (
+        "me@example.org",
+        "pipeline, run night: Failed: train: no room",
+    )
+    assert "train: no room" in letter.get_payload()
 
 
 def test_a_failed_run_is_told_though_no_report_was_taken(
