@@ -1,4 +1,5 @@
 # make run    environment, corpus, training, evaluation: everything, and where to look afterwards
+# make run-real  the same stages on real English without a download, in the folder real/
 # make serve  Prefect, MLflow and the worker that runs the nights, on this machine; Ctrl-C ends them
 # make test   the same environment, and the tests
 # make check  the same environment: style (ruff), layout (ruff format), types (mypy)
@@ -13,7 +14,7 @@ export DO_NOT_TRACK := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run serve test check environment
+.PHONY: run run-real serve test check environment
 .DEFAULT_GOAL := run
 
 run: environment
@@ -22,6 +23,14 @@ run: environment
 	@if [ -n "$$(git status --porcelain -- dvc.lock params.yaml data/sources 2>/dev/null)" ]; then \
 		echo "Commit:   git add dvc.lock params.yaml data/sources && git commit -m 'Corpus, tokens and model of this run'"; \
 	fi
+
+# The documentation of the installed packages; nothing of the default run is touched.
+run-real: environment
+	@mkdir -p real
+	@cd real && for stage in corpus tokenize train evaluate; do \
+		python -m ssl_lib $$stage --params ../params.yaml --preset installed || exit 1; \
+	done
+	@cd real && python -m ssl_lib summary
 
 serve: environment
 	@exec python -m flows.serve
