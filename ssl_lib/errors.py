@@ -8,7 +8,7 @@ from importlib.util import find_spec
 EXTRAS = {
     "tracking": ("mlflow", "psutil"),
     "tuning": ("optuna", "matplotlib"),
-    "report": ("matplotlib", "scipy", "sklearn", "pyppmd"),
+    "report": ("matplotlib", "scipy", "sklearn", "pyppmd", "threadpoolctl", "pint"),
     "sources": ("pyarrow", "aiohttp"),
     "documents": ("trafilatura", "lxml_html_clean", "pypdf", "docx"),
     "sql": ("sqlalchemy", "psycopg"),

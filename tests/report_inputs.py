@@ -116,7 +116,7 @@ def reasoning_detail() -> dict[str, Any]:
     """Details of numerical reasoning with the two sets apart."""
     apart = {
         "extrapolation": summary("accuracy", 0.24, 0.61, 250) | choices_detail(0.7),
-        "reserved_wordings": summary("accuracy", 0.26, 0.8, 250) | choices_detail(0.85),
+        "training_templates": summary("accuracy", 0.26, 0.8, 250) | choices_detail(0.85),
     }
     return choices_detail(0.97) | apart
 

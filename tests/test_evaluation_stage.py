@@ -127,9 +127,14 @@ def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[st
     assert set(written["losses"]) == {"mlm", "ntp", "contrastive", "denoising", "numerical"}
     assert all({"before", "after", "reduction"} <= set(row) for row in written["losses"].values())
     assert set(written["downstream"]) == DOWNSTREAM
-    # both parts of masked text; neighbours too, as the built-in text has several domains
+    # both parts of masked text and of language; neighbours too, where there are several domains
     own = {task.name for task in TASKS.values() if task.section == "own_text"}
-    assert set(written["own_text"]) == own | {"masked_word"}
+    assert set(written["own_text"]) == own | {"masked_word", "all_documents"}
+    # the way from counts to the best known is that of the bits per byte of the same documents
+    way, language = written["losses"]["ntp"]["toward_best"], written["own_text"]["held_out_text"]
+    known = {**language["baselines"], "trained": language["after"]}
+    assert way["best"] == min(known.values()) == known[way["best_method"]]
+    assert way["ngram_counts"] == language["baselines"]["ngram_counts"]
     for row in written["downstream"].values():
         assert {
             "metric",
@@ -157,7 +162,9 @@ def test_baselines_stand_beside_every_task(metrics: dict[str, Any]) -> None:
         "unigram_counts",
         "ngram_counts",
     }
-    assert rows["semantic_similarity"] == {"bag_of_tokens", "tfidf_words", "tfidf_characters"}
+    counted = {"bag_of_tokens", "tfidf_words", "tfidf_characters"}
+    known = {"number_finder_and_units", "twin_and_units"}
+    assert rows["semantic_similarity"] == counted | known
     assert rows["next_token_prediction"] == {"unigram_counts", "ngram_counts"}
 
 

@@ -15,7 +15,7 @@ from evaluating import evaluation_data, pair_of, run
 from ssl_lib.config import EvaluationSettings
 from ssl_lib.evaluation.base import ModelPair, inside
 from ssl_lib.evaluation.comparison import TaskResult
-from ssl_lib.evaluation.held_out_text import HeldOutText
+from ssl_lib.evaluation.held_out_text import AnyText
 from ssl_lib.evaluation.next_token_prediction import NextTokenPrediction
 from ssl_lib.evaluation.numerical_reasoning import (
     FourChoice,
@@ -54,7 +54,7 @@ from ssl_lib.tokens.encodings import encode, train_encoding
 REASONING = TASKS["numerical_reasoning"]
 NEXT_TOKEN = NextTokenPrediction(TASKS["next_token_prediction"])
 SIMILARITY = SentencePairs(TASKS["semantic_similarity"])
-HELD_OUT = HeldOutText(TASKS["held_out_text"])
+HELD_OUT = AnyText(TASKS["held_out_text"])
 
 
 class Found(NamedTuple):
@@ -372,3 +372,12 @@ def test_confusion_and_macro_f1_by_hand() -> None:
     true, predicted = np.array(["a", "a", "b", "b"]), np.array(["a", "b", "b", "b"])
     assert confusion(true, predicted, ["a", "b", "c"]).tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
     assert macro_f1(true, predicted, ["a", "b", "c"]) == pytest.approx((2 / 3 + 4 / 5) / 2)
+
+
+def test_the_headline_of_reasoning_is_asked_in_templates_that_training_has_not(
+    encoding: tiktoken.Encoding,
+) -> None:
+    items = NumericalReasoning(REASONING).items(evaluation_data(encoding))
+    held_out = spread_items(36, 0, held_out=True)
+    assert [item.prompt for item in items] == [item.prompt for item in held_out]
+    assert not {item.prompt for item in items} & {item.prompt for item in spread_items(36, 0)}

@@ -376,3 +376,47 @@ def test_the_page_begins_with_who_is_better_or_says_that_nothing_was_asked() -> 
     shown = own_text(Inputs(evaluation=evaluation()))
     assert "Better than every plain method in 1 of 2 tasks, worse in 1 (Masked number)." in shown
     assert "nothing about the corpus" in own_text(Inputs())
+
+
+def test_language_is_asked_of_unseen_documents_and_of_all(
+    settings: Settings, encoding: tiktoken.Encoding, data: EvaluationData
+) -> None:
+    pair = pair_of(*[Predictor.untrained(settings, encoding)] * 2)
+    task = TASKS["held_out_text"].load()
+    # a document that stands in training is among all, and not among the unseen
+    data = replace(data, test_documents=[*data.test_documents, Document(TRAINING[0], "a")])
+    results = task.results(pair, data, HELD_OUT)
+    unseen, every = results["held_out_text"], results["all_documents"]
+    assert (unseen.n, every.n) == (len(HELD_OUT), len(HELD_OUT) + 1)
+    assert every.baselines["ppmd"] < unseen.baselines["ppmd"]
+
+
+def test_a_text_costs_the_same_when_it_is_asked_again() -> None:
+    read = TrainingBytes(TRAINING[:60])
+    first = [one.nll.sum() for one in ppmd_predictions(HELD_OUT[:3], read)]
+    assert [one.nll.sum() for one in ppmd_predictions(HELD_OUT[:3], read)] == first
+    # whoever reads the same says the same
+    assert [
+        one.nll.sum() for one in ppmd_predictions(HELD_OUT[:3], TrainingBytes(TRAINING[:60]))
+    ] == (first)
+
+
+def test_documents_that_are_asked_come_from_all_of_the_split(encoding: tiktoken.Encoding) -> None:
+    texts = [f"Parish {place} keeps {place + 7} bells." for place in range(600)]
+    data = evaluation_data(encoding, TRAINING, texts)
+    task = TASKS["held_out_text"].load()
+    asked = draw_items({"held_out_text": task}, data).by_task["held_out_text"]
+    assert len(asked) == task.wanted(data.settings) < len(texts)
+    # as many of the last third as of the first
+    assert abs(sum(text in texts[:200] for text in asked) - len(asked) / 3) <= 1
+    assert abs(sum(text in texts[400:] for text in asked) - len(asked) / 3) <= 1
+
+
+def test_the_page_says_how_few_domains_are_asked() -> None:
+    def page(domains: dict[str, int] | None) -> str:
+        details = {"neighbors": {"details": {"domains": domains}}} if domains else {}
+        return own_text(Inputs(evaluation=evaluation(), details=details))
+
+    assert "asked in 2 of 5 domains" in page({"asked": 2, "held_out": 5})
+    assert "The nearest document is not asked" in page(None)
+    assert "nearest document is" not in page({"asked": 5, "held_out": 5})

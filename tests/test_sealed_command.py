@@ -122,7 +122,13 @@ def _check_record(record: dict[str, Any], project: Path) -> None:
     assert baselines == {
         "token_classification": {"majority", "bag_of_tokens", "char_cnn"},
         "numerical_reasoning": {"majority_position", "chance", "unigram_counts", "ngram_counts"},
-        "semantic_similarity": {"bag_of_tokens", "tfidf_words", "tfidf_characters"},
+        "semantic_similarity": {
+            "bag_of_tokens",
+            "tfidf_words",
+            "tfidf_characters",
+            "number_finder_and_units",
+            "twin_and_units",
+        },
         "next_token_prediction": {"unigram_counts", "ngram_counts"},
     }
 

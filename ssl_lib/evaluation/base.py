@@ -107,6 +107,12 @@ class EvaluationTask(Generic[Items, Answers]):
         """What other methods answer, by name, or what such a method is known to reach."""
         return {}
 
+    def helped(
+        self, twin: EvaluatedModel, data: EvaluationData, items: Items
+    ) -> Mapping[str, Answers]:
+        """What the randomly initialized model answers with a rule's help, by name."""
+        return {}
+
     def details(self, asked: Answered[Items, Answers]) -> Details:
         """What the page shows beside the result."""
         return {}
@@ -130,7 +136,8 @@ class EvaluationTask(Generic[Items, Answers]):
         answers["after"] = self.answer(pair.after, items)
         # baselines first, in their order: so they stand on the page
         scores: dict[str, Scores | float] = {}
-        for name, baseline in self.baselines(data, items).items():
+        others = {**self.baselines(data, items), **self.helped(pair.before, data, items)}
+        for name, baseline in others.items():
             if isinstance(baseline, float):
                 scores[name] = baseline
             else:

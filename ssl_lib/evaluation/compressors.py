@@ -1,8 +1,9 @@
 """Compressors as baselines of language: what text costs after they have read the training text.
 
 PPMd predicts each byte from up to twelve before it (Shkarin 2002, "PPM: one step to practicality"),
-and goes on learning from one held-out text to the next, which a frozen model does not. xz finds
-repetitions. Texts are divided by their UTF-8 bytes.
+and goes on learning from one held-out text to the next, which a frozen model does not: one such
+model reads the training text once, then all texts that are asked, in turn. xz finds repetitions.
+Texts are divided by their UTF-8 bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import lzma
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from ssl_lib.evaluation.next_token_prediction import LN2
 
 ORDER = 12
 MEMORY = 1 << 28  # bytes of PPMd's contexts
-MOST_BYTES = 1 << 25  # of training text, evenly from all of it
+MOST_BYTES = 1 << 24  # of training text, evenly from all of it
 MOST_TEXTS = 1 << 16
 SEPARATOR = b"\n\n"
 
@@ -32,11 +34,28 @@ class TrainingBytes:
         # 100 MB of text and room for 32: every fourth document
         step = 1 + sum(map(len, pieces)) // MOST_BYTES
         self.pieces = pieces[::step]
+        self._bits: dict[str, float] = {}
 
     @property
     def joined(self) -> bytes:
         """All pieces in one."""
         return b"".join(self.pieces)
+
+    @cached_property
+    def _ppmd(self) -> Any:
+        """PPMd's model after it has read them."""
+        import pyppmd
+
+        encoder = pyppmd.Ppmd8Encoder(ORDER, MEMORY)
+        for piece in self.pieces:
+            encoder.encode(piece)
+        return encoder
+
+    def ppmd_bits(self, text: str) -> float:
+        """What PPMd pays for a text; a text that is asked again costs what it cost first."""
+        if text not in self._bits:
+            self._bits[text] = 8.0 * len(self._ppmd.encode(_encoded(text) + SEPARATOR))
+        return self._bits[text]
 
     @cached_property
     def xz_size(self) -> int:
@@ -49,16 +68,9 @@ def ppmd_predictions(texts: Sequence[str], training: TrainingBytes) -> list[Coun
 
     A compressor puts out whole bytes, so that single texts may be off by a few bits.
     """
-    import pyppmd
-
-    # one model for all texts: it has read training, and reads on
-    encoder = pyppmd.Ppmd8Encoder(ORDER, MEMORY)
-    for piece in training.pieces:
-        encoder.encode(piece)
     found = []
     for text in texts:
-        size = len(encoder.encode(_encoded(text) + SEPARATOR))
-        nats_1 = np.array([8.0 * LN2 * size])
+        nats_1 = np.array([LN2 * training.ppmd_bits(text)])
         spans_12 = np.array([[0, len(text)]], dtype=np.int64)
         found.append(CountedPredictions(np.zeros(1, dtype=bool), nats_1, spans_12))
     return found

@@ -24,19 +24,21 @@ FEWEST = 3  # numbers behind the same words from which a median is taken
 SKETCH = 999  # numbers that stand for those of a domain
 QUERIES_AT_ONCE = 64
 _WORD = re.compile(r"\w+|[^\w\s]")
+_DIGIT = re.compile(r"\d")
 _REACH = 400  # characters in which the nearest words stand
 
 
 def words_before(text: str, count: int) -> tuple[str, ...]:
     """The last words and signs, in lower case, with 0 for every digit: "In 1999 , GDP was"."""
-    found = _WORD.findall(text[-_REACH:].lower())
-    return tuple(re.sub(r"\d", "0", word) for word in found[-count:])
+    # so many pieces between blanks hold at least so many words
+    near = " ".join(text[-_REACH:].rsplit(None, count)[-count:])
+    return tuple(_WORD.findall(_DIGIT.sub("0", near.lower()))[-count:])
 
 
 def words_behind(text: str, count: int) -> tuple[str, ...]:
     """The first words and signs, as `words_before` has the last."""
-    found = _WORD.findall(text[:_REACH].lower())
-    return tuple(re.sub(r"\d", "0", word) for word in found[:count])
+    near = " ".join(text[:_REACH].split(None, count)[:count])
+    return tuple(_WORD.findall(_DIGIT.sub("0", near.lower()))[:count])
 
 
 class ContextTables:

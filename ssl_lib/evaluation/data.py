@@ -204,3 +204,10 @@ def thinned(things: Iterable[Thing], most: int) -> list[Thing]:
             kept = kept[::2]
             step *= 2
     return kept
+
+
+def evenly(items: Sequence[Thing], most: int) -> list[Thing]:
+    """At most `most` items, evenly from the first to the last."""
+    size = len(items)
+    count = min(most, size)
+    return [items[number * size // count] for number in range(count)]

@@ -11,7 +11,7 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from ssl_lib.config import EvaluationSettings, ExternalTask
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.base import EvaluationTask, ModelPair
 from ssl_lib.evaluation.comparison import Details, TaskResult
-from ssl_lib.evaluation.data import EvaluationData
-from ssl_lib.evaluation.held_out_text import DOCUMENTS, HeldOutText, beginning
+from ssl_lib.evaluation.data import EvaluationData, evenly
+from ssl_lib.evaluation.held_out_text import DOCUMENTS, AnyText, beginning
 from ssl_lib.evaluation.items import clean_places, shared_with_training
 from ssl_lib.evaluation.lines import EvaluationFileError, files_of
 from ssl_lib.evaluation.number_sets import read_numeracy
@@ -48,7 +48,6 @@ from ssl_lib.evaluation.token_classification import (
 # of the sentences of a CoNLL file that stands alone; the rest is asked
 LEARN_SHARE, CHOOSE_SHARE = 0.6, 0.2
 LEARNED_WORDS = 20_000  # of the sentences that a probe learns from, at most
-Item = TypeVar("Item")
 
 
 class External(NamedTuple):
@@ -219,13 +218,6 @@ def _common_start(names: Sequence[str]) -> int:
     return sum(itertools.takewhile(bool, alike))
 
 
-def evenly(items: Sequence[Item], most: int) -> list[Item]:
-    """At most `most` items, evenly from the first to the last."""
-    size = len(items)
-    count = min(most, size)
-    return [items[number * size // count] for number in range(count)]
-
-
 def _asked(one: External, items: list[Any]) -> tuple[EvaluationTask[Any, Any], Any]:
     """The task of a file, and its items. Raises ValueError where there is nothing to learn."""
     settings = one.settings
@@ -242,7 +234,7 @@ def _asked(one: External, items: list[Any]) -> tuple[EvaluationTask[Any, Any], A
         return SentencePairs(about), items
     if name == "next_token_prediction":
         any_text = TASKS["held_out_text"]
-        return HeldOutText(any_text), items
+        return AnyText(any_text), items
     if isinstance(items[0], Question):
         return Questions(about, settings.cue), items
     if not all(item.generated for item in items):

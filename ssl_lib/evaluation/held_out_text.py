@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ssl_lib.config import EvaluationSettings
-from ssl_lib.evaluation.base import Answered, Baselines, Predictions, Texts, inside
+from ssl_lib.evaluation.base import Answered, Baselines, ModelPair, Predictions, Texts, inside
 from ssl_lib.evaluation.comparison import Details, Scores, TaskResult
 from ssl_lib.evaluation.compressors import ppmd_predictions, xz_bits_per_byte
-from ssl_lib.evaluation.data import EvaluationData
+from ssl_lib.evaluation.data import EvaluationData, evenly
 from ssl_lib.evaluation.next_token_prediction import (
     Masks,
     PredictedTexts,
@@ -24,10 +24,11 @@ from ssl_lib.evaluation.next_token_prediction import (
 from ssl_lib.numbers import find_numbers
 
 DOCUMENTS = 200  # of the corpus that are asked, each from its beginning
+ALL_DOCUMENTS = "all_documents"  # the row of documents that may share text with training
 CHARACTERS = 2_000  # of each of them at most, so that books cost no more than letters
 
 
-class HeldOutText(PredictedTexts[Texts]):
+class AnyText(PredictedTexts[Texts]):
     """Bits per byte; top-1 accuracy on all tokens and on those inside numbers is in the details."""
 
     def items(self, data: EvaluationData) -> Texts:
@@ -93,6 +94,17 @@ class HeldOutText(PredictedTexts[Texts]):
         row["accuracy"] = right["all"]
         row["accuracy_on_numbers"] = right.get("numbers", {})
         return {self.task.name: row}
+
+
+class HeldOutText(AnyText):
+    """The corpus's held-out documents: those without a shared 13-gram, and a draw of all."""
+
+    def results(self, pair: ModelPair, data: EvaluationData, items: Texts) -> dict[str, TaskResult]:
+        """The documents that training has not seen, and as `all_documents` any of them."""
+        found = super().results(pair, data, items)
+        drawn = evenly(data.test_texts, self.wanted(data.settings))
+        every = AnyText(self.task).run(pair, data, [beginning(text) for text in drawn])
+        return found | {ALL_DOCUMENTS: every}
 
 
 def beginning(text: str, characters: int = CHARACTERS) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ssl_lib.evaluation.base import EvaluationTask
 from ssl_lib.evaluation.comparison import Details
 from ssl_lib.evaluation.contamination import Contamination, shared_ngrams, stated
-from ssl_lib.evaluation.data import EvaluationData
+from ssl_lib.evaluation.data import EvaluationData, evenly
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -64,6 +64,9 @@ def draw_items(tasks: Tasks, data: EvaluationData) -> TestItems:
         clean = clean_places(flags)
         # those drawn to spare fill the places of the contaminated ones
         kept = clean[: task.wanted(data.settings)]
+        if name == DOCUMENTS:
+            # sources follow each other: the first documents would be those of one
+            kept = evenly(clean, task.wanted(data.settings))
         row["asked"] = len(kept)
         by_task[name] = task.selected(drawn[name], kept)
         if name == DOCUMENTS:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.errors import UserError
-from ssl_lib.evaluation.comparison import Details
+from ssl_lib.evaluation.comparison import Details, TaskResult
 from ssl_lib.objectives.held_out import held_out_batches, held_out_losses
 from ssl_lib.predictor import Predictor
 from ssl_lib.tokens.store import TokenStore
@@ -94,6 +94,24 @@ def compare_losses(
     total = {key: whole[key] for key in ("before", "after", "reduction")}
     compared["contrastive"] = _reduced(*sums) | {"parts": whole["parts"], "total": total}
     return compared
+
+
+def toward_best(language: TaskResult) -> Details:
+    """How far the trained model is on the way from n-gram counts to the best known, 0 to 1.
+
+    `language` is the result in bits per byte of the held-out documents, on which the best known is
+    the lowest that any method reaches, the trained model among them: the entropy of a text is not
+    known. Below 0 it is worse than the counts. `share` is None where nothing is below the counts.
+    """
+    counts = language.baselines.get("ngram_counts")
+    if counts is None:
+        return {}
+    reached = {**language.baselines, "trained": language.after}
+    best = min(reached, key=lambda name: reached[name])
+    way = counts - reached[best]
+    found: Details = {"ngram_counts": counts, "after": language.after}
+    found |= {"best": reached[best], "best_method": best}
+    return found | {"share": (counts - language.after) / way if way > 0.0 else None}
 
 
 def _reduced(before: float, after: float) -> Details:

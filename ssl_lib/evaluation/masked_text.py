@@ -27,7 +27,7 @@ from ssl_lib.evaluation.number_prediction import spread
 from ssl_lib.evaluation.own_text import OwnTextTask, held_out_documents
 from ssl_lib.evaluation.statistics import Bools
 
-MOST_WORDS = 300_000  # of training, evenly from all of it
+MOST_WORDS, MOST_DOCUMENTS = 300_000, 10_000  # of training, evenly from all of it
 WORD = "word"  # the form of a piece of text that is no number
 _WORD = re.compile(r"(?<=\s)[^\W\d_]{3,}(?=[\s.,;:!?])")
 
@@ -62,7 +62,8 @@ class MaskedText(OwnTextTask[list[NumberInText], Bools]):
         """What stands most often between the same words in training text, and in the domain."""
         training: Iterable[NumberInText] = data.training_numbers
         if items[0].form == WORD:
-            training = thinned(words_in(data.training_documents, REACH), MOST_WORDS)
+            documents = thinned(data.training_documents, MOST_DOCUMENTS)
+            training = thinned(words_in(documents, REACH), MOST_WORDS)
         found = {}
         for name, texts in seen_between(items, training).items():
             # "1,000" is not "1000": the form counts too

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ssl_lib.evaluation.base import Baselines, EvaluatedModel
-from ssl_lib.evaluation.comparison import Scores
+from ssl_lib.evaluation.base import Answered, Baselines, EvaluatedModel
+from ssl_lib.evaluation.comparison import Details, Scores
 from ssl_lib.evaluation.data import Document, EvaluationData, thinned
 from ssl_lib.evaluation.own_text import OwnTextTask, held_out_documents
 from ssl_lib.evaluation.statistics import Floats
@@ -53,6 +53,12 @@ class Neighbors(OwnTextTask[list[Document], Floats]):
         chance = float(np.mean([(sizes[one.domain] - 1) / others for one in items]))
         training = thinned(data.training_texts, TRAINING)
         return {"chance": chance, "tfidf_svd": _factors(training, items)}
+
+    def details(self, asked: Answered[list[Document], Floats]) -> Details:
+        """How many domains the corpus's held-out documents have, and how many are asked about."""
+        every = {document.domain for document in asked.data.test_documents}
+        left = {document.domain for document in asked.items}
+        return {"domains": {"asked": len(left), "held_out": len(every)}}
 
 
 def _factors(training: list[str], items: list[Document]) -> Floats:

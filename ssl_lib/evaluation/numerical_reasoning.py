@@ -39,7 +39,7 @@ Likelihoods = list[Floats]  # of the choices [C], one array an item
 EXAMPLES = 12
 GENERATED_TOKENS = 10
 EXACT_ITEMS = 250
-APART = 4  # items with longer numbers, and in held-out templates: a quarter of the others each
+APART = 4  # items with longer numbers, and in training templates: a quarter of the others each
 ESTIMATE = ("before", "after", "before_ci95", "ci95", "difference_ci95", "n")
 
 
@@ -94,7 +94,15 @@ class GeneratedChoice(FourChoice):
 
 
 class NumericalReasoning(GeneratedChoice):
-    """Items on unseen operands; those with longer numbers and in held-out templates stand apart."""
+    """Items in held-out templates, on unseen operands.
+
+    Those in training's own templates, which training documents state word for word but for the
+    digits, and those with longer numbers stand apart.
+    """
+
+    def items(self, data: EvaluationData) -> Choices:
+        """`evaluation.items` on unseen operands in held-out templates, spread over the families."""
+        return spread_items(data.settings.items, data.seed, held_out=True)
 
     def baselines(self, data: EvaluationData, items: Choices) -> Baselines[Likelihoods]:
         """Beside the others, the place where right answers of another split stand most often."""
@@ -111,15 +119,15 @@ class NumericalReasoning(GeneratedChoice):
         return {"majority_position": places, **super().baselines(data, items)}
 
     def details(self, asked: Answered[Choices, Likelihoods]) -> Details:
-        """Beside the others, `extrapolation` and `reserved_wordings`."""
+        """Beside the others, `extrapolation` and `training_templates`."""
         found = super().details(asked)
         data = asked.data
         seed = asked.data.seed
         few = max(len(CHOICE_FAMILIES), data.settings.items // APART)
         longer = spread_items(few, seed, extrapolate=True)
-        unseen = spread_items(few, seed, held_out=True)
+        seen = spread_items(few, seed)
         plain = FourChoice(self.task)
-        for name, items in (("extrapolation", longer), ("reserved_wordings", unseen)):
+        for name, items in (("training_templates", seen), ("extrapolation", longer)):
             result = plain.run(asked.pair, data.without_baselines(), items)
             row = result.summary()
             found[name] = row | result.details
@@ -128,7 +136,7 @@ class NumericalReasoning(GeneratedChoice):
     def metrics(self, results: Mapping[str, TaskResult]) -> Details:
         """The two sets apart, and exact match."""
         details = results[self.task.name].details
-        names = ("extrapolation", "reserved_wordings", "exact_match")
+        names = ("training_templates", "extrapolation", "exact_match")
         return {name: estimate_of(details[name]) for name in names}
 
 

@@ -17,7 +17,7 @@ ESTIMATES = ("item", "who", "value", "low", "high", "n")
 UNTRAINED, TRAINED = "random initialization", "trained"
 APART = {
     "extrapolation": "trained, longer numbers",
-    "reserved_wordings": "trained, unseen wordings",
+    "training_templates": "trained, templates of training",
 }
 
 

@@ -5,7 +5,7 @@ No labels are used to train. Legend: N pairs or sentences, D width, F factors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -24,6 +24,7 @@ from ssl_lib.evaluation.comparison import Details, Scores
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.readers import ScoredPair
 from ssl_lib.evaluation.statistics import Floats, pearson, spearman
+from ssl_lib.evaluation.unit_table import similarity_of_amounts, with_base_units
 from ssl_lib.numbers import amount_similarity
 from ssl_lib.synthetic.items import (
     CHOICE_FAMILIES,
@@ -104,6 +105,26 @@ class SentencePairs(EvaluationTask[Pairs, Floats]):
 
 class SemanticSimilarity(SentencePairs):
     """Sentences that differ in template, unit, written form, or in one amount."""
+
+    def baselines(self, data: EvaluationData, items: Pairs) -> Baselines[Floats]:
+        """Beside the others, the number finder with a table of units: no model, no training."""
+        found = dict(super().baselines(data, items))
+        if data.with_baselines:
+            known = [similarity_of_amounts(pair.first, pair.second) for pair in items]
+            found["number_finder_and_units"] = np.array(known)
+        return found
+
+    def helped(
+        self, twin: EvaluatedModel, data: EvaluationData, items: Pairs
+    ) -> Mapping[str, Floats]:
+        """The twin's cosines of the same sentences with their amounts in base units."""
+        if not data.with_baselines:
+            return {}
+        rewritten = [
+            SimilarityPair(with_base_units(pair.first), with_base_units(pair.second), pair.score)
+            for pair in items
+        ]
+        return {"twin_and_units": cosines(twin, rewritten)}
 
     def details(self, asked: Answered[Pairs, Floats]) -> Details:
         """Beside the others, sentences with their amount multiplied."""

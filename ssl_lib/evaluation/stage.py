@@ -23,8 +23,8 @@ from ssl_lib.evaluation.external import (
     external_metrics,
     read_external,
 )
-from ssl_lib.evaluation.items import draw_items
-from ssl_lib.evaluation.losses import chosen_batches, compare_losses
+from ssl_lib.evaluation.items import DOCUMENTS, draw_items
+from ssl_lib.evaluation.losses import chosen_batches, compare_losses, toward_best
 from ssl_lib.evaluation.plots import plot_tables
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.files import write_atomically
@@ -141,6 +141,9 @@ def _measures(
             own = {part: result.summary() for part, result in results.items()}
         shown = whole.get(name, whole)
         yield Measure(name, task.metrics(results), shown, scores, own)
+        if name == DOCUMENTS:
+            # next-token prediction alone has plain methods that are scored as it is
+            losses["ntp"]["toward_best"] = toward_best(results[name])
 
     if external:
         answered = evaluate_external(pair, external, data)

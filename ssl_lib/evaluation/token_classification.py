@@ -26,7 +26,12 @@ from ssl_lib.evaluation.base import (
     overlapping,
     shortest_first,
 )
-from ssl_lib.evaluation.baselines import WINDOW_TOKENS, bag_of_tokens_labels, majority
+from ssl_lib.evaluation.baselines import (
+    WINDOW_TOKENS,
+    bag_of_tokens_labels,
+    majority,
+    one_thread,
+)
 from ssl_lib.evaluation.char_cnn import char_cnn_labels
 from ssl_lib.evaluation.comparison import Details, Scores
 from ssl_lib.evaluation.data import EvaluationData
@@ -233,7 +238,8 @@ def run_probe(features: Mapping[str, NDArray[np.float32]], labels: Mapping[str, 
     best = Probe(np.empty(0, dtype=str))
     for strength in REGULARIZATION:
         # a weaker penalty begins where the stronger one ended
-        model.set_params(C=strength).fit(scaled["train"], labels["train"])
+        with one_thread():
+            model.set_params(C=strength).fit(scaled["train"], labels["train"])
         accuracy = float(model.score(scaled["validation"], labels["validation"]))
         if accuracy > best.validation_accuracy:
             best = Probe(model.predict(scaled["test"]), strength, accuracy)

@@ -22,6 +22,7 @@ from ssl_lib.evaluation.number_prediction import spread
 from ssl_lib.evaluation.own_text import OwnTextTask, held_out_documents
 from ssl_lib.evaluation.sentences import sentences_of
 from ssl_lib.evaluation.statistics import Floats
+from ssl_lib.evaluation.unit_table import with_base_units
 from ssl_lib.numbers import Number, equivalent_forms, find_numbers
 
 Amounts = dict[tuple[str, str], list[tuple[str, float]]]  # text and value by form and locale
@@ -87,11 +88,12 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         return Scores(credits, groups=_owners(items))
 
     def baselines(self, data: EvaluationData, items: list[Rewritten]) -> Baselines[Cosines]:
-        """TF-IDF of words, as they stand and with the value in place of each number."""
+        """TF-IDF of words: as they stand, with values for numbers, with amounts in base units."""
         return {
             "chance": 1.0 / (1 + VARIANTS),
             "tfidf_words": _tfidf(items, lambda text, locale: text),
             "tfidf_and_values": _tfidf(items, _with_values),
+            "tfidf_and_units": _tfidf(items, with_base_units),
         }
 
     def details(self, asked: Answered[list[Rewritten], Cosines]) -> Details:

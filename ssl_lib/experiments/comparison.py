@@ -272,7 +272,7 @@ def mean_difference(differences: Sequence[Estimate]) -> Estimate:
 def _measures(evaluated: Sequence[Evaluated], resampling: Resampling) -> list[Measure]:
     """Every metric that a run has recorded, the downstream tasks first."""
     first = evaluated[0]
-    reasoning = ("extrapolation", "reserved_wordings", "exact_match")
+    reasoning = ("extrapolation", "training_templates", "exact_match")
     numbers = TASKS["number_prediction"]
     # the key in the file, the one that is shown, and whether more is better
     rows = []

@@ -226,18 +226,26 @@ def guide_tasks(inputs: Inputs) -> Html:
         row = [title, verdict_of_task(task, result).mark(), count(result.n)]
         row += [before_cell(result), after_cell(result), gain_cell(result)]
         row += [whole_percent(mark_of_task(task, which)) for which in (0, 1)]
-        row.append(verdict_of_twin(result).mark())
+        row += [verdict_of_twin(result).mark(), _plain_methods(result)]
         rows.append(row)
     head = ["Task", "Guide's result", "n", "Ours before", "after", "gain"]
-    head += ["Guide before", "after", "Random init."]
+    head += ["Guide before", "after", "Random init.", "Plain methods"]
     words = (
         "Met means that the result after training is at least the guide's; where the lower end of "
         "its interval is not, the row says so. Above means that the lower end after training lies "
         "above the upper end of the randomly initialised twin. Semantic similarity is Spearman's "
-        "correlation; the guide gives it in percent."
+        "correlation; the guide gives it in percent. Where a plain method is as good, pretraining "
+        "gains nothing for the task."
     )
     caption = "Downstream tasks, 95% intervals below the values"
     return join(table(caption, head, rows, words=2), note(words))
+
+
+def _plain_methods(result: Result) -> Html:
+    """What others reach on the same items, the best first."""
+    values = {key: one for key, one in (result.tree.get("baselines") or {}).items() if known(one)}
+    order = sorted(values, key=lambda key: values[key], reverse=result.higher_is_better)
+    return small(", ".join(f"{name(key)} {score(values[key], result.metric)}" for key in order))
 
 
 def guide_losses(inputs: Inputs) -> Html:
@@ -284,6 +292,9 @@ def _about_losses(losses: Mapping[str, Any]) -> str:
     if "numerical" in losses:
         words += ", whose loss adds token types and the value of the next number"
     words += "."
+    way = at(losses, "ntp", "toward_best")
+    if way:
+        words += f" {_about_the_way(way)}"
     # The objective adds soft-label terms to NT-Xent; the guide's loss is NT-Xent alone.
     total = at(losses, "contrastive", "total")
     if total:
@@ -293,3 +304,19 @@ def _about_losses(losses: Mapping[str, Any]) -> str:
             f"{total['after']:.3f}, by {total['reduction']:.1%}."
         )
     return words
+
+
+def _about_the_way(way: Mapping[str, Any]) -> str:
+    """What the reduction of next-token prediction is worth beside counts of n-grams."""
+    counts, best = number(way["ngram_counts"]), number(way["best"])
+    found = f"n-gram counts have {counts}, the trained model {number(way['after'])}"
+    method = name(way["best_method"]).lower() if way["best_method"] != "trained" else "it is that"
+    share = percent(way["share"]) if known(way.get("share")) else "nothing: counts are the best"
+    return (
+        "A random start is easily beaten, so next-token prediction is also measured on the way "
+        "from n-gram counts to the best known: in bits per byte of the same documents "
+        f"{found}, the best known {best} ({method}), which makes {share} of the way. Best known "
+        "is the lowest that any method here reaches, the trained model among them, as the entropy "
+        "of a text is not known. The other objectives have no plain method that is scored as they "
+        "are, and so no such share."
+    )

@@ -52,11 +52,29 @@ def own_text(inputs: Inputs) -> Html:
         "nothing is labeled by hand. A verdict needs a paired 95% interval that leaves out zero; "
         "a method without an interval is compared with the trained model's own."
     )
+    words += _about_domains(inputs)
     blocks = [method_block(name(task), result, None) for task, result in results.items()]
     caption = "What was learned of this text, 95% intervals below the values"
     every = tag("details", tag("summary", "Every method"), COLORS, *blocks)
     return join(
         paragraph(summary(results)), table(caption, head, rows, words=2), note(words), every
+    )
+
+
+def _about_domains(inputs: Inputs) -> str:
+    """What the check against training text left of the domains, where that is not all of them."""
+    domains = inputs.detail("neighbors").get("domains")
+    if domains is None:
+        return (
+            " The nearest document is not asked: fewer than two domains have two documents that "
+            "share no 13-gram with training text."
+        )
+    asked, every = domains["asked"], domains["held_out"]
+    if asked == every:
+        return ""
+    return (
+        f" The nearest document is asked in {asked} of {every} domains: the others have fewer than "
+        "two documents that share no 13-gram with training text, and chance is the higher."
     )
 
 

@@ -41,17 +41,17 @@ POSITIONS = {
 ITEM_SETS = (
     ("exact_match", "Exact match"),
     ("extrapolation", "Longer numbers"),
-    ("reserved_wordings", "Held-out templates"),
+    ("training_templates", "Training templates"),
 )
 
 
 def reasoning(inputs: Inputs) -> Html:
-    """Numerical reasoning by family: unseen operands, longer numbers, held-out templates."""
+    """Numerical reasoning by family: held-out templates, training's, longer numbers."""
     detail = inputs.detail("numerical_reasoning")
     families = detail.get("families")
     if not families:
         return absent("report/evaluation.json holds no families of numerical reasoning.")
-    caption = "Trained model: filled on unseen operands, hollow on longer numbers."
+    caption = "Trained model, held-out templates: filled; hollow: longer numbers."
     drawn = figure(_family_chart(families, detail), caption)
 
     head = ["Family", "n", "Random init.", "Trained"]
@@ -65,9 +65,10 @@ def reasoning(inputs: Inputs) -> Html:
     every = inputs.task("numerical_reasoning")
     foot = _family_row("All", every, [detail.get(key) for key, _ in ITEM_SETS])
     words = (
-        "Chance is 25%. Operands are absent from training; longer numbers have more digits than "
-        "any that the family shows in training. Exact match is greedy generation of the whole "
-        "answer, for every few items."
+        "Chance is 25%. The first columns, and the result above, are in templates that training "
+        "has not; training templates stand beside. Operands are absent from training; longer "
+        "numbers have more digits than any that the family shows in training. Exact match is "
+        "greedy generation of the whole answer, for every few items."
     )
     caption = "Four-choice accuracy by family of items, 95% intervals below the values"
     return join(drawn, table(caption, head, rows, foot=foot), note(words))
