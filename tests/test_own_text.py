@@ -24,7 +24,7 @@ from ssl_lib.numbers import find_numbers
 from ssl_lib.predictor import Predictor
 from ssl_lib.report.inputs import Inputs, Result
 from ssl_lib.report.model_card import model_card
-from ssl_lib.report.own_text import own_text, summary, verdict
+from ssl_lib.report.own_text import lead, own_text, summary, verdict
 
 TRAINING = [
     f"Town {chr(65 + index % 26)} has {1000 + 37 * index} people and {3 + index % 9} schools. "
@@ -412,11 +412,20 @@ def test_documents_that_are_asked_come_from_all_of_the_split(encoding: tiktoken.
     assert abs(sum(text in texts[400:] for text in asked) - len(asked) / 3) <= 1
 
 
-def test_the_page_says_how_few_domains_are_asked() -> None:
+def test_the_page_says_where_the_model_loses_and_how_few_domains_are_asked() -> None:
     def page(domains: dict[str, int] | None) -> str:
-        details = {"neighbors": {"details": {"domains": domains}}} if domains else {}
-        return own_text(Inputs(evaluation=evaluation(), details=details))
+        tree = evaluation()
+        if domains is None:
+            return own_text(Inputs(evaluation=tree))
+        tree["own_text"]["neighbors"] = {"metric": "accuracy", "before": 0.5, "after": 0.5}
+        details = {"neighbors": {"details": {"domains": domains}}}
+        return own_text(Inputs(evaluation=tree, details=details))
 
+    # and at its head, where it loses
+    own = evaluation() | {"corpus": {"name": "reports"}}
+    assert "worse in 1 (Masked number)" in str(lead(Inputs(evaluation=own)))
+    assert lead(Inputs(evaluation=evaluation())) is None
+    assert page(None).count("✗ worse") == page(None).count("✓ better") == 1
     assert "asked in 2 of 5 domains" in page({"asked": 2, "held_out": 5})
     assert "The nearest document is not asked" in page(None)
     assert "nearest document is" not in page({"asked": 5, "held_out": 5})

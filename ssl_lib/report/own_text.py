@@ -44,7 +44,7 @@ def own_text(inputs: Inputs) -> Html:
             shown = with_interval(best.value, best.interval, result.metric)
             beside = join(best.label, " ", shown)
         title = join(name(task), small(metric_name(result.metric)))
-        row = [title, verdict(result), count(result.n), after_cell(result)]
+        row = [title, _marked(result), count(result.n), after_cell(result)]
         rows.append([*row, before_cell(result), beside])
     head = ["Task", "Verdict", "n", "Trained", "Random init.", "Best plain method"]
     words = (
@@ -61,15 +61,31 @@ def own_text(inputs: Inputs) -> Html:
     )
 
 
+def lead(inputs: Inputs) -> Html | None:
+    """The first sentence of the page where the corpus is not the built-in one."""
+    results = inputs.own_text()
+    if not is_own(inputs) or not results:
+        return None
+    return paragraph(f"On your own text: {summary(results)}", class_="lead")
+
+
+def _marked(result: Result) -> Html:
+    """The verdict with a sign: ✓ better than the best plain method, ✗ worse, ≈ neither."""
+    best = best_baseline(result)
+    found = _compared(result, best) if best else ""
+    kind, sign = {"better": ("met", "✓"), "worse": ("missed", "✗")}.get(found, ("near", "≈"))
+    return tag("span", f"{sign} {verdict(result)}", class_=f"mark {kind}")
+
+
 def _about_domains(inputs: Inputs) -> str:
     """What the check against training text left of the domains, where that is not all of them."""
-    domains = inputs.detail("neighbors").get("domains")
-    if domains is None:
+    if "neighbors" not in inputs.own_text():
         return (
             " The nearest document is not asked: fewer than two domains have two documents that "
             "share no 13-gram with training text."
         )
-    asked, every = domains["asked"], domains["held_out"]
+    domains = inputs.detail("neighbors").get("domains") or {}
+    asked, every = domains.get("asked"), domains.get("held_out")
     if asked == every:
         return ""
     return (

@@ -79,6 +79,7 @@ def render_page(settings: Settings, inputs: Inputs, written: str) -> str:
     header = tag(
         "header",
         tag("h1", "What self-supervised pretraining taught this model"),
+        own_text.lead(inputs),
         guide.headline(inputs),
         missing,
         tag("nav", tag("ul", *links), aria_label="Contents"),
