@@ -294,9 +294,8 @@ class Predictor:
             starts_T, ends_T = token_spans(self.encoding, text, ids).T
             inside = np.flatnonzero((starts_T < end) & (ends_T > start))
             # half of the context on either side, or more where the text begins or ends
-            middle = int(inside.mean())
             last = max(0, len(ids) - self.context_length)
-            cut = min(max(0, middle - self.context_length // 2), last)
+            cut = min(max(0, int(inside.mean()) - self.context_length // 2), last)
             kept = ids[cut : cut + self.context_length]
             # of a number longer than the context, the tokens that are kept
             targets = [index - cut for index in inside.tolist() if 0 <= index - cut < len(kept)]
@@ -305,12 +304,13 @@ class Predictor:
                 kept[target] = self.special.mask
             hidden.append(targets)
             sequences.append(kept)
-        # all places of a text at once, as they stand in one piece
         right_N = np.zeros(len(texts), dtype=bool)
         for ran in self._run(sequences, causal=False):
-            for hidden_TD, index in zip(ran.hidden_RTD, ran.indices, strict=True):
-                logits_SV = self._logits(mlm.head(hidden_TD[hidden[index]]))
-                right_N[index] = logits_SV.argmax(-1).tolist() == truth[index]
+            pairs = zip(ran.hidden_RTD, ran.indices, strict=True)
+            states_SD = torch.cat([hidden_TD[hidden[index]] for hidden_TD, index in pairs])
+            best = iter(self._logits(mlm.head(states_SD)).argmax(-1).tolist())
+            for index in ran.indices:
+                right_N[index] = [next(best) for _ in truth[index]] == truth[index]
         return right_N
 
     def denoise(self, text: str, threshold: float = 0.5) -> str:

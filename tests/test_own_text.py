@@ -413,7 +413,7 @@ def test_documents_that_are_asked_come_from_all_of_the_split(encoding: tiktoken.
 
 
 def test_the_page_says_where_the_model_loses_and_how_few_domains_are_asked() -> None:
-    def page(domains: dict[str, int] | None) -> str:
+    def page(domains: dict[str, float] | None) -> str:
         tree = evaluation()
         if domains is None:
             return own_text(Inputs(evaluation=tree))
@@ -429,3 +429,5 @@ def test_the_page_says_where_the_model_loses_and_how_few_domains_are_asked() -> 
     assert "asked in 2 of 5 domains" in page({"asked": 2, "held_out": 5})
     assert "The nearest document is not asked" in page(None)
     assert "nearest document is" not in page({"asked": 5, "held_out": 5})
+    alone = {"asked": 2, "held_out": 2, "largest": 93 / 95}
+    assert "97.9% are of one domain" in page(alone)

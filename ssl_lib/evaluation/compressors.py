@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -57,11 +58,6 @@ class TrainingBytes:
             self._bits[text] = 8.0 * len(self._ppmd.encode(_encoded(text) + SEPARATOR))
         return self._bits[text]
 
-    @cached_property
-    def xz_size(self) -> int:
-        """The bytes that xz makes of them."""
-        return _xz_size(self.joined)
-
 
 def ppmd_predictions(texts: Sequence[str], training: TrainingBytes) -> list[CountedPredictions]:
     """What each text costs, as one prediction of the whole text; never right, as none is asked.
@@ -79,8 +75,10 @@ def ppmd_predictions(texts: Sequence[str], training: TrainingBytes) -> list[Coun
 def xz_bits_per_byte(texts: Sequence[str], training: TrainingBytes) -> float:
     """Bits that all texts together add to the compressed training text, over their bytes."""
     asked = b"".join(_encoded(text) + SEPARATOR for text in texts)
-    added = _xz_size(training.joined + asked) - training.xz_size
-    return 8.0 * added / max(1, len(asked))
+    # xz lets other threads run while it compresses
+    with ThreadPoolExecutor(2) as pool:
+        alone, both = pool.map(_xz_size, (training.joined, training.joined + asked))
+    return 8.0 * (both - alone) / max(1, len(asked))
 
 
 def _xz_size(data: bytes) -> int:

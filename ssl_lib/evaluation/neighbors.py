@@ -55,10 +55,11 @@ class Neighbors(OwnTextTask[list[Document], Floats]):
         return {"chance": chance, "tfidf_svd": _factors(training, items)}
 
     def details(self, asked: Answered[list[Document], Floats]) -> Details:
-        """How many domains the corpus's held-out documents have, and how many are asked about."""
+        """Domains of held-out documents and of those asked; the share of the largest of these."""
         every = {document.domain for document in asked.data.test_documents}
-        left = {document.domain for document in asked.items}
-        return {"domains": {"asked": len(left), "held_out": len(every)}}
+        left = Counter(document.domain for document in asked.items)
+        largest = max(left.values()) / len(asked.items)
+        return {"domains": {"asked": len(left), "held_out": len(every), "largest": largest}}
 
 
 def _factors(training: list[str], items: list[Document]) -> Floats:

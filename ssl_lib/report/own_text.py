@@ -15,6 +15,7 @@ from ssl_lib.report.markup import (
     name,
     note,
     paragraph,
+    percent,
     small,
     table,
     tag,
@@ -23,6 +24,7 @@ from ssl_lib.report.markup import (
 from ssl_lib.report.tasks import COLORS, Method, method_block, methods
 
 BUILT_IN = "built-in"
+ONE_DOMAIN = 0.8  # with a larger share of one domain, its nearest document says little
 
 
 def is_own(inputs: Inputs) -> bool:
@@ -86,6 +88,11 @@ def _about_domains(inputs: Inputs) -> str:
         )
     domains = inputs.detail("neighbors").get("domains") or {}
     asked, every = domains.get("asked"), domains.get("held_out")
+    if asked == every and domains.get("largest", 0.0) > ONE_DOMAIN:
+        return (
+            f" Of the documents that the nearest is looked for, {percent(domains['largest'])} are "
+            "of one domain, so that chance is nearly as good and the task says little."
+        )
     if asked == every:
         return ""
     return (
