@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -136,11 +137,18 @@ def wait_for(condition: Callable[[], Any], log: Path, seconds: float = 300.0) ->
 
 
 def ask(api: str, path: str, question: dict[str, Any] | None = None) -> Any:
-    """What Prefect's server answers."""
+    """What Prefect's server answers; a busy one is asked again, as Prefect's own client does."""
     data = None if question is None else json.dumps(question).encode()
     request = urllib.request.Request(f"{api}/{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
+    for wait in (1, 2, 4, 8, 16, 0):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            # 503: its database is locked, and nothing has been written
+            if error.code != 503 or not wait:
+                raise
+        time.sleep(wait)
 
 
 def artifacts(api: str, key: str) -> list[dict[str, Any]]:
