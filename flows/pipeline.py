@@ -24,7 +24,6 @@ from flows.runs import (
     notify,
     run_here,
     run_name,
-    words_of,
 )
 from flows.stages import (
     UNCHANGED,
@@ -38,7 +37,7 @@ from flows.stages import (
     run_stage,
     stage_order,
 )
-from ssl_lib.config import parse_overrides, project_settings
+from ssl_lib.config import parse_overrides, project_settings, words_of
 from ssl_lib.tracking.describe import git
 
 NOTHING_CHANGED = "nothing changed"

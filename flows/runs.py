@@ -9,7 +9,7 @@ import smtplib
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -31,6 +31,7 @@ from prefect.states import Crashed, Failed
 from flows.project import operation
 from flows.reports import AWAY, told
 from flows.stages import StageError
+from ssl_lib.config import words_of
 from ssl_lib.errors import UserError
 from ssl_lib.files import is_alive, sha256_of, sign_of_life
 from ssl_lib.processes import sigterm_as_exit
@@ -52,15 +53,6 @@ def run_name() -> str:
     if parameters.get("force"):
         parts.append("forced")
     return " ".join(part for part in parts if part)
-
-
-def words_of(settings: Mapping[str, Any]) -> list[str]:
-    """`{"training.steps": 500}` → `["training.steps=500"]`, as `--set` and `-S` read it."""
-    words = []
-    for key, value in settings.items():
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
-        words.append(f"{key}={text}")
-    return words
 
 
 def tags_of(root: Path) -> list[str]:

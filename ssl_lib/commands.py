@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def run_stage(options: argparse.Namespace) -> None:
     """One of the stages of `dvc.yaml`, never beside another process of the same stage."""
     from ssl_lib.files import lock_path, output_lock
 
-    settings = _stage_settings(options)
+    settings = _settings(options)
     module, _, name = options.stage.partition(":")
     function = getattr(importlib.import_module(module), name)
     root = Path.cwd()
@@ -65,7 +66,6 @@ def evaluate(options: argparse.Namespace) -> None:
 
     With `--sealed` neither of them: the sealed world alone.
     """
-    from ssl_lib.config import load_settings
     from ssl_lib.errors import UserError
     from ssl_lib.experiments.promotion import challenge
 
@@ -76,7 +76,7 @@ def evaluate(options: argparse.Namespace) -> None:
         option = "--again" if options.again else "--json"
         raise UserError(f"{option} needs --sealed; `ssl-lib summary --json` has the last results")
     run_stage(options)
-    settings = load_settings(options.params, options.overrides, options.preset)
+    settings = _settings(options)
     try:
         decision = challenge(settings, Path.cwd())
     except UserError as error:
@@ -88,10 +88,9 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def promote(options: argparse.Namespace) -> None:
     """`ssl-lib promote`."""
-    from ssl_lib.config import load_settings
     from ssl_lib.experiments.promotion import challenge
 
-    settings = load_settings(options.params, options.overrides, options.preset)
+    settings = _settings(options)
     decision = challenge(settings, Path.cwd(), options.run, asked=True, force=options.force)
     if options.json:
         print(json.dumps(decision.as_json(), ensure_ascii=False))
@@ -115,10 +114,9 @@ def corpus(options: argparse.Namespace) -> None:
         run_stage(options)
         return
 
-    from ssl_lib.config import load_settings
     from ssl_lib.corpus.sample import sample_corpus
 
-    settings = load_settings(options.params, options.overrides, options.preset)
+    settings = _settings(options)
     found = sample_corpus(settings, Path.cwd(), options.sample)
     if options.json:
         print(json.dumps(vars(found), ensure_ascii=False))
@@ -161,7 +159,7 @@ def _evaluate_sealed(options: argparse.Namespace) -> None:
     from ssl_lib.files import lock_path, output_lock
     from ssl_lib.sealed.stage import evaluate_sealed, show
 
-    settings = _stage_settings(options)
+    settings = _settings(options)
     root = Path.cwd()
     with output_lock(lock_path(root, "sealed")):
         record = evaluate_sealed(settings, root, options.again)
@@ -304,13 +302,14 @@ def summary(options: argparse.Namespace) -> None:
 
 def preset(options: argparse.Namespace) -> None:
     """`ssl-lib preset`."""
-    from ssl_lib.config import preset_values
+    from ssl_lib.config import preset_values, words_of
     from ssl_lib.errors import UserError
 
     params = Path(options.params)
     if options.name:
-        words = [f"-S {key}={value}" for key, value in preset_values(options.name, params).items()]
-        print(" ".join(words))
+        words = words_of(preset_values(options.name, params))
+        # what a shell would take apart, such as a list, stands in quotes
+        print(" ".join(f"-S {shlex.quote(word)}" for word in words))
         return
     files = sorted((params.parent / "params").glob("*.yaml"))
     if not files:
@@ -322,29 +321,24 @@ def preset(options: argparse.Namespace) -> None:
 
 def ui(options: argparse.Namespace) -> None:
     """`ssl-lib ui`."""
-    from ssl_lib.config import load_settings
     from ssl_lib.tracking import serve_ui
 
-    serve_ui(
-        load_settings(options.params, options.overrides, options.preset), Path.cwd(), options.port
-    )
+    serve_ui(_settings(options), Path.cwd(), options.port)
 
 
 def sync(options: argparse.Namespace) -> None:
     """`ssl-lib sync`."""
-    from ssl_lib.config import load_settings
     from ssl_lib.tracking import sync
 
-    sent = sync(load_settings(options.params, options.overrides, options.preset), Path.cwd())
+    sent = sync(_settings(options), Path.cwd())
     print(f"{sent:,} metrics, files and tags were sent" if sent else "Nothing was waiting")
 
 
 def compare(options: argparse.Namespace) -> None:
     """`ssl-lib compare`."""
-    from ssl_lib.config import load_settings
     from ssl_lib.experiments import comparison
 
-    settings = load_settings(options.params, options.overrides, options.preset)
+    settings = _settings(options)
     found = comparison.compare(settings, Path.cwd(), options.runs)
     if options.figure:
         comparison.draw(found, Path(options.figure))
@@ -356,13 +350,12 @@ def compare(options: argparse.Namespace) -> None:
 
 def run_ablation(options: argparse.Namespace) -> None:
     """`ssl-lib ablate`."""
-    from ssl_lib.config import load_settings
     from ssl_lib.experiments.ablation import ablate
     from ssl_lib.experiments.transfer import show
     from ssl_lib.files import lock_path, output_lock
 
     root = Path.cwd()
-    settings = load_settings(options.params, options.overrides, options.preset)
+    settings = _settings(options)
     # "mlm+ntp,all" → ["mlm+ntp", "all"]
     subsets = [label for label in options.subsets.split(",") if label]
     size = (options.seeds, options.steps, options.workers)
@@ -374,8 +367,8 @@ def run_ablation(options: argparse.Namespace) -> None:
         show(found)
 
 
-def _stage_settings(options: argparse.Namespace) -> Settings:
-    """Those of the file, changed by what is short for a `--set`, too."""
+def _settings(options: argparse.Namespace) -> Settings:
+    """Those of the file, changed by a preset, by `--set` and by what is short for one."""
     from ssl_lib.config import load_settings
 
     overrides = [*options.overrides]

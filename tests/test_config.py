@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from ssl_lib.config import (
     parse_settings,
     preset_values,
     with_best,
+    words_of,
 )
 from ssl_lib.config.sections import Section
 from ssl_lib.config.tree import RENAMED, RENAMED_SEARCH, with_new_names
@@ -218,9 +220,23 @@ def test_the_words_of_a_preset_are_its_settings_for_dvc(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    assert main(["preset", "gpu"]) == 0
-    words = [word for word in capsys.readouterr().out.split() if word != "-S"]
-    assert parse_overrides(words) == preset_values("gpu", ROOT / "params.yaml")
+    for path in PRESETS:
+        assert main(["preset", path.stem]) == 0
+        words = [word for word in shlex.split(capsys.readouterr().out) if word != "-S"]
+        assert parse_overrides(words) == preset_values(path.stem, ROOT / "params.yaml")
     assert main(["preset"]) == 0
     listed = capsys.readouterr().out
     assert all(f"{path.stem}:" in listed for path in PRESETS)
+
+
+def test_dvc_reads_the_words_of_settings_as_we_do(tmp_path: Path) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    sources = [{"path": "data/sources/my notes.txt", "field": ["a", "b"], "weight": 0.5}]
+    values = {"corpus.sources": sources, "training.compile": True, "tokens.encoding": "gpt2"}
+    values |= {"objectives.mlm.weight_end": None, "model.layers": 2}
+    assert parse_overrides(words_of(values)) == values
+    copied = tmp_path / "params.yaml"
+    copied.write_text(PARAMS, encoding="utf-8")
+    apply_overrides(copied, words_of(values))
+    assert load_settings(copied) == load_settings(ROOT / "params.yaml").replaced(values)

@@ -55,6 +55,7 @@ from ssl_lib.config.tree import (
     refuse_old_names,
     set_dotted,
     with_new_names,
+    words_of,
 )
 
 # fmt: off
@@ -65,7 +66,7 @@ __all__ = [
     "NumericalSettings", "ObjectiveSettings", "ObjectivesSettings", "OperationSettings",
     "Settings", "SettingsError", "Source", "TokenSettings", "TrackingSettings", "TrainingSettings",
     "TuningSettings", "ValueHead", "load_settings", "parse_overrides", "parse_settings",
-    "preset_values", "project_settings", "with_best", "with_new_names",
+    "preset_values", "project_settings", "with_best", "with_new_names", "words_of",
 ]
 # fmt: on
 

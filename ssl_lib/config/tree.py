@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -98,6 +99,23 @@ def dotted(tree: dict[str, Any]) -> dict[str, Any]:
         else:
             values[key] = value
     return values
+
+
+def words_of(values: Mapping[str, Any]) -> list[str]:
+    """`{"training.steps": 500}` → `["training.steps=500"]`, as `--set` and DVC's `-S` read it."""
+    return [
+        f"{key}={value if isinstance(value, str) else _inline(value)}"
+        for key, value in values.items()
+    ]
+
+
+def _inline(value: Any) -> str:
+    """`[{path: "notes.txt"}]`: keys without quotes, which DVC refuses, behind a colon a blank."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_inline(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _place(entries: list[Any], part: str, key: str) -> int:
