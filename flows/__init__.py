@@ -20,6 +20,7 @@ import os
 import sys
 
 from ssl_lib.errors import MissingExtraError, require_extra
+from ssl_lib.processes import let_threads_sleep
 
 # Prefect reads these when it is imported. The first start of its own database takes longer on a
 # busy machine than the 20 s that it waits by itself; a server that is gone is asked once more.
@@ -27,6 +28,8 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
+# members of a fleet train in processes of their own, which inherit this
+let_threads_sleep()
 
 try:
     require_extra("orchestration")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ssl_lib import commands as run
 from ssl_lib.errors import UserError, missing_extra, require_extra
+from ssl_lib.processes import let_threads_sleep
 
 DESCRIPTION = """\
 Self-supervised pretraining on text full of numbers: five objectives, one shared encoder.
@@ -354,9 +355,7 @@ GROUPS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (argparse itself exits with 2 on wrong usage)."""
     options = build_parser().parse_args(arguments)
-    # OpenMP's threads sleep while they wait: those that spin make a step of 0.5 s last 3.5 s
-    # where one other program is at work, and gain 5% where none is. torch reads it once.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_sleep()
     try:
         # Without this, a missing package would be found after minutes of work.
         if options.extra:

@@ -16,6 +16,15 @@ PATIENCE = 10.0  # seconds that a process has to end by itself
 TERMINATED = 143  # exit status of a process that SIGTERM has ended
 
 
+def let_threads_sleep() -> None:
+    """Let OpenMP's threads sleep while they wait, unless OMP_WAIT_POLICY says otherwise.
+
+    Those that spin make a step of 0.5 s last 3.5 s where one other program is at work, and gain 5%
+    where none is. torch reads it once, when it is imported; children inherit it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def begin(
     command: Sequence[str],
     cwd: Path | None = None,
