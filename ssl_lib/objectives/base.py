@@ -407,7 +407,8 @@ class _BlockedLoss(torch.autograd.Function):
         total = hidden_SD.new_zeros((), dtype=torch.float32)
         rows, columns = _block_sizes(len(targets_S), len(matrix_VD), most)
         for hidden_CD, targets_C, at in _blocks(rows, hidden_SD, targets_S):
-            partition_C, chosen_C, sum_C = _normalizers(hidden_CD, low_VD, targets_C, columns)
+            found = _normalizers(hidden_CD, low_VD, targets_C, columns)
+            logits_CU, partition_C, chosen_C, sum_C = found
             loss_C = partition_C - (1.0 - label_smoothing) * chosen_C
             loss_C -= label_smoothing / len(matrix_VD) * sum_C
             total += (loss_C + z_loss * partition_C.square()).sum()
@@ -418,7 +419,9 @@ class _BlockedLoss(torch.autograd.Function):
                 weights_C = gradient_weights_S[at]
             for low_UD, places in _blocks(columns, low_VD):
                 # the loss's gradient by the logits: probabilities less the smoothed targets
-                slope_CU = linear(hidden_CD, low_UD).float().sub_(partition_C[:, None]).exp_()
+                if columns < len(low_VD):
+                    logits_CU = linear(hidden_CD, low_UD).float()
+                slope_CU = logits_CU.sub_(partition_C[:, None]).exp_()
                 if z_loss:
                     slope_CU *= 1.0 + 2.0 * z_loss * partition_C[:, None]
                 if label_smoothing:
@@ -469,15 +472,19 @@ def _inside(targets_C: Tensor, places: slice) -> tuple[Tensor, Tensor]:
 
 def _normalizers(
     hidden_CD: Tensor, low_VD: Tensor, targets_C: Tensor, columns: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Log partition, logit of the target, and sum of all logits, each [C], float32."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits of the last block [C, U]; log partition, logit of the target, sum of logits, each [C].
+
+    All float32; the last three are of the whole vocabulary.
+    """
     partition_C = torch.full(targets_C.shape, -torch.inf, device=targets_C.device)
     chosen_C = torch.zeros_like(partition_C)
     sum_C = torch.zeros_like(partition_C)
+    logits_CU = hidden_CD.new_empty(0)
     for low_UD, places in _blocks(columns, low_VD):
         logits_CU = linear(hidden_CD, low_UD).float()
         partition_C = torch.logaddexp(partition_C, logits_CU.logsumexp(-1))
         here_K, column_K = _inside(targets_C, places)
         chosen_C[here_K] = logits_CU[here_K, column_K]
         sum_C += logits_CU.sum(-1)
-    return partition_C, chosen_C, sum_C
+    return logits_CU, partition_C, chosen_C, sum_C
