@@ -5,6 +5,7 @@ Shapes: B sequences, T positions, D width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -70,7 +71,7 @@ class PlainGPT(nn.Module):
         return cross_entropy(logits_BTV[:, :-1].flatten(0, 1), ids_BT[:, 1:].flatten())
 
 
-def plain_step(model: nn.Module, loss_of: str = "") -> object:
+def plain_step(model: nn.Module, loss_of: str = "") -> Callable[[Tensor], None]:
     """A function that takes ids [B, T] and makes one step of fused AdamW, gradients clipped."""
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
 

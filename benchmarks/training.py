@@ -1,7 +1,7 @@
 """What a step of training costs: five objectives beside one, and beside other people's models.
 
-    python -P benchmarks/training.py --rows five/next all/next next/plain --size small
-    python -P benchmarks/training.py --list
+    python -m benchmarks.training --rows five/next all/next next/plain --size small
+    python -m benchmarks.training --list
 
 Every row is a ratio of two sides that run in turn in one process, a step each, so that a busy
 machine slows both alike; printed is the median over the rounds of their step times. Sides that name
