@@ -1,0 +1,62 @@
+"""A pretrained model in use; one file for each kind of answer.
+
+base.py           how texts run through a model
+embedding.py      vectors of texts and of tokens
+likelihood.py     how probable a text is
+next.py           what comes next: words, numbers, tokens, whole continuations
+numbers.py        the next number as a distribution
+filling.py        what stands behind [MASK]
+denoising.py      noisy text rebuilt
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tiktoken
+import torch
+
+from ssl_lib.config import Settings
+from ssl_lib.numbers import Number, find_numbers
+from ssl_lib.objectives.model_folder import ModelError, read_model, save_model
+from ssl_lib.objectives.registry import build_objectives
+from ssl_lib.predictor.denoising import Denoising
+from ssl_lib.predictor.embedding import Embedding
+from ssl_lib.predictor.filling import MASK, Filling
+from ssl_lib.predictor.likelihood import Likelihood
+from ssl_lib.predictor.next import Next
+from ssl_lib.predictor.numbers import NextNumber
+
+__all__ = ["MASK", "ModelError", "Predictor", "load"]
+
+
+class Predictor(Embedding, Likelihood, Next, NextNumber, Filling, Denoising):
+    """All answers of one model."""
+
+    @classmethod
+    def untrained(cls, settings: Settings, encoding: tiktoken.Encoding) -> Predictor:
+        """The randomly initialized model of the same architecture, the `before` of all measures."""
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            return cls(settings, encoding, build_objectives(settings, encoding))
+
+    def find_numbers(self, text: str) -> list[Number]:
+        """The numbers written in a text."""
+        return find_numbers(text)
+
+    def save(self, folder: Path) -> None:
+        """Write model.safetensors, config.json and encoding.json: all that `load` needs."""
+        save_model(folder, self.settings, self.encoding, self.objectives)
+
+
+def load(source: str | Path = "model") -> Predictor:
+    """Load a model folder, or one that MLflow holds (`models:/name@alias`, `runs:/id/model`).
+
+    Raises ModelError if it is no model, TrackingError if the store has none.
+    """
+    if str(source).startswith(("models:/", "runs:/")):
+        from ssl_lib.tracking import download_model
+
+        source = download_model(str(source))
+    parts = read_model(Path(source))
+    return Predictor(*parts)
