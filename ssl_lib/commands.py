@@ -267,6 +267,7 @@ def fetch_encoding(options: argparse.Namespace) -> None:
 def summary(options: argparse.Namespace) -> None:
     """`ssl-lib summary`."""
     from ssl_lib.errors import UserError
+    from ssl_lib.evaluation.skills import SKILLS
 
     path = Path("metrics/evaluation.json")
     if not path.exists():
@@ -283,6 +284,9 @@ def summary(options: argparse.Namespace) -> None:
     print(f"{'held-out loss':<24}{'before':>10}{'after':>10}{'reduction':>12}")
     for name, loss in evaluation["losses"].items():
         print(before_after(name, loss) + f"{loss['reduction']:>12.0%}")
+    print(f"\n{'skill of objective':<24}{'before':>10}{'after':>10}   metric")
+    for name, skill in (evaluation.get("skills") or {}).items():
+        print(before_after(name, skill) + f"   {SKILLS[name].title.lower()}")
     print(f"\n{'downstream task':<24}{'before':>10}{'after':>10}   metric")
     for name, task in evaluation["downstream"].items():
         print(before_after(name, task) + f"   {task['metric']}")
@@ -294,6 +298,13 @@ def summary(options: argparse.Namespace) -> None:
             print(f"{name:<24} not evaluated: {row['error']}")
         else:
             print(before_after(name, row) + f"   {row['metric']}")
+    examples = evaluation.get("guide_examples") or []
+    if examples:
+        right = sum(row["right"] for row in examples)
+        print(f"\nexamples of the guide: {right} of {len(examples)} right")
+    for row in examples:
+        wanted = "" if row["right"] else f"   (expected: {row['expected']})"
+        print(f"{'ok   ' if row['right'] else 'wrong'} {row['asked']}  {row['answered']}{wanted}")
     command = Path(sys.executable).parent / "ssl-lib"
     print(f"\nReport:   {Path('report/index.html').resolve()}")
     print(f"Runs:     {command} ui")

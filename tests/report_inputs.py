@@ -249,6 +249,28 @@ def external() -> dict[str, Any]:
     return {"svamp": questions, "roles": labels, "wiki": text}
 
 
+def skills() -> dict[str, Any]:
+    """Five skills, one of them worse than a plain method."""
+    rows = {
+        "mlm": summary("exact_match", 0.01, 0.81, 930, words_on_both_sides=0.61),
+        "ntp": summary("exact_match", 0.0, 0.74, 930, ngram_counts=0.52),
+        "contrastive": summary("accuracy_at_1", 0.31, 0.55, 900, tfidf_characters=0.78),
+        "denoising": summary("f1_of_edits", 0.0, 0.71, 700, as_it_is=0.0, spelling=0.52),
+        "numerical": summary("right", 0.32, 0.77, 1460, last_number=0.49),
+    }
+    for name, row in rows.items():
+        row["parts"] = {"numbers": summary(row["metric"], 0.02, 0.5, 400, nothing=0.04)}
+        row["parts"][f"all_of_{name}"] = summary("crps_decades", 0.9, 0.33, 400)
+    return rows
+
+
+def guide_examples() -> list[dict[str, Any]]:
+    """One right, one wrong."""
+    right = {"concept": "", "asked": "2 + 3 is …", "expected": "5", "answered": "5", "right": True}
+    wrong = right | {"concept": "denoising", "asked": NASTY, "answered": "4", "right": False}
+    return [right, wrong]
+
+
 def evaluation() -> dict[str, Any]:
     """metrics/evaluation.json."""
     shared = {"texts": 1000, "contaminated": 3, "too_short": 12, "ngrams": 20455, "shared": 7}
@@ -261,6 +283,8 @@ def evaluation() -> dict[str, Any]:
         },
         "external": external(),
         "own_text": own_text(),
+        "skills": skills(),
+        "guide_examples": guide_examples(),
         "probes": probes(),
         "contamination": {
             "held_out_documents": shared | {"for_losses": 997},

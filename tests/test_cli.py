@@ -272,14 +272,21 @@ def test_summary_shows_losses_tasks_and_files(
     task = {"metric": "accuracy", "before": 0.85, "after": 0.93}
     gone = {"task": "semantic_similarity", "error": "gone.tsv: no such file"}
     files = {"sts": {"metric": "spearman", "before": 0.1, "after": 0.625}, "gone": gone}
+    skills = {"mlm": {"metric": "exact_match", "before": 0.01, "after": 0.81}}
+    right = {"asked": "2 + 3 is …", "expected": "5", "answered": "5", "right": True}
+    examples = [right, right | {"answered": "6", "right": False}]
     evaluation = {"losses": {"mlm": loss}, "downstream": {"token_classification": task},
-                  "external": files}  # fmt: skip
+                  "external": files, "skills": skills, "guide_examples": examples}  # fmt: skip
     (project / "metrics" / "evaluation.json").write_text(json.dumps(evaluation))
     assert cli.main(["summary"]) == 0
     shown = capsys.readouterr().out
     assert "76%" in shown
     assert "0.930   accuracy" in shown
     assert "0.625   spearman" in shown
+    assert "0.810   masked words and numbers restored" in shown
+    assert "examples of the guide: 1 of 2 right" in shown
+    assert "ok    2 + 3 is …  5\n" in shown
+    assert "wrong 2 + 3 is …  6   (expected: 5)\n" in shown
     assert "not evaluated: gone.tsv: no such file" in shown
     assert "report/index.html" in shown
     assert cli.main(["summary", "--json"]) == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_evaluation_external import write_files
 
-from ssl_lib.config import Settings, SettingsError
+from ssl_lib.config import OBJECTIVES, Settings, SettingsError
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.comparison import estimate, load_scores
 from ssl_lib.evaluation.data import RawDocuments
@@ -149,6 +149,10 @@ def test_the_metrics_have_every_key_of_the_contract(root: Path, metrics: dict[st
         assert row["ci95"][0] <= row["after"] <= row["ci95"][1]
         assert row["before_ci95"][0] <= row["before"] <= row["before_ci95"][1]
         assert row["n"] > 0
+    assert set(written["skills"]) == set(OBJECTIVES)
+    for row in written["skills"].values():
+        assert {"metric", "before", "after", "ci95", "n", "parts", "baselines"} <= set(row)
+        assert row["baselines"]
     assert {"name", "split", "documents", "tokens"} == set(written["corpus"])
     assert {"train", "evaluate"} <= set(written["seconds"])
 
@@ -202,8 +206,14 @@ def test_the_summary_is_a_handful_of_what_the_details_hold(
 ) -> None:
     written = json.loads((root / "metrics" / "summary.json").read_text(encoding="utf-8"))
     assert len(written) <= 15
-    for name, row in (metrics["losses"] | metrics["downstream"]).items():
+    for name, row in metrics["downstream"].items():
         assert written[name] == pytest.approx(row["after"], abs=5e-5)
+    skills = {name: row["after"] for name, row in metrics["skills"].items()}
+    for name, after in skills.items():
+        assert written[f"{name}_skill"] == pytest.approx(after, abs=5e-5)
+    assert written["skills"] == pytest.approx(sum(skills.values()) / 5, abs=5e-5)
+    right = [row["right"] for row in metrics["guide_examples"]]
+    assert written["guide_examples"] == pytest.approx(sum(right) / len(right), abs=5e-5)
     assert written["bits_per_byte"] == pytest.approx(metrics["bits_per_byte"]["after"], abs=5e-5)
     assert all(isinstance(value, float) for value in written.values())
 

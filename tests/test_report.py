@@ -110,7 +110,7 @@ def test_every_section_is_there_and_has_content(page: str, full: Path) -> None:
     for part in parts:
         assert f'id="{part.id}"' in page
         assert 'class="absent"' not in part.content, part.id
-    assert len(parts) == 21
+    assert len(parts) == 22
 
 
 def test_sentences_with_multiplied_amounts_are_shown_where_they_were_measured(full: Path) -> None:
@@ -205,6 +205,23 @@ def test_values_of_the_page_are_those_of_the_files(page: str, full: Path) -> Non
         assert score(row["after"], row["metric"]) in text
     assert "8,192,000" in text
     assert "00ff00ff.dir" in text
+
+
+def test_every_objective_has_its_skill_and_the_guides_examples_stand_first(
+    page: str, full: Path
+) -> None:
+    text = Reader(page).text
+    tree = json.loads((full / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
+    shown = sections(Settings(), read_inputs(full), "now")
+    skills = next(part.content for part in shown if part.id == "skills")
+    for row in tree["skills"].values():
+        for one in (row, *row["parts"].values()):
+            assert score(one["after"], one["metric"]) in skills
+            assert all(score(value, one["metric"]) in skills for value in one["baselines"].values())
+    # a plain method is better: the row says so
+    assert "worse than TF-IDF, characters" in skills
+    assert "Examples that the guide promises: 1 of 2 right" in text
+    assert text.index("1 of 2 right") < text.index("Five objectives, five skills")
 
 
 def test_the_headline_gives_intervals_and_counts_what_the_guide_asks(page: str) -> None:

@@ -9,6 +9,8 @@ own_text.py            what the tasks about the corpus's own documents share, se
 next_number.py  masked_text.py  written_forms.py  wrong_number.py  neighbors.py    these tasks
 context_baselines.py  compressors.py    plain methods that have read the training text
 losses.py              held-out losses of both models
+skills/                what each objective has learned to do, one file an objective
+guide_examples.py      the guide's examples, right or wrong as they come out
 comparison.py          before, after and baselines on the same items, with intervals
 statistics.py          the bootstrap behind the intervals
 data.py  items.py      what tasks may use; their items, cleared of what stands in training

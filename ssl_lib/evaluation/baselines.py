@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ssl_lib.batches.datasets import token_spans
 from ssl_lib.evaluation.contamination import window_hashes
 from ssl_lib.evaluation.statistics import Floats, Integers
+from ssl_lib.predictions import cut_at
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -177,6 +178,20 @@ class NgramModel(NamedTuple):
             # models predict all tokens but the first
             rest = slice(1, None)
             found.append(CountedPredictions(correct_T[rest], nll_T[rest], spans[rest]))
+        return found
+
+    def generate(self, prompts: Sequence[str], max_tokens: int = 16, stop: str = ".") -> list[str]:
+        """What follows each prompt by the most frequent followers, up to and without `stop`."""
+        reach = len(self.grams)
+        found = []
+        for prompt in prompts:
+            ids = encode(self.encoding, prompt)
+            end = len(ids)
+            for _ in range(max_tokens):
+                # the guess for a token that nobody has seen yet, from those before it
+                ids.append(int(self.guesses([*ids[-reach:], 0])[-1]))
+            behind = self.encoding.decode_bytes(ids[end:])
+            found.append(cut_at(behind.decode("utf-8", "replace"), stop))
         return found
 
     def log_likelihoods(self, prompts: Sequence[str], continuations: Sequence[str]) -> Floats:

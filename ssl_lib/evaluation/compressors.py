@@ -36,6 +36,7 @@ class TrainingBytes:
         step = 1 + sum(map(len, pieces)) // MOST_BYTES
         self.pieces = pieces[::step]
         self._bits: dict[str, float] = {}
+        self.xz_bits: dict[bytes, float] = {}  # per byte, by what was asked
 
     @property
     def joined(self) -> bytes:
@@ -73,12 +74,18 @@ def ppmd_predictions(texts: Sequence[str], training: TrainingBytes) -> list[Coun
 
 
 def xz_bits_per_byte(texts: Sequence[str], training: TrainingBytes) -> float:
-    """Bits that all texts together add to the compressed training text, over their bytes."""
+    """Bits that all texts together add to the compressed training text, over their bytes.
+
+    Texts that are asked again are not compressed again.
+    """
     asked = b"".join(_encoded(text) + SEPARATOR for text in texts)
+    if asked in training.xz_bits:
+        return training.xz_bits[asked]
     # xz lets other threads run while it compresses
     with ThreadPoolExecutor(2) as pool:
         alone, both = pool.map(_xz_size, (training.joined, training.joined + asked))
-    return 8.0 * (both - alone) / max(1, len(asked))
+    training.xz_bits[asked] = 8.0 * (both - alone) / max(1, len(asked))
+    return training.xz_bits[asked]
 
 
 def _xz_size(data: bytes) -> int:

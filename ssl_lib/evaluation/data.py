@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -83,7 +83,9 @@ class EvaluationData:
     `training_tokens` is the flat array of all tokens, in which a special token ends each document;
     `training_documents` can be run through more than once. `cleared` are the items of the tasks
     that have been checked against training text, by name. `locale` is that of `tokens.locale`, by
-    which the numbers of the corpus's own texts are read where their source has none.
+    which the numbers of the corpus's own texts are read where their source has none. `determined`
+    has the characters of held-out documents that the text before them determines, by text: known of
+    built-in documents alone, and of none that a model is trained on.
     """
 
     settings: EvaluationSettings
@@ -95,6 +97,7 @@ class EvaluationData:
     test_documents: Sequence[Document]
     cleared: dict[str, Any] = field(default_factory=dict)
     locale: str = "auto"
+    determined: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, root: Path, encoding: tiktoken.Encoding) -> EvaluationData:
@@ -106,7 +109,7 @@ class EvaluationData:
         values = np.array(train.numbers[::step]["value"], dtype=np.float64)
         raw = folder / "raw"
         every_document = RawDocuments(raw / "test.jsonl")
-        test_documents = islice(every_document, MOST_TEXTS)
+        test_documents = list(islice(every_document, MOST_TEXTS))
         return cls(
             settings=settings.evaluation,
             seed=settings.seed,
@@ -114,8 +117,9 @@ class EvaluationData:
             training_tokens=train.tokens,
             training_values=values,
             training_documents=RawDocuments(raw / "train.jsonl"),
-            test_documents=list(test_documents),
+            test_documents=test_documents,
             locale=settings.tokens.locale,
+            determined=determined_spans(raw / "labels" / "test.jsonl", test_documents),
         )
 
     @property
@@ -168,6 +172,22 @@ class EvaluationData:
         unigrams = count_ngrams(self.training_tokens, self.encoding, order=1)
         ngrams = count_ngrams(self.training_tokens, self.encoding)
         return {"unigram_counts": unigrams, "ngram_counts": ngrams}
+
+
+def determined_spans(path: Path, documents: Sequence[Document]) -> dict[str, list[tuple[int, int]]]:
+    """The spans that the labels of these documents call determined, by text; empty without labels.
+
+    The file has a line for each document, `{}` for one that is not built in.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    if not path.exists():
+        return found
+    with path.open(encoding="utf-8") as lines:
+        for document, line in zip(documents, lines, strict=False):
+            spans = json.loads(line).get("determined") or ()
+            if spans:
+                found[document.text] = [(start, end) for start, end in spans]
+    return found
 
 
 def numbers_in(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl_lib.config import OBJECTIVES, Settings
+from ssl_lib.config import Settings
 from ssl_lib.evaluation.base import ModelPair
 from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult, save_scores
 from ssl_lib.evaluation.data import EvaluationData
@@ -23,9 +23,11 @@ from ssl_lib.evaluation.external import (
     external_metrics,
     read_external,
 )
+from ssl_lib.evaluation.guide_examples import guide_examples
 from ssl_lib.evaluation.items import DOCUMENTS, draw_items
 from ssl_lib.evaluation.losses import chosen_batches, compare_losses, toward_best
 from ssl_lib.evaluation.plots import plot_tables
+from ssl_lib.evaluation.skills import MEAN, SKILLS, skill_name
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.files import write_atomically
 from ssl_lib.predictor import Predictor, load
@@ -145,6 +147,16 @@ def _measures(
             # next-token prediction alone has plain methods that are scored as it is
             losses["ntp"]["toward_best"] = toward_best(results[name])
 
+    skills: Details = {}
+    for name, skill in SKILLS.items():
+        row = skill.load().run(pair, data)
+        # none where the text holds nothing to ask
+        if row:
+            skills[name] = row
+        yield Measure(skill_name(name), {"skills": skills}, row)
+    examples = guide_examples(after)
+    yield Measure("guide_examples", {"guide_examples": examples}, examples)
+
     if external:
         answered = evaluate_external(pair, external, data)
         found = {name: external_metrics(told) for name, told in answered.items()}
@@ -157,12 +169,18 @@ def _measures(
 def summary(metrics: Details, training: Details) -> dict[str, float]:
     """The metrics that runs are compared by at a glance, under names that fit a terminal.
 
-    Held-out losses in nats, downstream tasks, bits per byte, and what training and evaluation cost.
-    `training` is what `metrics/train.json` holds.
+    The skill of each objective and their mean, downstream tasks, bits per byte, the share of the
+    guide's examples that are right, and what training and evaluation cost. `training` is what
+    `metrics/train.json` holds.
     """
-    found = {name: metrics["losses"][name]["after"] for name in OBJECTIVES}
+    skills = {name: row["after"] for name, row in metrics["skills"].items()}
+    found = {skill_name(name): after for name, after in skills.items()}
+    if skills:
+        found[MEAN] = sum(skills.values()) / len(skills)
     for name, row in metrics["downstream"].items():
         found[name] = row["after"]
+    right = [row["right"] for row in metrics["guide_examples"]]
+    found["guide_examples"] = sum(right) / len(right)
     found["bits_per_byte"] = metrics["bits_per_byte"]["after"]
     found["tokens_per_second"] = training.get("tokens_per_second", 0.0)
     found["train_seconds"] = metrics["seconds"]["train"]

@@ -62,28 +62,35 @@ def paired_means(
 
 
 def paired_ratios(
-    before_G: ArrayLike, after_G: ArrayLike, denominators_G: ArrayLike, samples: int, seed: int
+    before_G: ArrayLike,
+    after_G: ArrayLike,
+    denominators_G: ArrayLike,
+    samples: int,
+    seed: int,
+    before_denominators_G: ArrayLike | None = None,
 ) -> Paired:
     """Ratios of sums, sum(before_G) / sum(denominators_G) and the same for after.
 
-    Whole groups are resampled; those with denominator 0 are left out. Raises ValueError if nothing
-    is left or a denominator is negative.
+    `before` may have denominators of its own, as the edits that a method proposes. Whole groups are
+    resampled; those with denominator 0 are left out. Raises ValueError if nothing is left or a
+    denominator is negative.
     """
     before_G, after_G = _checked(before_G, after_G)
-    denominators_G = np.asarray(denominators_G, dtype=np.float64)
-    if (denominators_G < 0).any():
+    own = denominators_G if before_denominators_G is None else before_denominators_G
+    own_G, its_G = _checked(own, denominators_G)
+    if (own_G < 0).any() or (its_G < 0).any():
         raise ValueError("denominators must not be negative")
-    kept_G = denominators_G > 0
-    columns_G3 = np.stack([before_G, after_G, denominators_G], axis=1)
-    columns_G3 = columns_G3[kept_G]
-    if not len(columns_G3):
+    # [G, 2] above and below the line, before and after side by side
+    above_G2 = np.stack([before_G, after_G], axis=1)
+    below_G2 = np.stack([own_G, its_G], axis=1)
+    kept_G = (below_G2 > 0).all(axis=1)
+    above_G2, below_G2 = above_G2[kept_G], below_G2[kept_G]
+    if not len(above_G2):
         raise ValueError("no item has a positive denominator")
-    # sums of before, after and the denominators: in the data, and in each resample
-    total_3 = columns_G3.sum(axis=0)
-    drawn_R3 = _resampled_sums(columns_G3, samples, seed)
-    before, after = map(float, total_3[:2] / total_3[2])
-    before_R, after_R = (drawn_R3[:, :2] / drawn_R3[:, 2:]).T
-    first_G, last_G = (columns_G3[:, :2] / columns_G3[:, 2:]).T
+    before, after = map(float, above_G2.sum(axis=0) / below_G2.sum(axis=0))
+    drawn_R4 = _resampled_sums(np.hstack([above_G2, below_G2]), samples, seed)
+    before_R, after_R = (drawn_R4[:, :2] / drawn_R4[:, 2:]).T
+    first_G, last_G = (above_G2 / below_G2).T
     before_ci95 = _unless_constant(first_G, percentile_interval(before_R))
     ci95 = _unless_constant(last_G, percentile_interval(after_R))
     difference = percentile_interval(after_R - before_R)

@@ -53,9 +53,7 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
 
     def items(self, data: EvaluationData) -> list[Rewritten]:
         """One number of each sentence that has one, evenly from the held-out documents."""
-        amounts: Amounts = defaultdict(list)
-        for number in data.training_numbers:
-            amounts[number.form, number.locale].append((number.text, number.value))
+        amounts = amounts_of(data)
         # a sentence that stands twice would be its own rival
         random = np.random.default_rng(data.seed)
         found = []
@@ -111,14 +109,20 @@ class WrittenForms(OwnTextTask[list[Rewritten], Cosines]):
         return found
 
 
+def amounts_of(data: EvaluationData) -> Amounts:
+    """Training numbers by written form and locale."""
+    amounts: Amounts = defaultdict(list)
+    for number in data.training_numbers:
+        amounts[number.form, number.locale].append((number.text, number.value))
+    return amounts
+
+
 def _rewritten(
     sentence: str, owner: int, amounts: Amounts, random: np.random.Generator, locale: str
 ) -> Rewritten | None:
     """The first number of the sentence that has another form and enough others of its form."""
     for number in find_numbers(sentence, locale):
-        forms = equivalent_forms(number.text, number.value, number.form)
-        # 2,000 is another amount where commas are decimal ones
-        forms = [form for form in forms if _value(form, locale) == number.value]
+        forms = other_forms(number, locale)
         known = amounts[number.form, locale]
         if not forms or not known:
             continue
@@ -128,9 +132,16 @@ def _rewritten(
         if len(others) >= VARIANTS:
             form = forms[int(random.integers(len(forms)))]
             chosen = list(others)[:VARIANTS]
-            variants = tuple(_put(sentence, number, text) for text in chosen)
-            return Rewritten(sentence, _put(sentence, number, form), variants, owner, locale)
+            variants = tuple(put(sentence, number, text) for text in chosen)
+            return Rewritten(sentence, put(sentence, number, form), variants, owner, locale)
     return None
+
+
+def other_forms(number: Number, locale: str) -> list[str]:
+    """Other ways to write a number that are read as the same value."""
+    forms = equivalent_forms(number.text, number.value, number.form)
+    # 2,000 is another amount where commas are decimal ones
+    return [form for form in forms if _value(form, locale) == number.value]
 
 
 def _value(text: str, locale: str) -> float | None:
@@ -139,7 +150,8 @@ def _value(text: str, locale: str) -> float | None:
     return values[0] if len(values) == 1 else None
 
 
-def _put(sentence: str, number: Number, text: str) -> str:
+def put(sentence: str, number: Number, text: str) -> str:
+    """The sentence with another text in place of its number."""
     return sentence[: number.start] + text + sentence[number.end :]
 
 

@@ -5,6 +5,7 @@ Start at page.py, which lists the sections; each file has those of one subject.
 page.py           the page from top to bottom, and the style sheet of style.py
 guide.py          the headline, and the guide's two tables beside ours
 own_text.py       what was learned of the corpus's own text, beside plain methods
+skills.py         the skill of each objective; the guide's examples as they came out
 learning.py       loss curves, transfer between objectives
 search.py         tuning: choice, history, importance, every trial
 tasks.py          each task, and each file of one's own, with every method; examples

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+from ssl_lib.evaluation import skills
 from ssl_lib.evaluation.tasks import TASKS
 from ssl_lib.report.inputs import Result, is_interval, known
 
@@ -39,12 +40,25 @@ NAMES = {
     "nearest_contexts": "25 nearest contexts",
     "words_before": "Table of the words before",
     "words_on_both_sides": "Table of the words on both sides",
+    "causal_alone": "The trained model, from the left alone",
+    "as_it_is": "The text as it is",
+    "spelling": "Spelling corrector",
+    "log10_error": "Numbers that are not determined",
+    "crps": "All numbers",
 }
 METRICS = {
     "spearman": "Spearman",
     "rmse": "RMSE",
     "auc": "AUC",
     "error_decades": "error, orders of magnitude",
+    "crps_decades": "CRPS, orders of magnitude",
+    "exact_match": "exact",
+    "accuracy_at_1": "nearest is right",
+    "f1_of_edits": "F1 of edits",
+    "right": "share right",
+    "exact_rows": "exactly the clean text",
+    "left_alone": "clean words left alone",
+    "coverage": "share inside the interval",
 }
 Rows = list[list[Any]]  # the cells of a table
 SHARES = ("accuracy", "exact_match")  # and the metric of every task whose unit is %
@@ -85,8 +99,10 @@ def metric_name(metric: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Is a value of this metric a share, written in percent?"""
-    return metric in SHARES or any(
-        task.metric == metric and task.unit == "%" for task in TASKS.values()
+    return (
+        metric in SHARES
+        or metric in skills.SHARES
+        or any(task.metric == metric and task.unit == "%" for task in TASKS.values())
     )
 
 

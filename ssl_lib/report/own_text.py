@@ -46,7 +46,7 @@ def own_text(inputs: Inputs) -> Html:
             shown = with_interval(best.value, best.interval, result.metric)
             beside = join(best.label, " ", shown)
         title = join(name(task), small(metric_name(result.metric)))
-        row = [title, _marked(result), count(result.n), after_cell(result)]
+        row = [title, marked(result), count(result.n), after_cell(result)]
         rows.append([*row, before_cell(result), beside])
     head = ["Task", "Verdict", "n", "Trained", "Random init.", "Best plain method"]
     words = (
@@ -71,7 +71,7 @@ def lead(inputs: Inputs) -> Html | None:
     return paragraph(f"On your own text: {summary(results)}", class_="lead")
 
 
-def _marked(result: Result) -> Html:
+def marked(result: Result) -> Html:
     """The verdict with a sign: ✓ better than the best plain method, ✗ worse, ≈ neither."""
     best = best_baseline(result)
     found = _compared(result, best) if best else ""

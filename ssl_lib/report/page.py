@@ -15,6 +15,7 @@ from ssl_lib.report import (
     own_text,
     provenance,
     search,
+    skills,
     task_details,
     tasks,
 )
@@ -46,6 +47,7 @@ def sections(settings: Settings, inputs: Inputs, written: str) -> list[Section]:
     own = "Your own text" if own_text.is_own(inputs) else "The corpus's own held-out documents"
     return [
         Section("own-text", own, own_text.own_text(inputs)),
+        Section("skills", "Five objectives, five skills", skills.skills(inputs)),
         Section("guide-tasks", "Downstream tasks beside the guide", guide.guide_tasks(inputs)),
         Section("guide-losses", "Losses beside the guide", guide.guide_losses(inputs)),
         Section("curves", "Loss curves", learning.loss_curves(inputs)),
@@ -81,6 +83,7 @@ def render_page(settings: Settings, inputs: Inputs, written: str) -> str:
         tag("h1", "What self-supervised pretraining taught this model"),
         own_text.lead(inputs),
         guide.headline(inputs),
+        skills.guide_examples(inputs),
         missing,
         tag("nav", tag("ul", *links), aria_label="Contents"),
     )

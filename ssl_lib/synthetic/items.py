@@ -314,3 +314,66 @@ def next_token_documents(count: int, seed: int, split: str = "test") -> list[Lab
 def _check_split(split: str) -> None:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """One sentence with many amounts, and some of its amounts said again in other ways.
+
+    `sentences` differ in their number alone, no two alike; `restatements` has by the way of saying
+    it again the place of each sentence meant, and the restatement.
+    """
+
+    sentences: tuple[str, ...]
+    restatements: dict[str, tuple[tuple[int, str], ...]]
+
+
+RESTATED = ("other_wording", "other_form", "other_unit", "same_unit")
+
+
+def restated_sentences(
+    count: int, seed: int, split: str = "test", amounts: int = 101, asked: int = 5
+) -> list[Restated]:
+    """`count` sentences, each with `amounts` different amounts, of which `asked` are said again.
+
+    In another wording; in another written form of the same unit; in another unit of measure, where
+    the kind of quantity has one; in another wording and form of the same unit. Half of the amounts
+    lie next to those asked. In split `test` the templates are held-out ones. Raises ValueError for
+    an unknown split.
+    """
+    _check_split(split)
+    draw = Draw(f"restated/{seed}", split)
+    return [_restated(draw, amounts, asked) for _ in range(count)]
+
+
+def _restated(draw: Draw, amounts: int, asked: int) -> Restated:
+    proposition = draw.pick(PROPOSITIONS)
+    kind = proposition.kind
+    said, again, *_ = draw.shuffled(proposition.templates.chosen(draw.split == "test"))
+    names = _names(draw)
+    values = {draw_quantity(draw, kind): None for _ in range(asked)}
+    meant = list(values)
+    # the grain in which quantities of the kind are drawn, as thousands of dollars
+    grain = kind.high // 90_000
+    near = (amounts - asked) // (4 * asked)
+    for value in meant:
+        for step in range(1, near + 1):
+            values |= dict.fromkeys((value + step * grain, max(grain, value - step * grain)))
+    while len(values) < amounts:
+        values[draw_quantity(draw, kind)] = None
+    form = draw.below(len(kind.forms))
+    worth = kind.forms[form].worth
+    # money and counts have one unit whatever they are worth: a million dollars are dollars
+    measured = kind.role == "measurement"
+    others = [place for place in draw.shuffled(range(len(kind.forms))) if place != form]
+    alike = [one for one in others if not measured or kind.forms[one].worth == worth]
+    unlike = [one for one in others if one not in alike]
+    ways = {"other_wording": (again, form), "other_form": (said, alike[0])}
+    ways |= {"other_unit": (said, unlike[0])} if unlike else {}
+    ways["same_unit"] = (again, alike[0])
+    restatements = {}
+    for way, (template, its_form) in ways.items():
+        told = [_sentence(template, names | written(kind, value, its_form)) for value in meant]
+        restatements[way] = tuple(enumerate(told))
+    sentences = [_sentence(said, names | written(kind, value, form)) for value in values]
+    return Restated(tuple(sentences[:amounts]), restatements)
