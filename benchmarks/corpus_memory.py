@@ -7,7 +7,9 @@ words in another order, so that no two documents are alike, until the corpus is 
 stage runs in a process of its own, in a temporary folder, and its peak resident memory is printed
 (Linux), with the ratio of the largest to the smallest corpus. The stage `corpus` runs once for each
 entry of `--workers`: with so many processes that prepare documents (1: none beside its own), or
-with two workers of Dask; what stands last stays for `tokenize`.
+with two workers of Dask; what stands last stays for `tokenize`. Beside the seconds that passed
+stand those of processor time, of all its processes together: others on the machine change the
+former only.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import itertools
 import json
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +30,7 @@ from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 BUILD = "--build-with"  # how the script calls itself for a corpus in a process of its own
 DIGIT = re.compile("[0-9]")
@@ -70,19 +74,28 @@ def build(workers: str, overrides: list[str]) -> None:
             build_corpus(settings, Path(), pool)
 
 
-def run_stage(
-    stage: str, root: Path, overrides: list[str], workers: str = ""
-) -> tuple[float, float]:
-    """Peak resident memory in MB and seconds of one stage in a process of its own.
+class Cost(NamedTuple):
+    """What a stage took, its workers included."""
 
-    Its workers count too.
-    """
+    peak: float  # resident memory in MB
+    seconds: float
+    processor_seconds: float
+
+
+def processor_time() -> float:
+    """Seconds of all processes that this one has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run_stage(stage: str, root: Path, overrides: list[str], workers: str = "") -> Cost:
+    """Run one stage in a process of its own."""
     command = [sys.executable, "-m", "ssl_lib", stage, "--params", "params.yaml"]
     if workers:
         command = [sys.executable, "-P", str(Path(__file__).resolve()), BUILD, workers]
     for override in overrides:
         command += ["--set", override]
-    start, peak = time.perf_counter(), 0.0
+    start, used, peak = time.perf_counter(), processor_time(), 0.0
     process = subprocess.Popen(command, cwd=root)
     # Sampled: the kernel's own peak of a child begins with the memory of its parent.
     while process.poll() is None:
@@ -90,7 +103,7 @@ def run_stage(
         time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"stage {stage} failed with status {process.returncode}")
-    return peak, time.perf_counter() - start
+    return Cost(peak, time.perf_counter() - start, processor_time() - used)
 
 
 def family(pid: int) -> Iterator[int]:
@@ -131,12 +144,13 @@ def measure(
     runs = [("corpus", number) for number in workers] + [("tokenize", "")]
     for stage, number in runs:
         settings = [f"corpus.sources=[{source}]", *overrides]
-        peak, seconds = run_stage(stage, root, settings, number)
+        cost = run_stage(stage, root, settings, number)
         name = f"{stage} ({number})" if number else stage
-        peaks[name] = peak
-        speed = megabytes / seconds
-        line = f"{megabytes:>6} MB, {name:<13} peak {peak:7.0f} MB, {seconds:6.0f} s"
-        print(f"{line}, {speed:5.1f} MB/s", flush=True)
+        peaks[name] = cost.peak
+        line = f"{megabytes:>6} MB, {name:<13} peak {cost.peak:7.0f} MB"
+        for kind, seconds in (("", cost.seconds), ("processor ", cost.processor_seconds)):
+            line += f", {seconds:6.0f} {kind}s, {megabytes / seconds:5.2f} MB a {kind}second"
+        print(line, flush=True)
     return peaks
 
 
