@@ -19,29 +19,37 @@ _WRITTEN = re.compile(
 )
 _TURNED = str.maketrans(",.", ".,")
 # No text with decimal points has these: "1.234,5", "3,5 %", "12,50 €", ",89 €".
-_CERTAIN = re.compile(
+_CERTAIN_COMMA = re.compile(
     r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)"
     r"|(?<![\d.,])\d{0,9},\d{1,2}[ \u00a0\u202f]?"
     r"(?:[€%‰]|°C|(?:EUR|Euros?|euros|Prozent|k[gm]|[cm]m|[mc]?[lL])\b)"
+)
+# No text with decimal commas has these: "1,234.5", "1,234,567", "3.5%", "$12.50".
+_CERTAIN_POINT = re.compile(
+    r"\.(?:(?<=,\d{3}\.)\d|(?<=\d\.)\d{1,2}[ \u00a0]?%)|,(?<=,\d{3},)\d{3}(?!\d)"
+    r"|[$£](?=\d{1,9}\.\d\d(?![.,]?\d))"
 )
 # The mark comes first, which makes the search fast: "3,5", "3,1415", "1.234", ",89".
 _POSSIBLE = re.compile(
     r"[,.](?:(?<=\d,)(?:\d{1,2}(?!\d)|\d{4})|(?<=\d\.)\d{3}(?!\d)|(?<=,)(?<!\S,)\d)"
 )
-_ENGLISH = re.compile(r"\b(?:the|of|and|is|was|with|for|to|that)\b", re.IGNORECASE)
-_OTHERS = re.compile(
-    r"\b(?:der|die|das|und|ist|mit|von|ein|eine|für|im|le|les|des|est|et|une|pour|dans|du|el|los"
-    r"|las|una|por|con|il|della|che|het|een|och|att|som|jest|się|na|do|um|uma|não|é)\b",
-    re.IGNORECASE,
+_ENGLISH = frozenset("the of and is was with for to that The And For To That".split())
+# Small letters only, for "Los Angeles" and "El Salvador" stand in English; so do "(2025 est.)",
+# "die" and "do".
+_OTHERS = frozenset(
+    "der das und ist mit von ein eine für im le les des et une pour dans du el los las una por con "
+    "il della che het een och att som jest się na um uma não é".split()
 )
+_WORD = re.compile(r"\w+")
 _LOOKED_AT = 20_000  # characters in which the language is told
 
 
 def has_decimal_comma(text: str, locale: str = "auto") -> bool:
     """Whether numbers of this text have decimal commas.
 
-    "auto" asks the text: its numbers where they leave no doubt, otherwise its small words. Raises
-    ValueError for a locale that is none of LOCALES.
+    "auto" asks the text: its numbers if they can only be written with points, then its small
+    words, then its numbers if they can only be written with commas. Raises ValueError for a locale
+    that is none of LOCALES.
     """
     if locale != "auto":
         if locale not in LOCALES:
@@ -49,11 +57,20 @@ def has_decimal_comma(text: str, locale: str = "auto") -> bool:
         return locale in DECIMAL_COMMA
     if not _POSSIBLE.search(text):
         return False
-    english = len(_ENGLISH.findall(text, 0, _LOOKED_AT))
-    others = len(_OTHERS.findall(text, 0, _LOOKED_AT))
+    commas = None
+    if _CERTAIN_POINT.search(text):
+        commas = _CERTAIN_COMMA.search(text)
+        if not commas:
+            return False
+    english = others = 0
+    for word in _WORD.findall(text[:_LOOKED_AT]):
+        if word in _ENGLISH:
+            english += 1
+        elif word in _OTHERS:
+            others += 1
     if others != english:
         return others > english
-    return _CERTAIN.search(text) is not None
+    return (commas or _CERTAIN_COMMA.search(text)) is not None
 
 
 def with_decimal_points(text: str, locale: str = "auto") -> str:
