@@ -129,24 +129,62 @@ def read_run(
         end = text.index(" ", start)
         near = False
     shape = shape_of(text[start:end])
-    # Most numbers stand free: a bracket or a word without a meaning before, nothing behind them.
-    free = before == " " and word != ""
-    if before == "(":
-        free = not text.startswith((")", " )"), end)  # "(555) 123-4567", "(5) million"
-    if free and not (kind or near or dated or shape.pieces[0].form == "identifier"):
-        for piece in shape.pieces:
-            found.append((start + piece.start, start + piece.end, piece.value, piece.form))
-    else:
+    numbers = None
+    if not dated and shape.pieces[0].form != "identifier":
+        # Most numbers stand free: nothing around them, or one thing alone.
+        if before == " " and word:
+            numbers = _behind_word(text, start, end, shape, kind, near)
+        elif not near:
+            numbers = _behind_mark(text, start, end, shape, floor)
+    if numbers is None:
         run = _Run(text, start, end, floor, shape)
         run.word, run.kind, run.dated = word, kind, dated
         run.behind = text[end] if near else ""
         numbers = run.read()
         if not numbers:
             return run.resume, date_end
-        found += numbers
         end = run.resume
+    else:
+        end = max(end, numbers[-1][1])
+    found += numbers
     last = found[-1]
     return end, last[1] if last[3] == "date_part" else date_end
+
+
+def _behind_word(
+    text: str, start: int, end: int, shape: Shape, kind: str, near: bool
+) -> list[Raw] | None:
+    """The numbers of a run behind a word, with nothing or "%" behind; None: `_Run` can tell."""
+    piece, alone = shape.pieces[0], len(shape.pieces) == 1
+    if near:
+        after = text[end + 1 : end + 2]
+        percent = alone and text[end] == "%" and piece.form in _AMOUNTS and kind in ("", "date")
+        if percent and not after.isdecimal() and after != ":":
+            return [(start, end + 1, piece.value, "percent")]
+        return None
+    if not kind:
+        return [(start + a, start + b, value, form) for a, b, _, form, value in shape.pieces]
+    if alone and piece.form == "integer" and kind in ("date", "month"):
+        part = shape.parts and (shape.year or (kind == "month" and shape.small))
+        return [(start, end, piece.value, "date_part" if part else "integer")]
+    return None
+
+
+def _behind_mark(text: str, start: int, end: int, shape: Shape, floor: int) -> list[Raw] | None:
+    """The numbers of a run behind a bracket or "$", with nothing behind; None: `_Run` can tell."""
+    before, form = text[start - 1 : start], shape.pieces[0].form
+    if before == "(":
+        # "(555) 123-4567", "(5) million" and "$(2025)", but "(2025)"
+        enclosed = text.startswith((")", " )"), end)
+        year = end - start == 4 and form == "integer" and not _NEGATED.match(text, end)
+        if enclosed and (not year or _MONEY_BRACKET.search(text, max(0, start - 5), start)):
+            return None
+        return [(start + a, start + b, value, form) for a, b, _, form, value in shape.pieces]
+    if before != "$" or len(shape.pieces) > 1 or form not in _AMOUNTS or start - 1 <= floor:
+        return None
+    # not "US$5" and "minus $5"
+    spaced = text[start - 2] == " " and text[start - 3 : start - 2] not in ("s", "e")
+    return [(start - 1, end, shape.pieces[0].value, "currency")] if spaced else None
 
 
 class _Run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssl_lib.numbers.digits import find_digits
@@ -27,6 +28,7 @@ __all__ = ["FORMS", "LONG", "Number", "NumberArrays", "find_number_arrays", "fin
 _UNCERTAINTY = re.compile(
     r"\.(?P<decimals>\d+)\((?P<digits>\d+)\)|(?:±|\+/?[-−])\s?(?P<amount>[\d.]+)"
 )
+_START = itemgetter(0)
 LONG = 6000  # characters; from about here on the arrays are faster
 
 
@@ -129,10 +131,11 @@ def find_numbers(text: str, locale: str = "auto") -> list[Number]:
         spans = arrays.start.tolist(), arrays.end.tolist()
         found = zip(*spans, arrays.value.tolist(), forms, strict=True)
     numbers = []
+    turned = points is not text
     for start, end, value, form in found:
         written = text[start:end]
         unit = unit_of(text, end, form, written)
-        decimal_comma = points[start:end] != written
+        decimal_comma = turned and points[start:end] != written
         numbers.append(Number(written, start, end, value, form, unit, decimal_comma))
     return numbers
 
@@ -152,11 +155,14 @@ def find_short(text: str) -> list[Raw]:
     if not others:
         return found
     found += others
-    found.sort(key=lambda raw: (raw[0], -raw[1]))  # the longer of two that start together
+    found.sort(key=_START)
     kept: list[Raw] = []
-    end = 0
+    begin, end = -1, 0
     for raw in found:
         if raw[0] >= end:
             kept.append(raw)
+            begin, end = raw[:2]
+        elif raw[0] == begin and raw[1] > end:  # the longer of two that start together
+            kept[-1] = raw
             end = raw[1]
     return kept

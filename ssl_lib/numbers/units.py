@@ -28,7 +28,7 @@ _ONLY_GLUED = frozenset("in d s a".split())
 UNITS = (lexicon.UNIT_SYMBOLS - _NO_UNITS) | _SINGULAR | {word + "s" for word in _SINGULAR}
 UNITS |= {"feet", "inches", "hertz", "celsius", "kelvin"}
 
-_FIRST = re.compile(r"([ \u00a0\u202f-]?)([°A-Za-zÅµμΩ]++)")
+_FIRST = re.compile(r"[ \u00a0\u202f-]?([°A-Za-zÅµμΩ]++)")
 _RAISED = re.compile(r"[⁻⁺]?[²³¹]|\^?[-−]?[1-4](?![\d.,])")
 # "/dL", "·s", " per day", and " s-1" if it has an exponent
 _NEXT = re.compile(r"(?:[/·*⋅]| per |[ \u00a0](?=[A-Za-zµμ]{1,3}(?:[-−⁻]|\^-)))([°A-Za-zÅµμΩ]++)")
@@ -50,12 +50,12 @@ def unit_of(text: str, end: int, form: str, written: str) -> str:
     if form == "percent" or form == "currency":
         inside = (_PERCENT if form == "percent" else _MONEY).search(written)
         return inside[0] if inside else ""
-    first = _FIRST.match(text, end)
-    if first is None or first[2] not in UNITS or form in _WITHOUT:
+    first = None if form in _WITHOUT else _FIRST.match(text, end)
+    if first is None:
         return ""
-    if first[1] and first[2] in _ONLY_GLUED:
+    start, finish = first.span(1)
+    if first[1] not in UNITS or (start > end and first[1] in _ONLY_GLUED):
         return ""
-    finish = first.end()
     for _ in range(4):
         raised = _RAISED.match(text, finish)
         finish = raised.end() if raised else finish
@@ -63,7 +63,7 @@ def unit_of(text: str, end: int, form: str, written: str) -> str:
         if following is None or following[1] not in UNITS:
             break
         finish = following.end()
-    return text[first.start(2) : finish]
+    return text[start:finish]
 
 
 @lru_cache(maxsize=1)
