@@ -21,7 +21,7 @@ from prefect.exceptions import PrefectException
 from flows.project import mlflow_pages
 from ssl_lib.config import OBJECTIVES
 from ssl_lib.tracking import TrackingError, trained_run
-from ssl_lib.tracking.describe import losses_page, run_page
+from ssl_lib.tracking.describe import REPORT, losses_page, run_page
 
 Answer = TypeVar("Answer")
 AWAY = (httpx.HTTPError, PrefectException, OSError, RuntimeError)  # what a lost server gives
@@ -70,7 +70,8 @@ def publish(root: Path) -> None:
         # the stages that ran may need no model
         _log.info("no links to a run: %s", error)
         return
-    told(create_markdown_artifact, run_links(run, mlflow_pages(root)), "mlflow-run")
+    links = run_links(run, mlflow_pages(root))
+    told(create_markdown_artifact, links, "mlflow-run", "Pages of the model's run in MLflow")
 
 
 def metric_rows(path: Path) -> list[dict[str, Any]]:
@@ -99,10 +100,11 @@ def run_links(run: dict[str, str], pages: str) -> str:
         return "The run of this model was not recorded."
     experiment = run["experiment_id"]
     own = f"{pages}/{run_page(run_id, experiment)}"
+    report = f"{pages}/{run_page(run_id, experiment, REPORT)}"
     losses = f"{pages}/{losses_page(run_id, experiment, list(OBJECTIVES))}"
     return (
         f"* [MLflow run {run_id}]({own})\n"
         f"* [Five losses on one chart]({losses})\n"
-        f"* [Report]({own}/artifacts/report/index.html)\n\n"
+        f"* [Report]({report})\n\n"
         "`make serve`, or `ssl-lib ui`, shows these pages."
     )

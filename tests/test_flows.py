@@ -29,7 +29,7 @@ from nights import ROOT, environment, project, wait_for
 from test_config import yaml
 from test_promotion import trained
 
-from ssl_lib.config import Settings
+from ssl_lib.config import Settings, load_settings
 from ssl_lib.corpus.problems import CorpusError
 from ssl_lib.experiments.promotion import challenge
 from ssl_lib.files import sha256_of

@@ -18,6 +18,8 @@ from ssl_lib.config import Settings, SettingsError, parse_settings
 from ssl_lib.files import sha256_of
 
 MOST_CHANGES = 4  # that a run's name tells
+MODEL_MODE = "workflowType=machine_learning"  # MLflow begins with the mode for prompts and traces
+REPORT = "artifacts/report/index.html"
 
 
 def run_name(settings: Settings, root: Path, stage: str) -> str:
@@ -60,16 +62,17 @@ def description(run: str, experiment: str, stage: str, settings: Settings, paren
         return f"Part of [the run above]({run_page(parent, experiment)})."
     lines = [f"Stage **{stage}** on the corpus *{settings.corpus.display_name}*."]
     if stage == "train":
-        report = f"{run_page(run, experiment)}/artifacts/report/index.html"
+        report = run_page(run, experiment, REPORT)
         losses = losses_page(run, experiment, settings.trained())
         lines.append(f"* [All losses on one chart]({losses})")
         lines.append(f"* [The report]({report}), once it has been evaluated")
     return "\n".join(lines)
 
 
-def run_page(run: str, experiment: str) -> str:
-    """The address of a run, behind that of its server."""
-    return f"#/experiments/{experiment}/runs/{run}"
+def run_page(run: str, experiment: str, below: str = "") -> str:
+    """The address of a run, behind that of its server, or of what lies `below` it, as REPORT."""
+    place = "/".join(part for part in (experiment, "runs", run, below) if part)
+    return f"#/experiments/{place}?{MODEL_MODE}"
 
 
 def losses_page(run: str, experiment: str, objectives: list[str]) -> str:
@@ -88,7 +91,8 @@ def losses_page(run: str, experiment: str, objectives: list[str]) -> str:
         "deselected_curves": "[]",
         "last_linear_y_axis_range": "[]",
     }
-    return "#/metric?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+    words = [f"{key}={quote(value, safe='')}" for key, value in query.items()]
+    return "#/metric?" + "&".join([*words, MODEL_MODE])
 
 
 def run_tags(settings: Settings, root: Path, stage: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from ssl_lib.config import Settings
 from ssl_lib.databases import with_driver
 from ssl_lib.errors import UserError, require_extra
 from ssl_lib.processes import run_until_stopped
+from ssl_lib.tracking.describe import MODEL_MODE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -357,11 +358,8 @@ def serve_ui(settings: Settings, root: Path, port: int = 5000) -> None:
 
 
 def runs_page(experiment: str) -> str:
-    """The address of an experiment's runs behind that of its server.
-
-    In the mode for models: MLflow begins with the one for prompts and traces.
-    """
-    return f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+    """The address of an experiment's runs, behind that of its server."""
+    return f"#/experiments/{experiment}/runs?{MODEL_MODE}"
 
 
 def missing_runs(settings: Settings, root: Path) -> str:
