@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.fleet import AtLeastOne, Runner, results, task_runner
+from flows.project import differing
 from flows.runs import carry_out, notify, run_name
 from ssl_lib.config import project_settings
 from ssl_lib.errors import require_extra
@@ -27,6 +28,7 @@ def ablation(
     workers: AtLeastOne = 2,
     runner: Runner = "processes",
     address: str = "",
+    preset: str = "",
     settings: dict[str, Any] | None = None,
 ) -> State[Any]:
     """Train and evaluate models with subsets of the objectives, and write `ablation/`.
@@ -39,6 +41,7 @@ def ablation(
         workers: models at a time.
         runner: threads, processes or dask.
         address: of a Dask scheduler, such as tcp://10.0.0.5:8786; empty: this machine.
+        preset: the settings of params/NAME.yaml, such as gpu; `settings` win.
         settings: dotted keys and values, such as {"training.learning_rate": 0.01}.
     """
     root = Path.cwd()
@@ -50,7 +53,7 @@ def ablation(
     def work() -> State[Any]:
         # models are evaluated after hours of training
         require_extra("report")
-        own = project_settings(root).replaced(settings or {})
+        own = project_settings(root).replaced(differing(root, preset, settings))
         with output_lock(lock_path(root, "ablate")):
             size = (seeds, steps, workers)
             ablate(own, root, subsets or (), every, *size, train_all=train_all)

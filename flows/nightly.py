@@ -32,7 +32,7 @@ from flows.pipeline import (
     run_stages,
     told_outcomes,
 )
-from flows.project import operation
+from flows.project import differing, operation
 from flows.reports import metric_rows, publish, told
 from flows.runs import arguments, carry_out, notify, run_here, run_name
 from flows.stages import RAN, attempts, run_tool, stage_order
@@ -50,6 +50,7 @@ DATA_STAGES = ("corpus", "tokenize")
 @flow(name="nightly", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
 def nightly(
     stages: list[str] | None = None,
+    preset: str = "",
     settings: dict[str, Any] | None = None,
     experiment: str = "",
     force: bool = False,
@@ -58,6 +59,7 @@ def nightly(
 
     Args:
         stages: only these, such as ["train", "evaluate"]; empty: all.
+        preset: the settings of params/NAME.yaml for a variant, such as gpu; `settings` win.
         settings: dotted keys and values of a variant, such as {"training.steps": 500}.
         experiment: how DVC calls the variant; empty: DVC chooses a name.
         force: run the stages even if nothing has changed.
@@ -65,9 +67,10 @@ def nightly(
     root = Path.cwd()
 
     def work() -> State[Any]:
-        if settings or experiment:
+        values = differing(root, preset, settings)
+        if values or experiment:
             # a variant leaves data, models and champion of the project alone
-            return as_end(run_stages(root, stages, settings, experiment, force))
+            return as_end(run_stages(root, stages, values, experiment, force))
         return _night(root, stages, force)
 
     return carry_out(root, work)
@@ -90,7 +93,9 @@ def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
             return Failed(message=f"update: {reason_of(state)}")
         before = [state]
     # the state is kept once the corpus has been made: a night that fails before looks again
-    seen = look.with_options(**attempts(settings))(root, wait_for=before)
+    looked = look.with_options(**attempts(settings))(root, wait_for=before, return_state=True)
+    seen = looked.result()
+    before = [looked]
     new_data = data.changed(root, seen)
     outcomes: Outcomes = {}
     tonight: drift.Profile = {}
@@ -115,7 +120,7 @@ def _night(root: Path, stages: list[str] | None, force: bool) -> State[Any]:
     decision = decide(root, begun if evaluated else None, wait_for=before)
     summarize(root, outcomes, decision)
     publish(root)
-    _save_experiment(root)
+    _save_experiment(root, before)
     if settings.push:
         state = tool(root, "push", ["dvc", "push"], wait_for=before, return_state=True)
         if not state.is_completed():
@@ -244,13 +249,13 @@ def headline(root: Path) -> dict[str, float]:
     return {}
 
 
-def _save_experiment(root: Path) -> None:
+def _save_experiment(root: Path, before: list[State[Any]]) -> None:
     """Keep the night as an experiment of DVC, which touches no branch; a repository is needed."""
     if not git(root, "rev-parse", "HEAD"):
         return
     name = datetime.now(UTC).strftime("night-%Y%m%d-%H%M%S")
     words = ["dvc", "exp", "save", "--name", name]
-    state = run_tool(root, "save experiment", words, return_state=True)
+    state = run_tool(root, "save experiment", words, wait_for=before, return_state=True)
     if not state.is_completed():
         get_run_logger().warning("the night is not kept as an experiment: %s", reason_of(state))
 
@@ -261,7 +266,8 @@ def main() -> int:
 
     def work() -> State[Any]:
         settings = parse_overrides(options.settings)
-        return nightly(settings=settings, force=options.force, return_state=True)
+        given = {"preset": options.preset, "settings": settings, "force": options.force}
+        return nightly(**given, return_state=True)
 
     return run_here(work, "flows.nightly")
 

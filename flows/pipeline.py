@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.project import operation
+from flows.project import differing, operation
 from flows.reports import publish
 from flows.runs import (
     arguments,
@@ -55,6 +55,7 @@ class Variant(NamedTuple):
 @flow(name="pipeline", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
 def pipeline(
     stages: list[str] | None = None,
+    preset: str = "",
     settings: dict[str, Any] | None = None,
     experiment: str = "",
     force: bool = False,
@@ -63,6 +64,7 @@ def pipeline(
 
     Args:
         stages: only these, such as ["evaluate"]; empty: all.
+        preset: the settings of params/NAME.yaml for a variant, such as gpu; `settings` win.
         settings: dotted keys and values of a variant, such as {"training.steps": 500}.
         experiment: how DVC calls the variant; empty: DVC chooses a name.
         force: run the stages even if nothing has changed.
@@ -70,7 +72,8 @@ def pipeline(
     root = Path.cwd()
 
     def work() -> State[Any]:
-        state = as_end(run_stages(root, stages, settings, experiment, force))
+        values = differing(root, preset, settings)
+        state = as_end(run_stages(root, stages, values, experiment, force))
         if state.is_completed():
             publish(root)
         return state
@@ -218,9 +221,8 @@ def main() -> int:
 
     def work() -> State[Any]:
         settings = parse_overrides(options.settings)
-        return pipeline(
-            options.stages, settings, options.experiment, options.force, return_state=True
-        )
+        given = (options.stages, options.preset, settings, options.experiment, options.force)
+        return pipeline(*given, return_state=True)
 
     return run_here(work, "flows.pipeline")
 

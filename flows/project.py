@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ssl_lib.config import OperationSettings, project_settings
+from ssl_lib.config import OperationSettings, preset_values, project_settings
 from ssl_lib.tracking.store import store_uri
 
 MLFLOW_PAGES = "SSL_LIB_MLFLOW_PAGES"  # where `make serve` shows a store that is no server
@@ -17,6 +19,15 @@ LOCAL_PAGES = "http://127.0.0.1:5000"  # where `ssl-lib ui` shows it
 def operation(root: Path) -> OperationSettings:
     """How flows run the project's stages."""
     return project_settings(root).operation
+
+
+def differing(root: Path, preset: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Dotted keys and values of a variant: of `params/PRESET.yaml`, then those that are given.
+
+    Raises SettingsError for a preset that the project does not have.
+    """
+    changes = preset_values(preset, root / "params.yaml") if preset else {}
+    return changes | dict(settings or {})
 
 
 def pool_name(root: Path) -> str:

@@ -48,7 +48,7 @@ def run_name() -> str:
     parameters = runtime.flow_run.parameters
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     parts = [today, git(Path.cwd(), "rev-parse", "--short", "HEAD")]
-    parts += [str(parameters.get("experiment") or "")]
+    parts += [str(parameters.get(name) or "") for name in ("experiment", "preset")]
     parts += words_of(parameters.get("settings") or {})
     if parameters.get("force"):
         parts.append("forced")
@@ -199,6 +199,12 @@ def _mail(address: str, server: str, text: str) -> None:
 def arguments(program: str, description: str) -> argparse.ArgumentParser:
     """The options that all flows have on the command line."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        default="",
+        help="a variant: change the settings as params/NAME.yaml does, such as gpu",
+    )
     parser.add_argument(
         "--set",
         metavar="SECTION.KEY=VALUE",

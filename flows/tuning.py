@@ -12,6 +12,7 @@ from prefect.task_runners import TaskRunner
 
 from flows.fleet import AtLeastOne, Runner, results, task_runner
 from flows.pipeline import as_end, run_chain, run_stages
+from flows.project import differing
 from flows.runs import carry_out, notify, run_name
 from flows.stages import stage_order
 from ssl_lib.config import Settings, project_settings
@@ -25,6 +26,7 @@ def tuning(
     workers: AtLeastOne = 2,
     runner: Runner = "processes",
     address: str = "",
+    preset: str = "",
     settings: dict[str, Any] | None = None,
     experiment: str = "",
     force: bool = False,
@@ -35,6 +37,7 @@ def tuning(
         workers: trials at a time.
         runner: threads, processes or dask.
         address: of a Dask scheduler, such as tcp://10.0.0.5:8786; empty: this machine.
+        preset: the settings of params/NAME.yaml for a variant, such as gpu; `settings` win.
         settings: dotted keys and values of a variant, such as {"tuning.trials": 100}.
         experiment: how DVC calls the variant; empty: DVC chooses a name.
         force: run the stages before even if nothing has changed.
@@ -43,7 +46,8 @@ def tuning(
 
     def work() -> State[Any]:
         require_extra("tuning")
-        own = project_settings(root).replaced(settings or {})
+        values = differing(root, preset, settings)
+        own = project_settings(root).replaced(values)
         if not own.tuning.trials:
             advice = 'give settings such as {"tuning.trials": 100}'
             return Failed(message=f"tuning.trials is 0, so nothing is searched; {advice}")
@@ -54,7 +58,7 @@ def tuning(
         # the workers share the cores
         shared = own.replaced({"tuning.workers": workers})
         search(root, shared, task_runner(runner, workers, address))
-        return as_end(run_stages(root, [STAGE], settings, experiment))
+        return as_end(run_stages(root, [STAGE], values, experiment))
 
     return carry_out(root, work)
 

@@ -58,8 +58,11 @@ def test_links_to_a_run_lead_to_pages_that_a_browser_opens() -> None:
 
     run = {"run_id": "r", "experiment_id": "1", "tracking_uri": "sqlite:////a/mlflow.db"}
     told = run_links(run, "http://host:5000")
-    assert "(http://host:5000/#/experiments/1/runs/r)" in told
-    assert "(http://host:5000/#/experiments/1/runs/r/artifacts/report/index.html)" in told
+    # without it MLflow opens its pages for prompts and traces
+    mode = "?workflowType=machine_learning)"
+    assert f"(http://host:5000/#/experiments/1/runs/r{mode}" in told
+    assert f"(http://host:5000/#/experiments/1/runs/r/artifacts/report/index.html{mode}" in told
+    assert told.count("workflowType=machine_learning)") == 3
     assert "(http://host:5000/#/metric?runs=%5B%22r%22%5D&metric=%22train%2Fmlm%22" in told
     assert "file:" not in told
     assert "not recorded" in run_links(dict.fromkeys(run, ""), "http://host:5000")
@@ -499,6 +502,105 @@ def test_a_night_without_the_corpus_does_not_say_that_its_sources_were_read(
         told = environment(tiny) | {"PREFECT_API_URL": api[0]}
         subprocess.run([sys.executable, "-c", code], cwd=tiny, env=told, check=True, timeout=300)
     assert seen.exists()
+
+
+def last_of_a_night(root: Path, api: str, *words: str) -> str:
+    """What a night that succeeds says at its end."""
+    status, output = ended(begin_pipeline(root, api, *words, program="nightly"))
+    assert status == 0, output
+    return output.splitlines()[-1]
+
+
+def stored(root: Path) -> dict[str, list[str]]:
+    """Paths of all that the project's `.dvc` files and lock name, and what is not in the remote."""
+    status = [sys.executable, "-m", "dvc", "status", "--cloud", "--json"]
+    done = subprocess.run(
+        status, cwd=root, env=environment(root), capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout or "{}")
+
+
+@pytest.mark.slow
+def test_a_night_fetches_what_has_changed_and_sends_what_it_has_made(
+    tmp_path: Path, api: Any
+) -> None:
+    root, remote = project(tmp_path / "project"), tmp_path / "remote"
+    text = tmp_path / "elsewhere.txt"
+    text.write_text("It rose 12 to 340\n")
+    (root / "params.yaml").write_text("seed: 0\noperation:\n  push: true\n")
+    commands = f"""
+    git rm -q data/sources/text.txt
+    mkdir -p data/sources
+    dvc import-url {shlex.quote(str(text))} data/sources/text.txt
+    dvc remote add --default store {shlex.quote(str(remote))}
+    git add . && git commit -qm import
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    told = environment(root) | {"PATH": path}
+    subprocess.run(["bash", "-euc", commands], cwd=root, env=told, check=True, timeout=300)
+
+    message = last_of_a_night(root, api[0])
+    assert "corpus ran, tokenize ran, train ran" in message
+    assert "failed" not in message
+    raw = root / "data" / "raw" / "train.jsonl"
+    for words in ("It rose 12 to 340", "It fell by 7 to 5"):
+        if words not in text.read_text():
+            assert last_of_a_night(root, api[0]) == "flows.nightly: nothing changed"
+            text.write_text(f"{words}\n")
+            assert "corpus ran, tokenize ran" in last_of_a_night(root, api[0])
+        assert [json.loads(line)["text"] for line in raw.read_text().splitlines()] == [words]
+        # all that the lock and the import name is in the remote, byte for byte
+        objects = {sha256_of(path) for path in remote.rglob("*") if path.is_file()}
+        assert {sha256_of(raw), sha256_of(text), sha256_of(root / "model.txt")} <= objects
+        assert stored(root) == {}
+    assert last_of_a_night(root, api[0]) == "flows.nightly: nothing changed"
+
+
+@pytest.mark.slow
+def test_a_preset_makes_a_variant_and_settings_win(tiny: Path, api: Any) -> None:
+    (tiny / "params").mkdir(exist_ok=True)
+    (tiny / "params" / "seventh.yaml").write_text("seed: 7\n")
+    dvc = [sys.executable, "-m", "dvc"]
+    for words, seed in ((), "7"), (("--set", "seed=8"), "8"):
+        last = last_of_a_night(tiny, api[0], "--preset", "seventh", *words)
+        assert last.endswith("train ran"), last
+        shown = subprocess.run(
+            [*dvc, "exp", "show", "--json"],
+            cwd=tiny, env=environment(tiny), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert f'"seed": {seed}' in shown.stdout
+        assert "seed: 0" in (tiny / "params.yaml").read_text()
+    code = """
+from flows.ablation import ablation
+from flows.nightly import nightly
+from flows.tuning import tuning
+for flow in (ablation, nightly, tuning):
+    print(flow(preset="eighth", return_state=True).message)
+"""
+    told = environment(tiny) | {"PREFECT_API_URL": api[0]}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tiny,
+        env=told,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("--preset eighth: ")]
+    assert len(lines) == 3, done.stdout + done.stderr
+    assert lines[0].endswith("has seventh; name one that is there")
+
+
+def test_a_preset_means_to_a_flow_what_it_means_to_a_command() -> None:
+    from flows.project import differing
+
+    names = [path.stem for path in (ROOT / "params").glob("*.yaml")]
+    for name in names:
+        changed = load_settings(ROOT / "params.yaml").replaced(differing(ROOT, name, None))
+        assert changed == load_settings(ROOT / "params.yaml", preset=name)
+    steps = {"training.steps": 9}
+    assert differing(ROOT, "gpu", steps) == differing(ROOT, "gpu", None) | steps
+    assert differing(ROOT, "", None) == {}
 
 
 @pytest.mark.slow
