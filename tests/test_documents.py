@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import io
 import re
+import struct
+import subprocess
+import sys
 import tokenize
 from pathlib import Path
 
@@ -84,3 +87,28 @@ def test_the_log_lists_its_sections() -> None:
     titles = re.findall(r"^## (.+)$", log, re.MULTILINE)
     assert titles[:2] == ["What is believed today", "Sections"]
     assert listed == titles[2:]
+
+
+def test_every_picture_is_shown_small_and_as_wide_as_a_page() -> None:
+    shown = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for told, path in re.findall(r"!\[(.*?)\]\((.+?\.png)\)", text):
+            assert told, f"{page.name}: {path} has no words for those who do not see it"
+            shown.add((page.parent / path).resolve())
+    assert shown == set((ROOT / "docs" / "pictures").glob("*"))
+    for path in shown:
+        content = path.read_bytes()
+        # the first block of a PNG begins with width and height
+        assert content[:8] == b"\x89PNG\r\n\x1a\n"
+        assert struct.unpack(">I", content[16:20]) == (1200,)
+        assert len(content) < 150_000
+
+
+def test_the_script_of_the_pictures_tells_what_it_needs(tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "docs" / "screenshots.py")]
+    told = subprocess.run([*script, "--help"], capture_output=True, text=True, check=True)
+    assert "--run" in told.stdout
+    done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("screenshots: .ssl_lib/serve.env is not here")
