@@ -191,13 +191,14 @@ STAGES = {
 MODEL_COMMANDS = {
     "predict": Command(
         run.predict,
-        "next tokens, the next number, and what stands behind [MASK]",
-        "The most probable next tokens; the number that comes next, with an interval; and, where\n"
-        "the text holds [MASK], what stands there.",
+        "next words, the next number, and what stands behind [MASK]",
+        "The most probable next words and whole numbers; the number that comes next, with an\n"
+        "interval; and, where the text holds [MASK], what stands there.",
         "ssl-lib predict 'The sum of 2 + 3 is [MASK].' --model model -k 3",
         (
             option("text", help="the beginning of a text, or a text with [MASK] in it"),
             option("-k", default=5, **COUNT, help="how many candidates (default: 5)"),
+            option("--tokens", action="store_true", help="tokens instead of whole words"),
             option("--json", action="store_true", help="one JSON object instead of a table"),
             MODEL,
         ),

@@ -174,14 +174,14 @@ def predict(options: argparse.Namespace) -> None:
     from ssl_lib.predictor import load
 
     model = load(options.model)
-    # "2 + 3 is [MASK]." → the next tokens and the next number after "2 + 3 is", then the mask
+    # "2 + 3 is [MASK]." → the next words and the next number after "2 + 3 is", then the mask
     before_mask = options.text.split("[MASK]", 1)[0].rstrip()
-    # {"text", "next": [[token, probability], ...], "number": {"value", "interval"}, "masks": ...}
+    # {"text", "next": [[word, probability], ...], "number": {"value", "interval"}, "masks": ...}
     found: dict[str, Any] = {"text": options.text}
     if before_mask:
         number = model.predict_number(before_mask)
         low, high = number.interval
-        found["next"] = model.predict_next(before_mask, k=options.k)
+        found["next"] = model.predict_next(before_mask, options.k, options.tokens)
         found["number"] = {"value": number.value, "interval": [low, high]}
     if "[MASK]" in options.text:
         found["masks"] = model.fill_mask(options.text)
@@ -190,7 +190,9 @@ def predict(options: argparse.Namespace) -> None:
         return
 
     for text, probability in found.get("next", []):
-        print(f"next    {probability:6.1%}  {text!r}")
+        # of tokens the spaces count
+        shown = repr(text) if options.tokens else text
+        print(f"next    {shown}  {probability:.1%}")
     if "number" in found:
         print(f"number  {number.value:.6g}  (between {low:.6g} and {high:.6g})")
     for text, probability in found.get("masks", []):

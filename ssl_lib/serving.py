@@ -46,6 +46,12 @@ class Candidates(Request):
     k: Count = 5
 
 
+class Next(Candidates):
+    """Texts, how many candidates an answer holds, and of what kind they are."""
+
+    tokens: bool = Field(False, description="tokens instead of whole words and numbers")
+
+
 class Denoising(Request):
     """Texts, and how sure the model must be of another token."""
 
@@ -66,7 +72,7 @@ class Failure(BaseModel):
 
 TASKS: Mapping[str, tuple[type[Request], str]] = {
     "embed": (Request, "a vector of length 1"),
-    "next": (Candidates, "the most probable next tokens, as [token, probability]"),
+    "next": (Next, "the most probable next words and whole numbers, as [text, probability]"),
     "number": (Request, "the number that comes next: value, intervals, orders of magnitude"),
     "fill_mask": (Candidates, "for each [MASK] the most probable tokens, as [token, probability]"),
     "denoise": (Denoising, "the text with other tokens where the model is sure of them"),
@@ -79,13 +85,19 @@ class TaskError(UserError):
 
 
 def answers(
-    model: Predictor, task: str, texts: Sequence[str], k: int = 5, threshold: float = 0.5
+    model: Predictor,
+    task: str,
+    texts: Sequence[str],
+    k: int = 5,
+    threshold: float = 0.5,
+    tokens: bool = False,
 ) -> list[Any]:
     """The answers of a model to one of TASKS, one for each text. Raises TaskError, ModelError."""
     if task == "embed":
         return list(model.embed(texts).tolist())
     if task == "next":
-        return model.predict_next_tokens(texts, k)
+        found = model.predict_next_tokens if tokens else model.predict_next_words
+        return found(texts, k)
     if task == "number":
         return [number_answer(found) for found in model.predict_numbers(texts)]
     if task == "fill_mask":

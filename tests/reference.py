@@ -5,7 +5,8 @@ with the package.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -721,3 +722,89 @@ def are_near_duplicates(first: str, second: str, threshold: float, by_numbers: b
         text = " ".join(text.casefold().split()).ljust(16)
         sets.append({text[start : start + 16] for start in range(len(text) - 15)})
     return len(sets[0] & sets[1]) >= threshold * len(sets[0] | sets[1])
+
+
+def greedy_loop(
+    nats: Callable[[list[int]], Sequence[float]], ids: Sequence[int], count: int, context: int
+) -> list[int]:
+    """The most probable token after all that is read, `count` times; every prefix is read anew.
+
+    What is read begins so that `room` more tokens fit, and stays there while these are added.
+    """
+    room = min(count, context // 2)
+    whole, start = list(ids), 0
+    for step in range(count):
+        if step % room == 0:
+            start = max(0, len(whole) - (context - room + 1))
+        found = list(nats(whole[start:]))
+        whole.append(found.index(min(found)))
+    return whole[len(ids) :]
+
+
+_MARKS = r"\-+−–±~$€£¥₹"  # of signs and currencies, for use in brackets
+_LETTER = r"(?:[^\W\d_]|\ufffd)"  # or a part of one
+
+
+def words_loop(
+    probabilities: Callable[[list[int]], Sequence[float]],
+    entries: Sequence[bytes],
+    end: int,
+    text: str,
+    least: float,
+    depth: int,
+) -> dict[str, float]:
+    """Probabilities of words and numbers behind a text, from all ways above `least`.
+
+    A way has fewer than `depth` tokens before the one that ends it.
+
+    `probabilities` gives those of the next token after some tokens behind the text.
+    """
+    found: dict[str, float] = {}
+    strings = [entry.decode("utf-8", "replace") for entry in entries]
+
+    def whole(begun: str, probability: float) -> None:
+        word = begun.strip()
+        found[word] = found.get(word, 0.0) + probability
+
+    def goes_on(begun: str, more: str) -> bool:
+        """Whether a token belongs to the word or number that has been begun."""
+        if re.fullmatch(rf"{_LETTER}+", more):
+            return re.search(rf"{_LETTER}$", begun) is not None
+        if re.fullmatch(r"\d+", more):
+            if re.search(r"\d,$", begun):
+                return len(more) == 3
+            return re.search(rf"[\d{_MARKS}]$|\d\.$", begun) is not None
+        # one point, and no comma behind it
+        if more in (".", ","):
+            return re.search(r"\d$", begun) is not None and "." not in begun
+        return more in (" million", " billion", " thousand", " trillion", " hundred") and bool(
+            re.search(r"\d$", begun)
+        )
+
+    def follow(tokens: list[int], begun: str, probability: float) -> None:
+        if len(tokens) == depth:
+            return
+        row = [float(one) for one in probabilities(tokens)]
+        if not begun:
+            for token, string in enumerate(strings):
+                letters = re.fullmatch(rf"{_LETTER}+", string) and text[-1].isalpha()
+                digits = re.fullmatch(r"\d+", string) and re.search(r"\d[.,]?$", text)
+                row[token] = 0.0 if letters or digits else row[token]
+            row = [one / sum(row) for one in row]
+        stopped = 0.0
+        for token, (one, string) in enumerate(zip(row, strings, strict=True)):
+            if begun.strip() and not goes_on(begun, string):
+                stopped += one
+            elif probability * one >= least:
+                longer = begun + string
+                marks = re.fullmatch(r"\s*[^\w\s\ufffd]+", longer) and longer[-1] not in _MARKS
+                scaled = re.search(r"\d \w+$", longer)
+                if token == end or marks or scaled:
+                    whole(longer, probability * one)
+                else:
+                    follow([*tokens, token], longer, probability * one)
+        if begun.strip():
+            whole(re.sub(r"(?<=\d)[.,]$", "", begun), probability * stopped)
+
+    follow([], "", 1.0)
+    return found

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import tiktoken
 import torch
-from reference import spans_by_bytes
+from reference import greedy_loop, spans_by_bytes, words_loop
 
 from ssl_lib.config import Settings
 from ssl_lib.config.tree import RENAMED
 from ssl_lib.errors import UserError
 from ssl_lib.predictor import ModelError, Predictor, load
+from ssl_lib.predictor.growing import GrowingSequences
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -53,14 +54,14 @@ def next_token_nats(model: Predictor, ids: list[int]) -> np.ndarray:
 
 
 def test_next_probabilities_sum_to_one_and_are_those_of_the_slow_model(model: Predictor) -> None:
-    found = model.predict_next(SHORT[0], k=10**6)
+    found = model.predict_next(SHORT[0], k=10**6, tokens=True)
     assert sum(probability for _, probability in found) == pytest.approx(1.0, abs=1e-5)
     nats = next_token_nats(model, encode(model.encoding, SHORT[0]))
     assert [probability for _, probability in found[:5]] == pytest.approx(
         sorted(np.exp(-nats))[::-1][:5], rel=1e-3
     )
     assert found[0][0] == model.encoding.decode([int(nats.argmin())])
-    assert len(model.predict_next(SHORT[0])) == 5
+    assert len(model.predict_next(SHORT[0], tokens=True)) == 5
 
 
 def test_log_likelihoods_equal_the_sum_of_slow_next_tokens(model: Predictor) -> None:
@@ -124,6 +125,83 @@ def test_ranks_of_a_short_text_equal_the_slow_model(model: Predictor) -> None:
         ]
         lengths = [len(model.encoding.decode_single_token_bytes(token)) for token in ids]
         assert [tuple(span) for span in found.spans] == spans_by_bytes(text, lengths)[1:]
+
+
+@pytest.mark.parametrize(
+    ("layers", "own_layers", "kernel", "heads", "numbers"),
+    [(2, 1, 3, 1, "fourier"), (3, 0, 0, 0, "none"), (1, 1, 2, 2, "place_value")],
+)
+def test_states_of_growing_sequences_are_those_of_whole_ones(
+    settings: Settings,
+    encoding: tiktoken.Encoding,
+    layers: int,
+    own_layers: int,
+    kernel: int,
+    heads: int,
+    numbers: str,
+) -> None:
+    changed = {
+        "model.layers": layers, "model.mode_specific_layers": own_layers,
+        "model.short_convolution": kernel, "model.induction_heads": heads,
+        "model.number_embedding": numbers,
+    }  # fmt: skip
+    model = Predictor.untrained(settings.replaced(changed), encoding)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.trunk.parameters():
+        # convolutions begin with zeros, and would do nothing
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    texts = ["It weighs 1,234.5 kg and", "The sum of 12", "A", "9,0"]
+    sequences = [encode(encoding, text) for text in texts]
+    growing = GrowingSequences(model, sequences)
+    rows = [0, 1, 2, 3]
+    for step, more in enumerate([",", "345", ".", "67", " of", " 2"]):
+        with torch.no_grad():
+            states = growing.last_states()
+            for ids, state in zip(sequences, states, strict=True):
+                whole = torch.tensor([ids])
+                slow = model.trunk(whole, torch.zeros_like(whole), torch.tensor([True]))[0, -1]
+                torch.testing.assert_close(state, slow, rtol=0.0, atol=1e-5)
+        # sequences change places, are dropped and come twice
+        rows = [[2, 1, 0, 3], [3, 0], [1, 0, 1]][step % 3]
+        rows = [row for row in rows if row < len(sequences)]
+        token = encode(encoding, more)[-1]
+        sequences = [[*sequences[row], token] for row in rows]
+        growing.grow(rows, [token] * len(rows))
+
+
+def test_next_words_are_those_of_a_search_without_a_beam(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least = 0.02
+    monkeypatch.setattr("ssl_lib.predictor.next.LEAST_PROBABLE", least)
+    read = model.encoding.decode_single_token_bytes
+    entries = [read(token) for token in range(model.encoding.n_vocab)]
+    end = special_ids(model.encoding).end
+    known = 0
+    for text in [SHORT[0], "It rose to 3.", "There are 12", "In all $"]:
+        ids = encode(model.encoding, text)
+        slow = words_loop(
+            lambda tokens, ids=ids: np.exp(-next_token_nats(model, [*ids, *tokens])),
+            entries,
+            end,
+            text,
+            least,
+            depth=model.context_length // 4,
+        )
+        found = dict(model.predict_next(text, k=200))
+        assert sum(found.values()) <= 1.0 + 1e-6
+        # pieces of a character become one when they are joined
+        found = {word: share for word, share in found.items() if "\ufffd" not in word}
+        slow = {word: share for word, share in slow.items() if "\ufffd" not in word}
+        assert found == pytest.approx(slow, abs=1e-5)
+        known += len(found)
+    assert known > 20
+
+
+def test_spaces_at_the_end_make_no_difference(model: Predictor) -> None:
+    for text in SHORT:
+        assert model.predict_next(text) == model.predict_next(text + " ")
+        assert all(word == word.strip() for word, _ in model.predict_next(text + "  "))
 
 
 @pytest.mark.parametrize("length", [31, 32, 33, 47, 48, 49, 64, 65, 120])
@@ -320,6 +398,8 @@ def test_many_texts_are_answered_as_each_by_itself(model: Predictor) -> None:
 
     spoken = [text for text in texts if text]
     for text, found in zip(spoken, model.predict_next_tokens(spoken, k=4), strict=True):
+        same(found, model.predict_next(text, k=4, tokens=True))
+    for text, found in zip(spoken, model.predict_next_words(spoken, k=4), strict=True):
         same(found, model.predict_next(text, k=4))
     masked = [text for text in texts if "[MASK]" in text]
     for text, masks in zip(masked, model.fill_masks(masked, k=3), strict=True):
@@ -338,6 +418,13 @@ def test_generation_is_greedy_and_stops_where_it_should(model: Predictor) -> Non
         chosen.append(int(next_token_nats(model, [*ids, *chosen]).argmin()))
     expected = model.encoding.decode(chosen).split("<|endoftext|>")[0]
     assert model.generate([SHORT[0]], max_tokens=6, stop="")[0] == expected
+    for count in (1, 20, 50):
+        # beyond the context, too
+        slow = greedy_loop(
+            lambda tokens: next_token_nats(model, tokens), ids, count, model.context_length
+        )
+        expected = model.encoding.decode(slow).split("<|endoftext|>")[0]
+        assert model.generate([SHORT[0]], max_tokens=count, stop="")[0] == expected
     assert len(model.generate(SHORT, max_tokens=4)) == 3
     assert model.generate([], max_tokens=4) == []
     assert model.generate(SHORT, max_tokens=0) == ["", "", ""]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ssl_lib.model.cache import Past
+
 LONGEST_PLAIN = 512  # positions up to which attention on a CPU holds all its scores in memory
 
 
@@ -54,7 +56,9 @@ class Attention(nn.Module):
         weight_3HKD[1, :induction_heads] = weight_3HKD[0, :induction_heads]
         nn.init.normal_(self.output.weight, std=(2 * layers * width) ** -0.5)
 
-    def forward(self, hidden_BTD: Tensor, inputs: AttentionInputs) -> Tensor:
+    def forward(
+        self, hidden_BTD: Tensor, inputs: AttentionInputs, past: Past | None = None
+    ) -> Tensor:
         """[B, T, D] to [B, T, D]."""
         sequences, positions, width = hidden_BTD.shape
         projected = self.query_key_value(hidden_BTD)
@@ -62,8 +66,12 @@ class Attention(nn.Module):
         query_key_BT2HK = normalize(split_BT3HK[:, :, :2])
         value_BHTK = split_BT3HK[:, :, 2].transpose(1, 2)
         if self.induction_heads:
-            query_key_BT2HK = self._with_later_keys(query_key_BT2HK, inputs.near_PBT1[0])
+            near_BT1 = inputs.near_PBT1[0, :, -positions:]
+            query_key_BT2HK = self._with_later_keys(query_key_BT2HK, near_BT1, past)
         query, key = rotate(query_key_BT2HK, *inputs.rotation)  # each [B, H, T, K]
+        if past is not None:
+            key = past.joined("key", key, dim=2)
+            value_BHTK = past.joined("value", value_BHTK, dim=2)
         # Normalized queries and keys have products below K; each head learns how sharp they are.
         sharpness_H11 = self.log_sharpness.exp()[:, None, None]
         query = query * (sharpness_H11 * key.shape[-1] ** -0.5).to(query.dtype)
@@ -72,11 +80,16 @@ class Attention(nn.Module):
         output_BTD: Tensor = self.output(mixed_BTD)
         return output_BTD
 
-    def _with_later_keys(self, query_key_BT2HK: Tensor, near_BT1: Tensor) -> Tensor:
+    def _with_later_keys(
+        self, query_key_BT2HK: Tensor, near_BT1: Tensor, past: Past | None
+    ) -> Tensor:
         """The keys of induction heads moved one position on, not into a document's first one."""
         keys_BTHK = query_key_BT2HK[:, :, 1]
         own, others = keys_BTHK.tensor_split([self.induction_heads], dim=2)
-        later = functional.pad(own[:, :-1], (0, 0, 0, 0, 1, 0))
+        whole = own if past is None else past.joined("induction", own, dim=1, last=1)
+        # the first position of all gets zeros, those that grow get the key that was kept
+        lacking = 1 - (whole.shape[1] - own.shape[1])
+        later = functional.pad(whole[:, :-1], (0, 0, 0, 0, lacking, 0))
         later = torch.where(near_BT1[..., None], later, 0.0)
         keys_BTHK = torch.cat([later, others], dim=2)
         return torch.stack([query_key_BT2HK[:, :, 0], keys_BTHK], dim=2)
@@ -147,10 +160,16 @@ class ShortConvolution(nn.Module):
         super().__init__()
         self.weight_PD = nn.Parameter(torch.zeros(kernel_size, width)) if kernel_size else None
 
-    def forward(self, hidden_BTD: Tensor, near_PBT1: Tensor) -> Tensor:
-        """[B, T, D] to [B, T, D]."""
+    def forward(
+        self, hidden_BTD: Tensor, near_PBT1: Tensor, past: Past | None = None, name: str = ""
+    ) -> Tensor:
+        """[B, T, D] to [B, T, D]; `name` says under what `past` keeps the inputs."""
         if self.weight_PD is None:
             return hidden_BTD
+        if past is not None:
+            positions = hidden_BTD.shape[1]
+            whole_BTD = past.joined(name, hidden_BTD, dim=1, last=len(self.weight_PD))
+            return self.forward(whole_BTD, near_PBT1)[:, -positions:]
         # torch leaves `apply` without types
         mixed_BTD: Tensor = _CausalMix.apply(  # type: ignore[no-untyped-call]
             hidden_BTD, self.weight_PD.to(hidden_BTD.dtype), near_PBT1.to(hidden_BTD.dtype)
@@ -201,11 +220,16 @@ class Block(nn.Module):
         self.before_attention = ShortConvolution(width, kernel_size)
         self.before_feed_forward = ShortConvolution(width, kernel_size)
 
-    def forward(self, hidden_BTD: Tensor, inputs: AttentionInputs) -> Tensor:
-        """[B, T, D] to [B, T, D]."""
-        mixed_BTD = self.before_attention(normalize(hidden_BTD), inputs.near_PBT1)
-        hidden_BTD = hidden_BTD + self.attention(mixed_BTD, inputs)
-        mixed_BTD = self.before_feed_forward(normalize(hidden_BTD), inputs.near_PBT1)
+    def forward(
+        self, hidden_BTD: Tensor, inputs: AttentionInputs, past: Past | None = None
+    ) -> Tensor:
+        """[B, T, D] to [B, T, D]; with a `past`, of the positions behind it."""
+        near_PBT1 = inputs.near_PBT1
+        normal_BTD = normalize(hidden_BTD)
+        mixed_BTD = self.before_attention(normal_BTD, near_PBT1, past, "attention")
+        hidden_BTD = hidden_BTD + self.attention(mixed_BTD, inputs, past)
+        normal_BTD = normalize(hidden_BTD)
+        mixed_BTD = self.before_feed_forward(normal_BTD, near_PBT1, past, "feed_forward")
         hidden_BTD = hidden_BTD + self.feed_forward(mixed_BTD)
         return hidden_BTD
 

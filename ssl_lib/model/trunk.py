@@ -6,7 +6,7 @@ Shapes: B sequences, T positions, D width, V vocabulary, G digit groups of the v
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import tiktoken
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ssl_lib.model.cache import Past
 from ssl_lib.model.layers import (
     AttentionInputs,
     Block,
@@ -181,6 +182,37 @@ class Trunk(nn.Module):
         for layer in zip(*parts, strict=True):
             states.append(torch.cat(layer)[order_B])
         return states
+
+    def extend(self, ids_BT: Tensor, document_ids_BT: Tensor, pasts: Sequence[Past]) -> Tensor:
+        """Causal states [B, S, D], normalized, of the S positions that no past knows yet.
+
+        There is one past for each layer. They know none of the T positions or all but the last, and
+        know all of them afterwards.
+        """
+        positions = ids_BT.shape[1]
+        new = positions - pasts[0].positions
+        assert new in (1, positions)
+        kernel = max(self.shape.short_convolution, 1)
+        tail_BT = document_ids_BT[:, -new - kernel :]
+        same_BST = document_ids_BT[:, -new:, None] == document_ids_BT[:, None]
+        past_ST = same_BST.new_ones(same_BST.shape[1:]).tril(positions - new)
+        table = rotary_table(positions, self.width // self.shape.heads, ids_BT.device)
+        rotation = table[0][-new:], table[1][-new:]
+        near_PBT1 = same_document_before(tail_BT, kernel)
+        inputs = AttentionInputs((same_BST & past_ST)[:, None], rotation, near_PBT1)
+        # a running value needs the digits, commas and points right before, and nothing else
+        columns = self.columns
+        linked_BT = (columns.digits_V[ids_BT] > 0) | columns.point_V[ids_BT]
+        linked_BT |= columns.comma_V[ids_BT]
+        run_B = linked_BT.flip(1).long().cumprod(1).sum(1)
+        read = max(new, int(run_B.max()) + 1)
+        causal_B = torch.ones(len(ids_BT), dtype=torch.bool, device=ids_BT.device)
+        hidden_BTD = self.embed(ids_BT[:, -read:], document_ids_BT[:, -read:], causal_B)
+        hidden_BTD = hidden_BTD[:, -new:]
+        blocks = [*self.blocks, *self.mode_specific_blocks["causal"].children()]
+        for block, past in zip(blocks, pasts, strict=True):
+            hidden_BTD = block(hidden_BTD, inputs, past)
+        return normalize(hidden_BTD)
 
     def _through(
         self, blocks: Iterable[nn.Module], hidden_BTD: Tensor, inputs: AttentionInputs

@@ -31,17 +31,17 @@ class TextModel(PythonModel):
     ) -> list[Any]:
         """What `ssl-lib serve` answers: `task` embed, next, number, fill_mask, denoise or numbers.
 
-        `k` and `threshold` as there. Raises MlflowException, which a server tells with status 400.
+        `k`, `threshold` and `tokens` as there. Raises MlflowException, which a server tells with
+        status 400.
         """
         import ssl_lib
 
         options = params or {}
         texts = [str(text) for text in model_input["text"]]
-        k, threshold = int(options.get("k", 5)), float(options.get("threshold", 0.5))
+        known = {key: options[key] for key in ("k", "threshold", "tokens") if key in options}
         try:
-            return ssl_lib.answers(
-                self.predictor, str(options.get("task", "embed")), texts, k, threshold
-            )
+            task = str(options.get("task", "embed"))
+            return ssl_lib.answers(self.predictor, task, texts, **known)
         except ssl_lib.UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
 
