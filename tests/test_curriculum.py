@@ -162,7 +162,11 @@ def test_the_middle_of_the_curriculum_is_as_good_as_none(
 
 def views_of(trainer: SelfSupervisedTrainer, batch: Batch, step: int) -> list[int]:
     trainer.steps_done = step
-    return trainer.prepare([batch])[0][0].views["masked"].target_positions_S.tolist()
+    return (
+        trainer.prepare([batch], trainer.steps_done)[0][0]
+        .views["masked"]
+        .target_positions_S.tolist()
+    )
 
 
 def test_a_step_knows_its_views_from_its_index(

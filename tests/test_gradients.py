@@ -31,7 +31,7 @@ PAIRS = list(itertools.combinations(OBJECTIVES, 2))
 def slow_cosine(trainer: SelfSupervisedTrainer, batch: Batch, first: str, second: str) -> float:
     """From two backward passes over all views of the next step, one objective's loss at a time."""
     group = trainer.groups[0]
-    ((prepared,),) = trainer.prepare([batch])
+    ((prepared,),) = trainer.prepare([batch], trainer.steps_done)
     found = []
     for name in (first, second):
         group.zero_grad()

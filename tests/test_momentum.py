@@ -88,7 +88,7 @@ def test_loss_and_queue_are_those_of_keys_made_one_by_one(
     encoder, queue = encoder_in(trainer), []
     for step in range(4):
         batch = sequences.batch(step, 3)
-        views = trainer.prepare([batch])
+        views = trainer.prepare([batch], trainer.steps_done)
         prepared = views[0][0]
         token, view = prepared.selected["contrastive"]["token"], prepared.views["corrupted"]
         assert (view.source_N is not None) == (gaps > 0)
@@ -114,9 +114,7 @@ def test_loss_and_queue_are_those_of_keys_made_one_by_one(
             got = trainer.groups[0](prepared)["contrastive"]["token"]
         assert token.count == len(named) == 24
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
-        trainer.prepare = lambda batches, views=views: views
-        trainer.train_step(batch)
-        del trainer.prepare
+        trainer.update(views)
         queue = (queue + named)[-64:]
         held, labels = encoder.momentum_encoder.queues["token"].content
         filled = labels != NO_LABEL
@@ -130,7 +128,7 @@ def test_sentences_wait_in_a_queue_of_their_own(
 ) -> None:
     trainer = trainer_of(settings.replaced(MOMENTUM), encoding)
     batch = sequences.batch(0, 3)
-    ((prepared,),) = trainer.prepare([batch])
+    ((prepared,),) = trainer.prepare([batch], trainer.steps_done)
     document = prepared.selected["contrastive"]["document"]
     trainer.train_step(batch)
     keys, labels = encoder_in(trainer).momentum_encoder.queues["document"].content
@@ -172,11 +170,10 @@ def test_a_pass_that_is_repeated_within_a_step_adds_no_keys_twice(
 ) -> None:
     once, twice = (trainer_of(settings.replaced(MOMENTUM), encoding) for _ in range(2))
     for trainer, passes in ((once, 0), (twice, 2)):
-        prepared = trainer.prepare([sequences.batch(0, 3)])
-        trainer.prepare = lambda batches, prepared=prepared: prepared
+        prepared = trainer.prepare([sequences.batch(0, 3)], trainer.steps_done)
         for _ in range(passes):
             trainer.groups[0](prepared[0][0])
-        trainer.train_step(sequences.batch(0, 3))
+        trainer.update(prepared)
     assert_same_state(state_of(once), state_of(twice))
 
 

@@ -53,9 +53,8 @@ def shares_left(
     trainer = SelfSupervisedTrainer(
         *(objectives[name] for name in names), settings=settings.training
     )
-    views = trainer.prepare([batch])
-    trainer.prepare = lambda batches: views
-    losses = [trainer.train_step(batch) for _ in range(steps)]
+    views = trainer.prepare([batch], trainer.steps_done)
+    losses = [trainer.update(views) for _ in range(steps)]
     return {name: min(loss[name] for loss in losses[-50:]) / losses[0][name] for name in names}
 
 

@@ -139,7 +139,7 @@ def test_contrastive_micro_batches_are_averaged_by_their_anchors(
     chosen = settings.replaced({"training.clip_norm": 1e9})
     trainer = trainer_of(chosen, encoding, ["contrastive"])
     group = trainer.groups[0]
-    (prepared,) = trainer.prepare(batches)
+    (prepared,) = trainer.prepare(batches, 0)
     expected: Tensor | float = 0.0
     for part, weight in group.part_weights()["contrastive"].items():
         anchors = [micro.counts()["contrastive"][part] for micro in prepared]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +17,7 @@ from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import Settings
 from ssl_lib.model.devices import place
-from ssl_lib.objectives.base import Objective
+from ssl_lib.objectives.base import Objective, Prepared
 from ssl_lib.objectives.held_out import held_out_batches, held_out_losses, relative_score
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.progress import progress_bar
@@ -158,9 +159,16 @@ class _Loop:
         with (
             sigterm_noted(self.checkpoint is not None) as terminated,
             progress_bar("train", "steps", plan.steps, trainer.steps_done) as bar,
+            ThreadPoolExecutor(1, thread_name_prefix="views") as worker,
         ):
+            ready = worker.submit(self._prepared, trainer.steps_done)
             while trainer.steps_done < plan.steps:
-                metrics = trainer.train_step(self._micro_batches(trainer.steps_done))
+                prepared = ready.result()
+                # the views of the next step are made beside this one
+                ready = worker.submit(self._prepared, trainer.steps_done + 1)
+                metrics = trainer.update(prepared)
+                # nothing else may change while they are: validation makes views of its own kind
+                wait([ready])
                 step = trainer.steps_done
                 shown = [f"{one.name} {metrics[one.name]:.3f}" for one in trainer.objectives]
                 shown.append(f"{self.tokens_per_second:,.0f} tokens/s")
@@ -190,6 +198,10 @@ class _Loop:
         steps = self.trainer.steps_done - self.first_step
         seconds = time.perf_counter() - self.started
         return steps * self.tokens_per_step / max(seconds, 1e-9)
+
+    def _prepared(self, step: int) -> list[list[Prepared]]:
+        """Views of the micro-batches of a step."""
+        return self.trainer.prepare(self._micro_batches(step), step)
 
     def _micro_batches(self, step: int) -> list[Batch]:
         """What this process reads in a step: the corpus is read on through micro-batches."""

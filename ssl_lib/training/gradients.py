@@ -34,7 +34,8 @@ def compare_gradients(trainer: SelfSupervisedTrainer, batch: Batch) -> dict[str,
     objective without a gradient is left out.
     """
     found: dict[str, float] = {}
-    for group, (prepared,) in zip(trainer.groups, trainer.prepare([batch]), strict=True):
+    views = trainer.prepare([batch], trainer.steps_done)
+    for group, (prepared,) in zip(trainer.groups, views, strict=True):
         # a pass moves buffers, such as queues of keys, and draws from the global generator
         buffers = {name: buffer.clone() for name, buffer in group.named_buffers()}
         with torch.random.fork_rng():

@@ -106,7 +106,10 @@ class SelfSupervisedTrainer:
         Raises DivergedError, weights and optimizers untouched, if a loss or gradient is not finite.
         """
         batches = [batch] if isinstance(batch, Batch) else batch
-        prepared = self.prepare(batches)
+        return self.update(self.prepare(batches, self.steps_done))
+
+    def update(self, prepared: Sequence[Sequence[Prepared]]) -> dict[str, float]:
+        """`train_step` with what `prepare` has made for this step."""
         # target items of the effective batch: all micro-batches of all processes
         counts = sum_over_processes(total_counts(prepared), self.placement)
         # gradients that others, such as a downstream task, have left in the models
@@ -125,10 +128,11 @@ class SelfSupervisedTrainer:
             self.history[name].append(value)
         return metrics
 
-    def prepare(self, batches: Sequence[Batch]) -> list[list[Prepared]]:
-        """Views and selections of every micro-batch, by group.
+    def prepare(self, batches: Sequence[Batch], step: int) -> list[list[Prepared]]:
+        """Views and selections of every micro-batch for `step` (from 0), by group.
 
-        They are a function of seed, step, process and batches. Raises UserError if a token id is
+        They are a function of seed, step, process and batches, so that another thread may make
+        those of the next step while this one is taken. Raises UserError if a token id is
         none of a model's: it might be taken for its mask or its padding.
         """
         highest = max(int(batch.token_ids_BT.max()) for batch in batches)
@@ -141,11 +145,11 @@ class SelfSupervisedTrainer:
                 )
         # one seed of three numbers (Knuth's MMIX generator), without overlaps between neighbors
         seed = 0
-        for part in (self.seed, self.steps_done, self.placement.rank):
+        for part in (self.seed, step, self.placement.rank):
             seed = seed * 6364136223846793005 + 1442695040888963407 + part
             seed %= 2**63
         generator = torch.Generator().manual_seed(seed)
-        sampling = self.curriculum.at(self.steps_done) if self.curriculum else None
+        sampling = self.curriculum.at(step) if self.curriculum else None
         prepared: list[list[Prepared]] = []
         placed = [batch.trimmed().to(self.placement.device) for batch in batches]
         for group in self.groups:
