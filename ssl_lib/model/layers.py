@@ -225,10 +225,10 @@ class Block(nn.Module):
     ) -> Tensor:
         """[B, T, D] to [B, T, D]; with a `past`, of the positions behind it."""
         near_PBT1 = inputs.near_PBT1
-        normal_BTD = normalize(hidden_BTD)
+        normal_BTD = as_read(normalize(hidden_BTD))
         mixed_BTD = self.before_attention(normal_BTD, near_PBT1, past, "attention")
         hidden_BTD = hidden_BTD + self.attention(mixed_BTD, inputs, past)
-        normal_BTD = normalize(hidden_BTD)
+        normal_BTD = as_read(normalize(hidden_BTD))
         mixed_BTD = self.before_feed_forward(normal_BTD, near_PBT1, past, "feed_forward")
         hidden_BTD = hidden_BTD + self.feed_forward(mixed_BTD)
         return hidden_BTD
@@ -241,6 +241,14 @@ def normalize(hidden: Tensor) -> Tensor:
     """
     normalized: Tensor = functional.layer_norm(hidden, hidden.shape[-1:])
     return normalized
+
+
+def as_read(hidden: Tensor) -> Tensor:
+    """The states in the type in which a linear map reads them: under autocast the lower one."""
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        return hidden.to(torch.get_autocast_dtype(device))
+    return hidden
 
 
 def rotary_table(positions: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
