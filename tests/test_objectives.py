@@ -24,7 +24,8 @@ from torch import Tensor
 
 from ssl_lib.batches.batch import Batch
 from ssl_lib.batches.datasets import padded_batch
-from ssl_lib.config import DenoisingSettings, NtpSettings, NumericalSettings
+from ssl_lib.batches.views import View
+from ssl_lib.config import DenoisingSettings, MlmSettings, NtpSettings, NumericalSettings
 from ssl_lib.model.layers import normalize
 from ssl_lib.model.trunk import Trunk
 from ssl_lib.numbers.scale import from_scale
@@ -195,14 +196,50 @@ def clean(batch: Batch, positions: Tensor, shift: int = 0) -> Tensor:
     return batch.token_ids_BT.flatten()[positions + shift]
 
 
-def test_mlm_loss_equals_the_loop_over_masked_positions(trunk: Trunk, batch: Batch) -> None:
-    objective = MaskedLanguageModel(trunk=trunk)
+def state_of(hidden: Tensor, view: View, index: int, first: Tensor | None) -> Tensor:
+    """From which the token at a flat position of sequences of 32 is predicted; shifted: `first`."""
+    row, place = index // 32, index % 32
+    if first is None:
+        return hidden[row, place]
+    documents = view.document_ids_RT[row].tolist()
+    if place == 0 or documents[place - 1] != documents[place]:
+        return hidden[row, place] + first
+    return hidden[row, place - 1]
+
+
+def with_some_first(objective: MaskedLanguageModel | DenoisingAutoencoder) -> Tensor | None:
+    """What tells a document's first token, which begins at zero, made something else."""
+    if objective.first is not None:
+        torch.nn.init.normal_(objective.first)
+    return objective.first
+
+
+def weighted_loop(states: Tensor, targets: Tensor, trunk: Trunk, *extra: float) -> Tensor:
+    """The plain loss with the gradient of one in which digits count four times."""
+    matrix = trunk.vocabulary_matrix()
+    plain = cross_entropy_loop(states, matrix, targets, *extra)
+    digits = trunk.columns.digits_V[targets] > 0
+    assert 0 < digits.sum() < len(digits)
+    more = 3.0 * cross_entropy_loop(states[digits], matrix, targets[digits], *extra)
+    return plain + more - more.detach()
+
+
+@pytest.mark.parametrize("shifted", [True, False])
+def test_mlm_loss_equals_the_loop_over_masked_positions(
+    trunk: Trunk, batch: Batch, shifted: bool
+) -> None:
+    objective = MaskedLanguageModel(
+        trunk=trunk,
+        settings=MlmSettings(batch_fraction=1.0, shifted=shifted, number_weight=4.0),
+    )
     prepared, hidden = prepared_with_states(objective, batch)
     scored = prepared.views["masked"].target_positions_S
+    first, view = with_some_first(objective), prepared.views["masked"]
+    assert (first is not None) == shifted
     states = torch.stack(
-        [objective.head(hidden["masked"][index // 32, index % 32]) for index in scored.tolist()]
+        [objective.head(state_of(hidden["masked"], view, at, first)) for at in scored.tolist()]
     )
-    slow = cross_entropy_loop(states, trunk.vocabulary_matrix(), clean(batch, scored))
+    slow = weighted_loop(states, clean(batch, scored), trunk)
     fast = objective.loss_sums(hidden, prepared.selected["mlm"])["mlm"]
     assert prepared.counts() == {"mlm": {"mlm": len(scored)}}
     assert_same_loss_and_gradients(
@@ -219,36 +256,39 @@ def test_ntp_loss_equals_the_loop_and_is_plain_outside_training(
     batch = batch.first(2)
     prepared, hidden = prepared_with_states(objective, batch)
     scored = prepared.views["causal"].target_positions_S
-    extra = (0.1, 0.01) if training else (0.0, 0.0)
+    extra = (0.1, 0.01)
     states = torch.stack([hidden["causal"][index // 32, index % 32] for index in scored.tolist()])
-    targets, matrix = clean(batch, scored, 1), trunk.vocabulary_matrix()
-    plain = cross_entropy_loop(states, matrix, targets, *extra)
-    digits = trunk.columns.digits_V[targets] > 0
-    assert 0 < digits.sum() < len(digits)
-    weighted = plain + (3.0 if training else 0.0) * cross_entropy_loop(
-        states[digits], matrix, targets[digits], *extra
-    )
-    slow = weighted + (plain - weighted).detach()
+    targets = clean(batch, scored, 1)
+    slow = cross_entropy_loop(states, trunk.vocabulary_matrix(), targets)
+    if training:
+        slow = weighted_loop(states, targets, trunk, *extra)
     fast = objective.loss_sums(hidden, prepared.selected["ntp"])["ntp"]
     assert_same_loss_and_gradients(fast, slow, [hidden["causal"], trunk.embedding.weight])
 
 
+@pytest.mark.parametrize("shifted", [True, False])
 @pytest.mark.parametrize("kind", ["ce", "mse"])
-def test_denoising_loss_equals_the_loop(trunk: Trunk, batch: Batch, kind: str) -> None:
+def test_denoising_loss_equals_the_loop(
+    trunk: Trunk, batch: Batch, kind: str, shifted: bool
+) -> None:
     objective = DenoisingAutoencoder(
-        trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, loss=kind)
+        trunk=trunk,
+        settings=DenoisingSettings(
+            batch_fraction=1.0, loss=kind, shifted=shifted, number_weight=4.0
+        ),
     )
     prepared, hidden = prepared_with_states(objective, batch)
     scored = prepared.views["corrupted"].target_positions_S
+    first, view = with_some_first(objective), prepared.views["corrupted"]
     states = torch.stack(
         [
-            objective.rebuild(hidden["corrupted"][index // 32, index % 32])
-            for index in scored.tolist()
+            objective.rebuild(state_of(hidden["corrupted"], view, at, first))
+            for at in scored.tolist()
         ]
     )
     matrix, targets = trunk.vocabulary_matrix(), clean(batch, scored)
     if kind == "ce":
-        slow = cross_entropy_loop(states, matrix, targets)
+        slow = weighted_loop(states, targets, trunk)
     else:
         slow = states.new_zeros(())
         for state, target in zip(states, targets.tolist(), strict=True):
@@ -265,7 +305,7 @@ GAPS = {"noise_rate": 0.5, "deletion_share": 0.5, "infill_share": 0.5}
 def test_denoising_loss_with_gaps_equals_the_loop(trunk: Trunk, batch: Batch) -> None:
     torch.manual_seed(0)
     objective = DenoisingAutoencoder(
-        trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, **GAPS)
+        trunk=trunk, settings=DenoisingSettings(batch_fraction=1.0, number_weight=1.0, **GAPS)
     )
     prepared, hidden = prepared_with_states(objective, batch)
     view = prepared.views["corrupted"]
@@ -308,7 +348,9 @@ def test_document_denoising_rebuilds_every_token_from_the_mean_of_its_document(
     torch.manual_seed(0)
     objective = DenoisingAutoencoder(
         trunk=trunk,
-        settings=DenoisingSettings(batch_fraction=1.0, mode="document", loss=kind, **gaps),
+        settings=DenoisingSettings(
+            batch_fraction=1.0, mode="document", loss=kind, number_weight=1.0, **gaps
+        ),
     )
     prepared, hidden = prepared_with_states(objective, batch)
     present = prepared.views["corrupted"].present_RT().tolist()

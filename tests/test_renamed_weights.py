@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,22 @@ def test_a_model_with_the_names_of_earlier_versions_is_read(
         state = again.objectives[name].state_dict()
         assert all(torch.equal(value, state[key]) for key, value in objective.state_dict().items())
     assert np.array_equal(again.embed(["It rose by 12%."]), model.embed(["It rose by 12%."]))
+
+
+def test_a_model_from_before_shifted_targets_reads_each_state_in_its_place(
+    settings: Settings, encoding: tiktoken.Encoding, tmp_path: Path
+) -> None:
+    own = {"objectives.mlm.shifted": False, "objectives.denoising.shifted": False}
+    model = Predictor.untrained(settings.replaced(own), encoding)
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for name in ("mlm", "denoising"):
+        del config["objectives"][name]["shifted"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    again = load(tmp_path)
+    assert again.settings.objectives == model.settings.objectives
+    text = "It rose by [MASK]%."
+    assert again.fill_mask(text, 3) == model.fill_mask(text, 3)
 
 
 def test_names_of_today_stay() -> None:

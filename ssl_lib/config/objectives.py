@@ -21,6 +21,12 @@ BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 MeanWords = Annotated[float, Field(ge=1.0, le=10.0)]
 
 
+NumberWeight = Annotated[
+    float,
+    Field(ge=0.0, description="what a token of digits counts in the gradient; others count 1"),
+]
+
+
 class ObjectiveSettings(Section):
     """What every objective has: its weight in the joint loss."""
 
@@ -51,6 +57,10 @@ class MlmSettings(ObjectiveSettings):
     whole_numbers: bool = Field(
         True, description="mask all tokens of a number together, whatever the granularity"
     )
+    number_weight: NumberWeight = 3.0
+    shifted: bool = Field(
+        True, description="the state of the token before predicts each, as it does the next token"
+    )
     batch_fraction: Fraction = Field(
         0.125, description="of each batch: the sequences that get the masked view"
     )
@@ -69,9 +79,7 @@ class NtpSettings(ObjectiveSettings):
         0.0, description="probability that is spread over all tokens of the vocabulary"
     )
     z_loss: Weight = Field(0.0, description="weight of the squared log-normalizer")
-    number_weight: Weight = Field(
-        3.0, description="what a token of digits counts in the gradient; others count 1"
-    )
+    number_weight: NumberWeight = 3.0
 
 
 class ContrastiveSettings(ObjectiveSettings):
@@ -152,6 +160,12 @@ class DenoisingSettings(ObjectiveSettings):
     bottleneck: Positive = Field(64, description="width of the latent representation")
     loss: Literal["ce", "mse"] = Field(
         "ce", description="ce (cross-entropy) or mse (squared error of the embedding)"
+    )
+    number_weight: NumberWeight = 3.0
+    shifted: bool = Field(
+        True,
+        description="with mode token: the state of the token before rebuilds each, unless tokens "
+        "are deleted",
     )
     batch_fraction: Fraction = Field(
         0.25, description="of each batch: the sequences that get the corrupted view"

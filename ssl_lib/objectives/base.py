@@ -23,9 +23,9 @@ from typing import Any, ClassVar, NamedTuple
 import tiktoken
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, gelu, linear, normalize
+from torch.nn.functional import cross_entropy, linear, normalize, pad
 
-from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, positions_of
+from ssl_lib.batches.batch import PADDING_DOCUMENT, Batch, changes, positions_of
 from ssl_lib.batches.curriculum import SamplingWeights
 from ssl_lib.batches.views import (
     View,
@@ -164,6 +164,16 @@ class Objective(nn.Module):
         """Cross-entropy in nats of the target tokens, summed over S (`vocabulary_loss`)."""
         return vocabulary_loss(states_SD, self.trunk.vocabulary_matrix(), targets_S, **options)
 
+    def number_weights(self, targets_S: Tensor) -> Tensor | None:
+        """What each target counts in the gradient [S]: a token of digits `number_weight`, others 1.
+
+        Outside training None: losses are plain.
+        """
+        if not self.training:
+            return None
+        digits_S = self.trunk.columns.digits_V[targets_S] > 0
+        return torch.where(digits_S, self.settings.number_weight, 1.0)
+
     def token_logits(self, states: Tensor) -> Tensor:
         """Logits [..., V] of the vocabulary from states [..., D]."""
         return states @ self.trunk.vocabulary_matrix().T
@@ -299,6 +309,16 @@ def as_batch(token_ids: Tensor) -> Tensor:
     return token_ids
 
 
+def states_before(hidden_RTD: Tensor, document_ids_RT: Tensor, first_D: Tensor) -> Tensor:
+    """At each position the state of the token before it, [R, T, D].
+
+    Where its document begins, its own state plus `first_D`: nothing stands before it.
+    """
+    before_RTD = pad(hidden_RTD[:, :-1], (0, 0, 1, 0))
+    begins_RT1 = changes(document_ids_RT)[..., None]
+    return torch.where(begins_RT1, hidden_RTD + first_D, before_RTD)
+
+
 def states_at(hidden_RTD: Tensor, positions_S: Tensor) -> Tensor:
     """Hidden states [S, D] at flat positions: r * T + t."""
     return hidden_RTD.reshape(-1, hidden_RTD.shape[-1])[positions_S]
@@ -324,22 +344,6 @@ def mean_of_spans(hidden_RTD: Tensor, span_RT: Tensor, count: int) -> Tensor:
 def unit_length(vectors: Tensor) -> Tensor:
     """The same directions with length one over the last dimension, float32."""
     return normalize(vectors.float(), dim=-1)
-
-
-class Head(nn.Module):
-    """A residual layer and a norm between a state and the vocabulary (BERT, Devlin et al. 2019)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, width)
-        self.fc2 = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """[..., D] to [..., D]."""
-        inner = gelu(self.fc1(hidden))
-        outer: Tensor = self.norm(hidden + self.fc2(inner))
-        return outer
 
 
 def vocabulary_loss(

@@ -52,6 +52,9 @@ class DenoisingAutoencoder(base.Objective):
             nn.LayerNorm(width),
         )
         missing = deletes_tokens(self.settings) and not self.by_document
+        # a missing token is rebuilt by the one before it in any case
+        shifted = self.settings.shifted and not missing and not self.by_document
+        self.first = nn.Parameter(torch.zeros(width)) if shifted else None
         self.offset_embedding = nn.Embedding(LONGEST_DELETION + 1, latent) if missing else None
 
     def view_makers(self) -> dict[str, ViewMaker]:
@@ -68,8 +71,10 @@ class DenoisingAutoencoder(base.Objective):
         if self.by_document:
             clean = batch.first(len(view.ids_RT))
             return {self.name: _all_places(clean, view)}
-        missing = {} if view.offsets_S is None else {"offsets": view.offsets_S}
-        return {self.name: Selection.of_targets(view, **missing)}
+        more = {"documents": view.document_ids_RT}
+        if view.offsets_S is not None:
+            more["offsets"] = view.offsets_S
+        return {self.name: Selection.of_targets(view, **more)}
 
     def loss_sums(self, hidden: States, selected: Selections) -> dict[str, Tensor]:
         """Cross-entropy of the clean tokens, or with `loss: mse` a squared distance.
@@ -83,16 +88,25 @@ class DenoisingAutoencoder(base.Objective):
             latent_KZ = self._latent_of_documents(hidden_RTD, chosen["span"])
             rebuilt_SD = self._at_places(latent_KZ[chosen["documents"]], chosen["places"])
         else:
-            states_SD = base.states_at(hidden_RTD, chosen["positions"])
+            states_RTD = self.read(hidden_RTD, chosen["documents"])
+            states_SD = base.states_at(states_RTD, chosen["positions"])
             rebuilt_SD = self.rebuild(states_SD, chosen.tensors.get("offsets"))
         targets_S = chosen["targets"]
         if self.settings.loss == "ce":
-            return {self.name: self.token_loss(rebuilt_SD, targets_S)}
+            weights_S = self.number_weights(targets_S)
+            loss = self.token_loss(rebuilt_SD, targets_S, gradient_weights_S=weights_S)
+            return {self.name: loss}
         matrix_VD = self.trunk.vocabulary_matrix().detach()
         # the embedding is no target that may move: without its gradient, all could become one
         clean_SD = normalize(embedding(targets_S, matrix_VD))
         error_S = (rebuilt_SD - clean_SD).square().mean(-1)
         return {self.name: error_S.sum()}
+
+    def read(self, hidden_RTD: Tensor, document_ids_RT: Tensor) -> Tensor:
+        """The state [R, T, D] from which the token at each position is rebuilt."""
+        if self.first is None:
+            return hidden_RTD
+        return base.states_before(hidden_RTD, document_ids_RT, self.first)
 
     def rebuild(self, hidden: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Hidden states [..., D] through the latent to decoded states [..., D].
@@ -109,7 +123,7 @@ class DenoisingAutoencoder(base.Objective):
     def rebuild_sequences(self, hidden_RTD: Tensor, document_ids_RT: Tensor) -> Tensor:
         """Decoded states [R, T, D] of the clean tokens of sequences in which nothing is missing."""
         if not self.by_document:
-            return self.rebuild(hidden_RTD)
+            return self.rebuild(self.read(hidden_RTD, document_ids_RT))
         span_RT, place_RT = document_spans(document_ids_RT)
         latent_KZ = self._latent_of_documents(hidden_RTD, span_RT)
         # one more latent, for the padding: its index is -1

@@ -106,6 +106,10 @@ def _settings_of(config: Any) -> Settings:
         for key, value in TrunkShape._field_defaults.items():
             if key in ModelSettings.model_fields:
                 tree["model"].setdefault(key, value)
+    for name in ("mlm", "denoising"):
+        objective = tree.get("objectives", {}).get(name)
+        if isinstance(objective, dict):
+            objective.setdefault("shifted", False)
     return parse_settings(tree)
 
 

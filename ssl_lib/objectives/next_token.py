@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Generator, Tensor
 
 from ssl_lib.batches.batch import Batch
@@ -38,12 +37,8 @@ class NextTokenPredictor(Objective):
         chosen = selected[self.name]
         targets_S = chosen["targets"]
         states_SD = states_at(hidden[CAUSAL], chosen["positions"])
-        extras: dict[str, Any] = {}
+        extras: dict[str, Any] = {"gradient_weights_S": self.number_weights(targets_S)}
         if self.training:
-            # a token of digits counts number_weight times in the gradient, not in the loss
-            digits_S = self.trunk.columns.digits_V[targets_S] > 0
-            weights_S = torch.where(digits_S, self.settings.number_weight, 1.0)
-            extras["gradient_weights_S"] = weights_S
             extras["label_smoothing"] = self.settings.label_smoothing
             extras["z_loss"] = self.settings.z_loss
         return {self.name: self.token_loss(states_SD, targets_S, **extras)}

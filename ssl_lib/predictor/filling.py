@@ -49,7 +49,8 @@ class Filling(ModelInUse):
         for ran in self._whole(sequences):
             # the masks of all sequences one after the other: S of them
             masked_RT = ran.ids_RT == self.special.mask
-            candidates = self._most_probable(mlm.head(ran.hidden_RTD[masked_RT]), k)
+            states_RTD = mlm.read(ran.hidden_RTD, ran.documents_RT)
+            candidates = self._most_probable(mlm.head(states_RTD[masked_RT]), k)
             end = 0
             for index, count in zip(ran.indices, masked_RT.sum(-1).tolist(), strict=True):
                 found[index] = candidates[end : end + count]
@@ -84,7 +85,8 @@ class Filling(ModelInUse):
             sequences.append(kept)
         right_N = np.zeros(len(texts), dtype=bool)
         for ran in self._run(sequences, causal=False):
-            pairs = zip(ran.hidden_RTD, ran.indices, strict=True)
+            states_RTD = mlm.read(ran.hidden_RTD, ran.documents_RT)
+            pairs = zip(states_RTD, ran.indices, strict=True)
             states_SD = torch.cat([hidden_TD[hidden[index]] for hidden_TD, index in pairs])
             best = iter(self._logits(mlm.head(states_SD)).argmax(-1).tolist())
             for index in ran.indices:
