@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import fsspec
@@ -137,6 +141,38 @@ def test_objects_of_s3_are_read_alone_by_glob_and_by_folder(
     assert "s3://texts/none.txt" in message(Source(path="s3://texts/none.txt"), tmp_path)
 
 
+@pytest.fixture
+def cloud_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
+    """A bucket called `texts` on a server of this machine that speaks Google Cloud Storage."""
+    pytest.importorskip("gcsfs", reason="gcsfs is not installed: pip install 'ssl-lib[gcs]'")
+    emulator = pytest.importorskip(
+        "gcp_storage_emulator.server", reason="gcp-storage-emulator is not installed"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="texts")
+    server.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    files = fsspec.filesystem("gs", skip_instance_cache=True)
+    yield files
+    server.stop()
+    type(files).clear_instance_cache()
+
+
+def test_objects_of_google_cloud_storage_are_read_alone_by_glob_and_by_folder(
+    tmp_path: Path, cloud_bucket: fsspec.AbstractFileSystem
+) -> None:
+    write_parquet(tmp_path / "b.parquet", [{"text": text} for text in TEXTS])
+    cloud_bucket.pipe("texts/notes/a.txt", b"one 1")
+    cloud_bucket.pipe("texts/notes/b.parquet", (tmp_path / "b.parquet").read_bytes())
+    cloud_bucket.pipe("texts/notes/picture.png", b"\0")
+    assert read(Source(path="gs://texts/notes/a.txt"), tmp_path) == ["one 1"]
+    assert read(Source(path="gcs://texts/notes/*.parquet"), tmp_path) == TEXTS
+    assert read(Source(path="gs://texts/notes"), tmp_path) == ["one 1", *TEXTS]
+    assert "gs://texts/none.txt" in message(Source(path="gs://texts/none.txt"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("path", "extra"), [("gs://bucket/a.txt", "gcs"), ("abfs://box@account/a.txt", "azure")]
 )
@@ -147,6 +183,107 @@ def test_a_missing_driver_names_its_extra(tmp_path: Path, path: str, extra: str)
         assert f"pip install 'ssl-lib[{extra}]'" in message(Source(path=path), tmp_path)
     else:
         pytest.skip(f"the driver of {extra} is installed here")
+
+
+HUB_REPOSITORY = "datasets/someone/notes"
+HUB_COMMIT = "0" * 40
+
+
+class Hub(BaseHTTPRequestHandler):
+    """What the hub answers about one dataset, `HUB_REPOSITORY`, whose files are `files`."""
+
+    files: dict[str, bytes]
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+    def entries(self) -> list[dict[str, object]]:
+        """All files and folders, as the hub lists them."""
+        folders = {name.rpartition("/")[0] for name in self.files} - {""}
+        listed: list[dict[str, object]] = [
+            {"type": "directory", "path": name, "oid": HUB_COMMIT} for name in sorted(folders)
+        ]
+        for name, data in self.files.items():
+            listed.append({"type": "file", "path": name, "size": len(data), "oid": HUB_COMMIT})
+        return listed
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        """One whole answer."""
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        """The repository, a listing of one folder, or the bytes of a file."""
+        path = urlsplit(self.path).path
+        api, tree = f"/api/{HUB_REPOSITORY}", f"/api/{HUB_REPOSITORY}/tree/main"
+        content = f"/{HUB_REPOSITORY}/resolve/main/"
+        if path in (api, f"{api}/revision/main"):
+            known = {"id": HUB_REPOSITORY.partition("/")[2], "sha": HUB_COMMIT, "siblings": []}
+            self.answer(200, json.dumps(known).encode(), {"Content-Type": "application/json"})
+        elif path.startswith(tree):
+            folder = path[len(tree) :].strip("/")
+            within = [e for e in self.entries() if str(e["path"]).rpartition("/")[0] == folder]
+            if not within:
+                self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+                return
+            self.answer(200, json.dumps(within).encode(), {"Content-Type": "application/json"})
+        elif path.startswith(content) and path[len(content) :] in self.files:
+            data = self.files[path[len(content) :]]
+            headers = {"X-Repo-Commit": HUB_COMMIT, "ETag": f'"{len(data)}"'}
+            asked = self.headers.get("Range")
+            if not asked:
+                self.answer(200, data, headers)
+                return
+            first, _, last = asked.partition("=")[2].partition("-")
+            end = min(int(last) + 1 if last else len(data), len(data))
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(data)}"
+            self.answer(206, data[int(first) : end], headers)
+        else:
+            known_repository = path.startswith((api + "/", content))
+            code = "EntryNotFound" if known_repository else "RepoNotFound"
+            self.answer(404, b"", {"X-Error-Code": code})
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        """What there is at some paths."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["paths"]
+        found = [entry for entry in self.entries() if entry["path"] in asked]
+        self.answer(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server of this machine in the place of the Hugging Face hub."""
+    write_parquet(tmp_path / "b.parquet", [{"text": text} for text in TEXTS])
+    parquet = (tmp_path / "b.parquet").read_bytes()
+    files = {"main/a.txt": b"one 1", "main/b.parquet": parquet, "main/picture.png": b"\0"}
+    handler = type("OneHub", (Hub,), {"files": files})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever).start()
+    # as HF_ENDPOINT would, which is read once, at the first import
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setitem(fsspec.config.conf, "hf", {"endpoint": endpoint})
+    driver = fsspec.get_filesystem_class("hf")
+    driver.clear_instance_cache()
+    yield
+    server.shutdown()
+    server.server_close()
+    driver.clear_instance_cache()
+
+
+def test_files_of_a_hub_are_read_alone_by_glob_and_by_folder(tmp_path: Path, hub: None) -> None:
+    main = f"hf://{HUB_REPOSITORY}/main"
+    assert read(Source(path=f"{main}/a.txt"), tmp_path) == ["one 1"]
+    assert read(Source(path=f"{main}/*.parquet"), tmp_path) == TEXTS
+    assert read(Source(path=main), tmp_path) == ["one 1", *TEXTS]
+    assert "main/none.txt" in message(Source(path=f"{main}/none.txt"), tmp_path)
+    other = "hf://datasets/someone/else/main/a.txt"
+    assert other in message(Source(path=other), tmp_path)
 
 
 def test_files_of_the_hugging_face_hub_are_read(tmp_path: Path) -> None:
