@@ -18,7 +18,7 @@ from ssl_lib.numbers import FORMS, Number, find_number_arrays, find_numbers
 from ssl_lib.numbers.arrays import characters, find_free, find_long, word_starts
 from ssl_lib.numbers.digits import find_digits
 from ssl_lib.numbers.finder import LONG, find_short
-from ssl_lib.numbers.locales import LOCALES, with_decimal_points
+from ssl_lib.numbers.locales import LOCALES, has_decimal_comma, with_decimal_points
 from ssl_lib.numbers.words import find_words
 from ssl_lib.synthetic.generator import generate
 
@@ -394,6 +394,40 @@ def test_an_uncertainty_is_read_as_its_number_is(
     assert number.uncertainty == pytest.approx(uncertainty)
     (in_long_text, *_) = find_numbers(text + " m" * 4000, locale)
     assert in_long_text.uncertainty == number.uncertainty
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Le prix est de 3,5 et 1.234",
+        "La température est 39,4",
+        "Les ventes sont de 1.234",
+        "El precio es 3,5",
+        "Die Rate ist 3,5",
+        "Das Haus kostet 1.234",
+        "Il prezzo è 3,5",
+        "O preço é 3,5",
+        "Cena jest 3,5",
+    ],
+)
+def test_small_words_of_other_languages_tell_of_decimal_commas(text: str) -> None:
+    assert has_decimal_comma(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Los Angeles 12.534 million",
+        "Las Vegas: 2.839 million; Des Moines 0.123",
+        "Le Havre, pop. 0.167 million",
+        "El Salvador 1,234 km and 3.234 m (2023 est.)",
+        "Life expectancy: 1.234 (2023 est.)\nDebt: 0.123 (2021 est.)",
+        "They die at 1.234",
+        "What do 1,2 and 3,4 say",
+    ],
+)
+def test_names_and_abbreviations_in_english_do_not(text: str) -> None:
+    assert not has_decimal_comma(text)
 
 
 def test_a_locale_decides_what_a_comma_is() -> None:

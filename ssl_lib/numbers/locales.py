@@ -34,13 +34,16 @@ _POSSIBLE = re.compile(
     r"[,.](?:(?<=\d,)(?:\d{1,2}(?!\d)|\d{4})|(?<=\d\.)\d{3}(?!\d)|(?<=,)(?<!\S,)\d)"
 )
 _ENGLISH = frozenset("the of and is was with for to that The And For To That".split())
-# Small letters only, for "Los Angeles" and "El Salvador" stand in English; so do "(2025 est.)",
-# "die" and "do".
-_OTHERS = frozenset(
-    "der das und ist mit von ein eine für im le les des et une pour dans du el los las una por con "
-    "il della che het een och att som jest się na um uma não é".split()
+# Of other languages: not "die" and "do", which English has too. Those of the second list open names
+# ("Los Angeles", "Le Havre") and count in small letters alone.
+_OTHER_WORDS = (
+    "der das und ist mit ein eine für im nicht sind est et une pour dans sont una por con es que "
+    "para il della che het een och att är som jest na um não é è"
+).split()
+_OTHERS = frozenset([*_OTHER_WORDS, *map(str.capitalize, _OTHER_WORDS)]) | frozenset(
+    "von le les des du el los las".split()
 )
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\w++\.?")  # "(2025 est.)" is no word of French
 _LOOKED_AT = 20_000  # characters in which the language is told
 
 
