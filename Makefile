@@ -2,6 +2,7 @@
 # make run-real  the same stages on real English without a download, in the folder real/
 # make serve  Prefect, MLflow and the worker that runs the nights, on this machine; Ctrl-C ends them
 # make test   the same environment, and the tests
+# make bench  what a step of training costs beside other models, as ratios; needs data/tokenized
 # make check  the same environment: style (ruff), layout (ruff format), types (mypy)
 
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -14,7 +15,7 @@ export DO_NOT_TRACK := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run run-real serve test check environment
+.PHONY: run run-real serve test check bench environment
 .DEFAULT_GOAL := run
 
 run: environment
@@ -42,6 +43,9 @@ check: environment
 	@ruff check
 	@ruff format --check
 	@mypy
+
+bench: environment
+	@python -m benchmarks.training --rows all --json benchmarks/rows.jsonl
 
 environment: $(STAMP)
 

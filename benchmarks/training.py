@@ -1,10 +1,12 @@
 """What a step of training costs: five objectives beside one, and beside other people's models.
 
     python -m benchmarks.training --rows five/next all/next next/plain --size small
+    python -m benchmarks.training --rows all --json rows.jsonl
     python -m benchmarks.training --list
 
 Every row is a ratio of two sides that run in turn in one process, a step each, so that a busy
-machine slows both alike; printed is the median over the rounds of their step times. Sides that name
+machine slows both alike; printed is the median over the rounds of their step times. `make bench`
+takes all rows. Sides that name
 another model read the same ids. `data/tokenized` must exist. `next/transformers` needs the package
 transformers, which nothing else of the project does.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import json
 import os
 import platform
@@ -170,7 +173,9 @@ def machine() -> str:
 def main() -> None:
     """Print a table; with --json write it too."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=["five/next", "next/plain"])
+    parser.add_argument(
+        "--rows", nargs="+", choices=[*ROWS, "all"], default=["five/next", "next/plain"]
+    )
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch chooses")
@@ -184,7 +189,13 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     print(f"{machine()}; {options.size}: {SIZES[options.size]}")
     sides = Sides(SIZES[options.size])
-    for row in options.rows:
+    rows = list(ROWS) if "all" in options.rows else options.rows
+    for row in rows:
+        if row.endswith("/transformers") and not importlib.util.find_spec("transformers"):
+            print(
+                f"{row:22} left out: pip install 'ssl-lib[bench]' brings the package transformers"
+            )
+            continue
         found = measure(sides, row, options.rounds)
         both = f"{found['first_ms']:.0f} ms, {found['second_ms']:.0f} ms"
         print(f"{row:22} {found['ratio']:6.2f}   ({both})")

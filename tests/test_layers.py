@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from torch.nn import functional
@@ -10,6 +12,7 @@ from ssl_lib.model.layers import (
     LONGEST_PLAIN,
     Attention,
     AttentionInputs,
+    Block,
     FeedForward,
     ShortConvolution,
     attend,
@@ -223,3 +226,37 @@ def test_gradients_of_the_hand_written_functions_are_those_of_differences() -> N
 
     feed_forward = FeedForward(4, 1).double()
     assert torch.autograd.gradcheck(feed_forward, hidden_BTD)
+
+
+@pytest.mark.skipif(
+    not any(shutil.which(name) for name in ("g++", "clang++")), reason="no C++ compiler"
+)
+def test_a_block_compiles_as_one_graph_with_the_same_gradients() -> None:
+    block = Block(16, heads=2, layers=2, kernel_size=2, induction_heads=1)
+    torch.nn.init.normal_(block.before_attention.weight_PD)
+    documents = torch.tensor([[0] * 9, [1] * 4 + [2] * 5])
+    inputs = AttentionInputs(
+        attention_mask(documents, torch.tensor([True, False])),
+        rotary_table(9, 8, documents.device),
+        same_document_before(documents, 2),
+    )
+    hidden = torch.randn(2, 9, 16, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    read = [hidden, *block.parameters()]
+    plain = block(hidden, inputs)
+    expected = torch.autograd.grad(plain.square().sum(), read)
+    # with fullgraph whatever does not fit into one graph is an error
+    compiled = torch.compile(block, fullgraph=True, dynamic=False)(hidden, inputs)
+    torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
+    found = torch.autograd.grad(compiled.square().sum(), read)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_of_124_million_weights_has_its_shapes_without_memory() -> None:
+    # numbers are looked for by their values, which a meta device has not
+    shape = TrunkShape(width=768, layers=12, heads=12, short_convolution=3, number_embedding="none")
+    trunk = Trunk(shape).to("meta")
+    with torch.device("meta"):
+        ids = torch.zeros(4, 1024, dtype=torch.int64)
+        hidden = trunk(ids, torch.zeros_like(ids), torch.ones(4, dtype=torch.bool))
+    assert hidden.shape == (4, 1024, 768)
+    assert 120e6 < sum(parameter.numel() for parameter in trunk.parameters()) < 130e6

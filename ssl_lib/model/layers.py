@@ -246,7 +246,7 @@ def normalize(hidden: Tensor) -> Tensor:
 def as_read(hidden: Tensor) -> Tensor:
     """The states in the type in which a linear map reads them: under autocast the lower one."""
     device = hidden.device.type
-    if torch.is_autocast_enabled(device):
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return hidden.to(torch.get_autocast_dtype(device))
     return hidden
 
@@ -292,8 +292,9 @@ def _turned(part: Tensor, cosine_TK: Tensor, sine_TK: Tensor) -> Tensor:
     first, second = part.chunk(2, dim=-1)
     turned = torch.empty_like(part, memory_format=torch.contiguous_format)
     turned_first, turned_second = turned.chunk(2, dim=-1)
-    torch.mul(first, cosine_TK, out=turned_first).addcmul_(second, sine_TK, value=-1.0)
-    torch.mul(first, sine_TK, out=turned_second).addcmul_(second, cosine_TK)
+    # in place, because torch.compile makes no graph of `out=` in a part of a tensor
+    turned_first.copy_(first).mul_(cosine_TK).addcmul_(second, sine_TK, value=-1.0)
+    turned_second.copy_(second).mul_(cosine_TK).addcmul_(first, sine_TK)
     return turned
 
 
