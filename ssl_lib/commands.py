@@ -182,7 +182,8 @@ def predict(options: argparse.Namespace) -> None:
         number = model.predict_number(before_mask)
         low, high = number.interval
         found["next"] = model.predict_next(before_mask, options.k, options.tokens)
-        found["number"] = {"value": number.value, "interval": [low, high]}
+        exact = [list(pair) for pair in number.exact[: options.k]]
+        found["number"] = {"value": number.value, "interval": [low, high], "exact": exact}
     if "[MASK]" in options.text:
         found["masks"] = model.fill_mask(options.text)
     if options.json:
@@ -194,7 +195,7 @@ def predict(options: argparse.Namespace) -> None:
         shown = repr(text) if options.tokens else text
         print(f"next    {shown}  {probability:.1%}")
     if "number" in found:
-        print(f"number  {number.value:.6g}  (between {low:.6g} and {high:.6g})")
+        print(f"number  {number.value:.6g}  (90%: between {low:.6g} and {high:.6g})")
     for text, probability in found.get("masks", []):
         print(f"[MASK]  {probability:6.1%}  {text!r}")
 

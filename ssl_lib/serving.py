@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ssl_lib.numbers import Number
     from ssl_lib.objectives.numerical import NumberPrediction
     from ssl_lib.predictor import Predictor
+    from ssl_lib.predictor.denoising import Denoised
 
 MOST_TEXTS = 1000  # of one request
 HOST = "127.0.0.1"
@@ -53,9 +54,9 @@ class Next(Candidates):
 
 
 class Denoising(Request):
-    """Texts, and how sure the model must be of another token."""
+    """Texts, and how sure the model must be of another token; null: as sure as it says itself."""
 
-    threshold: float = Field(0.5, ge=0, le=1)
+    threshold: float | None = Field(None, ge=0, le=1)
 
 
 class Answers(BaseModel):
@@ -73,9 +74,9 @@ class Failure(BaseModel):
 TASKS: Mapping[str, tuple[type[Request], str]] = {
     "embed": (Request, "a vector of length 1"),
     "next": (Next, "the most probable next words and whole numbers, as [text, probability]"),
-    "number": (Request, "the number that comes next: value, intervals, orders of magnitude"),
+    "number": (Request, "the number that comes next: value, intervals, exact numbers, magnitudes"),
     "fill_mask": (Candidates, "for each [MASK] the most probable tokens, as [token, probability]"),
-    "denoise": (Denoising, "the text with other tokens where the model is sure of them"),
+    "denoise": (Denoising, "the text with other tokens where the model is sure, and the changes"),
     "numbers": (Request, "the numbers written in the text, with value, form and unit"),
 }
 
@@ -89,7 +90,7 @@ def answers(
     task: str,
     texts: Sequence[str],
     k: int = 5,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     tokens: bool = False,
 ) -> list[Any]:
     """The answers of a model to one of TASKS, one for each text. Raises TaskError, ModelError."""
@@ -103,7 +104,7 @@ def answers(
     if task == "fill_mask":
         return model.fill_masks(texts, k)
     if task == "denoise":
-        return list(model.denoise_texts(texts, threshold))
+        return [denoised_answer(found) for found in model.denoised(texts, threshold)]
     if task == "numbers":
         return [[number_row(found) for found in model.find_numbers(text)] for text in texts]
     raise TaskError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
@@ -113,8 +114,14 @@ def number_answer(found: NumberPrediction) -> dict[str, Any]:
     """A predicted number, with text for the keys that JSON wants as text."""
     intervals = {str(level): list(ends) for level, ends in found.intervals.items()}
     magnitudes = {str(order): share for order, share in found.magnitudes.items()}
-    shown = {"value": found.value, "interval": list(found.interval)}
-    return shown | {"intervals": intervals, "magnitudes": magnitudes}
+    exact = [list(pair) for pair in found.exact]
+    shown = {"value": found.value, "interval": list(found.interval), "exact": exact}
+    return shown | {"intervals": intervals, "magnitudes": magnitudes, "median": found.median}
+
+
+def denoised_answer(found: Denoised) -> dict[str, Any]:
+    """A rebuilt text, and each change with its place in the text that was given."""
+    return {"text": found.text, "changes": [change._asdict() for change in found.changes]}
 
 
 def number_row(number: Number) -> dict[str, Any]:

@@ -27,7 +27,8 @@ LAYERS = (  # a module imports its own package and those of the lines below
     "report",  # stage evaluate: what `evaluation` measures, then the page
     "evaluation",
     "serving",
-    "predictor training",
+    "training",
+    "predictor",
     "objectives",
     "batches model predictions",
     "corpus tokens",

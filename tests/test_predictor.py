@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import math
 from pathlib import Path
@@ -15,8 +17,18 @@ from reference import greedy_loop, spans_by_bytes, words_loop
 from ssl_lib.config import Settings
 from ssl_lib.config.tree import RENAMED
 from ssl_lib.errors import UserError
+from ssl_lib.numbers.scale import to_scale
+from ssl_lib.objectives.numerical import number_prediction, scale_points
 from ssl_lib.predictor import ModelError, Predictor, load
+from ssl_lib.predictor.calibration import (
+    TOKENS,
+    Calibration,
+    _numbers_of,
+    denoising_threshold,
+    number_weight,
+)
 from ssl_lib.predictor.growing import GrowingSequences
+from ssl_lib.tokens.alignment import Tokenized
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -311,7 +323,8 @@ def test_a_number_has_nested_intervals_around_its_median_and_magnitudes_that_sum
         lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
         assert lows == sorted(lows, reverse=True)
         assert highs == sorted(highs)
-        assert lows[0] <= found.value <= highs[0]
+        assert lows[0] <= found.median <= highs[0]
+        assert found.value in (found.median, *(value for value, _ in found.exact[:1]))
         assert lows[0] < highs[0]
         assert all(0.0 <= share <= 1.0 for share in found.magnitudes.values())
         assert sum(found.magnitudes.values()) <= 1.0 + 1e-4
@@ -352,12 +365,107 @@ def test_a_text_without_a_mask_is_refused(model: Predictor, text: str) -> None:
         model.fill_mask(text)
 
 
-def test_texts_that_do_not_fit_are_refused_where_nothing_may_be_cut(
-    model: Predictor, long: str
+def test_a_long_text_is_denoised_in_windows_that_overlap(model: Predictor, long: str) -> None:
+    ids = encode(model.encoding, long)
+    context = model.context_length
+    assert len(ids) > 3 * context
+    assert model.denoise(long, threshold=1.1) == long
+    (found,) = model.rebuilt([ids])
+    starts = range(0, len(ids) - context // 2, context // 2)
+    for place in range(0, len(ids), 3):
+        # the window in whose middle the token lies
+        start = min(starts, key=lambda start: abs(start + context / 2 - place - 0.5))
+        (own,) = model.rebuilt([ids[start : start + context]])
+        assert own[0][place - start] == found[0][place]
+        assert own[1][place - start] == pytest.approx(found[1][place], abs=1e-5)
+
+
+def test_changes_are_told_with_their_place_and_probability(model: Predictor) -> None:
+    for text in SHORT:
+        (found,) = model.denoised([text], threshold=0.05)
+        rebuilt, end = "", 0
+        for change in found.changes:
+            assert text[change.start : change.end] == change.before
+            assert 0.0 < change.probability <= 1.0
+            rebuilt += text[end : change.start] + change.after
+            end = change.end
+        if "\ufffd" not in found.text:
+            assert rebuilt + text[end:] == found.text
+    assert model.denoised([SHORT[0]], threshold=1.1)[0].changes == []
+
+
+def test_a_threshold_by_validation_leaves_clean_text_alone(
+    model: Predictor, tokenized: Tokenized
 ) -> None:
-    for call in (model.denoise, lambda text: model.fill_mask(f"[MASK]{text}")):
-        with pytest.raises(ModelError, match="context is 32"):
-            call(long)
+    threshold = denoising_threshold(model, tokenized)
+    changed = total = 0
+    for start, end in itertools.pairwise(tokenized.documents.tolist()):
+        ids = tokenized.tokens[start : end - 1].tolist()
+        ((best, probability),) = model.rebuilt([ids])
+        changed += int(((best != np.array(ids)) & (probability >= threshold)).sum())
+        total += len(ids)
+        if total > TOKENS:
+            break
+    assert changed <= 0.006 * total
+
+
+def test_a_sure_exact_number_is_the_answer_and_inside_every_interval() -> None:
+    points = scale_points(torch.device("cpu"))
+    # a density around 1,000, and 90% on a number far from it
+    cumulative = torch.special.ndtr((points - 5.0) / 0.5)
+    found = number_prediction(cumulative, points, (0.5, 0.9), {5.0: 0.9, 7.0: 0.02})
+    assert found.value == found.median == 5.0
+    assert found.exact == ((5.0, 0.9), (7.0, 0.02))
+    assert found.intervals[0.5] == (5.0, 5.0)
+    assert found.interval[0] <= 5.0 <= found.interval[1]
+    assert found.magnitudes[0] == pytest.approx(0.92, abs=1e-3)
+    assert sum(found.magnitudes.values()) == pytest.approx(1.0, abs=1e-3)
+    # the upper end lies in the density: 95% = 92% + 3% of its 8%
+    place = torch.tensor((float(to_scale(np.array(found.interval[1]))) - 5.0) / 0.5)
+    level = float(torch.special.ndtr(place))
+    assert 0.92 + 0.08 * level == pytest.approx(0.95, abs=1e-3)
+    plain = number_prediction(cumulative, points, (0.9,), {})
+    unsure = number_prediction(cumulative, points, (0.9,), {5.0: 1e-6})
+    assert plain.value == plain.median
+    assert unsure.value == unsure.median == pytest.approx(plain.median, rel=0.02)
+
+
+def test_exact_numbers_are_those_of_the_next_words(model: Predictor) -> None:
+    shares = {"5": 0.5, "five": 0.1, "of": 0.2, "1.5 million": 0.1}
+    found = model.exact_numbers("The sum is ", shares)
+    # 20% are no number, and 10% are unknown
+    assert found == pytest.approx({5.0: 0.6 / 0.8, 1.5e6: 0.1 / 0.8})
+    assert model.exact_numbers("It costs $", {"7": 0.5, ".": 0.5}) == pytest.approx({7.0: 1.0})
+    assert model.exact_numbers("It is", {"of": 1.0}) == {}
+    weight = model.calibration.number_weight
+    for text in SHORT:
+        words = model.next_words([text])[0]
+        exact = model.exact_numbers(text, words)
+        told = dict(model.predict_number(text).exact)
+        assert told == pytest.approx({value: weight * share for value, share in exact.items()})
+
+
+def test_the_weight_of_exact_numbers_has_the_best_log_score(
+    model: Predictor, tokenized: Tokenized, tmp_path: Path
+) -> None:
+    weight = number_weight(model, tokenized)
+    assert 0.01 <= weight <= 0.99
+    # an untrained model's exact numbers are worth no more than nothing
+    assert weight < 0.5
+    knows = copy.copy(model)
+    # one that says what follows is right
+    prompts, values, _ = _numbers_of(model, tokenized)
+    answers = {prompt.rstrip(" "): value for prompt, value in zip(prompts, values, strict=True)}
+    knows.next_words = lambda texts, width=0: [{text: 0.9} for text in texts]
+    knows.exact_numbers = lambda text, words: {answers[text.rstrip(" ")]: 0.9}
+    assert number_weight(knows, tokenized) == 0.99
+    calibration = Calibration(weight, 0.75)
+    assert Calibration.read(tmp_path) == Calibration()
+    calibration.write(tmp_path)
+    assert Calibration.read(tmp_path) == calibration
+    (tmp_path / "calibration.json").write_text('{"else": 1}')
+    with pytest.raises(UserError, match="damaged"):
+        Calibration.read(tmp_path)
 
 
 def test_empty_texts_are_refused_where_they_mean_nothing(model: Predictor) -> None:

@@ -11,7 +11,7 @@ groups of the vocabulary, Q points of the scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -369,16 +369,20 @@ VALUE_HEADS: dict[str, Callable[[NumericalSettings, Trunk], ValueHead]] = {
 
 
 class NumberPrediction(NamedTuple):
-    """Median of the next number, central intervals, and probabilities by order of magnitude.
+    """The next number: its mode, central intervals, and probabilities by order of magnitude.
 
-    `interval` is the central 90%, `intervals` are central ones by level; `magnitudes` has
-    P(10^k <= |value| < 10^(k+1)) by k.
+    `value` is the most probable exact number, or the median where none is more probable than the
+    densest step of the scale (1.4%). `interval` is the central 90%, `intervals` are central ones by
+    level; `magnitudes` has P(10^k <= |value| < 10^(k+1)) by k, `exact` the probabilities of exact
+    numbers, the most probable first.
     """
 
     value: float
     interval: tuple[float, float]
     intervals: dict[float, tuple[float, float]]
     magnitudes: dict[int, float]
+    median: float = math.nan
+    exact: tuple[tuple[float, float], ...] = ()
 
 
 def scale_points(device: torch.device) -> Tensor:
@@ -387,10 +391,28 @@ def scale_points(device: torch.device) -> Tensor:
 
 
 def number_prediction(
-    cumulative_Q: Tensor, scale_Q: Tensor, intervals: Sequence[float]
+    cumulative_Q: Tensor,
+    scale_Q: Tensor,
+    intervals: Sequence[float],
+    exact: Mapping[float, float] | None = None,
 ) -> NumberPrediction:
-    """Quantiles and orders of magnitude of one tabulated distribution."""
+    """Quantiles and orders of magnitude of one distribution.
+
+    It has the probabilities of `exact` at these very values, and the rest as tabulated.
+    """
+    ranked = sorted((exact or {}).items(), key=lambda number: -number[1])
     values_Q = from_scale(scale_Q)
+    mass_Q = torch.diff(cumulative_Q, prepend=cumulative_Q[:1] * 0.0)
+    mass_Q = mass_Q * (1.0 - sum(share for _, share in ranked))
+    densest = float(mass_Q.max())
+    if ranked:
+        # the exact values stand between the points, without a step of the scale around them
+        pairs_K2 = torch.tensor(ranked, dtype=values_Q.dtype, device=values_Q.device)
+        values_Q = torch.cat([values_Q, pairs_K2[:, 0]])
+        mass_Q = torch.cat([mass_Q, pairs_K2[:, 1]])
+        order_Q = values_Q.argsort(stable=True)
+        values_Q, mass_Q = values_Q[order_Q], mass_Q[order_Q]
+    cumulative_Q = mass_Q.cumsum(0)
     last = len(values_Q) - 1
 
     def quantile(level: float) -> float:
@@ -406,6 +428,7 @@ def number_prediction(
         high = quantile((1 + level) / 2)
         central[level] = (low, high)
     powers_Q = values_Q.abs().clamp_min(1e-12).log10().floor()
-    mass_Q = torch.diff(cumulative_Q, prepend=cumulative_Q[:1] * 0.0)
     magnitudes = {power: float(mass_Q[powers_Q == power].sum()) for power in range(-3, 10)}
-    return NumberPrediction(quantile(0.5), central[0.9], central, magnitudes)
+    median = quantile(0.5)
+    value = ranked[0][0] if ranked and ranked[0][1] >= densest else median
+    return NumberPrediction(value, central[0.9], central, magnitudes, median, tuple(ranked))

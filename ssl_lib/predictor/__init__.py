@@ -1,12 +1,13 @@
 """A pretrained model in use; one file for each kind of answer.
 
-base.py           how texts run through a model
+base.py           how texts run through a model; growing.py: token by token
 embedding.py      vectors of texts and of tokens
 likelihood.py     how probable a text is
-next.py           what comes next: words, numbers, tokens, whole continuations
+next.py           what comes next: words, numbers, tokens, continuations; pieces.py: a word's end
 numbers.py        the next number as a distribution
 filling.py        what stands behind [MASK]
 denoising.py      noisy text rebuilt
+calibration.py    what validation documents decide about the last three
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from ssl_lib.config import Settings
 from ssl_lib.numbers import Number, find_numbers
 from ssl_lib.objectives.model_folder import ModelError, read_model, save_model
 from ssl_lib.objectives.registry import build_objectives
+from ssl_lib.predictor.calibration import Calibration
 from ssl_lib.predictor.denoising import Denoising
 from ssl_lib.predictor.embedding import Embedding
 from ssl_lib.predictor.filling import MASK, Filling
 from ssl_lib.predictor.likelihood import Likelihood
-from ssl_lib.predictor.next import Next
 from ssl_lib.predictor.numbers import NextNumber
 
 __all__ = ["MASK", "ModelError", "Predictor", "load"]
 
 
-class Predictor(Embedding, Likelihood, Next, NextNumber, Filling, Denoising):
+class Predictor(Embedding, Likelihood, NextNumber, Filling, Denoising):
     """All answers of one model."""
 
     @classmethod
@@ -45,8 +46,9 @@ class Predictor(Embedding, Likelihood, Next, NextNumber, Filling, Denoising):
         return find_numbers(text)
 
     def save(self, folder: Path) -> None:
-        """Write model.safetensors, config.json and encoding.json: all that `load` needs."""
+        """Write weights, config.json, encoding.json and calibration.json: all that `load` needs."""
         save_model(folder, self.settings, self.encoding, self.objectives)
+        self.calibration.write(folder)
 
 
 def load(source: str | Path = "model") -> Predictor:
@@ -59,4 +61,4 @@ def load(source: str | Path = "model") -> Predictor:
 
         source = download_model(str(source))
     parts = read_model(Path(source))
-    return Predictor(*parts)
+    return Predictor(*parts, Calibration.read(Path(source)))

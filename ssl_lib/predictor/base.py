@@ -23,6 +23,7 @@ from ssl_lib.model.layers import normalize
 from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.model_folder import ModelError
 from ssl_lib.predictions import Ran
+from ssl_lib.predictor.calibration import Calibration
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -33,9 +34,14 @@ class ModelInUse:
     """A model with its encoding; nothing here changes it."""
 
     def __init__(
-        self, settings: Settings, encoding: tiktoken.Encoding, objectives: Mapping[str, Objective]
+        self,
+        settings: Settings,
+        encoding: tiktoken.Encoding,
+        objectives: Mapping[str, Objective],
+        calibration: Calibration | None = None,
     ) -> None:
         self.settings = settings
+        self.calibration = calibration or Calibration()
         self.encoding = encoding
         self.special = special_ids(encoding)
         self.context_length = settings.model.context_length

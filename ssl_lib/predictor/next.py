@@ -25,11 +25,11 @@ from ssl_lib.predictor.pieces import (
     token_kinds,
 )
 
-BEAM = 32  # beginnings of words that are followed at a time, of each text
+BEAM = 16  # beginnings of words that are followed at a time, of each text
 LARGEST_BEAM = 256
-LEAST_PROBABLE = 1e-4  # beginnings below that are given up
+LEAST_PROBABLE = 1e-3  # beginnings below that are given up
 LONGEST_WORD = 16  # tokens, and at most a quarter of the context
-KEPT_VALUES = 2**25  # numbers in memory that all beginnings together keep of their texts
+KEPT_VALUES = 2**26  # numbers in memory that all beginnings together keep of their texts
 
 
 class Beginning(NamedTuple):
@@ -107,7 +107,6 @@ class Next(ModelInUse):
         states_ND = self._last_states(self._encode(texts))
         return self._most_probable(states_ND, k)
 
-    @torch.no_grad()
     def predict_next_words(self, texts: Sequence[str], k: int = 5) -> list[list[tuple[str, float]]]:
         """The k most probable words, whole numbers or marks of each text; fewer if few are found.
 
@@ -116,13 +115,22 @@ class Next(ModelInUse):
         a decimal point, commas between groups and a scale word ("3.4 million"). Spaces at the
         text's end make no difference. Raises ModelError for an empty text.
         """
-        bare = [text.rstrip(" ") for text in texts]
-        sequences = self._encode(bare)
+        width = min(max(BEAM, k), LARGEST_BEAM)
+        found = self.next_words([text.rstrip(" ") for text in texts], width)
+        ranked = [sorted(words.items(), key=lambda word: -word[1]) for words in found]
+        return [words[:k] for words in ranked]
+
+    @torch.no_grad()
+    def next_words(self, texts: Sequence[str], width: int = BEAM) -> list[dict[str, float]]:
+        """All words that a beam of `width` beginnings finds, with their probabilities.
+
+        No text may end with a space.
+        """
+        sequences = self._encode(texts)
         if not all(sequences):
             raise ModelError(
                 "an empty text says nothing about what comes next; give at least one word"
             )
-        width = min(max(BEAM, k), LARGEST_BEAM)
         shape = self.trunk.shape
         each = 2 * width * self.context_length * shape.width * shape.layers
         at_once = max(1, KEPT_VALUES // each)
@@ -130,14 +138,13 @@ class Next(ModelInUse):
         with self.trunk.one_vocabulary_matrix():
             for start in range(0, len(texts), at_once):
                 part = slice(start, start + at_once)
-                found += self._next_words(bare[part], sequences[part], width)
-        ranked = [sorted(words.items(), key=lambda word: -word[1]) for words in found]
-        return [words[:k] for words in ranked]
+                found += self._next_words(texts[part], sequences[part], width)
+        return found
 
     def _next_words(
         self, texts: Sequence[str], sequences: Sequence[Sequence[int]], width: int
     ) -> list[dict[str, float]]:
-        """All words that a beam of `width` beginnings finds, with their probabilities."""
+        """The words of texts that fit into memory together."""
         steps = min(LONGEST_WORD, self.context_length // 4)
         longest = self.context_length - steps + 1
         growing = GrowingSequences(self, [ids[-longest:] for ids in sequences])

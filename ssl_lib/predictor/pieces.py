@@ -5,6 +5,8 @@ Shapes: V vocabulary, K kinds of tokens.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 import tiktoken
@@ -52,6 +54,7 @@ for _state, _row in _RULES.items():
         TRANSITIONS[STATES.index(_state), KINDS.index(_kind)] = STATES.index(_then)
 
 
+@functools.lru_cache(maxsize=8)
 def token_kinds(encoding: tiktoken.Encoding) -> npt.NDArray[np.int64]:
     """The kind of every token, an index into KINDS, [V]."""
     table = vocabulary_table(encoding)

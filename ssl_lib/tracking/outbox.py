@@ -199,7 +199,7 @@ def _log_pyfunc(uri: str, run_id: str, model_id: str, folder: Path) -> None:
         [
             ParamSpec("task", "string", "embed"),
             ParamSpec("k", "long", 5),
-            ParamSpec("threshold", "double", 0.5),
+            ParamSpec("threshold", "double", -1.0),
             ParamSpec("tokens", "boolean", False),
         ]
     )

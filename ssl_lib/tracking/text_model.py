@@ -31,14 +31,17 @@ class TextModel(PythonModel):
     ) -> list[Any]:
         """What `ssl-lib serve` answers: `task` embed, next, number, fill_mask, denoise or numbers.
 
-        `k`, `threshold` and `tokens` as there. Raises MlflowException, which a server tells with
-        status 400.
+        `k`, `threshold` (below 0: the model's own) and `tokens` as there. Raises MlflowException,
+        which a server tells with status 400.
         """
         import ssl_lib
 
         options = params or {}
         texts = [str(text) for text in model_input["text"]]
         known = {key: options[key] for key in ("k", "threshold", "tokens") if key in options}
+        # a parameter of MLflow cannot be absent
+        if known.get("threshold", 0.0) < 0.0:
+            del known["threshold"]
         try:
             task = str(options.get("task", "embed"))
             return ssl_lib.answers(self.predictor, task, texts, **known)
