@@ -25,7 +25,7 @@ from ssl_lib.predictor.calibration import (
     Calibration,
     _numbers_of,
     denoising_threshold,
-    number_weight,
+    number_weights,
 )
 from ssl_lib.predictor.growing import GrowingSequences
 from ssl_lib.tokens.alignment import Tokenized
@@ -448,8 +448,9 @@ def test_exact_numbers_are_those_of_the_next_words(model: Predictor) -> None:
 def test_the_weight_of_exact_numbers_has_the_best_log_score(
     model: Predictor, tokenized: Tokenized, tmp_path: Path
 ) -> None:
-    weight = number_weight(model, tokenized)
-    assert 0.01 <= weight <= 0.99
+    weight, remembered = number_weights(model, tokenized)
+    assert 0.0 <= weight <= 0.99
+    assert remembered == 0.0  # nothing is
     # an untrained model's exact numbers are worth no more than nothing
     assert weight < 0.5
     knows = copy.copy(model)
@@ -458,8 +459,8 @@ def test_the_weight_of_exact_numbers_has_the_best_log_score(
     answers = {prompt.rstrip(" "): value for prompt, value in zip(prompts, values, strict=True)}
     knows.next_words = lambda texts, width=0: [{text: 0.9} for text in texts]
     knows.exact_numbers = lambda text, words: {answers[text.rstrip(" ")]: 0.9}
-    assert number_weight(knows, tokenized) == 0.99
-    calibration = Calibration(weight, 0.75)
+    assert number_weights(knows, tokenized)[0] == 0.99
+    calibration = Calibration(weight, 0.25, 0.75)
     assert Calibration.read(tmp_path) == Calibration()
     calibration.write(tmp_path)
     assert Calibration.read(tmp_path) == calibration

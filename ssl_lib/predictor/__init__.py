@@ -4,7 +4,7 @@ base.py           how texts run through a model; growing.py: token by token
 embedding.py      vectors of texts and of tokens
 likelihood.py     how probable a text is
 next.py           what comes next: words, numbers, tokens, continuations; pieces.py: a word's end
-numbers.py        the next number as a distribution
+numbers.py        the next number as a distribution; remembered.py: what followed in training text
 filling.py        what stands behind [MASK]
 denoising.py      noisy text rebuilt
 calibration.py    what validation documents decide about the last three
@@ -27,6 +27,7 @@ from ssl_lib.predictor.embedding import Embedding
 from ssl_lib.predictor.filling import MASK, Filling
 from ssl_lib.predictor.likelihood import Likelihood
 from ssl_lib.predictor.numbers import NextNumber
+from ssl_lib.predictor.remembered import RememberedNumbers
 
 __all__ = ["MASK", "ModelError", "Predictor", "load"]
 
@@ -46,9 +47,14 @@ class Predictor(Embedding, Likelihood, NextNumber, Filling, Denoising):
         return find_numbers(text)
 
     def save(self, folder: Path) -> None:
-        """Write weights, config.json, encoding.json and calibration.json: all that `load` needs."""
+        """Write weights, config.json, encoding.json and calibration.json: all that `load` needs.
+
+        What the model remembers of training text, if anything, stands beside them.
+        """
         save_model(folder, self.settings, self.encoding, self.objectives)
         self.calibration.write(folder)
+        if self.remembered is not None:
+            self.remembered.write(folder)
 
 
 def load(source: str | Path = "model") -> Predictor:
@@ -60,5 +66,6 @@ def load(source: str | Path = "model") -> Predictor:
         from ssl_lib.tracking import download_model
 
         source = download_model(str(source))
-    parts = read_model(Path(source))
-    return Predictor(*parts, Calibration.read(Path(source)))
+    folder = Path(source)
+    parts = read_model(folder)
+    return Predictor(*parts, Calibration.read(folder), RememberedNumbers.read(folder))

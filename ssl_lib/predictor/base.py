@@ -24,6 +24,7 @@ from ssl_lib.objectives.base import Objective
 from ssl_lib.objectives.model_folder import ModelError
 from ssl_lib.predictions import Ran
 from ssl_lib.predictor.calibration import Calibration
+from ssl_lib.predictor.remembered import RememberedNumbers
 from ssl_lib.tokens.encodings import encode
 from ssl_lib.tokens.vocabulary import special_ids
 
@@ -39,9 +40,11 @@ class ModelInUse:
         encoding: tiktoken.Encoding,
         objectives: Mapping[str, Objective],
         calibration: Calibration | None = None,
+        remembered: RememberedNumbers | None = None,
     ) -> None:
         self.settings = settings
         self.calibration = calibration or Calibration()
+        self.remembered = remembered
         self.encoding = encoding
         self.special = special_ids(encoding)
         self.context_length = settings.model.context_length

@@ -1,4 +1,4 @@
-"""What validation documents decide: the weight of exact numbers, and how sure a decoder must be.
+"""What validation documents decide: the weights of exact numbers, how sure a decoder must be.
 
 Shapes: N numbers, T tokens.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ssl_lib.errors import UserError
 from ssl_lib.files import write_atomically
@@ -22,11 +25,12 @@ from ssl_lib.tokens.store import TokenStore
 if TYPE_CHECKING:
     from ssl_lib.predictor import Predictor
 
+Floats64 = npt.NDArray[np.float64]
 FILE = "calibration.json"
 NUMBERS = 200  # of the validation documents, evenly
 TOKENS = 10_000
 CLEAN_KEPT = 0.995  # of the tokens of clean text that denoising leaves as they are
-WEIGHTS = np.linspace(0.01, 0.99, 99)
+WEIGHTS = np.linspace(0.0, 0.99, 100)
 _DIGITS = re.compile(r"\d[\d,]*(?:\.(\d+))?")
 
 
@@ -34,6 +38,7 @@ class Calibration(NamedTuple):
     """What a model's folder says in calibration.json; the defaults are for a folder without it."""
 
     number_weight: float = 0.9
+    remembered_weight: float = 0.0
     denoising_threshold: float = 0.9
 
     def write(self, folder: Path) -> None:
@@ -53,33 +58,50 @@ class Calibration(NamedTuple):
 
 
 def calibrate(model: Predictor, store: Tokenized | TokenStore) -> Calibration:
-    """Both numbers for a model, by documents that it was not trained on."""
-    weight = number_weight(model, store)
-    return Calibration(weight, denoising_threshold(model, store))
+    """All of it for a model, by documents that it was not trained on."""
+    return Calibration(*number_weights(model, store), denoising_threshold(model, store))
 
 
-def number_weight(model: Predictor, store: Tokenized | TokenStore) -> float:
-    """The weight of exact numbers with the best mean log score; the default without numbers.
+def number_weights(model: Predictor, store: Tokenized | TokenStore) -> tuple[float, float]:
+    """The weights of exact and of remembered numbers with the best mean log score.
 
-    What is scored is the probability of all values that would be written like the true one.
+    They are the defaults where there are no numbers. What is scored is the probability of all
+    values that would be written like the true one.
     """
     prompts, values, widths = _numbers_of(model, store)
     if not prompts:
-        return Calibration().number_weight
+        default = Calibration()
+        return default.number_weight, default.remembered_weight
     words = model.next_words([prompt.rstrip(" ") for prompt in prompts])
     lows, highs = np.array(values) - widths, np.array(values) + widths
-    density_N = model.density_between(prompts, lows, highs)
-    exact_N = np.zeros(len(prompts))
-    known_N = np.zeros(len(prompts))
-    for place, (prompt, found) in enumerate(zip(prompts, words, strict=True)):
-        for value, share in model.exact_numbers(prompt, found).items():
-            known_N[place] += share
-            exact_N[place] += share * (lows[place] <= value <= highs[place])
-    scores = []
-    for weight in WEIGHTS:
-        mixed_N = weight * exact_N + (1.0 - weight * known_N) * density_N
-        scores.append(np.log(mixed_N.clip(1e-12)).mean())
-    return round(float(WEIGHTS[int(np.argmax(scores))]), 2)
+    states_ND = model.states_before_numbers(prompts)
+    density_N = model.density_between(states_ND, lows, highs)
+    exact = [model.exact_numbers(*pair) for pair in zip(prompts, words, strict=True)]
+    # of N numbers: the probability of all that the source knows, and of what is right
+    known_N, right_N = _right(exact, lows, highs)
+    remembered_N, followed_N = _right(model.remembered_numbers(states_ND), lows, highs)
+    best = (-math.inf, 0.0, 0.0)
+    for weight, other in itertools.product(WEIGHTS, WEIGHTS if remembered_N.any() else (0.0,)):
+        # the density keeps a hundredth at least
+        if weight + other > 0.991:
+            continue
+        rest_N = 1.0 - weight * known_N - other * remembered_N
+        mixed_N = weight * right_N + other * followed_N + rest_N * density_N
+        score = float(np.log(mixed_N.clip(1e-12)).mean())
+        best = max(best, (score, float(weight), float(other)))
+    return round(best[1], 2), round(best[2], 2)
+
+
+def _right(
+    found: Sequence[Mapping[float, float]], lows_N: Floats64, highs_N: Floats64
+) -> tuple[Floats64, Floats64]:
+    """The sum [N] of all probabilities, and of those of values between two bounds."""
+    known = [sum(shares.values()) for shares in found]
+    right = [
+        sum(share for value, share in shares.items() if low <= value <= high)
+        for shares, low, high in zip(found, lows_N, highs_N, strict=True)
+    ]
+    return np.array(known), np.array(right)
 
 
 def _numbers_of(

@@ -1,8 +1,9 @@
-"""The number that comes next: one distribution from two sources.
+"""The number that comes next: one distribution from three sources.
 
-The token distribution knows exact numbers (`next_words`), the value head a density. The exact ones
-have their probabilities, given that a number comes, times the model's `number_weight`; the density
-has the rest.
+The token distribution knows exact numbers (`next_words`), training text has those that followed in
+like contexts (`remembered`), the value head knows a density. The exact ones have their
+probabilities, given that a number comes, times the model's `number_weight`, the remembered ones
+`remembered_weight`; the density has the rest.
 
 Shapes: N texts, D width, Q points of the number scale.
 """
@@ -51,11 +52,16 @@ class NextNumber(Next):
         for start in range(0, len(texts), NUMBERS_AT_ONCE):
             part = texts[start : start + NUMBERS_AT_ONCE]
             words = self.next_words([text.rstrip(" ") for text in part])
-            cumulative_NQ = self._densities(part, scale_Q)
-            for text, ends, cumulative_Q in zip(part, words, cumulative_NQ, strict=True):
-                exact = {}
+            states_ND = self.states_before_numbers(part)
+            cumulative_NQ = self._densities(states_ND, scale_Q)
+            remembered = self.remembered_numbers(states_ND)
+            rows = zip(part, words, remembered, cumulative_NQ, strict=True)
+            for text, ends, followed, cumulative_Q in rows:
+                exact: dict[float, float] = defaultdict(float)
                 for value, share in self.exact_numbers(text, ends).items():
-                    exact[value] = self.calibration.number_weight * share
+                    exact[value] += self.calibration.number_weight * share
+                for value, share in followed.items():
+                    exact[value] += self.calibration.remembered_weight * share
                 found.append(number_prediction(cumulative_Q, scale_Q, intervals, exact))
         return found
 
@@ -80,16 +86,25 @@ class NextNumber(Next):
         numbers = max(1.0 - others, sum(exact.values()))
         return {value: share / numbers for value, share in exact.items()}
 
+    def remembered_numbers(self, states_ND: Tensor) -> list[dict[float, float]]:
+        """Numbers that followed like states in training text, each with its share; none: nothing.
+
+        They are looked for where texts end in front of a number (`states_before_numbers`).
+        """
+        if self.remembered is None:
+            return [{} for _ in states_ND]
+        return self.remembered.nearest(states_ND)
+
     @torch.no_grad()
     def density_between(
         self,
-        texts: Sequence[str],
+        states_ND: Tensor,
         lows_N: npt.NDArray[np.float64],
         highs_N: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Probability of the value head alone that the next number lies between two values, [N]."""
         scale_Q = scale_points(self.placement.device)
-        cumulative_NQ = self._densities(texts, scale_Q).cpu().numpy()
+        cumulative_NQ = self._densities(states_ND, scale_Q).cpu().numpy()
         points_Q = scale_Q.cpu().numpy()
         between = []
         for cumulative_Q, *ends in zip(cumulative_NQ, lows_N, highs_N, strict=True):
@@ -97,10 +112,9 @@ class NextNumber(Next):
             between.append(high - low)
         return np.array(between)
 
-    def _densities(self, texts: Sequence[str], scale_Q: Tensor) -> Tensor:
-        """P(next number <= point) of the value head, float64 [N, Q]."""
-        numerical = self.objectives["numerical"]
-        assert isinstance(numerical, NumericalPatternLearner)
+    @torch.no_grad()
+    def states_before_numbers(self, texts: Sequence[str]) -> Tensor:
+        """Causal states [N, D] in front of the number that comes next."""
         sequences = []
         for text in texts:
             # up to where the first digit would stand: with the space before it, where the
@@ -109,5 +123,10 @@ class NextNumber(Next):
                 text += " "
             ids = encode(self.encoding, text + "1")
             sequences.append(ids[:-1])
-        states_ND = self._last_states(sequences)
+        return self._last_states(sequences)
+
+    def _densities(self, states_ND: Tensor, scale_Q: Tensor) -> Tensor:
+        """P(next number <= point) of the value head, float64 [N, Q]."""
+        numerical = self.objectives["numerical"]
+        assert isinstance(numerical, NumericalPatternLearner)
         return numerical.value_head.cumulative(states_ND, scale_Q).double()

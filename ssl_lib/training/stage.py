@@ -18,9 +18,10 @@ from ssl_lib.batches.datasets import PackedSequences
 from ssl_lib.config import Settings, with_best
 from ssl_lib.files import replace_folder, write_atomically
 from ssl_lib.model.devices import process_rank
-from ssl_lib.objectives.model_folder import save_model, save_weights
+from ssl_lib.objectives.model_folder import save_weights
 from ssl_lib.predictor import Predictor
 from ssl_lib.predictor.calibration import calibrate
+from ssl_lib.predictor.remembered import remember
 from ssl_lib.tokens.encodings import encoding as read_encoding
 from ssl_lib.tokens.store import TokenStore
 from ssl_lib.tracking import NullRun, Run, start_run
@@ -55,10 +56,11 @@ def train(settings: Settings, root: Path) -> dict[str, Any]:
             # the best weights by validation, and the last ones beside them, to be compared
             model = root / ".model.tmp"
             shutil.rmtree(model, ignore_errors=True)
-            save_model(model, settings, encoding, result.objectives)
-            save_weights(model / "last.safetensors", result.last)
             predictor = Predictor(settings, encoding, result.objectives)
-            calibrate(predictor, corpora.validation.store).write(model)
+            predictor.remembered = remember(predictor, corpora.train)
+            predictor.calibration = calibrate(predictor, corpora.validation.store)
+            predictor.save(model)
+            save_weights(model / "last.safetensors", result.last)
             write_atomically(model / "run.json", json.dumps(run.identity(), indent=2) + "\n")
             replace_folder(model, root / "model")
             _write_metrics(root, metrics, run)
