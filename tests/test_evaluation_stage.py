@@ -223,6 +223,8 @@ def test_scores_of_every_task_make_its_estimate_again(root: Path, metrics: dict[
     assert set(scores) >= DOWNSTREAM
     for name, row in metrics["downstream"].items():
         assert estimate(scores[name]) == pytest.approx(row["after"])
+    for name, row in metrics["skills"].items():
+        assert estimate(scores[f"{name}_skill"]) == pytest.approx(row["after"])
 
 
 def test_a_run_in_the_store_holds_the_summary_and_nothing_else(

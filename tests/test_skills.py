@@ -17,7 +17,7 @@ from evaluating import evaluation_data, pair_of
 
 from ssl_lib.config import EvaluationSettings, Settings
 from ssl_lib.corpus.build import build_corpus
-from ssl_lib.evaluation.comparison import Resampling
+from ssl_lib.evaluation.comparison import Resampling, estimate
 from ssl_lib.evaluation.data import Document, EvaluationData, determined_spans
 from ssl_lib.evaluation.guide_examples import EXAMPLES, guide_examples
 from ssl_lib.evaluation.number_prediction import LEVELS, Forecasts
@@ -42,6 +42,7 @@ from ssl_lib.tokens.store import tokenize
 TRAINING = [document.text for document in generate(0, 150)]
 LABELED = list(generate(0, 40, "test"))
 HELD_OUT = [document.text for document in LABELED]
+CONTEXT = 128
 SETTINGS = EvaluationSettings(items=60, baselines="quick")
 SMALL = {
     "model.layers": 1, "model.width": 32, "model.heads": 2, "training.device": "cpu",
@@ -64,7 +65,7 @@ def untrained(encoding: tiktoken.Encoding) -> Predictor:
 class Oracle:
     """A model that has read the held-out documents; what is asked of it comes out right."""
 
-    context_length = 128
+    context_length = CONTEXT
 
     def __init__(self, encoding: tiktoken.Encoding, meant: Mapping[str, str]) -> None:
         self.encoding = encoding
@@ -114,10 +115,10 @@ def said_by_oracle(items: Questions) -> Said:
 
 @pytest.mark.parametrize("name", SKILLS)
 def test_who_knows_every_answer_has_the_whole_skill_and_every_part(
-    name: str, data: EvaluationData, untrained: Predictor
+    name: str, data: EvaluationData
 ) -> None:
     skill = SKILLS[name].load()
-    items = skill.items(data, pair_of(untrained, untrained))
+    items = skill.items(data, CONTEXT)
     oracle: Any = Oracle(data.encoding, meant_by(items))
     said = said_by_oracle(items) if isinstance(items, Questions) else skill.answer(oracle, items)
     scored = skill.score(items, said)
@@ -134,7 +135,9 @@ def test_who_knows_every_answer_has_the_whole_skill_and_every_part(
 def test_a_model_that_has_learned_nothing_is_near_chance(
     name: str, data: EvaluationData, untrained: Predictor
 ) -> None:
-    row = SKILLS[name].load().run(pair_of(untrained, untrained), data)
+    row, whole = SKILLS[name].load().run(pair_of(untrained, untrained), data)
+    assert whole is not None
+    assert estimate(whole) == pytest.approx(row["after"])
     assert row["before"] == row["after"]
     chance = {"mlm": 0.0, "ntp": 0.0, "denoising": 0.0, "numerical": 0.35, "contrastive": 0.5}
     assert row["after"] <= chance[name] + 0.05
@@ -145,12 +148,11 @@ def test_a_model_that_has_learned_nothing_is_near_chance(
     assert len(row["baselines"]) >= 2
 
 
-def test_the_counts_of_the_parts_add_up(data: EvaluationData, untrained: Predictor) -> None:
-    pair = pair_of(untrained, untrained)
+def test_the_counts_of_the_parts_add_up(data: EvaluationData) -> None:
     counts = {}
     for name in SKILLS:
         skill = SKILLS[name].load()
-        items = skill.items(data, pair)
+        items = skill.items(data, CONTEXT)
         said = (
             said_by_oracle(items)
             if isinstance(items, Questions)
@@ -174,23 +176,22 @@ def test_the_counts_of_the_parts_add_up(data: EvaluationData, untrained: Predict
 
 
 def test_items_are_of_held_out_documents_alone_and_the_same_each_time(
-    data: EvaluationData, untrained: Predictor
+    data: EvaluationData,
 ) -> None:
-    pair = pair_of(untrained, untrained)
     pieces = held_out_pieces(data)
     for one in pieces.pieces:
         assert one.before + one.text + one.after == HELD_OUT[one.owner]
-    for row in SKILLS["denoising"].load().items(data, pair):
+    for row in SKILLS["denoising"].load().items(data, CONTEXT):
         assert row.clean in HELD_OUT[row.owner]
         assert (row.noisy == row.clean) == (row.kind == "clean")
-    asked = SKILLS["numerical"].load().items(data, pair)
+    asked = SKILLS["numerical"].load().items(data, CONTEXT)
     assert [one.before + one.text + one.after for one in asked.numbers.numbers] == [
         HELD_OUT[owner] for owner in asked.numbers.owner
     ]
     for name in SKILLS:
-        first, again = (SKILLS[name].load().items(data, pair) for _ in range(2))
+        first, again = (SKILLS[name].load().items(data, CONTEXT) for _ in range(2))
         assert repr(first) == repr(again)
-    scenes = SKILLS["contrastive"].load().items(replace(data, determined={}), pair)
+    scenes = SKILLS["contrastive"].load().items(replace(data, determined={}), CONTEXT)
     assert set(scenes.ways) == {"own_sentences"}
     known = {value for candidates in scenes.candidates for value in candidates}
     assert any(scenes.sentences[place] in text for text in HELD_OUT for place in known)
@@ -274,10 +275,8 @@ def test_the_spelling_corrector_knows_words_and_their_neighbours() -> None:
     assert corrector.correct("the sum of two") == "the sum of two"
 
 
-def test_types_between_are_those_of_the_same_neighbours(
-    data: EvaluationData, untrained: Predictor
-) -> None:
-    asked = SKILLS["numerical"].load().items(data, pair_of(untrained, untrained))
+def test_types_between_are_those_of_the_same_neighbours(data: EvaluationData) -> None:
+    asked = SKILLS["numerical"].load().items(data, CONTEXT)
     tables = types_between(data, asked)
     most_frequent = np.bincount(asked.types).max() / len(asked.types)
     assert (tables == asked.types).mean() > most_frequent

@@ -35,6 +35,7 @@ class EvaluatedModel(Protocol):
     """The methods of a predictor that the tasks use."""
 
     encoding: tiktoken.Encoding
+    context_length: int
 
     def embed(self, texts: Texts) -> NDArray[np.float32]:
         """Unit vectors [N, D]."""

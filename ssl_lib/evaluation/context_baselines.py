@@ -46,6 +46,7 @@ class ContextTables:
 
     def __init__(self, training: Sequence[NumberInText]) -> None:
         self.training = training
+        self._nearest: dict[tuple[str, ...], list[Floats]] = {}
         self.values_M: Floats = np.array([number.value for number in training] or [0.0])
         by_domain: dict[str, list[float]] = defaultdict(list)
         for number in training:
@@ -71,11 +72,17 @@ class ContextTables:
         if not self.training:
             yield from self.of_domain(asked)
             return
-        contexts = [_context(number) for number in asked]
+        contexts = tuple(_context(number) for number in asked)
+        # two measures ask the same numbers
+        if contexts not in self._nearest:
+            self._nearest[contexts] = list(self._in_nearest(contexts))
+        yield from self._nearest[contexts]
+
+    def _in_nearest(self, contexts: Sequence[str]) -> Iterator[Floats]:
         vectorizer, matrix_MV = self._contexts
         queries_NV = vectorizer.transform(contexts)
         count = min(NEIGHBORS, len(self.training))
-        for start in range(0, len(asked), QUERIES_AT_ONCE):
+        for start in range(0, len(contexts), QUERIES_AT_ONCE):
             # not all at once: 1,000 by 300,000 cosines would take more than a gigabyte
             part = queries_NV[start : start + QUERIES_AT_ONCE]
             cosine_QM = (part @ matrix_MV.T).toarray()

@@ -151,6 +151,14 @@ class EvaluationData:
         return thinned(numbers, MOST_NUMBERS)
 
     @cached_property
+    def training_words(self) -> list[NumberInText]:
+        """Words of the training split with some text on both sides, evenly from all of it."""
+        from ssl_lib.evaluation.masked_text import MOST_DOCUMENTS, MOST_WORDS, words_in
+
+        documents = thinned(self.training_documents, MOST_DOCUMENTS)
+        return thinned(words_in(documents, REACH), MOST_WORDS)
+
+    @cached_property
     def context_tables(self) -> ContextTables:
         """What training numbers stand where: baselines of the tasks about the next number."""
         from ssl_lib.evaluation.context_baselines import ContextTables

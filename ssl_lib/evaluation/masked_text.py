@@ -15,13 +15,11 @@ from ssl_lib.evaluation.base import Baselines, EvaluatedModel, ModelPair
 from ssl_lib.evaluation.comparison import Scores, TaskResult
 from ssl_lib.evaluation.context_baselines import seen_between
 from ssl_lib.evaluation.data import (
-    REACH,
     Document,
     EvaluationData,
     NumberInText,
     around,
     numbers_in,
-    thinned,
 )
 from ssl_lib.evaluation.number_prediction import spread
 from ssl_lib.evaluation.own_text import OwnTextTask, held_out_documents
@@ -60,10 +58,8 @@ class MaskedText(OwnTextTask[list[NumberInText], Bools]):
 
     def baselines(self, data: EvaluationData, items: list[NumberInText]) -> Baselines[Bools]:
         """What stands most often between the same words in training text, and in the domain."""
-        training: Iterable[NumberInText] = data.training_numbers
-        if items[0].form == WORD:
-            documents = thinned(data.training_documents, MOST_DOCUMENTS)
-            training = thinned(words_in(documents, REACH), MOST_WORDS)
+        is_word = items[0].form == WORD
+        training = data.training_words if is_word else data.training_numbers
         found = {}
         for name, texts in seen_between(items, training).items():
             # "1,000" is not "1000": the form counts too

@@ -149,11 +149,12 @@ def _measures(
 
     skills: Details = {}
     for name, skill in SKILLS.items():
-        row = skill.load().run(pair, data)
+        row, sums = skill.load().run(pair, data)
         # none where the text holds nothing to ask
         if row:
             skills[name] = row
-        yield Measure(skill_name(name), {"skills": skills}, row)
+        scored = {} if sums is None else {skill_name(name): sums}
+        yield Measure(skill_name(name), {"skills": skills}, row, scored)
     examples = guide_examples(after)
     yield Measure("guide_examples", {"guide_examples": examples}, examples)
 

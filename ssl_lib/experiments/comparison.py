@@ -1,9 +1,10 @@
 """`ssl-lib compare`: runs side by side, with intervals for their differences from the first run.
 
-Downstream tasks, losses and bits per byte. A run's intervals come from resampling its own items.
-Of two runs that answered the same items, the difference is resampled item by item (paired). Where
-test split, items or settings of the evaluation differ, its interval takes the runs as independent
-and is mostly wider. Of runs that differ in their seed alone, mean and range are given too.
+Downstream tasks, skills, losses and bits per byte. A run's intervals come from resampling its own
+items. Of two runs that answered the same items, the difference is resampled item by item (paired).
+Where test split, items or settings of the evaluation differ, its interval takes the runs as
+independent and is mostly wider. Of runs that differ in their seed alone, mean and range are given
+too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ssl_lib.config import OBJECTIVES, Settings
 from ssl_lib.drawing import blank, plain_axes
 from ssl_lib.errors import UserError
 from ssl_lib.evaluation.comparison import Resampling, Scores, load_scores
+from ssl_lib.evaluation.skills import SKILLS, skill_name
 from ssl_lib.evaluation.statistics import independent_difference
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.tracking import StoredRun, read_artifact, read_runs
@@ -270,7 +272,7 @@ def mean_difference(differences: Sequence[Estimate]) -> Estimate:
 
 
 def _measures(evaluated: Sequence[Evaluated], resampling: Resampling) -> list[Measure]:
-    """Every metric that a run has recorded, the downstream tasks first."""
+    """Every metric that a run has recorded, downstream tasks and skills first."""
     first = evaluated[0]
     reasoning = ("extrapolation", "training_templates", "exact_match")
     numbers = TASKS["number_prediction"]
@@ -279,6 +281,7 @@ def _measures(evaluated: Sequence[Evaluated], resampling: Resampling) -> list[Me
     for task in downstream_tasks():
         key = f"downstream.{task.name}"
         rows.append((key, key, task.higher_is_better))
+    rows += [(key, key, True) for key in (f"skills.{name}" for name in SKILLS)]
     rows += [(key, f"numerical_reasoning.{key}", True) for key in reasoning]
     for key in (*(f"losses.{name}" for name in OBJECTIVES), "bits_per_byte"):
         rows.append((key, key, False))
@@ -291,7 +294,8 @@ def _measures(evaluated: Sequence[Evaluated], resampling: Resampling) -> list[Me
             continue
         counts = [one.at(key).get("n") for one in evaluated]
         # "downstream.numerical_reasoning" → "numerical_reasoning"
-        name = key.rpartition(".")[2]
+        section, _, name = key.rpartition(".")
+        name = skill_name(name) if section == "skills" else name
         differences = []
         for one, value in zip(evaluated, values, strict=True):
             paired = paired_difference(first, one, name, resampling)

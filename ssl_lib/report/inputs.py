@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
+from ssl_lib.evaluation.skills import SKILLS
 from ssl_lib.evaluation.tasks import TASKS, downstream_tasks
 from ssl_lib.files import sha256_of
 from ssl_lib.tracking.describe import git
@@ -134,6 +135,11 @@ class Inputs:
         """Results about the corpus's own held-out documents, in the order of the registry."""
         trees = self.evaluation.get("own_text") or {}
         return {name: Result.of(tree) for name, tree in trees.items() if tree}
+
+    def skills(self) -> dict[str, Tree]:
+        """What is known of the skill of each objective that was measured, in their order."""
+        trees = self.evaluation.get("skills") or {}
+        return {name: trees[name] for name in SKILLS if trees.get(name)}
 
     def further(self) -> dict[str, Result]:
         """Results of the registry's other tasks, but those that have a part of the page."""

@@ -6,10 +6,11 @@ as the page is; what is missing is left out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ssl_lib.config import OBJECTIVES, Settings
-from ssl_lib.report.inputs import Inputs, Interval
+from ssl_lib.report.inputs import Inputs, Interval, Result
 from ssl_lib.report.markup import count, name, number
 from ssl_lib.report.own_text import best_baseline
 
@@ -40,7 +41,11 @@ def model_card(settings: Settings, inputs: Inputs) -> str:
     if losses:
         head = ["held-out loss, nats", "before", "after"]
         lines += ["", "## Results", "", *_table(head, losses)]
-    tasks = _tasks(inputs)
+    skills = _rows({name: Result.of(tree) for name, tree in inputs.skills().items()})
+    if skills:
+        head = ["skill of objective", "metric", "before", "after", "best baseline", "items"]
+        lines += ["", *_table(head, skills)]
+    tasks = _rows(inputs.downstream())
     if tasks:
         head = ["downstream task", "metric", "before", "after", "best baseline", "items"]
         lines += ["", *_table(head, tasks)]
@@ -74,10 +79,10 @@ def _losses(evaluation: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _tasks(inputs: Inputs) -> list[list[str]]:
-    """A row for each task, with intervals."""
+def _rows(results: Mapping[str, Result]) -> list[list[str]]:
+    """A row for each result, with intervals."""
     rows = []
-    for task, result in inputs.downstream().items():
+    for task, result in results.items():
         before = _with_interval(result.before, result.before_ci95)
         after = _with_interval(result.after, result.after_ci95)
         plain = best_baseline(result)

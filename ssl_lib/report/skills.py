@@ -34,18 +34,17 @@ from ssl_lib.report.own_text import best_baseline, marked
 
 def skills(inputs: Inputs) -> Html:
     """One row an objective: trained, twin, best plain method, loss; then the parts of each."""
-    trees = inputs.evaluation.get("skills") or {}
+    trees = inputs.skills()
     if not trees:
         return absent(
             "metrics/evaluation.json holds no skills yet: run `dvc repro` to measure them."
         )
     losses = inputs.evaluation.get("losses") or {}
     rows = []
-    for objective, skill in SKILLS.items():
-        if not trees.get(objective):
-            continue
-        result = Result.of(trees[objective])
-        title = join(name(objective), small(f"{skill.title}: {metric_name(result.metric)}"))
+    for objective, tree in trees.items():
+        result = Result.of(tree)
+        told = f"{SKILLS[objective].title}: {metric_name(result.metric)}"
+        title = join(name(objective), small(told))
         loss = losses.get(objective) or {}
         fell = NONE
         if known(loss.get("after")):
@@ -59,7 +58,7 @@ def skills(inputs: Inputs) -> Html:
         "and exactly, numbers where the text determines them; of a corpus that does not tell, all."
     )
     caption = "Skill of each objective, 95% intervals below the values"
-    blocks = [_parts(objective, trees[objective]) for objective in SKILLS if trees.get(objective)]
+    blocks = [_parts(objective, tree) for objective, tree in trees.items()]
     return join(table(caption, head, rows, words=2), note(words), folded("Parts of each", *blocks))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ssl_lib.evaluation.base import EvaluatedModel, ModelPair
-from ssl_lib.evaluation.comparison import Details, Resampling, TaskResult
+from ssl_lib.evaluation.comparison import Details, Resampling, Scores, TaskResult
 from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.skills import Skill
 from ssl_lib.evaluation.statistics import Bools, Floats, Integers, paired_ratios
@@ -49,6 +49,13 @@ class Part(NamedTuple):
             values_N, owners_N = values_N[kept_N], owners_N[kept_N]
         return cls(metric, values_N, np.ones(len(values_N)), owners_N, higher_is_better)
 
+    def sums_by_owner(self) -> tuple[Floats, Floats]:
+        """Sums of values and of sizes over each document [G]."""
+        owners_G, index_N = np.unique(self.owners, return_inverse=True)
+        columns = (self.values, self.sizes)
+        above_G, below_G = (np.bincount(index_N, column, len(owners_G)) for column in columns)
+        return above_G.astype(np.float64), below_G.astype(np.float64)
+
 
 # by name of the part; a baseline may know the value of one without an answer for each item
 Scored = Mapping[str, Part | float]
@@ -60,8 +67,11 @@ class SkillMeasure(Generic[Items, Answers]):
     def __init__(self, skill: Skill) -> None:
         self.skill = skill
 
-    def items(self, data: EvaluationData, pair: ModelPair) -> Items:
-        """What is asked: of held-out documents, and the same for all methods."""
+    def items(self, data: EvaluationData, context_length: int) -> Items:
+        """What is asked: of held-out documents, and the same for all methods.
+
+        What has to fit a model's context has `context_length` tokens at most.
+        """
         raise AssertionError(f"{type(self).__name__} must say what it asks")
 
     def answer(self, model: EvaluatedModel, items: Items) -> Answers:
@@ -78,9 +88,12 @@ class SkillMeasure(Generic[Items, Answers]):
         """What other methods reach, by name, in the parts that they answer."""
         return {}
 
-    def run(self, pair: ModelPair, data: EvaluationData) -> Details:
-        """The skill's row of `metrics/evaluation.json`; empty where the text holds nothing."""
-        items = self.items(data, pair)
+    def run(self, pair: ModelPair, data: EvaluationData) -> tuple[Details, Scores | None]:
+        """The skill's row of `metrics/evaluation.json`, and the trained model's sums by document.
+
+        Nothing where the text holds nothing to ask.
+        """
+        items = self.items(data, pair.after.context_length)
         asked: dict[str, Scored] = {}
         for name, model in (("before", pair.before), ("after", pair.after)):
             asked[name] = self.score(items, self.answer(model, items))
@@ -89,28 +102,26 @@ class SkillMeasure(Generic[Items, Answers]):
             if isinstance(part, Part) and part.sizes.sum() > 0:
                 rows[name] = {}
         if WHOLE not in rows:
-            return {}
+            return {}, None
         asked |= self.baselines(data, pair, items)
         for name in rows:
             methods = {who: scored[name] for who, scored in asked.items() if name in scored}
             rows[name] = compared(methods, pair.resampling)
-        return rows.pop(WHOLE) | {"parts": rows}
+        whole = asked["after"][WHOLE]
+        assert isinstance(whole, Part), "models are asked, not known"
+        above_G, below_G = whole.sums_by_owner()
+        return rows.pop(WHOLE) | {"parts": rows}, Scores(above_G, denominators=below_G)
 
 
 def compared(methods: Mapping[str, Part | float], resampling: Resampling) -> Details:
     """One row: before, after and the baselines of one part, with their intervals."""
     parts = {name: part for name, part in methods.items() if isinstance(part, Part)}
     after = parts.pop("after")
-    owners_N, index_N = np.unique(after.owners, return_inverse=True)
-
-    def sums_G(column_N: Floats) -> Floats:
-        return np.bincount(index_N, column_N, len(owners_N)).astype(np.float64)
-
-    last = sums_G(after.values), sums_G(after.sizes)
+    last = after.sums_by_owner()
     pairs = {}
     for name, part in parts.items():
-        first = sums_G(part.values), sums_G(part.sizes)
-        pairs[name] = paired_ratios(first[0], *last, *resampling, first[1])
+        first_G, own_G = part.sums_by_owner()
+        pairs[name] = paired_ratios(first_G, *last, *resampling, own_G)
     main = pairs.pop("before")
     baselines = {name: value for name, value in methods.items() if isinstance(value, float)}
     baselines |= {name: pair.before for name, pair in pairs.items()}

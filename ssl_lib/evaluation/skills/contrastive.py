@@ -55,9 +55,9 @@ class Restatements(SkillMeasure[Scenes, Floats]):
         super().__init__(skill)
         self.amounts = AMOUNTS
 
-    def items(self, data: EvaluationData, pair: ModelPair) -> Scenes:
+    def items(self, data: EvaluationData, context_length: int) -> Scenes:
         """Scenes of the built-in world where the corpus has its documents, and of own sentences."""
-        count = max(4, data.settings.items // 25)
+        count = max(4, data.settings.items // 40)
         documents = held_out_documents(data)
         sentences = dict.fromkeys(
             sentence for document in documents for sentence in sentences_of(document.text)

@@ -56,10 +56,9 @@ class Denoises(Protocol):
 class Corrections(SkillMeasure[list[Row], list[str]]):
     """F1 of the edits of corrupted rows."""
 
-    def items(self, data: EvaluationData, pair: ModelPair) -> list[Row]:
+    def items(self, data: EvaluationData, context_length: int) -> list[Row]:
         """As many rows of each kind of noise, and without, spread over the held-out documents."""
-        longest = ROOM * getattr(pair.after, "context_length", 128)
-        passages = list(short_passages(data, longest))
+        passages = list(short_passages(data, ROOM * context_length))
         random = Random(data.seed)
         most = max(4, data.settings.items // 10)
         rows = []

@@ -6,14 +6,13 @@ many there are is given away. Legend: N pieces.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from ssl_lib.evaluation.base import EvaluatedModel, ModelPair, Predictions, overlapping
 from ssl_lib.evaluation.context_baselines import seen_between
-from ssl_lib.evaluation.data import REACH, EvaluationData, NumberInText, thinned
-from ssl_lib.evaluation.masked_text import MOST_DOCUMENTS, MOST_WORDS, words_in
+from ssl_lib.evaluation.data import EvaluationData
 from ssl_lib.evaluation.skills.base import Part, Scored, SkillMeasure
 from ssl_lib.evaluation.skills.pieces import Pieces, held_out_pieces
 from ssl_lib.evaluation.statistics import Bools
@@ -22,7 +21,7 @@ from ssl_lib.evaluation.statistics import Bools
 class MaskedPieces(SkillMeasure[Pieces, Bools]):
     """The share of masked words and numbers that are restored exactly."""
 
-    def items(self, data: EvaluationData, pair: ModelPair) -> Pieces:
+    def items(self, data: EvaluationData, context_length: int) -> Pieces:
         """Words and numbers of held-out documents."""
         return held_out_pieces(data)
 
@@ -41,11 +40,7 @@ class MaskedPieces(SkillMeasure[Pieces, Bools]):
     ) -> Mapping[str, Scored]:
         """Tables of training text, and the trained model reading from the left alone."""
         words_N = items.words
-        documents = thinned(data.training_documents, MOST_DOCUMENTS)
-        training: dict[bool, Iterable[NumberInText]] = {
-            True: thinned(words_in(documents, REACH), MOST_WORDS),
-            False: data.training_numbers,
-        }
+        training = {True: data.training_words, False: data.training_numbers}
         found: dict[str, Bools] = {}
         for is_word, known in training.items():
             places = np.flatnonzero(words_N == is_word)

@@ -48,7 +48,7 @@ class Continues(Protocol):
 class NextPieces(SkillMeasure[Pieces, Predicted]):
     """The share of words and numbers that greedy search from the position before them finds."""
 
-    def items(self, data: EvaluationData, pair: ModelPair) -> Pieces:
+    def items(self, data: EvaluationData, context_length: int) -> Pieces:
         """Those of masked prediction."""
         return held_out_pieces(data)
 

@@ -68,9 +68,8 @@ class TypesTokens(Protocol):
 class TypesAndValues(SkillMeasure[Questions, Said]):
     """The mean of the shares of token types and of next numbers that are right."""
 
-    def items(self, data: EvaluationData, pair: ModelPair) -> Questions:
+    def items(self, data: EvaluationData, context_length: int) -> Questions:
         """Masked tokens, and numbers with what stands before them, of the held-out documents."""
-        context = int(getattr(pair.after, "context_length", 128))
         documents = held_out_documents(data)
         mask = special_ids(data.encoding).mask
         random = np.random.default_rng(data.seed)
@@ -80,7 +79,7 @@ class TypesAndValues(SkillMeasure[Questions, Said]):
         for owner, document in enumerate(documents):
             tokenized = tokenize_texts(data.encoding, [document.text], document.locale or "auto")
             # without the end of the document
-            length = min(context, len(tokenized.tokens) - 1)
+            length = min(context_length, len(tokenized.tokens) - 1)
             ids = tokenized.tokens[:length].astype(np.int64)
             chosen = np.sort(random.permutation(length)[: max(1, round(MASKED * length))])
             types += tokenized.types[chosen].tolist()
