@@ -185,7 +185,7 @@ def predict(options: argparse.Namespace) -> None:
         exact = [list(pair) for pair in number.exact[: options.k]]
         found["number"] = {"value": number.value, "interval": [low, high], "exact": exact}
     if "[MASK]" in options.text:
-        found["masks"] = model.fill_mask(options.text)
+        found["masks"] = model.fill_mask(options.text, tokens=options.tokens)
     if options.json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -197,7 +197,8 @@ def predict(options: argparse.Namespace) -> None:
     if "number" in found:
         print(f"number  {number.value:.6g}  (90%: between {low:.6g} and {high:.6g})")
     for text, probability in found.get("masks", []):
-        print(f"[MASK]  {probability:6.1%}  {text!r}")
+        shown = repr(text) if options.tokens else text
+        print(f"[MASK]  {shown}  {probability:.1%}")
 
 
 def embed(options: argparse.Namespace) -> None:

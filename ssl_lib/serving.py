@@ -75,7 +75,7 @@ TASKS: Mapping[str, tuple[type[Request], str]] = {
     "embed": (Request, "a vector of length 1"),
     "next": (Next, "the most probable next words and whole numbers, as [text, probability]"),
     "number": (Request, "the number that comes next: value, intervals, exact numbers, magnitudes"),
-    "fill_mask": (Candidates, "for each [MASK] the most probable tokens, as [token, probability]"),
+    "fill_mask": (Next, "for each [MASK] the most probable words, numbers, as [text, probability]"),
     "denoise": (Denoising, "the text with other tokens where the model is sure, and the changes"),
     "numbers": (Request, "the numbers written in the text, with value, form and unit"),
 }
@@ -102,7 +102,7 @@ def answers(
     if task == "number":
         return [number_answer(found) for found in model.predict_numbers(texts)]
     if task == "fill_mask":
-        return model.fill_masks(texts, k)
+        return model.fill_masks(texts, k, tokens)
     if task == "denoise":
         return [denoised_answer(found) for found in model.denoised(texts, threshold)]
     if task == "numbers":

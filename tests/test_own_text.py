@@ -96,7 +96,7 @@ def test_thinning_keeps_order_and_reaches_to_the_end() -> None:
 
 def with_best_word(predictor: Predictor, before: str, after: str) -> tuple[str, tuple[int, int]]:
     """A text whose middle token is the one that the model fills in, and where that stands."""
-    ((word, _),) = predictor.fill_mask(f"{before}[MASK]{after}")
+    ((word, _),) = predictor.fill_mask(f"{before}[MASK]{after}", tokens=True)
     start = len(before)
     return before + word + after, (start, start + len(word))
 

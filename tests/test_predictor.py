@@ -346,17 +346,75 @@ def test_intervals_hold_the_share_of_the_distribution_that_they_name(model: Pred
             assert high - low == pytest.approx(level, abs=0.02)
 
 
-def test_masks_are_filled_in_order_with_probable_ordinary_tokens(model: Predictor) -> None:
-    found = model.fill_mask("The [MASK] of 2 + [MASK] is 5", k=3)
+@pytest.mark.parametrize("tokens", [True, False])
+def test_masks_are_filled_in_order_with_probable_ordinary_text(
+    model: Predictor, tokens: bool
+) -> None:
+    found = model.fill_mask("The [MASK] of 2 + [MASK] is 5", k=3, tokens=tokens)
     assert len(found) == 6
     for group in (found[:3], found[3:]):
         shares = [share for _, share in group]
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) <= 1.0 + 1e-6
+    if not tokens:
+        # answers to both masks together
+        assert [share for _, share in found[:3]] == [share for _, share in found[3:]]
+        assert all(text == text.strip() for text, _ in found)
     assert not any(
         "<|mask|>" in text or "<|noise|>" in text or "<|padding|>" in text for text, _ in found
     )
-    assert len(model.fill_mask("[MASK]")) == 1
+    assert len(model.fill_mask("[MASK]", tokens=tokens)) == 1
+
+
+def masked_nats(model: Predictor, before: list[int], piece: list[int], after: list[int]) -> float:
+    """-log p of a piece token by token, each with masks for the rest of it."""
+    special = special_ids(model.encoding)
+    total = 0.0
+    for place, token in enumerate(piece):
+        masks = [special.mask] * (len(piece) - place)
+        ids = torch.tensor([[*before, *piece[:place], *masks, *after]])
+        with torch.no_grad():
+            logits = model.objectives["mlm"](ids)[0, len(before) + place, : model.encoding.n_vocab]
+        logits[[special.mask, special.noise, special.padding]] = -torch.inf
+        total -= float(logits.double().log_softmax(-1)[token])
+    return total
+
+
+def test_candidates_of_all_lengths_are_compared_by_one_score(model: Predictor) -> None:
+    before, after = "It has ", " people"
+    found = model.fill_mask(f"{before}[MASK]{after}", k=100)
+    assert sum(share for _, share in found) == pytest.approx(1.0, abs=1e-6)
+    scores = []
+    lengths = set()
+    for word, _ in found:
+        whole = encode(model.encoding, before + word + after)
+        behind = encode(model.encoding, after)
+        # a number has a space of its own before it, a word brings it
+        head = encode(model.encoding, before if word[0].isdigit() else before.rstrip())
+        if whole[: len(head)] != head:
+            head = encode(model.encoding, before.rstrip())
+        piece = whole[len(head) : len(whole) - len(behind)]
+        lengths.add(len(piece))
+        start = len(encode(model.encoding, before.rstrip()))
+        causal = sum(
+            float(next_token_nats(model, whole[:at])[whole[at]]) for at in range(start, len(whole))
+        )
+        scores.append(-0.5 * (causal + masked_nats(model, head, piece, behind)))
+    shares = np.exp(np.array(scores) - max(scores))
+    assert [share for _, share in found] == pytest.approx(shares / shares.sum(), abs=1e-3)
+    assert len(lengths) > 1
+
+
+def test_a_mask_of_a_long_text_is_filled_by_what_stands_around_it(
+    model: Predictor, long: str
+) -> None:
+    for tokens in (True, False):
+        one, two = (
+            model.fill_mask(f"{long} It has [MASK] people. {more}{long}", k=2, tokens=tokens)
+            for more in ("", long)
+        )
+        assert [text for text, _ in one] == [text for text, _ in two]
+        assert [share for _, share in one] == pytest.approx([share for _, share in two], abs=1e-5)
 
 
 @pytest.mark.parametrize("text", ["", "No mask here.", "mask"])
@@ -514,6 +572,10 @@ def test_many_texts_are_answered_as_each_by_itself(model: Predictor) -> None:
     for text, masks in zip(masked, model.fill_masks(masked, k=3), strict=True):
         assert [len(candidates) for candidates in masks] == [3] * text.count("[MASK]")
         same([pair for candidates in masks for pair in candidates], model.fill_mask(text, k=3))
+    for text, masks in zip(masked, model.fill_masks(masked, k=3, tokens=True), strict=True):
+        assert [len(candidates) for candidates in masks] == [3] * text.count("[MASK]")
+        alone = model.fill_mask(text, k=3, tokens=True)
+        same([pair for candidates in masks for pair in candidates], alone)
     for threshold in (0.0, 0.3):
         alone = [model.denoise(text, threshold) for text in texts]
         assert model.denoise_texts(texts, threshold) == alone

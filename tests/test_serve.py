@@ -179,7 +179,6 @@ def test_the_page_of_the_routes_needs_no_other_server(address: str) -> None:
     properties = {
         name: set(found["properties"]) for name, found in schema["components"]["schemas"].items()
     }
-    assert properties["Candidates"] == {"texts", "k"}
     assert properties["Next"] == {"texts", "k", "tokens"}
     assert properties["Denoising"] == {"texts", "threshold"}
 

@@ -25,14 +25,13 @@ from ssl_lib.predictor.calibration import Calibration
 from ssl_lib.predictor.denoising import Denoising
 from ssl_lib.predictor.embedding import Embedding
 from ssl_lib.predictor.filling import MASK, Filling
-from ssl_lib.predictor.likelihood import Likelihood
 from ssl_lib.predictor.numbers import NextNumber
 from ssl_lib.predictor.remembered import RememberedNumbers
 
 __all__ = ["MASK", "ModelError", "Predictor", "load"]
 
 
-class Predictor(Embedding, Likelihood, NextNumber, Filling, Denoising):
+class Predictor(Embedding, NextNumber, Filling, Denoising):
     """All answers of one model."""
 
     @classmethod

@@ -79,16 +79,6 @@ class ModelInUse:
                     hidden_RTD = self.trunk(ids_RT, documents_RT, causal_R).float()
             yield Ran(indices, ids_RT, documents_RT, hidden_RTD)
 
-    def _whole(self, sequences: Sequence[Sequence[int]]) -> Iterator[Ran]:
-        """Sequences with bidirectional attention. Raises ModelError if one does not fit."""
-        longest = max(map(len, sequences), default=0)
-        if longest > self.context_length:
-            raise ModelError(
-                f"the text has {longest} tokens, the model's context is {self.context_length}; "
-                "give a shorter text"
-            )
-        return self._run(sequences, causal=False)
-
     def _last_states(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """Causal states [N, D] of the last tokens of sequences, cut on the left to the context.
 
