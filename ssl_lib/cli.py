@@ -219,7 +219,9 @@ MODEL_COMMANDS = {
         run.serve,
         "answer requests to a model over HTTP, on this machine only",
         "POST texts to http://127.0.0.1:PORT/embed, /next, /number, /fill_mask, /denoise or\n"
-        "/numbers; each text gets one answer. /docs shows what a request holds, and tries it.",
+        "/numbers; each text gets one answer. /docs shows what a request holds, and tries it.\n"
+        "A request holds at most 1,000 texts of 100,000 characters and 16 MB, waits at most 60 s\n"
+        "for others, and must name 127.0.0.1 or localhost as its host.",
         "ssl-lib serve & curl localhost:5001/number -H 'Content-Type: application/json' \\\n"
         """    -d '{"texts": ["The sum of 2 + 3 is"]}'""",
         (option("--port", type=port, default=5001, help="default: %(default)s"), MODEL),

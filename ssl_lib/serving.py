@@ -1,15 +1,18 @@
 """A model's answers over HTTP, many texts at a time: `ssl-lib serve`.
 
 MLflow's scoring server gives the same answers through tracking/text_model.py. An answer is plain
-JSON; `answers` says what each task gives for a text.
+JSON; `answers` says what each task gives for a text. A request holds at most 1,000 texts of 100,000
+characters and 16 MB; one that waits for others for more than 60 seconds is told to come again.
+Requests that name another host, or come from a page of another one, are refused.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +20,7 @@ from ssl_lib.errors import MissingExtraError, UserError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from fastapi.responses import JSONResponse
 
     from ssl_lib.numbers import Number
     from ssl_lib.objectives.numerical import NumberPrediction
@@ -24,13 +28,19 @@ if TYPE_CHECKING:
     from ssl_lib.predictor.denoising import Denoised
 
 MOST_TEXTS = 1000  # of one request
+MOST_CHARACTERS = 100_000  # of one text
+MOST_BYTES = 16_000_000  # of one request
+LONGEST_WAIT = 60.0  # seconds for those that came before
+LONGEST_END = 3.0  # seconds that answers may still take after SIGTERM
 HOST = "127.0.0.1"
+HOSTS = frozenset({HOST, "localhost"})  # whom a request may name, with any port
 # What is told of a number; `text == source[start:end]`.
 NUMBER_KEYS = (
     *("text", "start", "end", "value", "sign", "exponent", "mantissa", "form"),
     *("unit", "canonical_unit", "uncertainty"),
 )
-Texts = Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)]
+Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
 Count = Annotated[int, Field(ge=1, le=1000, description="how many candidates")]
 
 
@@ -83,6 +93,10 @@ TASKS: Mapping[str, tuple[type[Request], str]] = {
 
 class TaskError(UserError):
     """A task that no model has."""
+
+
+class BusyError(UserError):
+    """Others have kept the model busy for too long."""
 
 
 def answers(
@@ -163,14 +177,20 @@ def application(model: Predictor) -> FastAPI:
 
         def answer(request: Request) -> Answers:
             asked = request.model_dump()
-            with one_at_a_time:
+            if not one_at_a_time.acquire(timeout=LONGEST_WAIT):
+                waited = f"other requests took longer than {LONGEST_WAIT:.0f} s"
+                raise BusyError(f"{waited}; ask again later, or with fewer texts")
+            try:
                 return Answers(answers=answers(model, task, **asked))
+            finally:
+                one_at_a_time.release()
 
         # which FastAPI reads: each task has a request of its own
         answer.__annotations__["request"] = kind
         return answer
 
-    failures: dict[int | str, dict[str, Any]] = {400: {"model": Failure}, 422: {"model": Failure}}
+    failures: dict[int | str, dict[str, Any]]
+    failures = {status: {"model": Failure} for status in (400, 403, 413, 422, 503)}
     for task, (kind, gives) in TASKS.items():
         handler = route(task, kind)
         app.post(f"/{task}", summary=gives, name=task, responses=failures)(handler)
@@ -193,17 +213,46 @@ def application(model: Predictor) -> FastAPI:
         return {"status": "ready"}
 
     _tell_errors(app)
+    app.middleware("http")(_refuse_strangers)
     return app
+
+
+async def _refuse_strangers(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Pass a request on unless another host is meant, another page asks, or it is too large.
+
+    A page in the user's browser can reach this machine: it names its own host, or its origin.
+    """
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    origin = request.headers.get("origin")
+    if host not in HOSTS:
+        return _told(403, f"requests must name {HOST} or localhost as their host, got {host!r}")
+    if origin and urlsplit(origin).hostname not in HOSTS:
+        return _told(403, f"pages of {origin} must not ask; ask from a page of this machine")
+    size = 0
+    body = []
+    # a body may come without its length, so that it is counted while it comes
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_BYTES:
+            return _told(413, f"a request holds at most {MOST_BYTES:,} bytes; send fewer texts")
+        body.append(part)
+    request._body = b"".join(body)
+    return await call_next(request)
+
+
+def _told(status: int, sentence: str) -> JSONResponse:
+    """What is wrong with a request."""
+    from fastapi.responses import JSONResponse
+
+    # a connection whose body was not read to its end cannot be used again
+    headers = {"Connection": "close"} if status == 413 else None
+    return JSONResponse({"error": sentence}, status, headers)
 
 
 def _tell_errors(app: FastAPI) -> None:
     """Every error is one sentence of JSON, and no traceback leaves the server."""
     from fastapi import Request as HttpRequest
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
-
-    def told(status: int, sentence: str) -> JSONResponse:
-        return JSONResponse({"error": sentence}, status)
 
     async def wrong(_: HttpRequest, error: Exception) -> JSONResponse:
         """A body that does not fit the task."""
@@ -211,25 +260,30 @@ def _tell_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         # ("body", "texts", 0) → "texts.0"
         place = ".".join(str(part) for part in first["loc"][1:]) or "the body"
-        return told(422, f"{place}: {first['msg']}; /docs shows what a request holds")
+        return _told(422, f"{place}: {first['msg']}; /docs shows what a request holds")
+
+    async def unreadable(_: HttpRequest, error: Exception) -> JSONResponse:
+        """A body that no parser gets through, as ten thousand brackets."""
+        return _told(400, "the body cannot be read as JSON; /docs shows what a request holds")
 
     async def mistaken(_: HttpRequest, error: Exception) -> JSONResponse:
-        """A text that the model refuses."""
-        return told(400, str(error))
+        """A text that the model refuses, or a model that others keep busy."""
+        return _told(503 if isinstance(error, BusyError) else 400, str(error))
 
     async def elsewhere(request: HttpRequest, _: Exception) -> JSONResponse:
         """A route that is not there."""
         routes = ", ".join(f"/{task}" for task in TASKS)
         known = request.url.path.strip("/") in TASKS
         asked = f"{request.method} {request.url.path} is no route"
-        return told(405 if known else 404, f"{asked}; POST to one of {routes}")
+        return _told(405 if known else 404, f"{asked}; POST to one of {routes}")
 
     async def broken(_: HttpRequest, error: Exception) -> JSONResponse:
         """What nobody foresaw."""
-        return told(500, f"the model failed ({type(error).__name__}); the server's log says where")
+        return _told(500, f"the model failed ({type(error).__name__}); the server's log says where")
 
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(UserError, mistaken)
+    app.add_exception_handler(400, unreadable)
     for status in (404, 405):
         app.add_exception_handler(status, elsewhere)
     app.add_exception_handler(Exception, broken)
@@ -255,5 +309,6 @@ def serve(name: str, port: int) -> None:
             told = f"port {port} cannot be used ({error.strerror})"
             raise UserError(f"{told}; choose another with --port") from None
         print(f"http://{HOST}:{port}/docs  (Ctrl-C ends it)", flush=True)
-        config = uvicorn.Config(app, log_level="warning")
+        patience = int(LONGEST_END)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=patience)
         uvicorn.Server(config).run(sockets=[listening])

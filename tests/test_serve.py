@@ -13,10 +13,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 import tiktoken
 
@@ -46,6 +48,8 @@ def project(
 ) -> Path:
     """A folder with an untrained model that its store knows."""
     root = tmp_path_factory.mktemp("project")
+    # what `ssl-lib ui` reads
+    (root / "params.yaml").write_text("seed: 0\n")
     save_model(root / "model", settings, encoding, build_objectives(settings, encoding))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -60,8 +64,23 @@ def model(project: Path) -> Predictor:
     return load(project / "model")
 
 
+class Canary(mlflow.pyfunc.PythonModel):
+    """A model that makes a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path(self.path),)
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return model_input
+
+
 @contextmanager
-def serving(project: Path, *command: str) -> Iterator[str]:
+def serving(
+    project: Path, *command: str, page: str = "/ping", ended_by: signal.Signals = signal.SIGINT
+) -> Iterator[str]:
     """Where a server answers that the command starts, once it does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -80,10 +99,14 @@ def serving(project: Path, *command: str) -> Iterator[str]:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     try:
-        wait_for(f"http://127.0.0.1:{port}/ping", process, log)
+        wait_for(f"http://127.0.0.1:{port}{page}", process, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGINT)
+        if ended_by == signal.SIGTERM:
+            # to the command alone, which must end its children
+            process.terminate()
+        else:
+            os.killpg(process.pid, ended_by)
         process.wait(timeout=60)
 
 
@@ -152,6 +175,10 @@ def test_every_answer_of_the_model_is_served(model: Predictor, address: str, tas
         ("next", {"texts": TEXTS, "k": 0}, 422, "k: Input should be greater than or equal to 1"),
         ("next", {"texts": TEXTS, "kk": 3}, 422, "kk: Extra inputs are not permitted"),
         ("embed", b"{", 422, "JSON decode error"),
+        ("embed", {"texts": [None]}, 422, "texts.0: Input should be a valid string"),
+        ("embed", {"texts": ["a" * 100_001]}, 422, "texts.0: String should have at most 100000"),
+        ("embed", {"texts": ["a"] * 1001}, 422, "texts: List should have at most 1000 items"),
+        ("embed", b"[" * 100_000, 400, "the body cannot be read as JSON"),
         ("nothing", {}, 404, "POST /nothing is no route; POST to one of /embed"),
     ],
 )
@@ -163,6 +190,91 @@ def test_a_mistake_is_one_sentence(
     assert list(found[1]) == ["error"]
     assert told in found[1]["error"]
     assert "Traceback" not in found[1]["error"]
+
+
+def answer_of(address: str, head: str, body: bytes = b"") -> tuple[int, str]:
+    """Status and body that a server gives to a request as it is written here."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(head.encode().replace(b"\n", b"\r\n") + b"\r\n" + body)
+        answer = connection.makefile("rb").read().decode()
+    return int(answer.split()[1]), answer.partition("\r\n\r\n")[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Host: example.org", "requests must name 127.0.0.1 or localhost as their host, got 'exa"),
+        ("Host: 127.0.0.1.example.org", "requests must name 127.0.0.1 or localhost"),
+        ("Host: localhost\nOrigin: http://example.org", "pages of http://example.org must not ask"),
+        ("Host: localhost\nOrigin: null", "pages of null must not ask"),
+        ("Host: localhost:5001\nOrigin: http://localhost:5001", "ready"),
+    ],
+)
+def test_another_host_and_its_pages_are_refused(address: str, line: str, told: str) -> None:
+    status, body = answer_of(address, f"GET /ping HTTP/1.1\n{line}\nConnection: close\n")
+    assert told in body
+    assert status == (200 if told == "ready" else 403)
+
+
+@pytest.mark.slow
+def test_a_body_without_an_end_is_refused(address: str) -> None:
+    head = "POST /embed HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n"
+    part = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+    with suppress(OSError):
+        status, body = answer_of(address, head, part * 40)
+        assert (status, "a request holds at most 16,000,000 bytes" in body) == (413, True)
+    assert post(f"{address}/numbers", {"texts": TEXTS})[0] == 200
+
+
+@pytest.mark.slow
+def test_fifty_clients_at_once_get_their_own_answers(address: str) -> None:
+    def one(number: int) -> bool:
+        text = f"It rose by {number} percent"
+        status, found = post(f"{address}/numbers", {"texts": [text]})
+        return status == 200 and [row["value"] for row in found["answers"][0]] == [number]
+
+    with ThreadPoolExecutor(50) as clients:
+        assert all(clients.map(one, range(100, 150)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["serve", "ui"])
+def test_sigterm_ends_a_server_and_its_children(project: Path, command: str) -> None:
+    page = "/ping" if command == "serve" else "/health"
+    with serving(project, "ssl_lib", command, page=page, ended_by=signal.SIGTERM) as address:
+        port = int(address.rpartition(":")[2])
+        # a connection that a browser keeps
+        kept = socket.create_connection(("127.0.0.1", port))
+    kept.close()
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+@pytest.mark.slow
+def test_a_model_of_another_flavour_is_never_opened(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = tmp_path / "canary"
+    # what runs when it is unpickled
+    model = Canary(str(canary))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    with mlflow.start_run() as run:
+        mlflow.pyfunc.log_model(name="model", python_model=model, registered_model_name="foreign")
+    mlflow.set_tracking_uri(None)
+    for name in (f"runs:/{run.info.run_id}/model", "models:/foreign/1"):
+        for command in (["serve"], ["predict", "The sum is"]):
+            words = [sys.executable, "-m", "ssl_lib", *command, "--model", name]
+            done = subprocess.run(
+                words, cwd=project, env=environment(), capture_output=True, text=True, timeout=300
+            )
+            assert done.returncode == 1
+            assert f"{name} was not stored by ssl_lib" in done.stderr
+            assert "Traceback" not in done.stderr
+    assert not canary.exists()
 
 
 @pytest.mark.slow
