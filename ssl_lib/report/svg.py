@@ -21,6 +21,7 @@ from ssl_lib.report.markup import Html, join, short, tag
 WIDTH = 360
 HEIGHT = 220
 # Margins of a frame: room for the words at both axes.
+LETTER = 6.5  # of a label: its mean width
 LEFT = 42
 RIGHT = 20
 TOP = 12
@@ -123,8 +124,9 @@ def interval_chart(
     bar: float | None = None,
 ) -> Html:
     """One line a row; `bar` is a value to reach, drawn dotted across all of them."""
-    # 124 pixels for labels, 60 for values: what is between them is the axis.
-    axis = Axis(*domain, 124, WIDTH - 60)
+    # 124 pixels for labels, or what the longest takes, 60 for values: between them is the axis.
+    longest = max((len(row.label) for row in rows), default=0)
+    axis = Axis(*domain, max(124, LETTER * longest + 8), WIDTH - 60)
     step = 24
     bottom = TOP + step * len(rows)
     parts = []

@@ -37,6 +37,7 @@ from ssl_lib.tracking.store import home_of
 if TYPE_CHECKING:
     from optuna.study import Study
 
+CHECKING = "checking the winner at full length"  # what is told once all trials are finished
 LOOK_SECONDS = 0.5  # between two looks at the workers
 NOT_SEARCHED = "tuning.trials is 0: nothing was searched"
 
@@ -102,7 +103,7 @@ def _run_workers(settings: Settings, root: Path, study: Study) -> None:
             while any(process.is_running() for process in processes):
                 time.sleep(LOOK_SECONDS)
                 done = len(finished(study))
-                text = "checking the winner at full length" if done >= total else None
+                text = CHECKING if done >= total and settings.tuning.check else None
                 bar.advance(done - shown, text)
                 shown = done
     finally:
