@@ -27,9 +27,11 @@ from ssl_lib.tracking import (
     download_model,
     missing_runs,
     read_artifact,
+    read_runs,
     resume_run,
     start_run,
     sync,
+    trained_run,
 )
 from ssl_lib.tracking.describe import git, run_name
 from ssl_lib.tracking.outbox import Outbox
@@ -435,6 +437,47 @@ def counted_tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(HTTPConnectionPool, "urlopen", counting)
     return tries
+
+
+@pytest.mark.slow
+def test_runs_on_a_server_are_found_from_wherever_the_project_lies(
+    tmp_path: Path, server: Server
+) -> None:
+    settings = SETTINGS.replaced({"tracking.uri": server.uri})
+    first, moved = tmp_path / "first", tmp_path / "elsewhere" / "moved"
+    first.mkdir()
+    (first / "params.yaml").write_text(f"tracking:\n  uri: {server.uri}\n")
+    (first / "note.txt").write_text("first")
+    model = saved_model(first / "model", b"weights")
+    with start_run(settings, first, "train") as run:
+        run.log({"train/mlm": 2.5}, 1)
+        run.log_artifact(first / "note.txt")
+        run.log_model(model)
+        (model / "run.json").write_text(json.dumps(run.identity()))
+    moved.parent.mkdir()
+    shutil.move(first, moved)
+
+    (found,) = read_runs(settings, moved, [trained_run(moved)["run_id"]])
+    assert (found.run_id, found.status, found.metrics["train/mlm"]) == (run.run_id, "FINISHED", 2.5)
+    assert read_artifact(settings, moved, run.run_id, "note.txt") == b"first"
+    for name in (f"runs:/{run.run_id}/model", "models:/ssl-lib/1"):
+        assert (download_model(name, moved) / "model.safetensors").read_bytes() == b"weights"
+    # what is evaluated later goes to the same run, and a new one beside it
+    with resume_run(settings, moved, run.run_id, "train") as again:
+        again.log_artifact(moved / "note.txt", "later")
+    assert again.run_id == run.run_id
+    assert read_artifact(settings, moved, run.run_id, "later/note.txt") == b"first"
+    with start_run(settings, moved, "train") as own:
+        own.log_artifact(moved / "note.txt")
+    experiments = {client_run.info.experiment_id for client_run in runs_of(run, own)}
+    assert len(experiments) == 1
+    assert not first.exists()
+    assert not (moved / "mlflow.db").exists()
+
+
+def runs_of(*runs: Run) -> list[Any]:
+    """What the store says of them."""
+    return [run._client.get_run(run.run_id) for run in runs]
 
 
 @pytest.mark.slow
