@@ -4,7 +4,7 @@
     make serve                                   # in another terminal
     python docs/screenshots.py --run --to docs/pictures
 
-Run it at the root of a small project, a training of some minutes. `--run` starts three nights
+Run it at the root of a small, new project, a training of minutes. `--run` starts three nights
 first: the project as it is, a variant, and one that fails because its source does not exist.
 Without it the pages show the newest of each that the servers have. Every page is awaited until it
 shows what it is opened for; the picture is kept in few colors, to be small.
