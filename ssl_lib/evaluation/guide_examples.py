@@ -48,8 +48,8 @@ def _filled(text: str) -> Callable[[Predictor], str]:
 
 def _next(text: str) -> Callable[[Predictor], str]:
     def answer(model: Predictor) -> str:
-        said, _ = model.predict_next(text, k=1)[0]
-        return said.strip()
+        # a model that has learned nothing may end no word
+        return "".join(said.strip() for said, _ in model.predict_next(text, k=1))
 
     return answer
 
