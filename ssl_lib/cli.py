@@ -107,7 +107,10 @@ MODEL = option(
     default="model",
     help="a folder, models:/NAME@ALIAS or runs:/ID/model (default: %(default)s)",
 )
-FILE = option("file", nargs="?", default="-", help="a text file; - reads standard input (default)")
+FILES = option("files", nargs="*", metavar="FILE", help="text files; none, or -: standard input")
+OUTPUT = option(
+    "--output", "--to", dest="output", default="", metavar="FILE", help=".jsonl or .parquet"
+)
 
 # In the order in which `dvc repro` runs them; `--baselines` and the like are short for a `--set`.
 STAGES = {
@@ -196,7 +199,9 @@ MODEL_COMMANDS = {
         "interval; and, where the text holds [MASK], what stands there.",
         "ssl-lib predict 'The sum of 2 + 3 is [MASK].' --model model -k 3",
         (
-            option("text", help="the beginning of a text, or a text with [MASK] in it"),
+            option("text", nargs="?", help="the beginning of a text, or a text with [MASK] in it"),
+            option("--files", nargs="+", metavar="FILE", help="a text on each line; - is stdin"),
+            OUTPUT,
             option("-k", default=5, **COUNT, help="how many candidates (default: 5)"),
             option("--tokens", action="store_true", help="tokens instead of whole words"),
             option("--json", action="store_true", help="one JSON object instead of a table"),
@@ -207,11 +212,22 @@ MODEL_COMMANDS = {
         run.embed,
         "one vector per line of text",
         "Reads one text per line and writes unit-length float32 vectors: an array [lines, width]\n"
-        'where --to ends in .npy, else JSON lines {"text", "embedding"}.',
-        "ssl-lib embed sentences.txt --to vectors.npy",
+        "where --output ends in .npy, a table where it ends in .parquet, else JSON lines\n"
+        '{"text", "embedding"}.',
+        "ssl-lib embed sentences.txt --output vectors.npy",
+        (FILES, OUTPUT, MODEL),
+    ),
+    "denoise": Command(
+        run.denoise,
+        "noisy lines of text rebuilt, and what was changed",
+        "Reads one text per line and replaces what the model is sure is wrong; below each line\n"
+        "that changes stand the changes, with probabilities. --output takes JSON lines or a table\n"
+        '{"text", "denoised", "changes"}.',
+        "echo 'The sun of 2 + 3 si 5' | ssl-lib denoise",
         (
-            FILE,
-            option("--to", metavar="FILE", help="vectors.npy or vectors.jsonl (default: stdout)"),
+            FILES,
+            option("--threshold", type=float, help="least probability of a change"),
+            OUTPUT,
             MODEL,
         ),
     ),
@@ -235,7 +251,11 @@ TEXT_COMMANDS = {
         "Finds every number the way the pipeline does: 1,234.5 as well as 12%, $3.4 million,\n"
         "5 March or twenty-one; with its uncertainty and unit where they are written.",
         "echo 'Revenue rose 12% to $3.4 million.' | ssl-lib numbers -",
-        (FILE, option("--json", action="store_true", help="JSON lines instead of a table")),
+        (
+            FILES,
+            option("--json", action="store_true", help="JSON lines instead of a table"),
+            OUTPUT,
+        ),
     ),
     "encodings": Command(
         run.fetch_encoding,

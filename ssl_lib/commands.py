@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ssl_lib.config import Settings
 
 SPREAD = ("corpus", "tokenize")  # stages whose work can be spread over machines
+TEXTS_AT_ONCE = 256  # lines of a file that a model answers together
 SHOWN_NUMBERS = 12  # of a document, in the table of a sample
 
 
@@ -171,8 +172,16 @@ def _evaluate_sealed(options: argparse.Namespace) -> None:
 
 def predict(options: argparse.Namespace) -> None:
     """`ssl-lib predict`."""
+    from ssl_lib.errors import UserError
     from ssl_lib.predictor import load
 
+    if options.text is None:
+        asked = {"k": options.k, "tokens": options.tokens}
+        words = _answered(options, "next", "next", **asked)
+        _write(words, options.output)
+        return
+    if options.files or options.output:
+        raise UserError("give a text, or --files with --output; not both")
     model = load(options.model)
     # "2 + 3 is [MASK]." → the next words and the next number after "2 + 3 is", then the mask
     before_mask = options.text.split("[MASK]", 1)[0].rstrip()
@@ -205,23 +214,60 @@ def embed(options: argparse.Namespace) -> None:
     """`ssl-lib embed`."""
     import numpy as np
 
-    from ssl_lib.predictor import load
-
-    text = _read_text(options.file)
-    texts = [line for line in text.splitlines() if line.strip()]
-    # One row a text, of length 1: [N, D] float32.
-    model = load(options.model)
-    vectors_ND = model.embed(texts)
-    if options.to and options.to.endswith(".npy"):
-        np.save(options.to, vectors_ND)
+    if not options.output.endswith(".npy"):
+        _write(_answered(options, "embed", "embedding"), options.output)
         return
-    lines = []
-    for text, vector in zip(texts, vectors_ND.tolist(), strict=True):
-        row = {"text": text, "embedding": vector}
-        line = json.dumps(row, ensure_ascii=False)
-        lines.append(line + "\n")
-    if options.to:
-        Path(options.to).write_text("".join(lines), encoding="utf-8")
+    # one row a text, of length 1: [N, D] float32
+    rows = [row["embedding"] for row in _answered(options, "embed", "embedding")]
+    np.save(options.output, np.array(rows, dtype=np.float32))
+
+
+def denoise(options: argparse.Namespace) -> None:
+    """`ssl-lib denoise`."""
+    rows = []
+    for row in _answered(options, "denoise", "found", threshold=options.threshold):
+        found = row.pop("found")
+        rows.append(row | {"denoised": found["text"], "changes": found["changes"]})
+    if options.output:
+        _write(rows, options.output)
+        return
+    for row in rows:
+        print(row["denoised"])
+        for change in row["changes"]:
+            sure = f"{change['probability']:.1%}"
+            print(f"  {change['before']!r} -> {change['after']!r}  {sure}")
+
+
+def _answered(
+    options: argparse.Namespace, task: str, key: str, **asked: Any
+) -> Iterator[dict[str, Any]]:
+    """`{"text", key: answer}` for each line of the files that is not blank, batch by batch."""
+    from ssl_lib.predictor import load
+    from ssl_lib.progress import progress_bar
+    from ssl_lib.serving import answers
+
+    texts: list[str] = []
+    for file in options.files or ["-"]:
+        texts += [line for line in _read_text(file).splitlines() if line.strip()]
+    model = load(options.model)
+    with progress_bar(task, "texts", len(texts)) as bar:
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = texts[start : start + TEXTS_AT_ONCE]
+            for text, answer in zip(part, answers(model, task, part, **asked), strict=True):
+                yield {"text": text, key: answer}
+            bar.advance(len(part))
+
+
+def _write(rows: Iterable[dict[str, Any]], output: str) -> None:
+    """Rows as JSON lines, or as a table where the output ends in .parquet; "": to stdout."""
+    if output.endswith(".parquet"):
+        import pandas
+
+        pandas.DataFrame(list(rows)).to_parquet(output, index=False)
+        return
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if output:
+        Path(output).write_text("".join(lines), encoding="utf-8")
     else:
         sys.stdout.writelines(lines)
 
@@ -238,11 +284,14 @@ def numbers(options: argparse.Namespace) -> None:
     from ssl_lib.numbers import find_numbers
     from ssl_lib.serving import number_row
 
-    text = _read_text(options.file)
-    rows = map(number_row, find_numbers(text))
-    if options.json:
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
+    files = options.files or ["-"]
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        # of several files each number tells its own
+        named = {"file": file} if len(files) > 1 else {}
+        rows += [named | number_row(number) for number in find_numbers(_read_text(file))]
+    if options.json or options.output:
+        _write(rows, options.output)
         return
 
     from rich.console import Console

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import tiktoken
 
@@ -22,11 +23,12 @@ from ssl_lib.files import output_lock
 from ssl_lib.objectives.model_folder import save_model
 from ssl_lib.objectives.registry import build_objectives
 from ssl_lib.predictor import load
+from ssl_lib.serving import answers
 from ssl_lib.tokens import fetch
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    "corpus", "tokenize", "tune", "train", "evaluate", "predict", "embed", "serve",
+    "corpus", "tokenize", "tune", "train", "evaluate", "predict", "embed", "denoise", "serve",
     "numbers", "encodings", "summary", "preset", "ui", "sync", "compare", "promote", "ablate",
 ]  # fmt: skip
 
@@ -209,8 +211,43 @@ def test_embed_writes_one_vector_per_line(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["text"] for line in lines] == ["one 1", "two 2"]
     assert np.allclose([line["embedding"] for line in lines], expected)
-    assert cli.main([*words, "--to", str(tmp_path / "vectors.npy")]) == 0
-    assert np.array_equal(np.load(tmp_path / "vectors.npy"), expected)
+    assert cli.main([*words, "--output", str(tmp_path / "vectors.npy")]) == 0
+    assert np.allclose(np.load(tmp_path / "vectors.npy"), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("command", ["embed", "predict", "denoise"])
+def test_files_are_answered_line_by_line_as_the_model_answers(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    texts = ["one 1 is", "two 2 is", "It costs $"]
+    (tmp_path / "a.txt").write_text("\n\n".join(texts[:2]))
+    (tmp_path / "b.txt").write_text(texts[2])
+    files = [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]
+    words = [command, *(["--files"] if command == "predict" else []), *files]
+    words += ["--model", str(model_folder)]
+    model = load(model_folder)
+    task, key = {"embed": ("embed", "embedding"), "predict": ("next", "next"),
+                 "denoise": ("denoise", "denoised")}[command]  # fmt: skip
+    expected = answers(model, task, texts)
+    if command == "denoise":
+        expected = [found["text"] for found in expected]
+    assert cli.main([*words, "--output", str(tmp_path / "out.jsonl")]) == 0
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["text"] for row in rows] == texts
+    if command == "denoise":
+        assert [row[key] for row in rows] == expected
+        capsys.readouterr()
+        assert cli.main(words) == 0
+        shown = [line for line in capsys.readouterr().out.splitlines() if line[:2] != "  "]
+        assert shown == expected
+    elif command == "embed":
+        assert np.allclose([row[key] for row in rows], expected, atol=1e-5)
+    else:
+        for row, found in zip(rows, expected, strict=True):
+            assert dict(map(tuple, row[key])) == pytest.approx(dict(found), abs=1e-5)
+    assert cli.main([*words, "--output", str(tmp_path / "out.parquet")]) == 0
+    assert pandas.read_parquet(tmp_path / "out.parquet")["text"].tolist() == texts
 
 
 def test_numbers_are_json_lines_with_null_for_no_value() -> None:
