@@ -96,6 +96,11 @@ class Prediction(NamedTuple):
     value: float
     intervals: dict[float, tuple[float, float]]
 
+    @property
+    def median(self) -> float:
+        """The same: one number has all the probability."""
+        return self.value
+
 
 class Constant:
     """Forecasts the same for every text."""

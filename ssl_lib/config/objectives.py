@@ -39,7 +39,7 @@ class ObjectiveSettings(Section):
 class MlmSettings(ObjectiveSettings):
     """Masked tokens and numbers are restored."""
 
-    weight: ObjectiveWeight = 0.02
+    weight: ObjectiveWeight = 0.1
     mask_rate: Share = Field(0.15, description="of the tokens that may be masked")
     mask_token_share: Share = Field(
         0.8, description="of the masked tokens: replaced by the mask token"
@@ -57,12 +57,12 @@ class MlmSettings(ObjectiveSettings):
     whole_numbers: bool = Field(
         True, description="mask all tokens of a number together, whatever the granularity"
     )
-    number_weight: NumberWeight = 3.0
+    number_weight: NumberWeight = 1.0
     shifted: bool = Field(
         True, description="the state of the token before predicts each, as it does the next token"
     )
     batch_fraction: Fraction = Field(
-        0.125, description="of each batch: the sequences that get the masked view"
+        0.25, description="of each batch: the sequences that get the masked view"
     )
 
     @model_validator(mode="after")
@@ -127,7 +127,7 @@ class ContrastiveSettings(ObjectiveSettings):
         True, description="negatives from all processes of a distributed run (all-gather)"
     )
     batch_fraction: Fraction = Field(
-        0.25,
+        0.0625,
         description="of each batch: the sequences that get anchors and numeric hard negatives. "
         "Augmented views beyond the second are as large.",
     )
@@ -139,7 +139,7 @@ class ContrastiveSettings(ObjectiveSettings):
 class DenoisingSettings(ObjectiveSettings):
     """Corrupted tokens are restored through a bottleneck."""
 
-    weight: ObjectiveWeight = 0.06
+    weight: ObjectiveWeight = 0.1
     noise_rate: Share = Field(0.15, description="of the tokens that may be corrupted")
     # Weights of a draw: what counts is how they compare, so they need not sum to 1.
     noise_token_share: Weight = Field(
@@ -161,7 +161,7 @@ class DenoisingSettings(ObjectiveSettings):
     loss: Literal["ce", "mse"] = Field(
         "ce", description="ce (cross-entropy) or mse (squared error of the embedding)"
     )
-    number_weight: NumberWeight = 3.0
+    number_weight: NumberWeight = 1.0
     shifted: bool = Field(
         True,
         description="with mode token: the state of the token before rebuilds each, unless tokens "

@@ -55,10 +55,11 @@ class NextNumbers(NamedTuple):
 
 
 class Forecasts(NamedTuple):
-    """Point [N] and quantiles [N, Q] at LEVELS."""
+    """Median [N], quantiles [N, Q] at LEVELS, and the mode [N] of who has one beside the median."""
 
     point: Floats
     quantiles: Floats
+    mode: Floats | None = None
 
 
 class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
@@ -72,20 +73,22 @@ class NumberPrediction(EvaluationTask[NextNumbers, Forecasts]):
         return next_numbers(documents, data.settings.items, data.seed)
 
     def answer(self, model: EvaluatedModel, items: NextNumbers) -> Forecasts:
-        """Median and quantiles of the number that follows each prompt."""
+        """Median, quantiles and mode of the number that follows each prompt."""
         prompts = items.prompts
         count = len(prompts)
         order = shortest_first(prompts)
         ordered = [prompts[place] for place in order]
         point_N = np.empty(count)
+        mode_N = np.empty(count)
         quantiles_NQ = np.empty((count, len(LEVELS)))
         predicted = model.predict_numbers(ordered, intervals=INTERVALS)
         for place, one in zip(order, predicted, strict=True):
             # {0.1: (4.9, 5.1), 0.9: (2.0, 9.0), …} → quantiles in ascending order
             ends = [end for interval in INTERVALS for end in one.intervals[interval]]
-            point_N[place] = one.value
+            point_N[place] = one.median
+            mode_N[place] = one.value
             quantiles_NQ[place] = np.sort(ends)
-        return Forecasts(point_N, quantiles_NQ)
+        return Forecasts(point_N, quantiles_NQ, mode_N)
 
     def score(self, items: NextNumbers, answers: Forecasts) -> Scores:
         """Absolute errors; the numbers of one document are resampled together."""
@@ -204,8 +207,7 @@ def measures(
     """All measures of one model on the kept numbers, those that matter with an interval."""
     values = numbers.values[kept]
     owner = numbers.owner[kept]
-    point, quantiles = forecasts
-    forecasts = Forecasts(point[kept], quantiles[kept])
+    forecasts = Forecasts(forecasts.point[kept], forecasts.quantiles[kept])
 
     def interval(column_N: NDArray[Any]) -> tuple[float, float]:
         return mean_interval(column_N, *resampling, owner)

@@ -96,6 +96,8 @@ class Objective(nn.Module):
     default_settings: ClassVar[ObjectiveSettings]
     # the views that its own settings shape, where other objectives read them too
     owns: ClassVar[tuple[str, ...]] = ()
+    # settings of held-out losses, whatever training has: all sequences, and rates that compare
+    held_out: ClassVar[dict[str, float]] = {"batch_fraction": 1.0}
     settings: Any  # a subclass names the class of its own
 
     def __init__(
@@ -121,10 +123,8 @@ class Objective(nn.Module):
 
     @property
     def view_settings(self) -> Any:
-        """The settings that shape its views; held-out losses take all sequences of a batch."""
-        if self.training:
-            return self.settings
-        return self.settings.model_copy(update={"batch_fraction": 1.0})
+        """The settings that shape its views: those of training, or `held_out` in their place."""
+        return self.settings if self.training else self.settings.model_copy(update=self.held_out)
 
     def view_makers(self) -> dict[str, ViewMaker]:
         """The views this objective reads, by name, each with the function that makes it."""

@@ -9,6 +9,8 @@ S target positions, Z bottleneck, K documents. A document that goes on in anothe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import embedding, pad
@@ -37,6 +39,7 @@ class DenoisingAutoencoder(base.Objective):
     name = "denoising"
     owns = (CORRUPTED,)
     default_settings = DenoisingSettings(batch_fraction=1.0)
+    held_out: ClassVar = {"batch_fraction": 1.0, "noise_rate": 0.15}
     settings: DenoisingSettings
 
     def make_heads(self) -> None:

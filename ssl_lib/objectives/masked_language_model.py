@@ -8,6 +8,8 @@ Shapes: B sequences, T positions, D width, V vocabulary, S target positions.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import gelu
@@ -26,6 +28,7 @@ class MaskedLanguageModel(base.Objective):
     name = "mlm"
     owns = (MASKED,)
     default_settings = MlmSettings(batch_fraction=1.0)
+    held_out: ClassVar = {"batch_fraction": 1.0, "mask_rate": 0.15}
     settings: MlmSettings
 
     def make_heads(self) -> None:

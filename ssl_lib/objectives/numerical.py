@@ -39,7 +39,7 @@ from ssl_lib.tokens.vocabulary import TOKEN_TYPES
 # of a Gaussian on the scale: a standard deviation of 2.3%
 SMALLEST_SPREAD = 0.01
 # of the masked view, if no other objective makes it: all sequences, the rest by default
-MASKING = MlmSettings(batch_fraction=1.0)
+MASKING = MlmSettings(batch_fraction=1.0, mask_rate=0.15)
 # of a tabulated distribution, over [-12, 12] on the scale
 SCALE_POINTS = 4001
 

@@ -80,18 +80,28 @@ class Denoising(ModelInUse):
 
     @torch.no_grad()
     def rebuilt(self, sequences: Sequence[Sequence[int]]) -> list[tuple[Ints, Floats]]:
-        """The most probable clean token at each position, and its probability, [T] each."""
+        """The most probable clean token at each position, and its probability, [T] each.
+
+        It is that of the geometric mean of the decoder, which sees the noisy token and both sides,
+        and of the causal head, which sees what stands before.
+        """
         denoising = self.objectives["denoising"]
         assert isinstance(denoising, DenoisingAutoencoder)
         best = [np.zeros(len(ids), dtype=np.int64) for ids in sequences]
         probability = [np.zeros(len(ids), dtype=np.float32) for ids in sequences]
         half = self.context_length // 2
         pieces = cut_into_pieces(sequences, self.context_length, overlap=half)
-        for ran in self._run([piece.ids for piece in pieces], causal=False):
+        texts = [piece.ids for piece in pieces]
+        both = zip(self._run(texts, causal=False), self._run(texts, causal=True), strict=True)
+        for ran, causal in both:
             rebuilt_RTD = denoising.rebuild_sequences(ran.hidden_RTD, ran.documents_RT)
-            for rebuilt_TD, index in zip(rebuilt_RTD, ran.indices, strict=True):
+            rows = zip(rebuilt_RTD, causal.hidden_RTD, ran.indices, strict=True)
+            for rebuilt_TD, before_TD, index in rows:
                 owner, start, ids = pieces[index]
-                logits_TV = self._logits(rebuilt_TD[: len(ids)])
+                logits_TV = self._logits(rebuilt_TD[: len(ids)]).log_softmax(-1)
+                # the state of a position predicts the token that follows it
+                causal_TV = self._logits(before_TD[: len(ids) - 1]).log_softmax(-1)
+                logits_TV[1:] = 0.5 * (logits_TV[1:] + causal_TV)
                 logits_TV[:, self.special.end] = -torch.inf
                 values_T, tokens_T = logits_TV.softmax(-1).max(-1)
                 # a token counts in the window in whose middle half it lies, or at the text's ends

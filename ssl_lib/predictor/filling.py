@@ -245,11 +245,10 @@ class Filling(Likelihood):
     def restores(self, texts: Sequence[str], places: Sequence[tuple[int, int]]) -> Flags:
         """Whether each text's characters [start, end) come back when all their tokens are masked.
 
-        bool [N]: every token most probable in its place, so that how many there are is given away.
-        A long text is cut around the place to fit the context.
+        bool [N]. They are filled one after the other, each with the token most probable by the
+        geometric mean of the masked head and of the causal one (`fill_masks` compares whole texts);
+        how many there are is given away. A long text is cut around the place to fit the context.
         """
-        mlm = self.objectives["mlm"]
-        assert isinstance(mlm, MaskedLanguageModel)
         sequences = []
         hidden = []
         truth = []
@@ -267,12 +266,25 @@ class Filling(Likelihood):
                 kept[target] = self.special.mask
             hidden.append(targets)
             sequences.append(kept)
-        right_N = np.zeros(len(texts), dtype=bool)
-        for ran in self._run(sequences, causal=False):
-            states_RTD = mlm.read(ran.hidden_RTD, ran.documents_RT)
-            pairs = zip(states_RTD, ran.indices, strict=True)
-            states_SD = torch.cat([hidden_TD[hidden[index]] for hidden_TD, index in pairs])
-            best = iter(self._logits(mlm.head(states_SD)).argmax(-1).tolist())
-            for index in ran.indices:
-                right_N[index] = [next(best) for _ in truth[index]] == truth[index]
-        return right_N
+        for step in range(max(map(len, hidden), default=0)):
+            open_S = [index for index, targets in enumerate(hidden) if step < len(targets)]
+            places_S = [hidden[index][step] for index in open_S]
+            states_SD = self._masked_states([sequences[index] for index in open_S], places_S)
+            log_shares_SV = self._logits(states_SD).log_softmax(-1)
+            # nothing stands before a text's first token
+            behind = [row for row, place in enumerate(places_S) if place > 0]
+            before = [sequences[open_S[row]][: places_S[row]] for row in behind]
+            if before:
+                causal_SV = self._logits(self._last_states(before)).log_softmax(-1)
+                log_shares_SV[behind] += causal_SV
+            for index, place, token in zip(
+                open_S, places_S, log_shares_SV.argmax(-1).tolist(), strict=True
+            ):
+                sequences[index][place] = token
+        filled = [
+            [ids[target] for target in targets]
+            for ids, targets in zip(sequences, hidden, strict=True)
+        ]
+        return np.array(
+            [one == other for one, other in zip(filled, truth, strict=True)], dtype=bool
+        )

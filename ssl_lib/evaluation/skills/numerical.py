@@ -104,7 +104,10 @@ class TypesAndValues(SkillMeasure[Questions, Said]):
         owners_S = items.sequence
         asked, owners_N = items.numbers, items.numbers.owner
         sure_N = asked.deterministic
-        misses_N = np.abs(answers.numbers.point - asked.values)
+        # what is answered to a question is the mode; plain methods have their median
+        numbers = answers.numbers
+        said_N = numbers.point if numbers.mode is None else numbers.mode
+        misses_N = np.abs(said_N - asked.values)
         exact_N = misses_N <= EXACT * np.maximum(1.0, np.abs(asked.values))
         known_N = sure_N if sure_N.any() else np.ones_like(sure_N)
         found = {WHOLE: _both(right_S, owners_S, exact_N[known_N], owners_N[known_N])}

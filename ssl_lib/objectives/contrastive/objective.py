@@ -60,8 +60,8 @@ REFERENCE_TEMPERATURE = 0.07
 # of a learned one: similarities are multiplied by 100 at most (Radford et al. 2021)
 LOWEST_TEMPERATURE = 0.01
 # of augmented views that no other objective makes, but for their share of the batch
-MASKING = MlmSettings()
-CORRUPTION = DenoisingSettings()
+MASKING = MlmSettings(mask_rate=0.15)
+CORRUPTION = DenoisingSettings(noise_rate=0.15)
 
 
 class ContrastiveTokenEncoder(base.Objective):
