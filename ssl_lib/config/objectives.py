@@ -39,7 +39,7 @@ class ObjectiveSettings(Section):
 class MlmSettings(ObjectiveSettings):
     """Masked tokens and numbers are restored."""
 
-    weight: ObjectiveWeight = 0.1
+    weight: ObjectiveWeight = 0.02
     mask_rate: Share = Field(0.15, description="of the tokens that may be masked")
     mask_token_share: Share = Field(
         0.8, description="of the masked tokens: replaced by the mask token"
@@ -62,7 +62,7 @@ class MlmSettings(ObjectiveSettings):
         True, description="the state of the token before predicts each, as it does the next token"
     )
     batch_fraction: Fraction = Field(
-        0.25, description="of each batch: the sequences that get the masked view"
+        0.125, description="of each batch: the sequences that get the masked view"
     )
 
     @model_validator(mode="after")
@@ -139,7 +139,7 @@ class ContrastiveSettings(ObjectiveSettings):
 class DenoisingSettings(ObjectiveSettings):
     """Corrupted tokens are restored through a bottleneck."""
 
-    weight: ObjectiveWeight = 0.1
+    weight: ObjectiveWeight = 0.06
     noise_rate: Share = Field(0.15, description="of the tokens that may be corrupted")
     # Weights of a draw: what counts is how they compare, so they need not sum to 1.
     noise_token_share: Weight = Field(

@@ -230,10 +230,10 @@ class ModelSettings(Section):
         "It adds what a number is worth to the embeddings of its tokens.",
     )
     mode_embedding: bool = Field(
-        False, description="tells the encoder whether attention is causal or bidirectional"
+        True, description="tells the encoder whether attention is causal or bidirectional"
     )
     mode_specific_layers: NonNegative = Field(
-        0,
+        1,
         description="the last layers, of which causal and bidirectional views each have their own",
     )
     short_convolution: Annotated[int, Field(ge=0, le=8)] = Field(
