@@ -377,7 +377,10 @@ GROUPS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (argparse itself exits with 2 on wrong usage)."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command == "predict" and options.text is None and not options.files:
+        parser.error("predict needs a text, or --files FILE (- is standard input)")
     let_threads_sleep()
     try:
         # Without this, a missing package would be found after minutes of work.

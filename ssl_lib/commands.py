@@ -177,8 +177,12 @@ def predict(options: argparse.Namespace) -> None:
 
     if options.text is None:
         asked = {"k": options.k, "tokens": options.tokens}
-        words = _answered(options, "next", "next", **asked)
-        _write(words, options.output)
+        rows = list(_answered(options, "next", "next", **asked))
+        if options.output.endswith(".parquet"):
+            for row in rows:
+                # a column of a table has one type, and [word, probability] two
+                row["next"] = [{"text": word, "probability": share} for word, share in row["next"]]
+        _write(rows, options.output)
         return
     if options.files or options.output:
         raise UserError("give a text, or --files with --output; not both")

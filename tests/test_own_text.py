@@ -96,7 +96,11 @@ def test_thinning_keeps_order_and_reaches_to_the_end() -> None:
 
 def with_best_word(predictor: Predictor, before: str, after: str) -> tuple[str, tuple[int, int]]:
     """A text whose middle token is the one that the model fills in, and where that stands."""
-    ((word, _),) = predictor.fill_mask(f"{before}[MASK]{after}", tokens=True)
+    everything = predictor.encoding.n_vocab
+    masked = dict(predictor.fill_mask(f"{before}[MASK]{after}", everything, tokens=True))
+    causal = dict(predictor.predict_next(before, everything, tokens=True))
+    # both heads are asked
+    word = max(masked, key=lambda one: masked[one] * causal.get(one, 0.0))
     start = len(before)
     return before + word + after, (start, start + len(word))
 
