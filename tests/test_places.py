@@ -128,17 +128,25 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSyste
     type(files).clear_instance_cache()
 
 
+def assert_read_alone_by_glob_and_by_folder(
+    files: fsspec.AbstractFileSystem, tmp_path: Path, scheme: str, other: str
+) -> None:
+    """Of a bucket `texts`, under either name of its scheme; what no reader takes is left out."""
+    write_parquet(tmp_path / "b.parquet", [{"text": text} for text in TEXTS])
+    files.pipe("texts/notes/a.txt", b"one 1")
+    files.pipe("texts/notes/b.parquet", (tmp_path / "b.parquet").read_bytes())
+    files.pipe("texts/notes/picture.png", b"\0")
+    assert read(Source(path=f"{scheme}texts/notes/a.txt"), tmp_path) == ["one 1"]
+    assert read(Source(path=f"{other}texts/notes/*.parquet"), tmp_path) == TEXTS
+    assert read(Source(path=f"{scheme}texts/notes"), tmp_path) == ["one 1", *TEXTS]
+    missing = f"{scheme}texts/none.txt"
+    assert missing in message(Source(path=missing), tmp_path)
+
+
 def test_objects_of_s3_are_read_alone_by_glob_and_by_folder(
     tmp_path: Path, bucket: fsspec.AbstractFileSystem
 ) -> None:
-    write_parquet(tmp_path / "b.parquet", [{"text": text} for text in TEXTS])
-    bucket.pipe("texts/notes/a.txt", b"one 1")
-    bucket.pipe("texts/notes/b.parquet", (tmp_path / "b.parquet").read_bytes())
-    bucket.pipe("texts/notes/picture.png", b"\0")
-    assert read(Source(path="s3://texts/notes/a.txt"), tmp_path) == ["one 1"]
-    assert read(Source(path="s3://texts/notes/*.parquet"), tmp_path) == TEXTS
-    assert read(Source(path="s3://texts/notes"), tmp_path) == ["one 1", *TEXTS]
-    assert "s3://texts/none.txt" in message(Source(path="s3://texts/none.txt"), tmp_path)
+    assert_read_alone_by_glob_and_by_folder(bucket, tmp_path, "s3://", "s3://")
 
 
 @pytest.fixture
@@ -163,14 +171,7 @@ def cloud_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFil
 def test_objects_of_google_cloud_storage_are_read_alone_by_glob_and_by_folder(
     tmp_path: Path, cloud_bucket: fsspec.AbstractFileSystem
 ) -> None:
-    write_parquet(tmp_path / "b.parquet", [{"text": text} for text in TEXTS])
-    cloud_bucket.pipe("texts/notes/a.txt", b"one 1")
-    cloud_bucket.pipe("texts/notes/b.parquet", (tmp_path / "b.parquet").read_bytes())
-    cloud_bucket.pipe("texts/notes/picture.png", b"\0")
-    assert read(Source(path="gs://texts/notes/a.txt"), tmp_path) == ["one 1"]
-    assert read(Source(path="gcs://texts/notes/*.parquet"), tmp_path) == TEXTS
-    assert read(Source(path="gs://texts/notes"), tmp_path) == ["one 1", *TEXTS]
-    assert "gs://texts/none.txt" in message(Source(path="gs://texts/none.txt"), tmp_path)
+    assert_read_alone_by_glob_and_by_folder(cloud_bucket, tmp_path, "gs://", "gcs://")
 
 
 @pytest.mark.parametrize(
